@@ -1,0 +1,118 @@
+package eventstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Type ties a Go type to the name and schema version that its events have in
+// the log. Make one with TypeOf.
+type Type struct {
+	name      string
+	version   int
+	goType    reflect.Type
+	unmarshal func([]byte) (any, error)
+	// upcasters are in the order of the versions they read; the last one
+	// yields goType.
+	upcasters []Upcaster
+}
+
+// TypeOf says that values of T are written as events of the given type name and
+// schema version (from 1), as JSON, and that older versions are read through
+// the given upcasters. T is a type of its own: no pointer, no interface.
+//
+// Once events of a version are in a log, never change what the version means:
+// add a version and an upcaster.
+func TypeOf[T any](name string, version int, upcasters ...Upcaster) Type {
+	ups := slices.Clone(upcasters)
+	slices.SortStableFunc(ups, func(a, b Upcaster) int { return a.from - b.from })
+	return Type{
+		name:      name,
+		version:   version,
+		goType:    reflect.TypeFor[T](),
+		unmarshal: unmarshalAs[T],
+		upcasters: ups,
+	}
+}
+
+// Upcaster reads one older version of an event type. Make one with Upcast.
+type Upcaster struct {
+	from      int
+	old, new  reflect.Type
+	unmarshal func([]byte) (any, error)
+	convert   func(any) (any, error)
+}
+
+// Upcast turns version from of an event type, read as Old, into the next
+// version, New. New is the Old of the next upcaster or, at the end of the
+// chain, the type given to TypeOf.
+func Upcast[Old, New any](from int, f func(Old) (New, error)) Upcaster {
+	return Upcaster{
+		from:      from,
+		old:       reflect.TypeFor[Old](),
+		new:       reflect.TypeFor[New](),
+		unmarshal: unmarshalAs[Old],
+		convert:   func(v any) (any, error) { return f(v.(Old)) },
+	}
+}
+
+func unmarshalAs[T any](data []byte) (any, error) {
+	var v T
+	err := json.Unmarshal(data, &v)
+	return v, err
+}
+
+func (t Type) check() error {
+	if t.goType == nil || t.goType.Kind() == reflect.Pointer || t.goType.Kind() == reflect.Interface {
+		return fmt.Errorf("event type %q: %v is a pointer or an interface, register the type it stands for: %w", t.name, t.goType, ErrInvalidType)
+	}
+	if err := validateName("type", t.name, maxTypeBytes); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidType, err)
+	}
+	if t.version < 1 || t.version > 1<<15 {
+		return fmt.Errorf("event type %q: schema version %d must be from 1 to 32768: %w", t.name, t.version, ErrInvalidType)
+	}
+	return t.checkChain()
+}
+
+func (t Type) checkChain() error {
+	want, wantType := t.version-1, t.goType
+	for _, up := range slices.Backward(t.upcasters) {
+		if up.from != want || up.from < 1 {
+			return fmt.Errorf("event type %q: there is an upcaster from version %d where one from version %d must be: %w",
+				t.name, up.from, want, ErrInvalidType)
+		}
+		if up.new != wantType {
+			return fmt.Errorf("event type %q: the upcaster from version %d makes %s, version %d is %s: %w",
+				t.name, up.from, up.new, up.from+1, wantType, ErrInvalidType)
+		}
+		want, wantType = up.from-1, up.old
+	}
+	return nil
+}
+
+func (t Type) decode(e Event) (any, error) {
+	if e.ContentType != "" && e.ContentType != ContentTypeJSON {
+		return nil, fmt.Errorf("content type %q is not %s", e.ContentType, ContentTypeJSON)
+	}
+	if e.SchemaVersion == t.version {
+		return t.unmarshal(e.Data)
+	}
+	oldest := t.version - len(t.upcasters)
+	if e.SchemaVersion < oldest || e.SchemaVersion > t.version {
+		return nil, &UnknownVersionError{Type: t.name, Version: e.SchemaVersion, Oldest: oldest, Newest: t.version}
+	}
+	chain := t.upcasters[e.SchemaVersion-oldest:]
+	v, err := chain[0].unmarshal(e.Data)
+	for _, up := range chain {
+		if err != nil {
+			return nil, err
+		}
+		if v, err = up.convert(v); err != nil {
+			err = fmt.Errorf("upcast from version %d: %w", up.from, err)
+		}
+	}
+	return v, err
+}

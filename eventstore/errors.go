@@ -1,0 +1,204 @@
+package eventstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// Errors of appends. Nothing was written, except where said.
+var (
+	// ErrInvalid is matched by *InvalidError: the append can never succeed.
+	ErrInvalid = errors.New("invalid append")
+	// ErrConflict is matched by *ConflictError.
+	ErrConflict = errors.New("stream is not at the expected version")
+	// ErrIDReused is matched by *IDReusedError.
+	ErrIDReused = errors.New("event id was used before with other content")
+	// ErrReceiptKnown is matched by *ReceiptKnownError.
+	ErrReceiptKnown = errors.New("receipt is known")
+	// ErrReceiptMismatch is matched by *ReceiptMismatchError.
+	ErrReceiptMismatch = errors.New("idempotency key was used for another request")
+	// ErrOverloaded is returned when too many appends wait already. Try again
+	// later, or slow down.
+	ErrOverloaded = errors.New("event store is overloaded")
+	// ErrUnavailable is returned when the store cannot be reached or cannot
+	// write now. The error's text says why.
+	ErrUnavailable = errors.New("event store is unavailable")
+	// ErrOutcomeUnknown is returned when it could not be found out whether the
+	// events were written: they may have been, or may yet be. Append again
+	// with the same ids or receipt.
+	ErrOutcomeUnknown = errors.New("outcome of the append is unknown")
+	// ErrClosed is returned by a store that was closed.
+	ErrClosed = errors.New("event store is closed")
+	// ErrNotSupported is returned when the store lacks what was asked of it;
+	// see Features.
+	ErrNotSupported = errors.New("not supported by this event store")
+)
+
+// Errors of reads.
+var (
+	// ErrStreamNotFound is returned for a stream that was never written, and
+	// matched by the error for a deleted one.
+	ErrStreamNotFound = errors.New("stream not found")
+	// ErrStreamDeleted is matched by *StreamDeletedError.
+	ErrStreamDeleted = errors.New("stream is deleted")
+	// ErrReceiptNotFound is returned for a receipt that was never written or
+	// was purged.
+	ErrReceiptNotFound = errors.New("receipt not found")
+	// ErrInvalidToken is returned for text that is not a token.
+	ErrInvalidToken = errors.New("not a consistency token")
+	// ErrLogChanged is matched by *LogChangedError.
+	ErrLogChanged = errors.New("token is of another log")
+	// ErrCorrupt is matched by errors that report a log which breaks its own
+	// rules, e.g. a missing position. Reading stops there.
+	ErrCorrupt = errors.New("event log is damaged")
+)
+
+// Errors of codecs.
+var (
+	// ErrUnknownType is matched by *UnknownTypeError.
+	ErrUnknownType = errors.New("unknown event type")
+	// ErrUnknownVersion is matched by *UnknownVersionError.
+	ErrUnknownVersion = errors.New("unknown event schema version")
+	// ErrInvalidType is returned by NewCodec for types that do not fit.
+	ErrInvalidType = errors.New("invalid event type")
+)
+
+// InvalidError is returned for input that can never be appended.
+type InvalidError struct {
+	// Field names what is wrong, e.g. `stream` or `events[3].type`.
+	Field string
+	// Reason says what it must be.
+	Reason string
+}
+
+func (e *InvalidError) Error() string { return "invalid append: " + e.Field + " " + e.Reason }
+
+// Is matches ErrInvalid.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+// ConflictError is returned when a stream is not at the expected version.
+// Reload and decide again.
+type ConflictError struct {
+	Stream   string
+	Expected ExpectedVersion
+	// Actual is the version of the stream's last event, -1 if it has none.
+	Actual int64
+}
+
+func (e *ConflictError) Error() string {
+	actual := fmt.Sprintf("is at version %d", e.Actual)
+	if e.Actual < 0 {
+		actual = "does not exist"
+	}
+	return fmt.Sprintf("stream %q %s, expected %s", e.Stream, actual, e.Expected)
+}
+
+// Is matches ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// StreamDeletedError is returned for a stream that was deleted.
+type StreamDeletedError struct {
+	Stream string
+	// Tombstoned says that it was deleted for ever.
+	Tombstoned bool
+}
+
+func (e *StreamDeletedError) Error() string {
+	if e.Tombstoned {
+		return fmt.Sprintf("stream %q is deleted for ever", e.Stream)
+	}
+	return fmt.Sprintf("stream %q is deleted", e.Stream)
+}
+
+// Is matches ErrStreamDeleted, and ErrStreamNotFound if the stream can be
+// created again.
+func (e *StreamDeletedError) Is(target error) bool {
+	return target == ErrStreamDeleted || !e.Tombstoned && target == ErrStreamNotFound
+}
+
+// IDReusedError is returned for an event id that its stream has already, with
+// other content or as a part of another append.
+type IDReusedError struct {
+	Stream string
+	ID     uuid.UUID
+	Reason string
+}
+
+func (e *IDReusedError) Error() string {
+	return fmt.Sprintf("event id %s in stream %q: %s; use a new id for a new event", e.ID, e.Stream, e.Reason)
+}
+
+// Is matches ErrIDReused.
+func (e *IDReusedError) Is(target error) bool { return target == ErrIDReused }
+
+// ReceiptKnownError is returned when the receipt of an append was stored before
+// for the same request. Nothing was written now; Stored is the answer to give.
+type ReceiptKnownError struct{ Stored StoredReceipt }
+
+func (e *ReceiptKnownError) Error() string {
+	return fmt.Sprintf("receipt %q of %q was stored at %s", e.Stored.Key, e.Stored.Scope, e.Stored.StoredAt)
+}
+
+// Is matches ErrReceiptKnown.
+func (e *ReceiptKnownError) Is(target error) bool { return target == ErrReceiptKnown }
+
+// ReceiptMismatchError is returned when the receipt of an append was stored
+// before for another request.
+type ReceiptMismatchError struct{ Scope, Key string }
+
+func (e *ReceiptMismatchError) Error() string {
+	return fmt.Sprintf("idempotency key %q was used for another request; use a new key", e.Key)
+}
+
+// Is matches ErrReceiptMismatch.
+func (e *ReceiptMismatchError) Is(target error) bool { return target == ErrReceiptMismatch }
+
+// LogChangedError is returned when a token does not fit the log: it is of
+// another log, or of a part that a restore or failover has lost.
+type LogChangedError struct {
+	Token Token
+	Head  Token
+	// LastCommon is the last position that the token's log and this one share;
+	// -1 if it is another log.
+	LastCommon int64
+}
+
+func (e *LogChangedError) Error() string {
+	if e.LastCommon < 0 {
+		return fmt.Sprintf("the token is of log %s, this is log %s", e.Token.Log, e.Head.Log)
+	}
+	return fmt.Sprintf("the log was restored: position %d of incarnation %d is beyond the last common position %d",
+		e.Token.Position, e.Token.Incarnation, e.LastCommon)
+}
+
+// Is matches ErrLogChanged.
+func (e *LogChangedError) Is(target error) bool { return target == ErrLogChanged }
+
+// UnknownTypeError is returned for an event whose type the codec does not know.
+type UnknownTypeError struct{ Type string }
+
+func (e *UnknownTypeError) Error() string {
+	return fmt.Sprintf("event type %q is not known; register it with NewCodec", e.Type)
+}
+
+// Is matches ErrUnknownType.
+func (e *UnknownTypeError) Is(target error) bool { return target == ErrUnknownType }
+
+// UnknownVersionError is returned for an event whose schema version the codec
+// cannot read.
+type UnknownVersionError struct {
+	Type    string
+	Version int
+	// Oldest and Newest are the versions that can be read.
+	Oldest, Newest int
+}
+
+func (e *UnknownVersionError) Error() string {
+	return fmt.Sprintf("event type %q has schema version %d, only %d to %d are known; add an upcaster or run a newer program",
+		e.Type, e.Version, e.Oldest, e.Newest)
+}
+
+// Is matches ErrUnknownVersion.
+func (e *UnknownVersionError) Is(target error) bool { return target == ErrUnknownVersion }

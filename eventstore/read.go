@@ -1,0 +1,79 @@
+package eventstore
+
+import (
+	"math"
+	"slices"
+	"strings"
+)
+
+// End is where reading backwards begins at the last event.
+const End = math.MaxInt64
+
+// DefaultPageSize is how many events a page or batch has unless ReadOptions say
+// otherwise.
+const DefaultPageSize = 1000
+
+// ReadOptions say what to read.
+type ReadOptions struct {
+	// From is the first version (ReadStream) or position (ReadAll, Subscribe)
+	// to read, inclusive. Default: the beginning. To read all of it backwards
+	// set it to End.
+	From int64
+	// After, if set, replaces From in ReadAll and Subscribe: reading begins
+	// behind the token (before it, backwards), if this is the log that it came
+	// from, else the error is a *LogChangedError.
+	After Token
+	// Backwards reads towards the beginning. Default: forwards.
+	Backwards bool
+	// Limit is how many events to yield at most. Default: all.
+	Limit int64
+	// PageSize is how many events to hold in memory at once; a page grows
+	// beyond it rather than split an append. Default: 1000.
+	PageSize int
+	// Filter picks events (ReadAll, Subscribe). Default: all.
+	Filter Filter
+}
+
+// Filter picks events of the log. Fields that are set must all match; a field
+// matches if one of its values does. The zero Filter picks everything.
+type Filter struct {
+	// Types are event type names, matched whole.
+	Types []string
+	// Categories are stream categories, matched whole.
+	Categories []string
+	// StreamPrefixes are beginnings of stream names.
+	StreamPrefixes []string
+}
+
+// IsZero reports whether the filter picks everything.
+func (f Filter) IsZero() bool {
+	return len(f.Types) == 0 && len(f.Categories) == 0 && len(f.StreamPrefixes) == 0
+}
+
+// Match reports whether the filter picks an event of the given type in the given
+// stream.
+func (f Filter) Match(eventType, stream string) bool {
+	return (len(f.Types) == 0 || slices.Contains(f.Types, eventType)) &&
+		(len(f.Categories) == 0 || slices.Contains(f.Categories, Category(stream))) &&
+		(len(f.StreamPrefixes) == 0 || slices.ContainsFunc(f.StreamPrefixes, func(p string) bool {
+			return strings.HasPrefix(stream, p)
+		}))
+}
+
+// Batch is a piece of the log as a subscription sees it.
+type Batch struct {
+	// Events are the events picked, by position. There may be none.
+	Events []RecordedEvent
+	// Next is the position to go on from: everything below it was delivered
+	// or filtered out. It is what a checkpoint keeps.
+	Next int64
+	// Head is the last place in the log when the batch was read.
+	Head Token
+}
+
+// Token returns the place in the log that the batch reaches.
+func (b Batch) Token() Token {
+	t := b.Head
+	t.Position = b.Next - 1
+	return t
+}
