@@ -9,8 +9,8 @@ import (
 
 // Errors of appends. Nothing was written, except where said.
 var (
-	// ErrInvalid is matched by *InvalidError: the append can never succeed.
-	ErrInvalid = errors.New("invalid append")
+	// ErrInvalid is matched by *InvalidError: the call can never succeed.
+	ErrInvalid = errors.New("invalid input")
 	// ErrConflict is matched by *ConflictError.
 	ErrConflict = errors.New("stream is not at the expected version")
 	// ErrIDReused is matched by *IDReusedError.
@@ -65,7 +65,8 @@ var (
 	ErrInvalidType = errors.New("invalid event type")
 )
 
-// InvalidError is returned for input that can never be appended.
+// InvalidError is returned for input that no store takes: it can never be
+// appended, or asks for what a method does not do.
 type InvalidError struct {
 	// Field names what is wrong, e.g. `stream` or `events[3].type`.
 	Field string
@@ -73,7 +74,7 @@ type InvalidError struct {
 	Reason string
 }
 
-func (e *InvalidError) Error() string { return "invalid append: " + e.Field + " " + e.Reason }
+func (e *InvalidError) Error() string { return "invalid input: " + e.Field + " " + e.Reason }
 
 // Is matches ErrInvalid.
 func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }

@@ -67,6 +67,27 @@ func NeedsKnown(s Stream, a eventstore.StreamAppend) bool {
 	return true
 }
 
+// Whole refuses an append to several streams of which a part is stored and
+// another part is not: the one is no retry of the other. Results are those of
+// the appends, in their order.
+func Whole(appends []eventstore.StreamAppend, results []eventstore.Appended) error {
+	first := -1
+	fresh := false
+	for i, a := range appends {
+		switch {
+		case len(a.Events) == 0:
+		case !results[i].Duplicate:
+			fresh = true
+		case first < 0:
+			first = i
+		}
+	}
+	if first < 0 || !fresh {
+		return nil
+	}
+	return reused(appends[first], appends[first].Events[0].ID, "it is stored, events that go with it to other streams are not")
+}
+
 func refuse(s Stream, a eventstore.StreamAppend) error {
 	if s.Tombstoned {
 		return &eventstore.StreamDeletedError{Stream: a.Stream, Tombstoned: true}
