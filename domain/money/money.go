@@ -9,12 +9,8 @@ import (
 // largest integer up to which a double holds every integer.
 const Max = 1<<53 - 1
 
-var (
-	// ErrOverflow is returned for a result, or an operand, outside ±Max.
-	ErrOverflow = errors.New("amount is outside ±9007199254740991 minor units")
-	// ErrCurrency is returned for text that is no currency code.
-	ErrCurrency = errors.New("currency must be an ISO 4217 code of three upper-case letters, e.g. GBP")
-)
+// ErrOverflow is returned for a result, or an operand, outside ±Max.
+var ErrOverflow = errors.New("amount is outside ±9007199254740991 minor units")
 
 // Add returns a + b. Outside ±Max it is ErrOverflow.
 func Add(a, b int64) (int64, error) {
@@ -42,19 +38,20 @@ func Mul(a, b int64) (int64, error) {
 	return a * b, nil
 }
 
-// CheckCurrency returns ErrCurrency if code is not three upper-case ASCII
-// letters. It checks the form only: the list of ISO 4217 changes more often
-// than a shop is deployed, and an old order keeps its currency for ever.
-func CheckCurrency(code string) error {
+// IsCurrency says whether code has the form of an ISO 4217 code: three
+// upper-case ASCII letters. Only the form is checked, for the list of currencies
+// changes more often than a shop is deployed, and an old order keeps its
+// currency for ever.
+func IsCurrency(code string) bool {
 	if len(code) != 3 {
-		return ErrCurrency
+		return false
 	}
 	for _, r := range code {
 		if r < 'A' || r > 'Z' {
-			return ErrCurrency
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 func inBounds(n int64) bool { return -Max <= n && n <= Max }

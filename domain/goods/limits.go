@@ -1,0 +1,25 @@
+package goods
+
+const (
+	// MaxIDBytes bounds the id of an order, a return or a customer. It has room
+	// for a UUID with a prefix, and a stream name has room for it.
+	MaxIDBytes = 128
+	// MaxSKUBytes bounds an article code.
+	MaxSKUBytes = 64
+	// MaxDescriptionBytes bounds the description of a line, which may be empty.
+	MaxDescriptionBytes = 500
+	// MaxCountryBytes bounds the name of a country.
+	MaxCountryBytes = 64
+	// MaxReasonBytes bounds the reason of a cancellation or an adjustment.
+	MaxReasonBytes = 500
+	// MaxQuantity bounds a quantity. Far above what a shop sells at once, it
+	// leaves room to add up millions of them within the numbers JSON can carry.
+	MaxQuantity = 1_000_000_000
+	// MaxLines bounds the lines of an order or a return. Real ones have up to
+	// 1,100.
+	MaxLines = 2000
+	// MaxLinesBytes bounds the article codes and descriptions of all lines
+	// together. JSON may need six bytes for one; with that, an order that was
+	// accepted, and its cancellation, stay below the 1 MiB an event may have.
+	MaxLinesBytes = 128 << 10
+)
