@@ -1,0 +1,42 @@
+package migrations
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrLocked is returned by Up and Down when other sessions kept a lock on one of the tables for
+// as long as the migration was willing to try. Nothing of the file that needed it was applied.
+var ErrLocked = errors.New("a table stayed locked by another session")
+
+// DirtyError is returned by Up and Down when an earlier migration was cut off before it could say
+// how it ended, for example by a crash. Nothing is done until an operator has looked.
+type DirtyError struct {
+	Schema  string
+	Version uint // the version that the cut-off migration was going to
+}
+
+func (e *DirtyError) Error() string {
+	return fmt.Sprintf("schema %q is marked dirty at version %d: a migration was cut off", e.Schema, e.Version)
+}
+
+// Hint says how to get on.
+func (e *DirtyError) Hint() string {
+	return fmt.Sprintf("each migration is one transaction, so it is there wholly or not at all: look whether the tables are as "+
+		"`recount migrate sql` shows for version %d, then run `recount migrate force VERSION` with the version they are at and migrate again", e.Version)
+}
+
+// NewerError is returned by Up when the tables are at a version that this binary does not know.
+type NewerError struct {
+	Schema          string
+	Current, Latest uint
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("schema %q is at version %d, this binary knows versions up to %d", e.Schema, e.Current, e.Latest)
+}
+
+// Hint says how to get on.
+func (e *NewerError) Hint() string {
+	return "run a binary at least as new as the one that migrated the database"
+}

@@ -1,0 +1,138 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/golang-migrate/migrate/v4"
+	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+const (
+	versionTable = "schema_migrations"
+
+	// lockTimeout bounds every wait of a migration for a lock, and so the time that appends can
+	// be stuck behind it. It is longer than PostgreSQL's deadlock_timeout (1s): after that time
+	// an autovacuum in the way is cancelled; a shorter wait would never get past one.
+	lockTimeout = 1500 * time.Millisecond
+	// lockPause is how long appends have the tables to themselves between two tries.
+	lockPause = time.Second
+	// patience is how long a file is tried before the migration gives up with ErrLocked.
+	patience = time.Minute
+	// migratorWait bounds the wait for another process that is migrating the same schema.
+	migratorWait = time.Hour
+)
+
+// connConfig is dsn with the session settings of a migration.
+func connConfig(dsn, schema string) (*pgx.ConnConfig, error) {
+	if err := checkSchema(schema); err != nil {
+		return nil, err
+	}
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("read the database's address: %w", err)
+	}
+	cfg.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
+	cfg.RuntimeParams["lock_timeout"] = fmt.Sprint(lockTimeout.Milliseconds())
+	cfg.RuntimeParams["statement_timeout"] = "0" // a role's default must not cut a migration off
+	cfg.RuntimeParams["application_name"] = "recount migrate"
+	return cfg, nil
+}
+
+// checkSchema rejects names that PostgreSQL would cut short or refuse.
+func checkSchema(schema string) error {
+	switch {
+	case schema == "":
+		return errors.New("the schema has no name")
+	case len(schema) > 63:
+		return fmt.Errorf("schema name %q is longer than 63 bytes", schema)
+	case strings.ContainsRune(schema, 0):
+		return fmt.Errorf("schema name %q has a zero byte", schema)
+	case strings.HasPrefix(schema, "pg_"):
+		return fmt.Errorf("schema name %q: names that start with pg_ belong to PostgreSQL", schema)
+	}
+	return nil
+}
+
+// open returns a migrator for schema, which must exist. Its Close ends the connection.
+func (s set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, error) {
+	cfg, err := connConfig(dsn, schema)
+	if err != nil {
+		return nil, err
+	}
+	source, err := iofs.New(s.files, ".")
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	db := stdlib.OpenDB(*cfg)
+	d := &driver{ctx: ctx}
+	// WithInstance creates the version table under the migrators' lock, hence the wait.
+	err = whileLocked(ctx, migratorWait, func() (err error) {
+		d.Driver, err = migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: schema, MigrationsTable: versionTable})
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "pgx5", d)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	m.LockTimeout = migratorWait + time.Minute // the driver ends the wait itself
+	return m, nil
+}
+
+// createSchema creates schema unless it is there. It looks first, since CREATE SCHEMA IF NOT
+// EXISTS asks for the right to create even where nothing is to be created.
+func createSchema(ctx context.Context, dsn, schema string) error {
+	cfg, err := connConfig(dsn, schema)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	defer closeConn(ctx, conn)
+
+	var exists bool
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema).Scan(&exists)
+	if err != nil {
+		return fmt.Errorf("look for schema %q: %w", schema, err)
+	}
+	if exists {
+		return nil
+	}
+	_, err = conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgx.Identifier{schema}.Sanitize())
+	if hasCode(err, codeUniqueViolation) {
+		return nil // another process created it just now; IF NOT EXISTS does not cover that
+	}
+	if err != nil {
+		return fmt.Errorf("create schema %q: %w", schema, err)
+	}
+	return nil
+}
+
+func closeConn(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	conn.Close(ctx)
+}
+
+const (
+	codeUniqueViolation = "23505"
+	codeUndefinedTable  = "42P01"
+	codeLockNotAvail    = "55P03"
+)
+
+func hasCode(err error, code string) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == code
+}

@@ -1,0 +1,127 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/golang-migrate/migrate/v4/source"
+	"github.com/jackc/pgx/v5"
+)
+
+// set is a set of migration files.
+type set struct{ files fs.FS }
+
+var embedded = set{files}
+
+// file is one direction of one migration.
+type file struct {
+	version   uint
+	direction source.Direction
+	name      string
+}
+
+// list returns the files of one direction in ascending order of version.
+func (s set) list(d source.Direction) []file {
+	entries, err := fs.ReadDir(s.files, ".")
+	if err != nil {
+		return nil // the files are part of the binary
+	}
+	var out []file
+	for _, e := range entries {
+		m, err := source.DefaultParse(e.Name())
+		if err == nil && m.Direction == d {
+			out = append(out, file{m.Version, m.Direction, e.Name()})
+		}
+	}
+	slices.SortFunc(out, func(a, b file) int { return int(a.version) - int(b.version) })
+	return out
+}
+
+func (s set) latest() uint {
+	ups := s.list(source.Up)
+	if len(ups) == 0 {
+		return 0
+	}
+	return ups[len(ups)-1].version
+}
+
+// Status reports which version the tables of schema are at. It changes nothing, and a schema
+// that does not exist is at version 0.
+func Status(ctx context.Context, dsn, schema string) (State, error) {
+	return embedded.status(ctx, dsn, schema)
+}
+
+func (s set) status(ctx context.Context, dsn, schema string) (State, error) {
+	cfg, err := connConfig(dsn, schema)
+	if err != nil {
+		return State{}, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return State{}, fmt.Errorf("connect to the database: %w", err)
+	}
+	defer closeConn(ctx, conn)
+
+	st := State{Latest: s.latest()}
+	var version int
+	query := `SELECT version, dirty FROM ` + pgx.Identifier{schema, versionTable}.Sanitize()
+	err = conn.QueryRow(ctx, query).Scan(&version, &st.Dirty)
+	if err != nil && !hasCode(err, codeUndefinedTable) && !errors.Is(err, pgx.ErrNoRows) {
+		return State{}, fmt.Errorf("read the version of schema %q: %w", schema, err)
+	}
+	st.Current = uint(max(version, 0))
+	return st, nil
+}
+
+// SQL returns a script that takes the tables of schema from one version to another, up or down,
+// for those who apply it with psql. It records the version as Up and Down do.
+func SQL(schema string, from, to uint) (string, error) {
+	return embedded.sql(schema, from, to)
+}
+
+func (s set) sql(schema string, from, to uint) (string, error) {
+	if err := checkSchema(schema); err != nil {
+		return "", err
+	}
+	if latest := s.latest(); max(from, to) > latest {
+		return "", fmt.Errorf("version %d is unknown: the highest known version is %d", max(from, to), latest)
+	}
+	var b strings.Builder
+	name := pgx.Identifier{schema}.Sanitize()
+	fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\nSET search_path = %s;\nSET lock_timeout = '%v';\n", name, name, lockTimeout)
+	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n", versionTable)
+	for _, step := range s.path(from, to) {
+		body, err := fs.ReadFile(s.files, step.name)
+		if err != nil {
+			return "", fmt.Errorf("read migration %s: %w", step.name, err)
+		}
+		reached := step.version
+		if step.direction == source.Down {
+			reached--
+		}
+		fmt.Fprintf(&b, "\n-- %s\nBEGIN;\n%s\nTRUNCATE %s;\n", step.name, strings.TrimSpace(string(body)), versionTable)
+		if reached > 0 {
+			fmt.Fprintf(&b, "INSERT INTO %s (version, dirty) VALUES (%d, false);\n", versionTable, reached)
+		}
+		b.WriteString("COMMIT;\n")
+	}
+	return b.String(), nil
+}
+
+// path returns the files between two versions in the order to run them. Versions have no gaps;
+// a test keeps that.
+func (s set) path(from, to uint) []file {
+	direction, low, high := source.Up, from, to
+	if from > to {
+		direction, low, high = source.Down, to, from
+	}
+	steps := slices.DeleteFunc(s.list(direction), func(f file) bool { return f.version <= low || f.version > high })
+	if direction == source.Down {
+		slices.Reverse(steps)
+	}
+	return steps
+}
