@@ -1,0 +1,129 @@
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/migrations"
+)
+
+// maxConns bounds the pool of a test: enough for a test of concurrency, and few enough for many
+// tests at once.
+const maxConns = 4
+
+// DB is the database of one test.
+type DB struct {
+	DSN    string        // for connections of the test's own
+	Schema string        // holds the tables, if the database has any
+	Pool   *pgxpool.Pool // of at most 4 connections, closed at the test's end
+}
+
+// New returns a migrated database for one test. At the test's end it is dropped, also if
+// somebody is still connected; if the test failed it stays, and the log says how to look at it.
+// Without PostgreSQL on the machine the test is skipped.
+func New(t testing.TB) *DB {
+	t.Helper()
+	return newDB(t, func(ctx context.Context, admin *pgx.Conn, name string) error {
+		template, err := ensureTemplate(ctx, admin)
+		if err != nil {
+			return err
+		}
+		return clone(ctx, admin, name, template)
+	})
+}
+
+// NewEmpty is New without tables and without the schema.
+func NewEmpty(t testing.TB) *DB {
+	t.Helper()
+	return newDB(t, func(ctx context.Context, admin *pgx.Conn, name string) error {
+		return clone(ctx, admin, name, "template0")
+	})
+}
+
+func newDB(t testing.TB, create func(context.Context, *pgx.Conn, string) error) *DB {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	server, err := serverDSN()
+	if err != nil {
+		fatal(t, err)
+	}
+	name := databaseName(t.Name())
+	err = withAdmin(ctx, server, func(admin *pgx.Conn) error { return create(ctx, admin, name) })
+	if err != nil {
+		fatal(t, fmt.Errorf("create database %s: %w", name, err))
+	}
+	db := &DB{Schema: migrations.DefaultSchema}
+	// Registered before the pool's: it runs after it.
+	t.Cleanup(func() { dropOrKeep(t, server, name, db.DSN) })
+	if db.DSN, err = withDatabase(server, name); err != nil {
+		fatal(t, err)
+	}
+	config, err := pgxpool.ParseConfig(db.DSN)
+	if err != nil {
+		fatal(t, err)
+	}
+	config.MaxConns = maxConns
+	if db.Pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		fatal(t, err)
+	}
+	t.Cleanup(func() { closePool(t, db.Pool) })
+	return db
+}
+
+// closePool closes the pool, and reports connections that the test did not give back.
+func closePool(t testing.TB, pool *pgxpool.Pool) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		pool.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Errorf("%d connections of the test's pool were not given back", pool.Stat().AcquiredConns())
+	}
+}
+
+func dropOrKeep(t testing.TB, server, name, dsn string) {
+	if t.Failed() {
+		if os.Getenv(EnvURL) == "" {
+			t.Logf("the test's database goes with this process; to keep it, run `make postgres` in another terminal and follow what it says")
+		} else {
+			t.Logf("the test's database is kept: psql '%s'", dsn)
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := withAdmin(ctx, server, func(admin *pgx.Conn) error {
+		_, err := admin.Exec(ctx, `DROP DATABASE IF EXISTS `+quote(name)+` WITH (FORCE)`)
+		return err
+	})
+	if err != nil {
+		t.Errorf("drop database %s: %v", name, err)
+	}
+}
+
+// databaseName makes a database name of a test's: at most 63 bytes, and unique.
+func databaseName(test string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		default:
+			return '_'
+		}
+	}, test)
+	return "t_" + name[:min(len(name), 48)] + "_" + strings.ToLower(rand.Text()[:10])
+}
