@@ -1,0 +1,124 @@
+package pgstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// notifyInterval is the least time between two notifications: they take a
+	// lock that all of the server's notifying commits share.
+	notifyInterval = 5 * time.Millisecond
+	purgeInterval  = 10 * time.Minute
+	// purgeBatch is how many receipts one statement removes.
+	purgeBatch = 5000
+)
+
+// runBackground runs what the store does besides its callers' work until ctx is
+// done. All of it may fail: subscriptions then find new events by polling.
+func (s *Store) runBackground(ctx context.Context) {
+	var group sync.WaitGroup
+	group.Go(func() { s.poll(ctx) })
+	group.Go(func() { s.purge(ctx) })
+	if !s.cfg.NoListen {
+		group.Go(func() { s.listen(ctx) })
+		group.Go(func() { s.notify(ctx) })
+	}
+	group.Wait()
+}
+
+// poll looks for events of other processes.
+func (s *Store) poll(ctx context.Context) {
+	every(ctx, s.cfg.PollInterval, func() {
+		// The next round, or a notification, tries again.
+		_, _ = s.Head(ctx)
+	})
+}
+
+// purge removes receipts that are old enough.
+func (s *Store) purge(ctx context.Context) {
+	if s.cfg.ReceiptTTL < 0 {
+		return
+	}
+	every(ctx, min(purgeInterval, s.cfg.ReceiptTTL), func() {
+		_, _ = s.PurgeReceipts(ctx, time.Now().Add(-s.cfg.ReceiptTTL))
+	})
+}
+
+func every(ctx context.Context, interval time.Duration, f func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		f()
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Store) channel() string { return s.cfg.Schema + "_log" }
+
+// listen wakes subscriptions when another process says that it appended.
+func (s *Store) listen(ctx context.Context) {
+	var pause backoff
+	for ctx.Err() == nil {
+		conn, err := s.connect(ctx)
+		if err == nil {
+			pause = backoff{}
+			s.listenOn(ctx, conn)
+			closeConn(ctx, conn.Conn)
+		}
+		if ctx.Err() == nil {
+			pause.wait()
+		}
+	}
+}
+
+func (s *Store) listenOn(ctx context.Context, conn *session) {
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
+		return
+	}
+	for {
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return
+		}
+		if _, err := s.Head(ctx); err != nil {
+			return
+		}
+	}
+}
+
+// notify tells other processes that this one appended: after the commit, on a
+// connection of its own, and as rarely as the delay allows.
+func (s *Store) notify(ctx context.Context) {
+	var conn *session
+	defer func() {
+		if conn != nil {
+			closeConn(ctx, conn.Conn)
+		}
+	}()
+	for {
+		select {
+		case <-s.hub.notify:
+		case <-ctx.Done():
+			return
+		}
+		if conn == nil || conn.IsClosed() {
+			// Lost notifications are made up for by polling.
+			conn, _ = s.connect(ctx)
+		}
+		if conn != nil {
+			_, _ = conn.Exec(ctx, "SELECT pg_notify($1, '')", s.channel())
+		}
+		select {
+		case <-time.After(notifyInterval):
+		case <-ctx.Done():
+			return
+		}
+	}
+}

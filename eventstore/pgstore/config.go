@@ -1,0 +1,187 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// DefaultSchema is the schema of the log unless Config says otherwise.
+const DefaultSchema = "recount"
+
+// Config configures a Store. Only Pool is required.
+type Config struct {
+	// Pool serves reads. The appender and the listener make connections of
+	// their own from its configuration: up to three beyond the pool's maximum.
+	Pool *pgxpool.Pool
+	// Schema holds the log's tables. One schema is one log. Default: recount.
+	Schema string
+	// Limits bound one append.
+	Limits eventstore.Limits
+	// QueueAppends and QueueBytes bound the appends that wait; more are
+	// ErrOverloaded at once. Default: 20,000 appends, 64 MiB.
+	QueueAppends, QueueBytes int
+	// BatchEvents and BatchBytes bound what one transaction writes; an append
+	// larger than that is a batch of its own. Default: 2,000 events, 4 MiB.
+	BatchEvents, BatchBytes int
+	// CacheStreams is how many streams' versions and names are remembered.
+	// Default: 100,000.
+	CacheStreams int
+	// LockTimeout is how long an append waits for the lock of the log. Whoever
+	// holds it longer is named in the error. Default: 5s.
+	LockTimeout time.Duration
+	// WriteTimeout is how long one transaction may take before its connection
+	// is given up and its outcome is unknown. Default: 20s.
+	WriteTimeout time.Duration
+	// SettleTimeout is how long to try to find out an unknown outcome.
+	// Default: 20s.
+	SettleTimeout time.Duration
+	// RetryTimeout is how long appends wait for a database that cannot be
+	// reached before they are ErrUnavailable. Default: 2s.
+	RetryTimeout time.Duration
+	// PollInterval is how long a subscription waits at most before it looks
+	// for new events. It bounds delay when notifications are lost or off.
+	// Default: 1s. Minimum: 1ms.
+	PollInterval time.Duration
+	// NoListen turns off LISTEN and NOTIFY between processes, e.g. behind a
+	// transaction pooler; polling remains.
+	NoListen bool
+	// ReceiptTTL is how long receipts are kept. Default: 24h. Negative: until
+	// PurgeReceipts is called.
+	ReceiptTTL time.Duration
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Pool == nil {
+		return c, errors.New("pgstore: Config.Pool is nil")
+	}
+	if c.Schema == "" {
+		c.Schema = DefaultSchema
+	}
+	c.Limits = c.Limits.WithDefaults()
+	setInt := func(field *int, value int) {
+		if *field <= 0 {
+			*field = value
+		}
+	}
+	setInt(&c.QueueAppends, 20_000)
+	setInt(&c.QueueBytes, 64<<20)
+	setInt(&c.BatchEvents, 2000)
+	setInt(&c.BatchBytes, 4<<20)
+	setInt(&c.CacheStreams, 100_000)
+	setDuration := func(field *time.Duration, value time.Duration) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	setDuration(&c.LockTimeout, 5*time.Second)
+	setDuration(&c.WriteTimeout, 20*time.Second)
+	setDuration(&c.SettleTimeout, 20*time.Second)
+	setDuration(&c.RetryTimeout, 2*time.Second)
+	setDuration(&c.PollInterval, time.Second)
+	setDuration(&c.ReceiptTTL, 24*time.Hour)
+	c.PollInterval = max(c.PollInterval, time.Millisecond)
+	// PostgreSQL reads a timeout of zero as none.
+	c.LockTimeout = max(c.LockTimeout, time.Millisecond)
+	return c, nil
+}
+
+// Store is an event log in PostgreSQL. It is safe for concurrent use.
+type Store struct {
+	cfg        Config
+	queue      *queue
+	appender   *appender
+	hub        *hub
+	dictionary *dictionary
+	// known is the identity of the log as it was last seen.
+	known   atomic.Pointer[identity]
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+var (
+	_ eventstore.Store               = (*Store)(nil)
+	_ eventstore.MultiStreamAppender = (*Store)(nil)
+	_ eventstore.ReceiptStore        = (*Store)(nil)
+	_ eventstore.StreamManager       = (*Store)(nil)
+)
+
+// Open opens the log in cfg.Schema. It connects at once: a database that cannot
+// be reached or lacks the tables is an error. Close the store to drain it.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.Background())
+	s := &Store{cfg: cfg, queue: newQueue(cfg), stop: stop, stopped: make(chan struct{})}
+	s.dictionary = newDictionary(cfg.CacheStreams)
+	s.hub = newHub()
+	s.appender = newAppender(s)
+	if err := s.identify(ctx); err != nil {
+		stop()
+		return nil, fmt.Errorf("open log in schema %s: %w", cfg.Schema, translate(err))
+	}
+	s.start(background)
+	return s, nil
+}
+
+// start runs the goroutines of the store. They end when the queue is closed and
+// drained and background is done.
+func (s *Store) start(background context.Context) {
+	appended := make(chan struct{})
+	go func() {
+		defer close(appended)
+		s.appender.run()
+	}()
+	go func() {
+		defer close(s.stopped)
+		s.runBackground(background)
+		<-appended
+	}()
+}
+
+// Close takes no more appends, writes those that wait, answers their callers and
+// closes the store's connections. It waits until ctx is done and may be called
+// more than once.
+func (s *Store) Close(ctx context.Context) error {
+	s.queue.close()
+	select {
+	case <-s.appender.drained:
+	case <-ctx.Done():
+		return fmt.Errorf("close event store: %w", ctx.Err())
+	}
+	s.stop()
+	select {
+	case <-s.stopped:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close event store: %w", ctx.Err())
+	}
+}
+
+// Features returns what the store can do: everything.
+func (s *Store) Features() eventstore.Features {
+	return eventstore.Features{MultiStreamAppend: true, Receipts: true, GaplessLog: true, StreamManagement: true}
+}
+
+// sql puts the store's schema into a statement that is written for the default
+// one.
+func (s *Store) sql(statement string) string {
+	return inSchema(statement, s.cfg.Schema)
+}
+
+func inSchema(statement, schema string) string {
+	if schema == DefaultSchema {
+		return statement
+	}
+	return strings.ReplaceAll(statement, DefaultSchema+".", pgx.Identifier{schema}.Sanitize()+".")
+}

@@ -1,0 +1,243 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// typeKey is what the dictionary of event types keeps in one row.
+type typeKey struct {
+	name        string
+	version     int
+	contentType string
+}
+
+func typeOf(e eventstore.Event) typeKey { return typeKey{e.Type, e.SchemaVersion, e.ContentType} }
+
+func compareTypes(a, b typeKey) int {
+	return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.version, b.version), cmp.Compare(a.contentType, b.contentType))
+}
+
+// dictionary remembers committed rows of the small tables that events refer to.
+// It never holds a row that could be rolled back.
+type dictionary struct {
+	mu sync.RWMutex
+	// There are as many event types as programmers wrote.
+	typeIDs map[typeKey]int32
+	types   map[int32]typeKey
+	// Categories and streams come from data.
+	categories *lru.Cache[string, int32]
+	streams    *lru.Cache[int64, string]
+}
+
+func newDictionary(size int) *dictionary {
+	// An error means a size below one, which Config rules out.
+	categories, _ := lru.New[string, int32](size)
+	streams, _ := lru.New[int64, string](size)
+	return &dictionary{
+		typeIDs: make(map[typeKey]int32), types: make(map[int32]typeKey),
+		categories: categories, streams: streams,
+	}
+}
+
+func (d *dictionary) addType(k typeKey, id int32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.typeIDs[k], d.types[id] = id, k
+}
+
+func (d *dictionary) typeID(k typeKey) (int32, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	id, ok := d.typeIDs[k]
+	return id, ok
+}
+
+func (d *dictionary) typeByID(id int32) (typeKey, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	k, ok := d.types[id]
+	return k, ok
+}
+
+// references are the dictionary ids that a batch needs.
+type references struct {
+	types      map[typeKey]int32
+	categories map[string]int32
+}
+
+// Reading goes first: an INSERT that meets its row still burns a sequence
+// number.
+const (
+	insertTypes = `
+INSERT INTO recount.event_types (name, schema_version, content_type)
+SELECT u.name, u.schema_version, u.content_type
+FROM unnest($1::text[], $2::int[], $3::text[]) AS u(name, schema_version, content_type)
+WHERE NOT EXISTS (SELECT FROM recount.event_types t WHERE t.name = u.name
+    AND t.schema_version = u.schema_version AND t.content_type = u.content_type)
+ON CONFLICT DO NOTHING`
+	selectTypes = `
+SELECT t.name, t.schema_version, t.content_type, t.id
+FROM unnest($1::text[], $2::int[], $3::text[]) AS u(name, schema_version, content_type)
+JOIN recount.event_types t USING (name, schema_version, content_type)`
+	insertCategories = `
+INSERT INTO recount.categories (name)
+SELECT u.name FROM unnest($1::text[]) AS u(name)
+WHERE NOT EXISTS (SELECT FROM recount.categories c WHERE c.name = u.name)
+ON CONFLICT DO NOTHING`
+	selectCategories = `
+SELECT c.name, c.id FROM recount.categories c WHERE c.name = ANY($1::text[])`
+)
+
+// resolve returns the dictionary ids of a batch, making rows that are missing
+// in a transaction of its own: it must not be called while the log is locked.
+func (s *Store) resolve(ctx context.Context, q querier, requests []*request) (references, error) {
+	refs := references{types: make(map[typeKey]int32), categories: make(map[string]int32)}
+	newTypes, newCategories := make(map[typeKey]bool), make(map[string]bool)
+	for _, r := range requests {
+		for _, a := range r.appends {
+			if len(a.Events) == 0 {
+				continue
+			}
+			category := eventstore.Category(a.Stream)
+			if id, ok := s.dictionary.categories.Get(category); ok {
+				refs.categories[category] = id
+			} else {
+				newCategories[category] = true
+			}
+			for _, e := range a.Events {
+				k := typeOf(withDefaults(e))
+				if id, ok := s.dictionary.typeID(k); ok {
+					refs.types[k] = id
+				} else {
+					newTypes[k] = true
+				}
+			}
+		}
+	}
+	if err := s.makeTypes(ctx, q, refs, newTypes); err != nil {
+		return refs, fmt.Errorf("look up event types: %w", err)
+	}
+	if err := s.makeCategories(ctx, q, refs, newCategories); err != nil {
+		return refs, fmt.Errorf("look up categories: %w", err)
+	}
+	return refs, nil
+}
+
+func (s *Store) makeTypes(ctx context.Context, q querier, refs references, missing map[typeKey]bool) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	var names, contentTypes []string
+	var versions []int32
+	// Sorted, so that two processes that make the same rows do not deadlock.
+	for _, k := range slices.SortedFunc(maps.Keys(missing), compareTypes) {
+		names, versions, contentTypes = append(names, k.name), append(versions, int32(k.version)), append(contentTypes, k.contentType)
+	}
+	if err := exec(ctx, q, s.sql(insertTypes), names, versions, contentTypes); err != nil {
+		return err
+	}
+	rows, err := q.Query(ctx, s.sql(selectTypes), names, versions, contentTypes)
+	if err != nil {
+		return err
+	}
+	var k typeKey
+	var id int32
+	_, err = pgx.ForEachRow(rows, []any{&k.name, &k.version, &k.contentType, &id}, func() error {
+		s.dictionary.addType(k, id)
+		refs.types[k] = id
+		return nil
+	})
+	return err
+}
+
+func (s *Store) makeCategories(ctx context.Context, q querier, refs references, missing map[string]bool) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(missing))
+	if err := exec(ctx, q, s.sql(insertCategories), names); err != nil {
+		return err
+	}
+	rows, err := q.Query(ctx, s.sql(selectCategories), names)
+	if err != nil {
+		return err
+	}
+	var name string
+	var id int32
+	_, err = pgx.ForEachRow(rows, []any{&name, &id}, func() error {
+		s.dictionary.categories.Add(name, id)
+		refs.categories[name] = id
+		return nil
+	})
+	return err
+}
+
+// exec runs one statement through the interface that pools, connections and
+// transactions share.
+func exec(ctx context.Context, q querier, sql string, args ...any) error {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return err
+	}
+	rows.Close()
+	return rows.Err()
+}
+
+const (
+	selectAllTypes = `
+SELECT t.name, t.schema_version, t.content_type, t.id FROM recount.event_types t`
+	selectNames = `
+SELECT s.id, s.name FROM recount.streams s WHERE s.id = ANY($1::bigint[])`
+)
+
+// learnTypes reads the whole dictionary of event types.
+func (s *Store) learnTypes(ctx context.Context, q querier) error {
+	rows, err := q.Query(ctx, s.sql(selectAllTypes))
+	if err != nil {
+		return err
+	}
+	var k typeKey
+	var id int32
+	_, err = pgx.ForEachRow(rows, []any{&k.name, &k.version, &k.contentType, &id}, func() error {
+		s.dictionary.addType(k, id)
+		return nil
+	})
+	return err
+}
+
+// streamNames returns the names of streams by id.
+func (s *Store) streamNames(ctx context.Context, q querier, ids map[int64]string) error {
+	var missing []int64
+	for id := range ids {
+		if name, ok := s.dictionary.streams.Get(id); ok {
+			ids[id] = name
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	rows, err := q.Query(ctx, s.sql(selectNames), missing)
+	if err != nil {
+		return err
+	}
+	var id int64
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&id, &name}, func() error {
+		s.dictionary.streams.Add(id, name)
+		ids[id] = name
+		return nil
+	})
+	return err
+}

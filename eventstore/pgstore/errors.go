@@ -1,0 +1,115 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+func sqlState(err error) string {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return refused.Code
+	}
+	return ""
+}
+
+func isLockTimeout(err error) bool { return sqlState(err) == "55P03" }
+
+// isRefusedContent reports whether the database refused what a request holds
+// (data, constraint, or too complex), rather than to work at all.
+func isRefusedContent(err error) bool {
+	switch class := sqlState(err); {
+	case len(class) != 5:
+		return false
+	default:
+		return class[:2] == "22" || class[:2] == "23" || class[:2] == "54"
+	}
+}
+
+// isPermanent reports whether trying again soon cannot help.
+func isPermanent(err error) bool {
+	switch state := sqlState(err); {
+	case errors.Is(err, ErrNotAdopted):
+		return true
+	case state == "":
+		return false
+	default:
+		// Authorization, no such database, missing tables, read-only.
+		return state[:2] == "28" || state[:2] == "3D" || state[:2] == "42" || state == "25006"
+	}
+}
+
+// translate turns a driver's error into one of package eventstore, for
+// operations that wrote nothing.
+func translate(err error) error {
+	switch state := sqlState(err); {
+	case err == nil:
+		return nil
+	case errors.Is(err, eventstore.ErrUnavailable), errors.Is(err, eventstore.ErrCorrupt),
+		errors.Is(err, context.Canceled):
+		return err
+	case state == "42P01" || state == "3F000" || state == "42703":
+		return fmt.Errorf("%w: the database lacks tables of this version; run: recount migrate up: %w", eventstore.ErrUnavailable, err)
+	case state == "53100":
+		return fmt.Errorf("%w: the database's disk is full; free space, nothing is lost: %w", eventstore.ErrUnavailable, err)
+	case state == "25006":
+		return fmt.Errorf("%w: the database is read-only (a standby?); connect to the primary: %w", eventstore.ErrUnavailable, err)
+	default:
+		return fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
+	}
+}
+
+func unsettled(err error) error {
+	return fmt.Errorf("append: %w: append again with the same ids or receipt: %w", eventstore.ErrOutcomeUnknown, err)
+}
+
+// translateAppend turns what the database says of one request into an error
+// for its caller. A uniqueness that the verdict did not foresee is an id that
+// was used before; any other is damage.
+func (s *Store) translateAppend(r *request, err error) error {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || !isRefusedContent(err) {
+		return fmt.Errorf("append to %s: %w", r.appends[0].Stream, translate(err))
+	}
+	switch {
+	case refused.Code == "23505" && refused.ConstraintName == "events_stream_supplied_id":
+		return &eventstore.IDReusedError{Stream: r.appends[0].Stream, ID: r.appends[0].Events[0].ID,
+			Reason: "an id of this append is stored already, at another version"}
+	case strings.HasPrefix(refused.Code, "23"):
+		return fmt.Errorf("append to %s: %w: %w", r.appends[0].Stream, eventstore.ErrCorrupt, err)
+	default:
+		return &eventstore.InvalidError{Field: "events", Reason: "are refused by the database: " + refused.Message}
+	}
+}
+
+// explainLock names whoever holds the lock of the log.
+func (s *Store) explainLock(ctx context.Context, err error) error {
+	const holders = `
+SELECT format('process %s (%s, user %s, %s for %s)', a.pid, coalesce(nullif(a.application_name, ''), 'no name'),
+              a.usename, a.state, date_trunc('second', clock_timestamp() - a.xact_start))
+FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.relation = 'recount.log_lock'::regclass AND l.granted AND l.mode IN ('RowShareLock', 'ExclusiveLock', 'AccessExclusiveLock')
+  AND a.wait_event_type IS DISTINCT FROM 'Lock'
+ORDER BY a.xact_start LIMIT 1`
+	holder := "somebody"
+	// Without a name the error is still right.
+	_ = s.cfg.Pool.QueryRow(ctx, s.sql(holders)).Scan(&holder)
+	return fmt.Errorf("%w: the log is locked by %s; if it does not end, end it with pg_terminate_backend: %w",
+		eventstore.ErrUnavailable, holder, err)
+}
+
+// backoff waits longer and longer, with jitter, between attempts.
+type backoff struct{ last time.Duration }
+
+func (b *backoff) wait() {
+	b.last = min(max(2*b.last, 10*time.Millisecond), 500*time.Millisecond)
+	time.Sleep(b.last/2 + rand.N(b.last/2))
+}

@@ -1,0 +1,213 @@
+package pgstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/internal/verdict"
+)
+
+// head is the end of the log. The zero head is that of an empty log.
+type head struct {
+	position int64
+	id       uuid.UUID
+}
+
+// stream is what the appender knows of a stream. The zero id means that the
+// stream was never written.
+type stream struct {
+	id int64
+	verdict.Stream
+}
+
+var noStream = stream{Stream: verdict.Stream{Version: -1}}
+
+const (
+	flagSuppliedID int16 = 1
+	flagDeleted    int16 = 2
+	flagTombstone  int16 = 4
+	flagMarks            = flagDeleted | flagTombstone
+)
+
+// facts are what a batch is judged by.
+type facts struct {
+	head     head
+	streams  map[string]stream
+	known    map[string][]eventstore.RecordedEvent
+	receipts map[receiptKey]eventstore.StoredReceipt
+}
+
+type receiptKey struct{ scope, key string }
+
+func keyOf(r *eventstore.Receipt) receiptKey { return receiptKey{r.Scope, r.Key} }
+
+func newFacts() *facts {
+	return &facts{
+		streams:  make(map[string]stream),
+		known:    make(map[string][]eventstore.RecordedEvent),
+		receipts: make(map[receiptKey]eventstore.StoredReceipt),
+	}
+}
+
+const selectHead = `
+SELECT position, id FROM recount.events ORDER BY position DESC LIMIT 1`
+
+// A stream that exists has at least one event.
+const selectStreams = `
+SELECT u.name, s.id, last.version, last.flags,
+       coalesce((SELECT m.version + 1 FROM recount.events m
+                 WHERE m.stream_id = s.id AND m.flags & 6 <> 0
+                 ORDER BY m.version DESC LIMIT 1), 0)
+FROM unnest($1::text[]) AS u(name)
+JOIN recount.streams s ON s.name = u.name
+CROSS JOIN LATERAL (
+    SELECT e.version, e.flags FROM recount.events e
+    WHERE e.stream_id = s.id ORDER BY e.version DESC LIMIT 1) AS last`
+
+const selectReceipts = `
+SELECT r.scope, r.key, r.fingerprint, r.answer, r.result, r.stored_at
+FROM unnest($1::text[], $2::text[]) AS u(scope, key)
+JOIN recount.receipts r ON r.scope = u.scope AND r.key = u.key`
+
+const selectKnown = `
+SELECT u.name, e.position, e.version, e.id, t.name, t.schema_version, e.data
+FROM unnest($1::text[], $2::bigint[], $3::uuid[]) AS u(name, stream_id, id)
+JOIN recount.events e ON e.stream_id = u.stream_id AND e.id = u.id AND e.flags & 1 <> 0
+JOIN recount.event_types t ON t.id = e.type_id
+ORDER BY e.position`
+
+func (s *Store) queueHead(b *pgx.Batch, f *facts) {
+	b.Queue(s.sql(selectHead)).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&f.head.position, &f.head.id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			f.head = head{}
+			return nil
+		}
+		return err
+	})
+}
+
+// queueStreams looks up streams by name. Names that are not found stay out of
+// f.streams.
+func (s *Store) queueStreams(b *pgx.Batch, f *facts, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	b.Queue(s.sql(selectStreams), names).Query(func(rows pgx.Rows) error {
+		var name string
+		var st stream
+		var flags int16
+		_, err := pgx.ForEachRow(rows, []any{&name, &st.id, &st.Version, &flags, &st.FirstVersion}, func() error {
+			st.Deleted, st.Tombstoned = flags&flagMarks != 0, flags&flagTombstone != 0
+			f.streams[name] = st
+			return nil
+		})
+		return err
+	})
+}
+
+func (s *Store) queueReceipts(b *pgx.Batch, f *facts, requests []*request) {
+	var scopes, keys []string
+	for _, r := range requests {
+		if r.receipt != nil {
+			scopes, keys = append(scopes, r.receipt.Scope), append(keys, r.receipt.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return
+	}
+	b.Queue(s.sql(selectReceipts), scopes, keys).Query(func(rows pgx.Rows) error {
+		var r eventstore.StoredReceipt
+		var result []byte
+		_, err := pgx.ForEachRow(rows, []any{&r.Scope, &r.Key, &r.Fingerprint, &r.Answer, &result, &r.StoredAt}, func() error {
+			stored := r
+			var err error
+			stored.Appended, err = s.parseResult(result)
+			f.receipts[keyOf(&stored.Receipt)] = stored
+			return err
+		})
+		return err
+	})
+}
+
+// loadKnown looks up the supplied ids that some verdict depends on.
+func (s *Store) loadKnown(ctx context.Context, q querier, f *facts, requests []*request) error {
+	var streams []string
+	var streamIDs []int64
+	var ids []uuid.UUID
+	for _, r := range requests {
+		for _, a := range r.appends {
+			st, ok := f.streams[a.Stream]
+			if !ok || !verdict.NeedsKnown(st.Stream, a) {
+				continue
+			}
+			for _, e := range a.Events {
+				streams, streamIDs, ids = append(streams, a.Stream), append(streamIDs, st.id), append(ids, e.ID)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := q.Query(ctx, s.sql(selectKnown), streams, streamIDs, ids)
+	if err != nil {
+		return fmt.Errorf("look up event ids: %w", err)
+	}
+	var r eventstore.RecordedEvent
+	_, err = pgx.ForEachRow(rows, []any{&r.Stream, &r.Position, &r.Version, &r.ID, &r.Type, &r.SchemaVersion, &r.Data}, func() error {
+		f.known[r.Stream] = append(f.known[r.Stream], r)
+		r.Data = nil
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look up event ids: %w", err)
+	}
+	return nil
+}
+
+// storedAppend is how a receipt keeps an eventstore.Appended.
+type storedAppend struct {
+	Stream   string `json:"stream"`
+	Version  int64  `json:"version"`
+	Position int64  `json:"position"`
+}
+
+func formatResult(appended []eventstore.Appended) []byte {
+	list := make([]storedAppend, len(appended))
+	for i, a := range appended {
+		list[i] = storedAppend{a.Stream, a.Version, a.Position}
+	}
+	// Strings and integers always marshal.
+	b, _ := json.Marshal(list)
+	return b
+}
+
+// parseResult puts the log's present incarnation into the tokens: a position
+// that is still in the log belongs to every later incarnation too.
+func (s *Store) parseResult(result []byte) ([]eventstore.Appended, error) {
+	var list []storedAppend
+	if err := json.Unmarshal(result, &list); err != nil {
+		return nil, fmt.Errorf("read receipt: %w", err)
+	}
+	in := s.identity()
+	appended := make([]eventstore.Appended, len(list))
+	for i, a := range list {
+		appended[i] = eventstore.Appended{Stream: a.Stream, Version: a.Version, Position: a.Position}
+		if a.Position > 0 {
+			appended[i].Token = in.token(a.Position)
+		}
+	}
+	return appended, nil
+}
+
+// querier is what a pool, a connection and a transaction have in common.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}

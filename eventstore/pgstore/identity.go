@@ -1,0 +1,183 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// ErrNotAdopted is returned by appends to a log whose database is another than
+// the one it was written in: it was restored, copied, or failed over, and may
+// lack events that were acknowledged before. Somebody has to look and adopt it.
+var ErrNotAdopted = errors.New("log was restored or failed over and is not adopted; make sure that nobody writes to " +
+	"another copy of it, then run: recount db adopt")
+
+// identity says which life of which log this is.
+type identity struct {
+	log uuid.UUID
+	// n is the incarnation, from 1. Events at or below fromPosition are those
+	// of the life before.
+	n            int64
+	fromPosition int64
+	place
+}
+
+// place is where a life of the log is lived.
+type place struct {
+	systemIdentifier int64
+	timeline         int64
+	databaseOID      int64
+}
+
+func (in identity) token(position int64) eventstore.Token {
+	return eventstore.Token{Log: in.log, Incarnation: in.n, Position: position}
+}
+
+func (s *Store) identity() identity { return *s.known.Load() }
+
+// The timeline of the last checkpoint lags behind a promotion; the name of the
+// present WAL file does not. A standby has none, and takes no appends.
+const selectPlace = `
+SELECT (pg_control_system()).system_identifier,
+       CASE WHEN pg_is_in_recovery() THEN 0
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint END,
+       (SELECT oid::bigint FROM pg_database WHERE datname = current_database())`
+
+const selectIdentity = `
+SELECT log_id, n, from_position, system_identifier, timeline, database_oid
+FROM recount.log_incarnations ORDER BY n DESC LIMIT 1`
+
+const insertIncarnation = `
+INSERT INTO recount.log_incarnations (n, log_id, from_position, system_identifier, timeline, database_oid)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+
+func scanIdentity(row pgx.Row) (identity, error) {
+	var in identity
+	err := row.Scan(&in.log, &in.n, &in.fromPosition, &in.systemIdentifier, &in.timeline, &in.databaseOID)
+	return in, err
+}
+
+func readPlace(ctx context.Context, q rowQuerier) (place, error) {
+	var p place
+	err := q.QueryRow(ctx, selectPlace).Scan(&p.systemIdentifier, &p.timeline, &p.databaseOID)
+	return p, err
+}
+
+type rowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// identify learns who the log is. A log that was never opened gets its id and
+// first incarnation now.
+func (s *Store) identify(ctx context.Context) error {
+	in, err := scanIdentity(s.cfg.Pool.QueryRow(ctx, s.sql(selectIdentity)))
+	if errors.Is(err, pgx.ErrNoRows) {
+		here, err := readPlace(ctx, s.cfg.Pool)
+		if err != nil {
+			return err
+		}
+		_, err = s.cfg.Pool.Exec(ctx, s.sql(insertIncarnation), 1, uuid.New(), 0,
+			here.systemIdentifier, here.timeline, here.databaseOID)
+		if err != nil {
+			return err
+		}
+		in, err = scanIdentity(s.cfg.Pool.QueryRow(ctx, s.sql(selectIdentity)))
+		if err != nil {
+			return err
+		}
+		s.known.Store(&in)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.known.Store(&in)
+	return nil
+}
+
+// checkIdentity makes sure that a new connection leads to the log that this
+// store may append to.
+func (s *Store) checkIdentity(ctx context.Context, q rowQuerier) error {
+	in, err := scanIdentity(q.QueryRow(ctx, s.sql(selectIdentity)))
+	if err != nil {
+		return fmt.Errorf("read the log's identity: %w", err)
+	}
+	here, err := readPlace(ctx, q)
+	if err != nil {
+		return fmt.Errorf("read the log's identity: %w", err)
+	}
+	s.known.Store(&in)
+	if here != in.place {
+		return fmt.Errorf("%w: %w", eventstore.ErrUnavailable, ErrNotAdopted)
+	}
+	return nil
+}
+
+// Adopt says that this database is now the log's home: it starts a new
+// incarnation at the present end of the log, after which appends are accepted
+// again. Readers that had come further are told so. Adopting a log that is at
+// home already changes nothing. It returns the incarnation and the last
+// position that it shares with the one before.
+func (s *Store) Adopt(ctx context.Context) (incarnation, lastCommon int64, err error) {
+	err = pgx.BeginFunc(ctx, s.cfg.Pool, func(tx pgx.Tx) error {
+		b := &pgx.Batch{}
+		s.queueLock(b)
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return err
+		}
+		in, err := scanIdentity(tx.QueryRow(ctx, s.sql(selectIdentity)))
+		if err != nil {
+			return err
+		}
+		here, err := readPlace(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if here != in.place {
+			f := newFacts()
+			b := &pgx.Batch{}
+			s.queueHead(b, f)
+			if err := tx.SendBatch(ctx, b).Close(); err != nil {
+				return err
+			}
+			in.n, in.fromPosition, in.place = in.n+1, f.head.position, here
+			_, err = tx.Exec(ctx, s.sql(insertIncarnation), in.n, in.log, in.fromPosition,
+				here.systemIdentifier, here.timeline, here.databaseOID)
+			if err != nil {
+				return err
+			}
+		}
+		incarnation, lastCommon = in.n, in.fromPosition
+		return nil
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("adopt the log: %w", translate(err))
+	}
+	return incarnation, lastCommon, s.identify(ctx)
+}
+
+// checkToken reports whether reading may go on behind t.
+func (s *Store) checkToken(ctx context.Context, t, head eventstore.Token) error {
+	if t.Log != head.Log {
+		return &eventstore.LogChangedError{Token: t, Head: head, LastCommon: -1}
+	}
+	lastCommon := head.Position
+	if t.Incarnation != head.Incarnation {
+		// The lowest beginning of all lives since the token's.
+		err := s.cfg.Pool.QueryRow(ctx,
+			s.sql(`SELECT coalesce(min(from_position), 0) FROM recount.log_incarnations WHERE n > $1`),
+			t.Incarnation).Scan(&lastCommon)
+		if err != nil {
+			return fmt.Errorf("read the log's incarnations: %w", translate(err))
+		}
+	}
+	if t.Position > lastCommon {
+		return &eventstore.LogChangedError{Token: t, Head: head, LastCommon: lastCommon}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+const selectEnd = `
+SELECT i.log_id, i.n, coalesce((SELECT max(e.position) FROM recount.events e), 0)
+FROM recount.log_incarnations i ORDER BY i.n DESC LIMIT 1`
+
+// Head implements eventstore.Reader.
+func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {
+	var t eventstore.Token
+	err := s.cfg.Pool.QueryRow(ctx, s.sql(selectEnd)).Scan(&t.Log, &t.Incarnation, &t.Position)
+	if err != nil {
+		return eventstore.Token{}, fmt.Errorf("read the head of the log: %w", translate(err))
+	}
+	if t.Incarnation != s.identity().n {
+		// Somebody adopted the log meanwhile, and it may have become shorter.
+		if err := s.identify(ctx); err != nil {
+			return eventstore.Token{}, fmt.Errorf("read the head of the log: %w", translate(err))
+		}
+		s.hub.reset()
+	}
+	s.hub.seen(t.Position)
+	return t, nil
+}
+
+// ReadAll implements eventstore.Reader.
+func (s *Store) ReadAll(ctx context.Context, opts eventstore.ReadOptions) iter.Seq2[eventstore.RecordedEvent, error] {
+	return func(yield func(eventstore.RecordedEvent, error) bool) {
+		if err := s.readAll(ctx, opts, func(e eventstore.RecordedEvent) bool { return yield(e, nil) }); err != nil {
+			yield(eventstore.RecordedEvent{}, err)
+		}
+	}
+}
+
+func (s *Store) readAll(ctx context.Context, opts eventstore.ReadOptions, yield func(eventstore.RecordedEvent) bool) error {
+	if err := opts.ValidateReadAll(); err != nil {
+		return err
+	}
+	head, err := s.Head(ctx)
+	if err != nil {
+		return err
+	}
+	from, err := s.firstPosition(ctx, opts, head)
+	if err != nil {
+		return err
+	}
+	low, high := max(from, 1), head.Position
+	if opts.Backwards {
+		low, high = 1, min(from, head.Position)
+	}
+	left := opts.Limit
+	if left <= 0 {
+		left = math.MaxInt64
+	}
+	sizes := newSizer(opts)
+	for low <= high && left > 0 {
+		pageLow, pageHigh, limit := nextRange(low, high, left, sizes, opts)
+		events, err := s.readRange(ctx, opts.Filter, pageLow, pageHigh, limit, opts.Backwards)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if !yield(e) {
+				return nil
+			}
+		}
+		left -= int64(len(events))
+		sizes.learn(events)
+		if len(events) == limit {
+			// The page is full: what lies behind its last event is still to come.
+			pageLow, pageHigh = events[limit-1].Position, events[limit-1].Position
+		}
+		if opts.Backwards {
+			high = pageLow - 1
+		} else {
+			low = pageHigh + 1
+		}
+	}
+	return nil
+}
+
+// nextRange returns the positions that the next page covers and how many events
+// it may have.
+func nextRange(low, high, left int64, sizes *sizer, opts eventstore.ReadOptions) (pageLow, pageHigh int64, limit int) {
+	limit = int(min(left, int64(sizes.size())))
+	span := int64(limit)
+	if !opts.Filter.IsZero() {
+		span = sizes.window
+	}
+	if opts.Backwards {
+		return max(low, high-span+1), high, limit
+	}
+	return low, min(high, low+span-1), limit
+}
+
+// firstPosition returns the position at which reading begins.
+func (s *Store) firstPosition(ctx context.Context, opts eventstore.ReadOptions, head eventstore.Token) (int64, error) {
+	if opts.After.IsZero() {
+		return opts.From, nil
+	}
+	if err := s.checkToken(ctx, opts.After, head); err != nil {
+		return 0, err
+	}
+	if opts.Backwards {
+		return opts.After.Position - 1, nil
+	}
+	return opts.After.Position + 1, nil
+}

@@ -1,0 +1,97 @@
+package pgstore
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// Subscribe implements eventstore.Reader.
+func (s *Store) Subscribe(ctx context.Context, opts eventstore.ReadOptions) iter.Seq2[eventstore.Batch, error] {
+	return func(yield func(eventstore.Batch, error) bool) {
+		if err := s.subscribe(ctx, opts, func(b eventstore.Batch) bool { return yield(b, nil) }); err != nil {
+			yield(eventstore.Batch{}, err)
+		}
+	}
+}
+
+func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yield func(eventstore.Batch) bool) error {
+	if err := opts.ValidateSubscribe(); err != nil {
+		return err
+	}
+	head, err := s.Head(ctx)
+	if err != nil {
+		return err
+	}
+	next, err := s.firstPosition(ctx, opts, head)
+	if err != nil {
+		return err
+	}
+	next = max(next, 1)
+	sizes := newSizer(opts)
+	for {
+		if err := s.hub.wait(ctx, next); err != nil {
+			return err
+		}
+		b, err := s.nextBatch(ctx, opts.Filter, next, sizes)
+		if err != nil {
+			return err
+		}
+		if !yield(b) {
+			return nil
+		}
+		next = b.Next
+	}
+}
+
+// nextBatch returns the batch that begins at next, which the log has reached.
+func (s *Store) nextBatch(ctx context.Context, f eventstore.Filter, next int64, sizes *sizer) (eventstore.Batch, error) {
+	head, _ := s.hub.state()
+	b := eventstore.Batch{Head: s.identity().token(head)}
+	if recent := s.hub.recent(next, sizes.limit); len(recent) > 0 {
+		b.Next = recent[len(recent)-1].Position + 1
+		b.Events = recent
+		if !f.IsZero() {
+			b.Events = slices.DeleteFunc(recent, func(e eventstore.RecordedEvent) bool { return !f.Match(e.Type, e.Stream) })
+		}
+		return b, nil
+	}
+	limit := sizes.size()
+	span := int64(limit)
+	if !f.IsZero() {
+		span = sizes.window
+	}
+	high := min(head, next+span-1)
+	events, err := s.readRange(ctx, f, next, high, limit, false)
+	if err != nil {
+		return b, err
+	}
+	if len(events) == limit {
+		high = events[limit-1].Position
+	}
+	sizes.learn(events)
+	b.Events, high, err = s.wholeAppends(ctx, f, next, high, events)
+	b.Next = high + 1
+	return b, err
+}
+
+// wholeAppends cuts events, read from next to high, where an append ends: one
+// that the page has only a part of is left for the next page, or read to its
+// end if it is the only one.
+func (s *Store) wholeAppends(ctx context.Context, f eventstore.Filter, next, high int64, events []eventstore.RecordedEvent) ([]eventstore.RecordedEvent, int64, error) {
+	if len(events) == 0 {
+		return nil, high, nil
+	}
+	end := events[len(events)-1].AppendEnd
+	if end <= high {
+		return events, high, nil
+	}
+	first := slices.IndexFunc(events, func(e eventstore.RecordedEvent) bool { return e.AppendEnd == end })
+	if first > 0 {
+		return events[:first], events[first-1].AppendEnd, nil
+	}
+	events, err := s.readRange(ctx, f, next, end, int(end-next+1), false)
+	return events, end, err
+}

@@ -1,0 +1,107 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The timeouts are local to the transaction, so that they hold behind a
+// transaction pooler too. The second frees the log from an appender that was
+// frozen while it held the lock.
+const setTimeouts = `
+SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)`
+
+const lockLog = `
+SELECT only_row FROM recount.log_lock FOR UPDATE`
+
+// Everything depends on guard, which has a row only if the log still ends where
+// the plan begins. So a plan that is late, even one whose connection was given
+// up long ago, writes nothing.
+const writePlan = `
+WITH head AS MATERIALIZED (
+    SELECT position, id, recorded_at FROM recount.events ORDER BY position DESC LIMIT 1
+), guard AS MATERIALIZED (
+    SELECT greatest(clock_timestamp(), (SELECT recorded_at FROM head)) AS now
+    WHERE coalesce((SELECT position = $1 AND id = $2 FROM head), $1 = 0)
+), new_streams AS (
+    INSERT INTO recount.streams (id, name, category_id)
+    SELECT u.id, u.name, u.category_id
+    FROM guard, unnest($3::bigint[], $4::text[], $5::int[]) AS u(id, name, category_id)
+), new_receipts AS (
+    INSERT INTO recount.receipts (scope, key, fingerprint, answer, result, stored_at)
+    SELECT u.scope, u.key, u.fingerprint, u.answer, u.result, guard.now
+    FROM guard, unnest($6::text[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[])
+        AS u(scope, key, fingerprint, answer, result)
+), new_events AS (
+    INSERT INTO recount.events (position, stream_id, version, recorded_at, id, type_id, category_id,
+        append_rest, flags, data, metadata)
+    SELECT u.position, u.stream_id, u.version, guard.now, u.id, u.type_id, u.category_id,
+        u.append_rest, u.flags, u.data, u.metadata
+    FROM guard, unnest($11::bigint[], $12::bigint[], $13::bigint[], $14::uuid[], $15::int[], $16::int[],
+        $17::int[], $18::smallint[], $19::bytea[], $20::bytea[])
+        AS u(position, stream_id, version, id, type_id, category_id, append_rest, flags, data, metadata)
+)
+SELECT now FROM guard`
+
+// errLate says that the log did not end where the plan begins. Nothing was
+// written.
+var errLate = errors.New("log has moved on")
+
+// unknownError says that a COMMIT was sent and its result was not seen, or came
+// with a warning.
+type unknownError struct{ cause error }
+
+func (e *unknownError) Error() string { return "outcome of commit: " + e.cause.Error() }
+func (e *unknownError) Unwrap() error { return e.cause }
+
+func (s *Store) queueLock(b *pgx.Batch) {
+	timeout := fmt.Sprintf("%dms", s.cfg.LockTimeout.Milliseconds())
+	b.Queue(setTimeouts, timeout)
+	b.Queue(s.sql(lockLog))
+}
+
+// queueWrite writes the plan. A plan that is late leaves errLate in late: the
+// statements behind it must run all the same.
+func (s *Store) queueWrite(b *pgx.Batch, p *plan, now *time.Time, late *error) {
+	b.Queue(s.sql(writePlan), p.base.position, p.base.id,
+		p.newStreamIDs, p.newStreamNames, p.newStreamCategories,
+		p.scopes, p.keys, p.fingerprints, p.answers, p.results,
+		p.positions, p.streamIDs, p.versions, p.ids, p.typeIDs, p.categoryIDs,
+		p.rests, p.flags, p.data, p.metadata,
+	).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(now)
+		if errors.Is(err, pgx.ErrNoRows) {
+			*late = errLate
+			return nil
+		}
+		return err
+	})
+}
+
+// commit sends b, whose last statement is COMMIT, and reads the results. An
+// error that leaves it open whether the transaction was committed is an
+// *unknownError.
+func (c *session) commit(ctx context.Context, b *pgx.Batch) error {
+	c.warnings.Store(0)
+	err := c.SendBatch(ctx, b).Close()
+	var refused *pgconn.PgError
+	switch {
+	case err == nil && c.warnings.Load() > 0:
+		// The server has committed here but may not have seen the standby do so.
+		return &unknownError{errors.New("the server committed with a warning")}
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR" && !c.IsClosed():
+		return err
+	case c.IsClosed():
+		return &unknownError{err}
+	default:
+		// The connection is whole, so the batch was refused before it was sent.
+		return err
+	}
+}
