@@ -105,8 +105,8 @@ func CheckReason(field, reason string) error {
 
 // BusinessTime checks when something happened in the shop and returns it as
 // events carry it: in UTC and cut to microseconds, which is all that PostgreSQL
-// keeps; a row read back must equal the fold that wrote it. The years 1 to 9999
-// are all that RFC 3339 can write.
+// keeps; a row read back must equal the fold that wrote it. Years are 1 to 9999,
+// since RFC 3339 writes them in four digits.
 func BusinessTime(field string, at time.Time) (time.Time, error) {
 	at = at.UTC().Truncate(time.Microsecond)
 	if at.IsZero() {

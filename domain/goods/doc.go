@@ -7,5 +7,5 @@
 // inclusive. Nothing is trimmed or folded to one case: a text is taken as it is
 // or refused, so that what was asked for is what was recorded.
 //
-// Article codes are case-sensitive: 85123a and 85123A are two articles.
+// Article codes are case-sensitive: MUG-1a and MUG-1A are two articles.
 package goods

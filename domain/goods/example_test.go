@@ -8,9 +8,9 @@ import (
 
 func Example() {
 	lines := []goods.Line{
-		{SKU: "85123A", Description: "heart holder", Quantity: 6, UnitPriceMinor: 255},
-		{SKU: "71053", Description: "metal lantern", Quantity: 2, UnitPriceMinor: 339},
-		{SKU: "85123A", Description: "heart holder", Quantity: 1, UnitPriceMinor: 0},
+		{SKU: "MUG-1A", Description: "blue mug", Quantity: 6, UnitPriceMinor: 240},
+		{SKU: "LAMP 2", Description: "desk lamp", Quantity: 2, UnitPriceMinor: 305},
+		{SKU: "MUG-1A", Description: "blue mug", Quantity: 1, UnitPriceMinor: 0},
 	}
 	total, err := goods.Total(lines)
 	fmt.Println(total, err)
@@ -21,8 +21,8 @@ func Example() {
 	lines[1].Quantity = 0
 	fmt.Println(goods.CheckLines(lines))
 	// Output:
-	// 2208 <nil>
-	// 85123A 7 1530
-	// 71053 2 678
+	// 2050 <nil>
+	// MUG-1A 7 1440
+	// LAMP 2 2 610
 	// invalid input: /lines/1/quantity must be from 1 to 1000000000, it is 0
 }

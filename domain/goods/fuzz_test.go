@@ -11,7 +11,7 @@ import (
 )
 
 func FuzzIDsNeedNoEscaping(f *testing.F) {
-	for _, seed := range []string{"42", "C536379", "a.b_c:d~e-f", "..", "a/b", "é", "\xff"} {
+	for _, seed := range []string{"42", "r-9", "a.b_c:d~e-f", "..", "a/b", "é", "\xff"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, id string) {
@@ -26,7 +26,7 @@ func FuzzIDsNeedNoEscaping(f *testing.F) {
 }
 
 func FuzzSKUsSurviveURLAndJSON(f *testing.F) {
-	for _, seed := range []string{"85123A", "BANK CHARGES", "..", "a/b", "%2F", "grün", "\ufffd", "a\u00a0b"} {
+	for _, seed := range []string{"MUG-1A", "GIFT WRAP", "..", "a/b", "%2F", "grün", "\ufffd", "a\u00a0b"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, sku string) {

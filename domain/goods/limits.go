@@ -15,8 +15,8 @@ const (
 	// MaxQuantity bounds a quantity. Far above what a shop sells at once, it
 	// leaves room to add up millions of them within the numbers JSON can carry.
 	MaxQuantity = 1_000_000_000
-	// MaxLines bounds the lines of an order or a return. Real ones have up to
-	// 1,100.
+	// MaxLines bounds the lines of an order or a return. Large real orders have
+	// about 1,100.
 	MaxLines = 2000
 	// MaxLinesBytes bounds the article codes and descriptions of all lines
 	// together. JSON may need six bytes for one; with that, an order that was

@@ -8,13 +8,13 @@ import (
 )
 
 func Example() {
-	line, _ := money.Mul(6, 255) // six hearts at £2.55
-	total, _ := money.Add(line, 339)
+	line, _ := money.Mul(6, 240) // six mugs at £2.40
+	total, _ := money.Add(line, 305)
 	fmt.Println(total)
 
 	_, err := money.Add(money.Max, 1)
 	fmt.Println(errors.Is(err, money.ErrOverflow))
 	// Output:
-	// 1869
+	// 1745
 	// true
 }

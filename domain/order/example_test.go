@@ -10,10 +10,10 @@ import (
 )
 
 func Example() {
-	now := time.Date(2010, 12, 1, 8, 26, 0, 0, time.UTC)
+	now := time.Date(2026, 3, 1, 10, 30, 0, 0, time.UTC)
 	place := order.Place{
 		ID: "42", Country: "United Kingdom", Currency: "GBP", At: now,
-		Lines: []goods.Line{{SKU: "85123A", Quantity: 6, UnitPriceMinor: 255}},
+		Lines: []goods.Line{{SKU: "MUG-1A", Quantity: 6, UnitPriceMinor: 240}},
 	}
 	var o order.Order
 	for _, c := range []command{place, order.Ship{At: now}, order.Confirm{At: now}} {
@@ -29,7 +29,7 @@ func Example() {
 		}
 	}
 	// Output:
-	// order.Placed {"id":"42","customer_id":null,"country":"United Kingdom","currency":"GBP","lines":[{"sku":"85123A","description":"","quantity":6,"unit_price_minor":255}],"total_minor":1530,"placed_at":"2010-12-01T08:26:00Z"}
+	// order.Placed {"id":"42","customer_id":null,"country":"United Kingdom","currency":"GBP","lines":[{"sku":"MUG-1A","description":"","quantity":6,"unit_price_minor":240}],"total_minor":1440,"placed_at":"2026-03-01T10:30:00Z"}
 	// order 42 cannot be shipped: it is placed (it can only be shipped when confirmed)
-	// order.Confirmed {"id":"42","customer_id":null,"at":"2010-12-01T08:26:00Z"}
+	// order.Confirmed {"id":"42","customer_id":null,"at":"2026-03-01T10:30:00Z"}
 }

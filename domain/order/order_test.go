@@ -11,23 +11,23 @@ import (
 )
 
 var (
-	at       = time.Date(2010, 12, 1, 8, 26, 0, 0, time.UTC)
+	at       = time.Date(2026, 3, 1, 10, 30, 0, 0, time.UTC)
 	later    = at.Add(48 * time.Hour)
-	customer = "17850"
+	customer = "c-7"
 
 	lines = []goods.Line{
-		{SKU: "85123A", Description: "heart holder", Quantity: 6, UnitPriceMinor: 255},
-		{SKU: "71053", Quantity: 2, UnitPriceMinor: 339},
+		{SKU: "MUG-1A", Description: "blue mug", Quantity: 6, UnitPriceMinor: 240},
+		{SKU: "LAMP 2", Quantity: 2, UnitPriceMinor: 305},
 	}
 	place = order.Place{ID: "42", CustomerID: &customer, Country: "United Kingdom", Currency: "GBP", Lines: lines, At: at}
 
-	placed    = order.Placed{ID: "42", CustomerID: &customer, Country: "United Kingdom", Currency: "GBP", Lines: lines, TotalMinor: 2208, At: at}
+	placed    = order.Placed{ID: "42", CustomerID: &customer, Country: "United Kingdom", Currency: "GBP", Lines: lines, TotalMinor: 2050, At: at}
 	confirmed = order.Confirmed{ID: "42", CustomerID: &customer, At: later}
 	shipped   = order.Shipped{ID: "42", CustomerID: &customer, At: later}
 	completed = order.Completed{ID: "42", CustomerID: &customer, At: later}
 	cancelled = order.Cancelled{
-		ID: "42", CustomerID: &customer, Country: "United Kingdom", Currency: "GBP", Lines: lines, TotalMinor: 2208,
-		PlacedDay: "2010-12-01", Reason: "changed her mind", At: later,
+		ID: "42", CustomerID: &customer, Country: "United Kingdom", Currency: "GBP", Lines: lines, TotalMinor: 2050,
+		PlacedDay: "2026-03-01", Reason: "changed her mind", At: later,
 	}
 )
 
@@ -149,16 +149,20 @@ func TestGuestsCanOrderAndCancel(t *testing.T) {
 }
 
 func TestPlacedDayIsInUTC(t *testing.T) {
-	// 00:30 in Paris is still the day before.
 	p := place
-	p.At = time.Date(2010, 12, 2, 0, 30, 0, 0, time.FixedZone("CET", 3600))
+	// It is still the day before in UTC.
+	p.At = time.Date(2026, 3, 2, 0, 30, 0, 0, time.FixedZone("CET", 3600))
 	events, err := p.Decide(order.Order{})
 	if err != nil {
 		t.Fatalf("Place = %v", err)
 	}
-	events, err = order.Cancel{Reason: "late", At: later}.Decide(given(events...))
-	if err != nil || events[0].(order.Cancelled).PlacedDay != "2010-12-01" {
-		t.Errorf("Cancel = %+v, %v, want placed day 2010-12-01", events, err)
+	fromElsewhere := placed // by a writer that keeps offsets
+	fromElsewhere.At = p.At
+	for _, o := range []order.Order{given(events...), given(fromElsewhere)} {
+		got, err := order.Cancel{Reason: "late", At: later}.Decide(o)
+		if err != nil || got[0].(order.Cancelled).PlacedDay != "2026-03-01" {
+			t.Errorf("Cancel of %v = %+v, %v, want placed day 2026-03-01", o.PlacedAt, got, err)
+		}
 	}
 }
 

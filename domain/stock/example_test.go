@@ -8,13 +8,13 @@ import (
 )
 
 func Example() {
-	now := time.Date(2010, 12, 1, 8, 26, 0, 0, time.UTC)
+	now := time.Date(2026, 3, 1, 10, 30, 0, 0, time.UTC)
 	var s stock.Stock
 	for _, c := range []command{
-		stock.Receive{SKU: "85123A", Quantity: 10, At: now},
-		stock.Reserve{SKU: "85123A", OrderID: "42", Quantity: 6, At: now},
-		stock.Reserve{SKU: "85123A", OrderID: "43", Quantity: 6, At: now},
-		stock.Commit{SKU: "85123A", OrderID: "42", Quantity: 6, At: now},
+		stock.Receive{SKU: "MUG-1A", Quantity: 10, At: now},
+		stock.Reserve{SKU: "MUG-1A", OrderID: "42", Quantity: 6, At: now},
+		stock.Reserve{SKU: "MUG-1A", OrderID: "43", Quantity: 6, At: now},
+		stock.Commit{SKU: "MUG-1A", OrderID: "42", Quantity: 6, At: now},
 	} {
 		events, err := c.Decide(s)
 		if err != nil {

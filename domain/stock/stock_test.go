@@ -10,9 +10,9 @@ import (
 	"github.com/57528e99/recount/domain/stock"
 )
 
-const sku = "85123A"
+const sku = "MUG-1A"
 
-var at = time.Date(2010, 12, 1, 8, 26, 0, 0, time.UTC)
+var at = time.Date(2026, 3, 1, 10, 30, 0, 0, time.UTC)
 
 type command interface {
 	Decide(stock.Stock) ([]stock.Event, error)
