@@ -20,7 +20,7 @@ const (
 // freshBase is the folder for temporary data directories.
 func freshBase(test bool) string {
 	var fs syscall.Statfs_t
-	if test && syscall.Statfs(memoryDir, &fs) == nil && fs.Bavail*uint64(fs.Bsize) >= memoryFree {
+	if test && syscall.Statfs(memoryDir, &fs) == nil && uint64(fs.Bavail)*uint64(fs.Bsize) >= memoryFree {
 		return memoryDir
 	}
 	return os.TempDir()

@@ -135,22 +135,3 @@ func (id identity) sysProcAttr() *syscall.SysProcAttr {
 	}
 	return attr
 }
-
-// RootError is returned by Start when this process is root and found nobody else to run the
-// server as.
-type RootError struct {
-	DataDir string
-	Tried   error
-}
-
-func (e *RootError) Error() string {
-	return fmt.Sprintf("PostgreSQL does not run as root, and nobody else can run it in %s: %v", e.DataDir, e.Tried)
-}
-
-// Hint says how to get on.
-func (e *RootError) Hint() string {
-	return fmt.Sprintf("run this as an ordinary user; or move the data to a directory that the user postgres or nobody can reach "+
-		"(every parent of %s needs the x permission); or allow user namespaces (sysctl user.max_user_namespaces, or the container's seccomp profile)", e.DataDir)
-}
-
-func (e *RootError) Unwrap() error { return e.Tried }

@@ -52,22 +52,26 @@ func (s *Server) openLog() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the server log: %w", err)
 	}
-	_, err = f.Seek(0, io.SeekEnd) // tail reads from here
+	info, err := f.Stat()
 	if err == nil {
 		err = s.id.own(s.LogFile()) // else its owner could not start it without us
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the server log: %w", err), f.Close())
 	}
+	s.logStart = info.Size()
 	return f, nil
 }
 
-// tail returns what the server has logged since openLog, at most 4 KB of it.
+// tail returns what the server has logged since openLog, at most the last 4 KB of it.
 func (s *Server) tail(log *os.File) string {
-	b, _ := io.ReadAll(log) // for an error message: as much as can be read
-	if len(b) > 4096 {
-		b = b[len(b)-4096:]
+	const limit = 4096
+	info, err := log.Stat()
+	if err != nil {
+		return ""
 	}
+	from := max(s.logStart, info.Size()-limit)
+	b, _ := io.ReadAll(io.NewSectionReader(log, from, limit)) // for an error message: as much as can be read
 	return strings.TrimSpace(string(b))
 }
 
@@ -77,7 +81,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	for {
 		select {
 		case <-s.stopped:
-			return fmt.Errorf("the server in %s ended while it started; its log:", s.dir)
+			return fmt.Errorf("the server in %s ended while it started", s.dir)
 		default:
 		}
 		conn, err := pgx.Connect(ctx, s.DSN("postgres"))
@@ -85,7 +89,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 			return conn.Close(ctx)
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			return fmt.Errorf("wait for the server in %s: %w; its log:", s.dir, err)
+			return fmt.Errorf("wait for the server in %s: %w", s.dir, err)
 		}
 	}
 }

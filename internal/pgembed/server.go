@@ -23,6 +23,7 @@ type Server struct {
 	lock      *os.File
 	id        identity
 	socketDir string
+	logStart  int64  // where the log of this start begins
 	password  string // of User over TCP; empty without TCP
 	process   *os.Process
 	stopped   chan struct{}
@@ -141,7 +142,7 @@ func (s *Server) start(ctx context.Context, bin Binaries) (err error) {
 		return err
 	}
 	if err := s.awaitReady(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, s.tail(log))
+		return fmt.Errorf("%w; its log:\n%s", err, s.tail(log))
 	}
 	return s.prepare(ctx)
 }
