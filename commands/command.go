@@ -1,0 +1,93 @@
+package commands
+
+import (
+	"time"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// Command is a request to the aggregate with state S and events E.
+type Command[S, E any] interface {
+	// Decide returns the events that the command causes in the given state, in
+	// order; none if there is nothing to do. An error refuses the command;
+	// events beside it are ignored.
+	//
+	// Decide is pure: it reads no clock, draws no ids, and changes neither the
+	// state nor the command. It may be called several times.
+	Decide(state S) ([]E, error)
+}
+
+// Event is an event of the aggregate with state S.
+type Event[S any] interface {
+	// Evolve returns the state after the event. It never fails, and never
+	// writes into what the given state or the event refer to: maps and slices
+	// are cloned before they are changed.
+	Evolve(state S) S
+}
+
+// Options are the choices that go with one command. All may be left out.
+type Options struct {
+	// Expected is what the caller demands of the stream's version before the
+	// command is decided, as in HTTP's If-Match. A stream that is deleted counts
+	// as one that does not exist. If the demand is not met the error is an
+	// *eventstore.ConflictError with this Expected. Default: eventstore.Any.
+	Expected eventstore.ExpectedVersion
+	// Receipt makes the command idempotent. Default: none.
+	Receipt *ReceiptRequest
+
+	// CorrelationID names the business transaction that the command is part of.
+	// Default: a new UUID (version 7).
+	CorrelationID string
+	// CausationID names what caused the command: the id of a request or of an
+	// event. Default: none.
+	CausationID string
+	// Actor says on whose behalf the command runs. Default: none.
+	Actor string
+	// At is the business time of the command, where it differs from the time
+	// of recording. Default: none.
+	At time.Time
+	// TraceParent and TraceState are the W3C trace context. Default: none.
+	TraceParent, TraceState string
+}
+
+// ReceiptRequest asks for a command to be carried out once. The store must
+// declare eventstore.Features.Receipts.
+type ReceiptRequest struct {
+	// Scope and Key identify the request, e.g. a principal with a route, and
+	// the idempotency key that came with it. 1–255 bytes each.
+	Scope, Key string
+	// Fingerprint tells the request from others under the same key, e.g. a hash
+	// of its body. At most 64 bytes.
+	Fingerprint []byte
+	// Answer returns the bytes to keep with the receipt, at most
+	// MaxAnswerBytes; refusal is the error of Decide, nil if the command is
+	// accepted. They come back in Result.Answer or RejectedError.Answer, now
+	// and on every replay.
+	//
+	// It is called before the append, maybe several times and for outcomes
+	// that do not come to pass, while other commands on the stream wait: it
+	// must be quick and must not call the handler. Default: nothing is kept
+	// but the outcome.
+	Answer func(refusal error) []byte
+}
+
+// Result is the outcome of a command that was accepted.
+type Result struct {
+	// Stream is the stream that the command ran on. For a replay it is that of
+	// the first request.
+	Stream string
+	// Version is the version of the last event written, or the version the
+	// stream was at if the command had nothing to do (-1: no stream).
+	Version int64
+	// Position is the position of the last event written, 0 if none was.
+	Position int64
+	// Token marks the place in the log after which readers see the events
+	// written, and those that the decision rests on.
+	Token eventstore.Token
+	// Answer is what ReceiptRequest.Answer returned; on a replay, what it
+	// returned the first time.
+	Answer []byte
+	// Replayed says that the request had been carried out before and nothing
+	// was done now.
+	Replayed bool
+}

@@ -1,0 +1,81 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrRejected is matched by *RejectedError.
+	ErrRejected = errors.New("command is refused")
+	// ErrRefusedBefore is what a *RejectedError wraps when it repeats the
+	// refusal of an earlier request with the same receipt.
+	ErrRefusedBefore = errors.New("the same request was refused before")
+	// ErrTruncated is matched by *TruncatedError.
+	ErrTruncated = errors.New("stream is truncated")
+)
+
+// RejectedError is returned for a command that the rules of its aggregate
+// refuse. No event was written; the same command may be accepted later, unless
+// it carries the same receipt.
+type RejectedError struct {
+	Stream string
+	// Version is the version of the stream that the refusal rests on, -1 if it
+	// does not exist.
+	Version int64
+	// Err is the error of Decide. It is ErrRefusedBefore on a replay, of which
+	// only the answer was kept.
+	Err error
+	// Answer is what ReceiptRequest.Answer returned for the refusal; on a
+	// replay, what it returned the first time.
+	Answer []byte
+	// Replayed says that the request had been refused before, and that it was
+	// not decided now.
+	Replayed bool
+}
+
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("command refused by stream %q at version %d: %v", e.Stream, e.Version, e.Err)
+}
+
+// Unwrap returns the error of Decide.
+func (e *RejectedError) Unwrap() error { return e.Err }
+
+// Is matches ErrRejected.
+func (e *RejectedError) Is(target error) bool { return target == ErrRejected }
+
+// TruncatedError is returned for a stream whose first events are hidden by its
+// metadata: its state cannot be known from what is left.
+type TruncatedError struct {
+	Stream string
+	// First is the lowest version that can be read, -1 if there is none.
+	First int64
+}
+
+func (e *TruncatedError) Error() string {
+	if e.First < 0 {
+		return fmt.Sprintf("stream %q is truncated, no event of it can be read; relax its stream metadata", e.Stream)
+	}
+	return fmt.Sprintf("stream %q is truncated, it can be read from version %d only; relax its stream metadata", e.Stream, e.First)
+}
+
+// Is matches ErrTruncated.
+func (e *TruncatedError) Is(target error) bool { return target == ErrTruncated }
+
+// EventError is returned for an event in a stream that cannot be turned into an
+// event of the aggregate. It wraps the reason, such as
+// *eventstore.UnknownTypeError.
+type EventError struct {
+	Stream  string
+	Version int64
+	// Type is the name of the event's type.
+	Type string
+	Err  error
+}
+
+func (e *EventError) Error() string {
+	return fmt.Sprintf("event %d of stream %q, type %q: %v", e.Version, e.Stream, e.Type, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *EventError) Unwrap() error { return e.Err }

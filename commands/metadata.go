@@ -1,0 +1,67 @@
+package commands
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Metadata is what every event of a command carries beside its data, as a JSON
+// object. Members that do not apply are left out:
+//
+//	{
+//	  "correlation_id": "0193…",             // always there
+//	  "causation_id": "…",
+//	  "actor": "…",
+//	  "at": "2011-12-09T12:50:00Z",          // RFC 3339, UTC
+//	  "traceparent": "00-4bf9…-00f0…-01",    // W3C Trace Context
+//	  "tracestate": "…"
+//	}
+type Metadata struct {
+	CorrelationID string    `json:"correlation_id"`
+	CausationID   string    `json:"causation_id,omitempty"`
+	Actor         string    `json:"actor,omitempty"`
+	At            time.Time `json:"at,omitzero"`
+	TraceParent   string    `json:"traceparent,omitempty"`
+	TraceState    string    `json:"tracestate,omitempty"`
+}
+
+// ParseMetadata reads the metadata of an event. No bytes are the zero Metadata;
+// members it does not know are ignored. Anything but a JSON object with members
+// of the right types is an error.
+func ParseMetadata(data []byte) (Metadata, error) {
+	var m Metadata
+	if len(data) == 0 {
+		return m, nil
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Metadata{}, fmt.Errorf("parse event metadata: %w", err)
+	}
+	return m, nil
+}
+
+// metadata renders the metadata that all events of one command share.
+func (o Options) metadata() ([]byte, error) {
+	m := Metadata{
+		CorrelationID: o.CorrelationID,
+		CausationID:   o.CausationID,
+		Actor:         o.Actor,
+		At:            o.At.UTC(),
+		TraceParent:   o.TraceParent,
+		TraceState:    o.TraceState,
+	}
+	if m.CorrelationID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, fmt.Errorf("make a correlation id: %w", err)
+		}
+		m.CorrelationID = id.String()
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode event metadata: %w", err)
+	}
+	return data, nil
+}
