@@ -26,7 +26,7 @@ func (e *DirtyError) Hint() string {
 		"`recount migrate sql` shows for version %d, then run `recount migrate force VERSION` with the version they are at and migrate again", e.Version)
 }
 
-// NewerError is returned by Up when the tables are at a version that this binary does not know.
+// NewerError is returned by Up and Down when the tables are at a version that this binary does not know.
 type NewerError struct {
 	Schema          string
 	Current, Latest uint

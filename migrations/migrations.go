@@ -11,7 +11,7 @@ import (
 // DefaultSchema is the schema of a log that was given no other.
 const DefaultSchema = "recount"
 
-// Move says from which version to which a call took the schema. Version 0 is the schema
+// Move says at which version the schema was before a call and after it. Version 0 is the schema
 // without tables. From equals To when there was nothing to do.
 type Move struct{ From, To uint }
 
@@ -40,7 +40,8 @@ func Up(ctx context.Context, dsn, schema string) (Move, error) {
 }
 
 // Down takes the tables of schema back to version to, 0 being none at all. This deletes data.
-// A version above the current one is an error. The schema itself stays.
+// A version above the current one is an error; else errors are those of Up. The schema itself
+// stays.
 func Down(ctx context.Context, dsn, schema string, to uint) (Move, error) {
 	return embedded.down(ctx, dsn, schema, to)
 }
@@ -55,15 +56,8 @@ func (s set) up(ctx context.Context, dsn, schema string) (Move, error) {
 	if err := createSchema(ctx, dsn, schema); err != nil {
 		return Move{}, err
 	}
-	latest := s.latest()
-	return s.move(ctx, dsn, schema, func(m *migrate.Migrate, from uint) (uint, error) {
-		if from > latest {
-			return from, &NewerError{Schema: schema, Current: from, Latest: latest}
-		}
-		if latest == 0 {
-			return 0, nil
-		}
-		return latest, m.Up()
+	return s.move(ctx, dsn, schema, func(m *migrate.Migrate, _ uint) (uint, error) {
+		return s.latest(), m.Up()
 	})
 }
 
@@ -114,6 +108,9 @@ func (s set) move(ctx context.Context, dsn, schema string, step func(*migrate.Mi
 	from, _, err := m.Version()
 	if err != nil && !errors.Is(err, migrate.ErrNilVersion) {
 		return Move{}, fmt.Errorf("migrate schema %q: %w", schema, err)
+	}
+	if latest := s.latest(); from > latest {
+		return Move{}, &NewerError{Schema: schema, Current: from, Latest: latest}
 	}
 	to, err := step(m, from)
 	var dirty migrate.ErrDirty

@@ -78,7 +78,8 @@ func (s set) status(ctx context.Context, dsn, schema string) (State, error) {
 }
 
 // SQL returns a script that takes the tables of schema from one version to another, up or down,
-// for those who apply it with psql. It records the version as Up and Down do.
+// for those who apply it with psql; empty if the versions are the same. It creates the schema and
+// records the version, as Up and Down do.
 func SQL(schema string, from, to uint) (string, error) {
 	return embedded.sql(schema, from, to)
 }
@@ -89,6 +90,9 @@ func (s set) sql(schema string, from, to uint) (string, error) {
 	}
 	if latest := s.latest(); max(from, to) > latest {
 		return "", fmt.Errorf("version %d is unknown: the highest known version is %d", max(from, to), latest)
+	}
+	if from == to {
+		return "", nil
 	}
 	var b strings.Builder
 	name := pgx.Identifier{schema}.Sanitize()

@@ -111,3 +111,10 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,187 @@
+package pgproxy
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+)
+
+// link is one connection through the proxy.
+type link struct {
+	proxy          *Proxy
+	client, server net.Conn
+	// commits are the prepared statements that are a COMMIT.
+	commits map[string]bool
+	// cutAfter is set when the answer to a COMMIT must not reach the client,
+	// alone when the client is gone and the server must not notice.
+	cutAfter, alone atomic.Bool
+	// ended is closed when the server has nothing more to say.
+	ended chan struct{}
+}
+
+// message types of the protocol, as far as they matter here.
+const (
+	typeParse    = 'P'
+	typeBind     = 'B'
+	typeDescribe = 'D'
+	typeExecute  = 'E'
+	typeClose    = 'C'
+	typeSync     = 'S'
+	typeQuery    = 'Q'
+	typeComplete = 'C'
+	typeReady    = 'Z'
+)
+
+var errCut = errors.New("connection was cut")
+
+// maxMessage bounds what is read of a message; PostgreSQL allows 1 GiB.
+const maxMessage = 1 << 30
+
+// readMessage reads one message: a type (0 for the first of a client) and its
+// bytes as they are on the wire.
+func readMessage(r *bufio.Reader, startup bool) (byte, []byte, error) {
+	header := 5
+	if startup {
+		header = 4
+	}
+	head, err := r.Peek(header)
+	if err != nil {
+		return 0, nil, err
+	}
+	kind := byte(0)
+	if !startup {
+		kind = head[0]
+	}
+	size := int64(binary.BigEndian.Uint32(head[header-4:])) + int64(header-4)
+	if size > maxMessage || size < int64(header) {
+		return 0, nil, errCut
+	}
+	message := make([]byte, size)
+	_, err = io.ReadFull(r, message)
+	return kind, message, err
+}
+
+// forward passes the client's messages on.
+func (l *link) forward() {
+	defer l.proxy.close(l.server)
+	r := bufio.NewReader(l.client)
+	startup := true
+	// flight is what was read since the last Sync.
+	var flight []byte
+	for {
+		kind, message, err := readMessage(r, startup)
+		if err != nil {
+			return
+		}
+		startup = false
+		flight = append(flight, message...)
+		if l.isCommit(kind, message) {
+			switch l.proxy.choose() {
+			case CutBefore:
+				_, _ = l.server.Write(flight[:len(flight)-len(message)])
+				l.proxy.close(l.client)
+				return
+			case CutAfter:
+				l.cutAfter.Store(true)
+			case Hold:
+				l.hold(r, flight)
+				return
+			}
+		}
+		// A flight is passed on as a whole, so that it can be held back.
+		if !awaitsSync(kind) {
+			if _, err := l.server.Write(flight); err != nil {
+				return
+			}
+			flight = flight[:0]
+		}
+	}
+}
+
+// awaitsSync reports whether a message is followed by others before the client
+// waits for an answer.
+func awaitsSync(kind byte) bool {
+	switch kind {
+	case typeParse, typeBind, typeDescribe, typeExecute, typeClose:
+		return true
+	default:
+		return false
+	}
+}
+
+// hold reads the flight to its Sync, leaves the client, and hands the flight to
+// the server when the proxy is told to. The server must not see the connection
+// end before it has answered, or it would not commit.
+func (l *link) hold(r *bufio.Reader, flight []byte) {
+	for kind := byte(0); kind != typeSync; {
+		var message []byte
+		var err error
+		if kind, message, err = readMessage(r, false); err != nil {
+			return
+		}
+		flight = append(flight, message...)
+	}
+	l.alone.Store(true)
+	l.proxy.close(l.client)
+	<-l.proxy.held
+	if _, err := l.server.Write(flight); err == nil {
+		<-l.ended
+	}
+}
+
+// backward passes the server's messages on.
+func (l *link) backward() {
+	defer close(l.ended)
+	defer l.proxy.close(l.client)
+	r := bufio.NewReader(l.server)
+	for {
+		kind, message, err := readMessage(r, false)
+		if err != nil {
+			return
+		}
+		if kind == typeComplete && bytes.HasPrefix(message[5:], []byte("COMMIT\x00")) && l.cutAfter.Load() {
+			return
+		}
+		if l.alone.Load() {
+			if kind == typeReady {
+				return
+			}
+			continue
+		}
+		if _, err := l.client.Write(message); err != nil {
+			return
+		}
+	}
+}
+
+// isCommit reports whether a message makes the server commit.
+func (l *link) isCommit(kind byte, message []byte) bool {
+	switch kind {
+	case typeQuery:
+		return isCommitText(cString(message[5:]))
+	case typeParse:
+		name := cString(message[5:])
+		l.commits[name] = isCommitText(cString(message[5+len(name)+1:]))
+	case typeBind:
+		portal := cString(message[5:])
+		return l.commits[cString(message[5+len(portal)+1:])]
+	}
+	return false
+}
+
+func isCommitText(sql string) bool {
+	return strings.EqualFold(strings.TrimRight(strings.TrimSpace(sql), "; "), "commit")
+}
+
+// cString returns the text up to the first zero byte.
+func cString(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return string(b[:i])
+	}
+	return string(b)
+}

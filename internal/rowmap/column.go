@@ -1,0 +1,178 @@
+package rowmap
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// Column is one column and the place of its value in a Go value.
+type Column struct {
+	// Name is the column's name, not quoted.
+	Name string
+	// Type is its SQL type.
+	Type string
+	// Nullable says that the column may be NULL.
+	Nullable bool
+
+	kind kind
+	// index leads to the field; none: the value itself is the column's.
+	index   []int
+	pointer bool
+	isTime  bool
+	goType  reflect.Type // behind the pointer, if it is one
+}
+
+// Columns are the columns of one Go type.
+type Columns []Column
+
+// Names returns the names of the columns.
+func (cs Columns) Names() []string {
+	names := make([]string, len(cs))
+	for i, c := range cs {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// Find returns the column of the given name.
+func (cs Columns) Find(name string) (Column, bool) {
+	for _, c := range cs {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Column{}, false
+}
+
+// Definition is the column as CREATE TABLE wants it, with its name quoted.
+func (c Column) Definition() string {
+	def := Quote(c.Name) + " " + c.kind.ddl
+	if !c.Nullable {
+		def += " NOT NULL"
+	}
+	return def
+}
+
+// Quote returns an identifier in quotes. It is a column name that was checked.
+func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func (c Column) field(v reflect.Value) reflect.Value {
+	switch len(c.index) {
+	case 0:
+		return v
+	case 1:
+		return v.Field(c.index[0])
+	default:
+		return v.FieldByIndex(c.index)
+	}
+}
+
+// Array returns one array parameter with this column of every value.
+// A value that cannot be written is a *ValueError.
+func (c Column) Array(values []reflect.Value) (any, error) {
+	return c.kind.values.many(c, values)
+}
+
+// Args returns the columns of v as one parameter each, nil being NULL.
+// A value that cannot be written is a *ValueError.
+func (cs Columns) Args(v reflect.Value) ([]any, error) {
+	args := make([]any, len(cs))
+	for i, c := range cs {
+		field := c.field(v)
+		if c.pointer {
+			if field.IsNil() {
+				continue
+			}
+			field = field.Elem()
+		}
+		arg, err := c.kind.values.one(field)
+		if err != nil {
+			return nil, &ValueError{Column: c.Name, Err: err}
+		}
+		args[i] = arg
+	}
+	return args, nil
+}
+
+// Targets appends to dst the places to scan the columns of v to. V must be
+// addressable and zero.
+func (cs Columns) Targets(dst []any, v reflect.Value) []any {
+	for _, c := range cs {
+		dst = append(dst, c.field(v).Addr().Interface())
+	}
+	return dst
+}
+
+// HasTimes reports whether Normalize has anything to do.
+func (cs Columns) HasTimes() bool {
+	for _, c := range cs {
+		if c.isTime {
+			return true
+		}
+	}
+	return false
+}
+
+// Normalize takes from the times of v what a column would lose: the location and what is finer
+// than a microsecond. V must be addressable. A time outside the years 1 to 9999 is a *ValueError.
+func (cs Columns) Normalize(v reflect.Value) error {
+	for _, c := range cs {
+		if !c.isTime {
+			continue
+		}
+		field := c.field(v)
+		if c.pointer && field.IsNil() {
+			continue
+		}
+		t, err := normalTime(timeOf(reflect.Indirect(field)))
+		if err != nil {
+			return &ValueError{Column: c.Name, Err: err}
+		}
+		if c.pointer {
+			// The old time may be shared with the event.
+			field.Set(reflect.ValueOf(&t))
+		} else {
+			field.Set(reflect.ValueOf(t))
+		}
+	}
+	return nil
+}
+
+func normalTime(t time.Time) (time.Time, error) {
+	t = t.UTC().Truncate(time.Microsecond)
+	if t.Year() < 1 || t.Year() > 9999 {
+		return t, fmt.Errorf("the time is in the year %d, years 1 to 9999 can be kept", t.Year())
+	}
+	return t, nil
+}
+
+// Convert returns x as the Go type of the column, for use as a parameter; nil is NULL. X must be of
+// the column's type or of the same basic type.
+func (c Column) Convert(x any) (any, error) {
+	v := reflect.ValueOf(x)
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	if !v.IsValid() || v.Kind() == reflect.Pointer {
+		if !c.Nullable {
+			return nil, &ValueError{Column: c.Name, Err: fmt.Errorf("it is never NULL")}
+		}
+		return nil, nil
+	}
+	if v.Kind() != c.goType.Kind() || !v.CanConvert(c.goType) {
+		return nil, &ValueError{Column: c.Name, Err: fmt.Errorf("a %s is needed, this is a %s", c.goType, v.Type())}
+	}
+	single := Columns{{Name: c.Name, kind: c.kind, isTime: c.isTime}}
+	value := reflect.New(c.goType).Elem()
+	value.Set(v.Convert(c.goType))
+	if err := single.Normalize(value); err != nil {
+		return nil, err
+	}
+	args, err := single.Args(value)
+	if err != nil {
+		return nil, err
+	}
+	return args[0], nil
+}
