@@ -138,7 +138,7 @@ type faulty struct {
 	// after sees the append's outcome and may replace its error.
 	after func(eventstore.StreamAppend, error) error
 	// reading runs ahead of a read of a stream.
-	reading func(stream string)
+	reading func(stream string, from int64)
 	// lookup runs ahead of a look-up of a receipt, which it can prevent.
 	lookup func() error
 }
@@ -160,7 +160,7 @@ func (s *faulty) Append(ctx context.Context, a eventstore.StreamAppend, o events
 
 func (s *faulty) ReadStream(ctx context.Context, stream string, o eventstore.ReadOptions) iter.Seq2[eventstore.RecordedEvent, error] {
 	if s.reading != nil {
-		s.reading(stream)
+		s.reading(stream, o.From)
 	}
 	return s.Store.ReadStream(ctx, stream, o)
 }

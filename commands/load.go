@@ -79,14 +79,10 @@ func (l loader[S, E]) follow(ctx context.Context, stream string, known versioned
 			return now, err
 		}
 	}
-	switch {
-	case begun:
-		return now, nil
-	case known.version >= 0:
-		return now, errGap
-	default:
+	if !begun {
 		return now, &TruncatedError{Stream: stream, First: -1}
 	}
+	return now, nil
 }
 
 // begin checks that the fold of a stream may begin with the given version: from

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"iter"
 	"testing"
 	"time"
 
@@ -47,6 +48,20 @@ func TestDeletedStreamBeginsAnew(t *testing.T) {
 		wantBalance(t, h, "1", 7, 3)
 		wantBalance(t, newAccounts(t, store, Config{}), "1", 7, 3)
 	}
+}
+
+// The first append does not know the version that it will get.
+func TestVersionsGoOnBehindADeletion(t *testing.T) {
+	t.Parallel()
+	store := memstore.New(memstore.Config{})
+	mustHandle(t, newAccounts(t, store, Config{}), "1", deposit{10}, Options{})
+	mustDelete(t, store, "account-1")
+	// Nobody else writes from here, so nothing may conflict.
+	h := newAccounts(t, store, Config{Retries: -1})
+	for range 2 {
+		mustHandle(t, h, "1", deposit{1}, Options{})
+	}
+	wantBalance(t, h, "1", 2, 3)
 }
 
 // A cached state must not be mixed with the events of a later life.
@@ -132,6 +147,44 @@ func TestTruncatedStreamIsAnError(t *testing.T) {
 				t.Errorf("error = %#v, want a TruncatedError with First %d", err, c.first)
 			}
 		})
+	}
+}
+
+// Without stream management nobody can say where a stream's life began.
+func TestTruncatedStreamOfAPlainStore(t *testing.T) {
+	t.Parallel()
+	store := memstore.New(memstore.Config{})
+	h := newAccounts(t, store, Config{})
+	mustHandle(t, h, "1", deposit{1}, Options{})
+	mustHandle(t, h, "1", deposit{1}, Options{})
+	if err := store.SetStreamMetadata(t.Context(), "account-1", eventstore.StreamMetadata{MaxCount: 1}); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := newAccounts(t, plain{store}, Config{}).Load(t.Context(), "1")
+	wantError(t, err, ErrTruncated)
+}
+
+func TestStreamWithAHoleIsAnError(t *testing.T) {
+	t.Parallel()
+	store := memstore.New(memstore.Config{})
+	h := newAccounts(t, store, Config{})
+	for range 3 {
+		mustHandle(t, h, "1", deposit{1}, Options{})
+	}
+	_, _, err := newAccounts(t, holed{plain{store}}, Config{}).Load(t.Context(), "1")
+	wantError(t, err, eventstore.ErrCorrupt)
+}
+
+// holed is a store that has lost the events of version 1.
+type holed struct{ eventstore.Store }
+
+func (s holed) ReadStream(ctx context.Context, stream string, o eventstore.ReadOptions) iter.Seq2[eventstore.RecordedEvent, error] {
+	return func(yield func(eventstore.RecordedEvent, error) bool) {
+		for e, err := range s.Store.ReadStream(ctx, stream, o) {
+			if e.Version != 1 && !yield(e, err) {
+				return
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -70,27 +71,59 @@ func TestContextThatHasEndedTakesNoTurn(t *testing.T) {
 	wantIdle(t, q)
 }
 
-// The turn and the end of the context may come together: whichever the waiter
-// sees, the next one must get the turn.
-func TestTurnIsNotLostWhenContextEndsWithIt(t *testing.T) {
+// The turn may come in the moment in which its waiter gives up: then it goes to
+// the next one.
+func TestTurnOfOneWhoGivesUpIsNotLost(t *testing.T) {
 	t.Parallel()
-	q := newQueue()
-	for range 2000 {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
 		mustEnter(t, q, "a")
 		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for range 3 {
-			wg.Go(func() {
-				if err := q.enter(ctx, "a"); err == nil {
-					q.leave("a")
-				}
-			})
-		}
-		wg.Go(cancel)
+		gone, stayed := make(chan error, 1), make(chan error, 1)
+		go func() { gone <- q.enter(ctx, "a") }()
+		synctest.Wait()
+		go func() { stayed <- q.enter(t.Context(), "a") }()
+		synctest.Wait()
+
+		// With the lock held, the first waiter cannot leave the line before it
+		// is given the turn.
+		q.mu.Lock()
+		cancel()
+		q.pass("a")
+		q.mu.Unlock()
+		wantError(t, <-gone, context.Canceled)
+		wantError(t, <-stayed, nil)
 		q.leave("a")
-		wg.Wait()
 		wantIdle(t, q)
-	}
+	})
+}
+
+func TestQueueUnderLoad(t *testing.T) {
+	t.Parallel()
+	q := newQueue()
+	inside := make(map[string]int)
+	inParallel(500, func(i int) {
+		name := fmt.Sprint(i % 3)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if i%5 == 0 {
+			go cancel()
+		}
+		if err := q.enter(ctx, name); err != nil {
+			return
+		}
+		q.mu.Lock()
+		inside[name]++
+		q.mu.Unlock()
+		runtime.Gosched()
+		q.mu.Lock()
+		if inside[name]--; inside[name] != 0 {
+			t.Errorf("%d others have the turn of %q", inside[name], name)
+		}
+		q.mu.Unlock()
+		q.leave(name)
+	})
+	wantIdle(t, q)
 }
 
 func mustEnter(t *testing.T, q *queue, name string) {

@@ -177,7 +177,7 @@ func TestReplayComesBeforeTheExpectedVersion(t *testing.T) {
 	o := Options{Expected: eventstore.Exact(0), Receipt: receipt("k")}
 	mustHandle(t, other, "1", deposit{10}, Options{})
 	raced := false
-	store.reading = func(string) {
+	store.reading = func(string, int64) {
 		if !raced {
 			raced = true
 			mustHandle(t, other, "1", deposit{5}, o)

@@ -75,6 +75,22 @@ func TestHandlersOfTwoProcessesAtOnce(t *testing.T) {
 	wantBalance(t, handlers[1], "1", n, n-1)
 }
 
+func TestConflictReadsWhatIsNewOnly(t *testing.T) {
+	t.Parallel()
+	store := newFaulty()
+	h, other := newAccounts(t, store, Config{}), newAccounts(t, store.Store, Config{})
+	for range 3 {
+		mustHandle(t, h, "1", deposit{1}, Options{})
+	}
+	var from []int64
+	store.reading = func(_ string, version int64) { from = append(from, version) }
+	store.before = once(func() { mustHandle(t, other, "1", deposit{1}, Options{}) })
+	mustHandle(t, h, "1", deposit{1}, Options{})
+	if fmt.Sprint(from) != "[2]" {
+		t.Errorf("read from versions %v, want one read from the last known version 2", from)
+	}
+}
+
 // The command is decided again from the newer state, not just appended again.
 func TestConflictIsDecidedAgain(t *testing.T) {
 	t.Parallel()
@@ -146,7 +162,7 @@ func TestErrorsOfTheStorePassAndDropTheCachedState(t *testing.T) {
 			h := newAccounts(t, store, Config{})
 			mustHandle(t, h, "1", deposit{1}, Options{})
 			reads := 0
-			store.reading = func(string) { reads++ }
+			store.reading = func(string, int64) { reads++ }
 			store.before = func(eventstore.StreamAppend) error { return fmt.Errorf("fault: %w", fault) }
 			_, err := h.Handle(t.Context(), "1", deposit{1}, Options{})
 			wantError(t, err, fault)
@@ -183,7 +199,7 @@ func TestErrorsOfReadsPass(t *testing.T) {
 	store := newFaulty()
 	h := newAccounts(t, store, Config{})
 	ctx, cancel := context.WithCancel(t.Context())
-	store.reading = func(string) { cancel() }
+	store.reading = func(string, int64) { cancel() }
 	_, err := h.Handle(ctx, "1", deposit{1}, Options{})
 	wantError(t, err, context.Canceled)
 	wantBalance(t, h, "1", 0, -1)
@@ -210,7 +226,7 @@ func TestCacheHoldsTheStreamsUsedLast(t *testing.T) {
 	} {
 		store := newFaulty()
 		reads := map[string]int{}
-		store.reading = func(stream string) { reads[eventstore.StreamID(stream)]++ }
+		store.reading = func(stream string, _ int64) { reads[eventstore.StreamID(stream)]++ }
 		h := newAccounts(t, store, Config{CacheSize: c.size})
 		for _, id := range c.used {
 			mustHandle(t, h, id, deposit{1}, Options{})
