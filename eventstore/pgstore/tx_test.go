@@ -1,0 +1,104 @@
+package pgstore_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/internal/pgproxy"
+	"github.com/57528e99/recount/internal/pgtest"
+)
+
+// ownRow begins a transaction that writes a row of the caller's.
+func ownRow(t *testing.T, db *pgtest.DB, begin func() (pgx.Tx, error), n int) pgx.Tx {
+	t.Helper()
+	exec(t, db, `CREATE TABLE IF NOT EXISTS own (n int)`)
+	tx, err := begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `INSERT INTO own VALUES ($1)`, n); err != nil {
+		t.Fatal(err)
+	}
+	return tx
+}
+
+func countOwn(t *testing.T, db *pgtest.DB) (n int) {
+	t.Helper()
+	if err := db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM own`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestAppendCommitWritesBothOrNothing(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	begin := func() (pgx.Tx, error) { return db.Pool.Begin(t.Context()) }
+	a := happened("own-1", 1)
+	a.Expected = eventstore.NoStream
+	done, err := s.AppendCommit(t.Context(), ownRow(t, db, begin, 1), []eventstore.StreamAppend{a}, eventstore.AppendOptions{})
+	if err != nil || done[0].Position != 1 {
+		t.Fatalf("AppendCommit = %+v, %v", done, err)
+	}
+	tx := ownRow(t, db, begin, 2)
+	_, err = s.AppendCommit(t.Context(), tx, []eventstore.StreamAppend{a}, eventstore.AppendOptions{})
+	if !errors.Is(err, eventstore.ErrConflict) {
+		t.Errorf("stale AppendCommit: %v", err)
+	}
+	if err := tx.Commit(t.Context()); !errors.Is(err, pgx.ErrTxClosed) {
+		t.Errorf("commit after a refused AppendCommit: %v, want a closed transaction", err)
+	}
+	if n := countOwn(t, db); n != 1 {
+		t.Errorf("%d rows, want 1", n)
+	}
+	// The appender of this store remembers a log that has moved on.
+	mustAppend(t, s, happened("own-1", 2))
+	if got := numbers(t, s); len(got) != 2 {
+		t.Errorf("log = %q", got)
+	}
+}
+
+func TestAppendCommitRefusesOldSnapshots(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	begin := func() (pgx.Tx, error) {
+		return db.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	}
+	_, err := s.AppendCommit(t.Context(), ownRow(t, db, begin, 1), []eventstore.StreamAppend{happened("own-1", 1)}, eventstore.AppendOptions{})
+	if !errors.Is(err, eventstore.ErrInvalid) {
+		t.Errorf("AppendCommit at repeatable read: %v", err)
+	}
+	if n := countOwn(t, db); n != 0 {
+		t.Errorf("%d rows, want none", n)
+	}
+}
+
+func TestAppendCommitSettlesALostAnswer(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	var f faults
+	_, pool := throughProxy(t, db, f.choose)
+	s := open(t, db, func(c *pgstore.Config) { c.Pool = pool })
+	begin := func() (pgx.Tx, error) { return pool.Begin(t.Context()) }
+	for i, c := range []struct {
+		fault pgproxy.Fault
+		want  error
+	}{{pgproxy.CutAfter, nil}, {pgproxy.CutBefore, eventstore.ErrUnavailable}} {
+		tx := ownRow(t, db, begin, i)
+		// The first transaction commits the dictionary's rows by itself.
+		f.plant(c.fault)
+		_, err := s.AppendCommit(t.Context(), tx, []eventstore.StreamAppend{happened("own-1", i)}, eventstore.AppendOptions{})
+		if !errors.Is(err, c.want) {
+			t.Errorf("AppendCommit with fault %d: %v, want %v", c.fault, err, c.want)
+		}
+		if n := countOwn(t, db); n != 1 {
+			t.Errorf("%d rows, want 1", n)
+		}
+	}
+}
