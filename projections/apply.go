@@ -1,0 +1,143 @@
+package projections
+
+import (
+	"context"
+	"errors"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// apply applies events and moves the checkpoint to a place in the log behind them. If an event
+// cannot be applied, all appends before its own are, and the error is an *eventError.
+func (w *worker) apply(ctx context.Context, l *lease, events []eventstore.RecordedEvent, to eventstore.Token) error {
+	err := w.commit(ctx, l, events, to)
+	var at *eventError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &at):
+		return w.applyBefore(ctx, l, events, to, at)
+	case !refused(err):
+		return err
+	case oneAppend(events):
+		return w.blame(ctx, l, events, err)
+	}
+	// The database did not say which event it was: halve until one append is left.
+	half := appendBoundary(events)
+	if err := w.apply(ctx, l, events[:half], behind(events[:half], to)); err != nil {
+		return err
+	}
+	return w.apply(ctx, l, events[half:], to)
+}
+
+// applyBefore applies the appends before that of a bad event.
+func (w *worker) applyBefore(ctx context.Context, l *lease, events []eventstore.RecordedEvent, to eventstore.Token, bad *eventError) error {
+	good := 0
+	for good < len(events) && events[good].AppendEnd != bad.event.AppendEnd {
+		good++
+	}
+	if good > 0 {
+		if err := w.apply(ctx, l, events[:good], behind(events[:good], to)); err != nil {
+			return err
+		}
+	}
+	return bad
+}
+
+// commit tries to apply events in one transaction.
+func (w *worker) commit(ctx context.Context, l *lease, events []eventstore.RecordedEvent, to eventstore.Token) error {
+	decoded, err := w.decode(l, events)
+	if err != nil {
+		return err
+	}
+	call(w.hooks.beforeWrite)
+	checkpoint := l.checkpoint.after(events, to)
+	if err := w.runs.commit(ctx, w.runner.config.Pool, w.generation.table, decoded, l.move(checkpoint)); err != nil {
+		return err
+	}
+	l.checkpoint = checkpoint
+	w.progress.set(true, to.Position)
+	return nil
+}
+
+// decode returns the values of events, but for those to skip.
+func (w *worker) decode(l *lease, events []eventstore.RecordedEvent) ([]Decoded, error) {
+	decoded := make([]Decoded, 0, len(events))
+	for i := range events {
+		e := &events[i]
+		if l.skips[e.Position] {
+			continue
+		}
+		value, err := w.runner.config.Codec.Decode(e.Event)
+		if err != nil {
+			return nil, &eventError{event: e, err: err}
+		}
+		decoded = append(decoded, Decoded{Event: e, Value: value})
+	}
+	return decoded, nil
+}
+
+// blame finds the event of one append that the database refuses: the first events up to it are
+// refused, those before it are not. Nothing is kept of the tries.
+func (w *worker) blame(ctx context.Context, l *lease, events []eventstore.RecordedEvent, cause error) error {
+	passes, fails := 0, len(events)
+	for fails-passes > 1 {
+		middle := (passes + fails) / 2
+		err := w.probe(ctx, l, events[:middle])
+		switch {
+		case err == nil:
+			passes = middle
+		case refused(err):
+			fails, cause = middle, err
+		default:
+			return err
+		}
+	}
+	return &eventError{event: &events[fails-1], err: cause}
+}
+
+func (w *worker) probe(ctx context.Context, l *lease, events []eventstore.RecordedEvent) error {
+	decoded, err := w.decode(l, events)
+	if err != nil {
+		return err
+	}
+	tx, err := w.runner.config.Pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	if _, err := tx.Exec(ctx, limitLocks); err != nil {
+		return err
+	}
+	return w.runs.probe(ctx, tx, w.generation.table, decoded)
+}
+
+// behind returns the place in the log behind the last append of events, which need not be whole
+// under a filter.
+func behind(events []eventstore.RecordedEvent, log eventstore.Token) eventstore.Token {
+	log.Position = events[len(events)-1].AppendEnd
+	return log
+}
+
+// oneAppend reports whether all events are of one append.
+func oneAppend(events []eventstore.RecordedEvent) bool {
+	return len(events) == 0 || events[0].AppendEnd == events[len(events)-1].AppendEnd
+}
+
+// appendBoundary returns the place between two appends that is next to the middle of events, which
+// are of more than one.
+func appendBoundary(events []eventstore.RecordedEvent) int {
+	within := func(i int) bool { return events[i-1].AppendEnd == events[i].AppendEnd }
+	up := len(events) / 2
+	for up < len(events) && within(up) {
+		up++
+	}
+	if up < len(events) {
+		return up
+	}
+	down := len(events) / 2
+	for within(down) {
+		down--
+	}
+	return down
+}

@@ -1,0 +1,48 @@
+package projections
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// catalog is access to the tables that this package keeps about projections.
+type catalog struct {
+	pool   *pgxpool.Pool
+	schema string
+	texts  *strings.Replacer
+}
+
+func newCatalog(pool *pgxpool.Pool, schema string) *catalog {
+	return &catalog{pool: pool, schema: schema, texts: strings.NewReplacer("{schema}", pgx.Identifier{schema}.Sanitize())}
+}
+
+// sql returns the text of a statement with the schema's name in it.
+func (c *catalog) sql(text string) string { return c.texts.Replace(text) }
+
+// inTx runs f in a transaction. Waits for locks in it are bounded.
+func (c *catalog) inTx(ctx context.Context, f func(pgx.Tx) error) error {
+	tx, err := c.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	if _, err := tx.Exec(ctx, limitLocks); err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// rollback ends a transaction that was not committed. After a commit it does nothing.
+func rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	// An error here means that the connection is gone, and the transaction with it.
+	_ = tx.Rollback(ctx)
+}

@@ -1,0 +1,64 @@
+package projections
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrInvalid is matched by *InvalidError.
+	ErrInvalid = errors.New("invalid projection")
+	// ErrNoRow is why an Update fails for which there is no row.
+	ErrNoRow = errors.New("there is no row to update")
+	// ErrNotFound is returned for the name of a projection that no program ever ran.
+	ErrNotFound = errors.New("projection not found")
+	// ErrNotFailed is returned by Skip for a projection that did not stop on an event.
+	ErrNotFailed = errors.New("projection has not failed on an event")
+	// ErrStarted is returned by a second Start.
+	ErrStarted = errors.New("runner was started before")
+)
+
+// DefinitionChangedError is returned by Start when a projection was changed but not its Version, so
+// its rows would be of both kinds.
+type DefinitionChangedError struct {
+	Projection string
+	Version    int
+}
+
+func (e *DefinitionChangedError) Error() string {
+	return fmt.Sprintf("projection %s: its columns, indexes or event types are not those that version %d was made with",
+		e.Projection, e.Version)
+}
+
+// Hint says how to get on.
+func (e *DefinitionChangedError) Hint() string {
+	return fmt.Sprintf("set Version to %d: the new version is built beside the old one and then takes its place", e.Version+1)
+}
+
+// NameTakenError is returned by Start when something else than the projection has its name.
+type NameTakenError struct{ Projection string }
+
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("projection %s: the schema has another table or view of that name", e.Projection)
+}
+
+// Hint says how to get on.
+func (e *NameTakenError) Hint() string { return "give the projection another name" }
+
+// InvalidError is returned by NewRunner for projections that are not right. It matches ErrInvalid.
+type InvalidError struct {
+	// Mistakes are all that were found, each with the name of its projection.
+	Mistakes []error
+}
+
+func (e *InvalidError) Error() string {
+	lines := make([]string, len(e.Mistakes))
+	for i, mistake := range e.Mistakes {
+		lines[i] = strings.ReplaceAll(mistake.Error(), "\n", "; ")
+	}
+	return "invalid projection: " + strings.Join(lines, "; ")
+}
+
+// Is matches ErrInvalid.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }

@@ -1,0 +1,121 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/rowmap"
+)
+
+// eventError is why an event cannot be applied.
+type eventError struct {
+	event Recorded
+	err   error
+}
+
+func (e *eventError) Error() string {
+	return fmt.Sprintf("event %s (%s) at position %d: %v", e.event.ID, e.event.Type, e.event.Position, e.err)
+}
+
+func (e *eventError) Unwrap() error { return e.err }
+
+// refusedError is an error of a SQL projector's own code, as opposed to a lost connection.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// refused reports whether err will come again whenever the same events are applied. Everything else
+// is tried again: an outage must never stop a projection.
+func refused(err error) bool {
+	var code *pgconn.PgError
+	if errors.As(err, &code) {
+		return refusedClasses[code.Code[:2]]
+	}
+	var value *rowmap.ValueError
+	var own *refusedError
+	return errors.As(err, &value) || errors.As(err, &own)
+}
+
+// refusedClasses are the classes of SQLSTATEs that are about the statement and its data.
+var refusedClasses = map[string]bool{
+	"21": true, // cardinality, e.g. a row twice in one upsert
+	"22": true, // data, e.g. a NUL in text
+	"23": true, // constraints
+	"2F": true, // functions
+	"38": true,
+	"39": true,
+	"42": true, // syntax, missing tables and rights
+	"44": true,
+	"54": true, // limits, e.g. an index row that is too long
+	"P0": true, // raised by PL/pgSQL
+}
+
+// stopsFor reports whether an error of reading the log stops the projection.
+func stopsFor(err error) bool {
+	return errors.Is(err, eventstore.ErrLogChanged) || errors.Is(err, eventstore.ErrCorrupt)
+}
+
+const failSQL = `
+UPDATE {schema}.projection_generations
+SET failed_at = clock_timestamp(), failed_position = $4, failed_event_id = $5, failed_type = $6, failed_stream = $7,
+    failure = $8, failure_hint = $9, trouble = NULL, trouble_at = NULL, owner = NULL, lease_expires_at = NULL
+WHERE projection = $1 AND generation = $2 AND epoch = $3`
+
+// fail stops the projection with an error, and gives the lease back.
+func (l *lease) fail(ctx context.Context, cause error) error {
+	var position *int64
+	var id *uuid.UUID
+	var eventType, stream *string
+	var at *eventError
+	reason := cause
+	if errors.As(cause, &at) {
+		position, id, eventType, stream, reason = &at.event.Position, &at.event.ID, &at.event.Type, &at.event.Stream, at.err
+	}
+	_, err := l.catalog.pool.Exec(ctx, l.catalog.sql(failSQL), l.generation.projection, l.generation.number, l.epoch,
+		position, id, eventType, stream, storable(reason.Error()), hint(l.generation.projection, cause))
+	return err
+}
+
+// storable returns text as a text column takes it.
+func storable(s string) string {
+	const limit = 4000
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
+}
+
+// hint says what to do about a failure.
+func hint(projection string, err error) string {
+	resume := fmt.Sprintf("`recount projections resume %s`", projection)
+	skip := fmt.Sprintf("`recount projections skip %s --reason …`", projection)
+	switch {
+	case errors.Is(err, eventstore.ErrLogChanged):
+		return "the log is not the one that these rows were made of; if it was restored on purpose, adopt it, or build the projection anew"
+	case errors.Is(err, eventstore.ErrCorrupt):
+		return "check the log before anything else; its events are not to be trusted"
+	case errors.Is(err, eventstore.ErrUnknownVersion):
+		return "a newer program wrote the event: run that program here, or add an upcaster; then " + resume
+	case errors.Is(err, ErrNoRow):
+		return "the event came before the one that makes the row, or after the one that deletes it: correct the fold (Upsert instead of Update?) and raise its version, or leave the event out with " + skip
+	case hasClass(err, "42"):
+		return "the table is not as it was made, or the statement is wrong: correct that, then " + resume
+	case hasClass(err, "22"), hasClass(err, "23"), hasClass(err, "54"):
+		return "PostgreSQL refuses what the event makes of the row: correct the projection and then " + resume + ", or leave the event out with " + skip
+	default:
+		return "correct the projection and then " + resume + ", or leave the event out with " + skip
+	}
+}
+
+func hasClass(err error, class string) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && strings.HasPrefix(refused.Code, class)
+}

@@ -1,0 +1,203 @@
+package projections
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// Fold is a projection that is said by pure functions from a row and an event to the row. Make one
+// with NewFold, then say by Upsert, Update, UpsertEach, Delete and DeleteEach what events do.
+// Several functions for the same event run in the order in which they were registered.
+type Fold[K comparable, Row any] struct {
+	table    Table
+	handlers []handler[K, Row]
+}
+
+// handler is what one registered function does with events of one type.
+type handler[K comparable, Row any] struct {
+	event reflect.Type
+	// changes adds to cs what an event does, in order.
+	changes func(d Decoded, cs *changes[K, Row])
+	// missing says that one of its functions is nil.
+	missing bool
+}
+
+// change is what one event does to one row.
+type change[K comparable, Row any] struct {
+	key    K
+	kind   changeKind
+	mutate func(*Row) error
+}
+
+type changeKind uint8
+
+const (
+	upsertRow changeKind = iota
+	updateRow
+	deleteRow
+)
+
+// changes are those of one event.
+type changes[K comparable, Row any] []change[K, Row]
+
+// NewFold returns a fold that does nothing yet. Mistakes in it are reported by NewRunner.
+//
+// Row is a struct; its fields are the columns, named by their `db` tag or in snake case:
+//
+//	string                          text COLLATE "C"
+//	int…, uint8, uint16, uint32     bigint
+//	float32, float64                double precision
+//	bool                            boolean
+//	time.Time                       timestamptz, in UTC and to the microsecond
+//	uuid.UUID or another [16]byte   uuid
+//	[]byte                          bytea, nil is NULL
+//	struct, slice, map, array       jsonb
+//	*T                              as T, nil is NULL
+//
+// K is one of string, int…, uint…, bool, time.Time and UUID, for a key of one column, or a struct
+// of them.
+func NewFold[K comparable, Row any](t Table) *Fold[K, Row] {
+	return &Fold[K, Row]{table: t}
+}
+
+// Name returns the name of the table.
+func (f *Fold[K, Row]) Name() string { return f.table.Name }
+
+// Version returns the version of the table.
+func (f *Fold[K, Row]) Version() int { return f.table.Version }
+
+// Layout returns how the fold's rows are kept, or what is wrong with their types.
+func (f *Fold[K, Row]) Layout() (Layout, error) {
+	return f.table.layout(reflect.TypeFor[K](), reflect.TypeFor[Row]())
+}
+
+// ByID is the key for a row per stream: the stream's name after its category.
+func ByID[E any](_ E, r Recorded) string { return eventstore.StreamID(r.Stream) }
+
+// Upsert says that an event of type E changes the row with the given key, which is made, zero, if
+// there is none. An error stops the projection at the event.
+func Upsert[K comparable, Row, E any](f *Fold[K, Row], key func(E, Recorded) K, mutate func(*Row, E, Recorded) error) {
+	f.one(reflect.TypeFor[E](), upsertRow, key == nil || mutate == nil, one(key, mutate))
+}
+
+// Update is Upsert for a row that must be there: if there is none the projection stops with
+// ErrNoRow.
+func Update[K comparable, Row, E any](f *Fold[K, Row], key func(E, Recorded) K, mutate func(*Row, E, Recorded) error) {
+	f.one(reflect.TypeFor[E](), updateRow, key == nil || mutate == nil, one(key, mutate))
+}
+
+// Delete says that an event of type E removes the row with the given key, if there is one.
+func Delete[K comparable, Row, E any](f *Fold[K, Row], key func(E, Recorded) K) {
+	f.one(reflect.TypeFor[E](), deleteRow, key == nil, one[K, Row](key, nil))
+}
+
+// UpsertEach says that an event of type E changes any number of rows: for each pair the row with
+// that key, which is made, zero, if there is none. A key may occur more than once.
+func UpsertEach[K comparable, Row, E, Part any](f *Fold[K, Row], parts func(E, Recorded) iter.Seq2[K, Part], mutate func(*Row, Part, Recorded) error) {
+	f.handlers = append(f.handlers, handler[K, Row]{
+		event:   reflect.TypeFor[E](),
+		missing: parts == nil || mutate == nil,
+		changes: func(d Decoded, cs *changes[K, Row]) {
+			for key, part := range parts(d.Value.(E), d.Event) {
+				*cs = append(*cs, change[K, Row]{key: key, mutate: func(row *Row) error { return mutate(row, part, d.Event) }})
+			}
+		},
+	})
+}
+
+// DeleteEach says that an event of type E removes the rows with the given keys, those that exist.
+func DeleteEach[K comparable, Row, E any](f *Fold[K, Row], keys func(E, Recorded) iter.Seq[K]) {
+	f.handlers = append(f.handlers, handler[K, Row]{
+		event:   reflect.TypeFor[E](),
+		missing: keys == nil,
+		changes: func(d Decoded, cs *changes[K, Row]) {
+			for key := range keys(d.Value.(E), d.Event) {
+				*cs = append(*cs, change[K, Row]{key: key, kind: deleteRow})
+			}
+		},
+	})
+}
+
+func (f *Fold[K, Row]) one(event reflect.Type, kind changeKind, missing bool, c func(Decoded) (K, func(*Row) error)) {
+	f.handlers = append(f.handlers, handler[K, Row]{
+		event:   event,
+		missing: missing,
+		changes: func(d Decoded, cs *changes[K, Row]) {
+			key, mutate := c(d)
+			*cs = append(*cs, change[K, Row]{key: key, kind: kind, mutate: mutate})
+		},
+	})
+}
+
+// one binds a key function and a mutation to an event.
+func one[K comparable, Row, E any](key func(E, Recorded) K, mutate func(*Row, E, Recorded) error) func(Decoded) (K, func(*Row) error) {
+	return func(d Decoded) (K, func(*Row) error) {
+		e := d.Value.(E)
+		return key(e, d.Event), func(row *Row) error { return mutate(row, e, d.Event) }
+	}
+}
+
+// prepare implements Projection.
+func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
+	layout, layoutErr := f.Layout()
+	errs := []error{checkName(f.table.Name, f.table.Version), layoutErr}
+	if len(f.handlers) == 0 {
+		errs = append(errs, errors.New("it handles no events: say what they do with Upsert, Update or Delete"))
+	}
+	p := &foldProjector[K, Row]{
+		layout:   layout,
+		handlers: make(map[string][]handler[K, Row]),
+		keyTimes: layout.Key.HasTimes(),
+		rowTimes: layout.Row.HasTimes(),
+	}
+	for _, h := range f.handlers {
+		name, ok := codec.TypeName(h.event)
+		switch {
+		case h.missing:
+			errs = append(errs, fmt.Errorf("a function for %s is nil", h.event))
+		case !ok:
+			errs = append(errs, fmt.Errorf("event type %s is not in the codec: register it with eventstore.TypeOf", h.event))
+		default:
+			p.handlers[name] = append(p.handlers[name], h)
+		}
+	}
+	p.names = slices.Sorted(maps.Keys(p.handlers))
+	return p, errs
+}
+
+// foldProjector runs a fold. It is separate from Fold so that registering more afterwards does not
+// change what runs.
+type foldProjector[K comparable, Row any] struct {
+	layout             Layout
+	handlers           map[string][]handler[K, Row]
+	names              []string
+	keyTimes, rowTimes bool
+}
+
+func (p *foldProjector[K, Row]) types() []string { return p.names }
+
+func (p *foldProjector[K, Row]) definition() string {
+	return fmt.Sprintf("%sevents %q\n", p.layout.definition(), p.names)
+}
+
+// changes returns what an event does, in order, with keys as they come back from the table.
+func (p *foldProjector[K, Row]) changes(d Decoded) (cs changes[K, Row], err error) {
+	defer recoverTo(&err)
+	for _, h := range p.handlers[d.Event.Type] {
+		h.changes(d, &cs)
+	}
+	if p.keyTimes {
+		for i := range cs {
+			if err := p.layout.Key.Normalize(reflect.ValueOf(&cs[i].key).Elem()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return cs, nil
+}

@@ -1,0 +1,198 @@
+package projections
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// generation is one table of a projection's rows.
+type generation struct {
+	projection string
+	number     int
+	table      tableName
+}
+
+// servingSQL finds the generation that programs with a version of the projection read.
+const servingSQL = `
+SELECT generation, table_name, definition FROM {schema}.projection_generations
+WHERE projection = $1 AND version = $2 AND serving`
+
+// ensure returns the generation for the version of p, which is made if there is none. Any number of
+// processes may do so at once.
+func (c *catalog) ensure(ctx context.Context, log eventstore.Reader, p Projection, runs projector) (generation, error) {
+	g, err := c.serving(ctx, c.pool, p, runs)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return g, err
+	}
+	head, err := log.Head(ctx)
+	if err != nil {
+		return generation{}, fmt.Errorf("projection %s: read the log: %w", p.Name(), err)
+	}
+	err = c.inTx(ctx, func(tx pgx.Tx) error {
+		g, err = c.create(ctx, tx, head, p, runs)
+		return err
+	})
+	if err != nil {
+		return generation{}, fmt.Errorf("projection %s: make generation: %w", p.Name(), err)
+	}
+	return g, nil
+}
+
+func (c *catalog) serving(ctx context.Context, db querier, p Projection, runs projector) (generation, error) {
+	g := generation{projection: p.Name(), table: tableName{schema: c.schema}}
+	var definition string
+	err := db.QueryRow(ctx, c.sql(servingSQL), p.Name(), p.Version()).Scan(&g.number, &g.table.name, &definition)
+	if err != nil {
+		return g, err
+	}
+	if definition != hashOf(runs.definition()) {
+		return g, &DefinitionChangedError{Projection: p.Name(), Version: p.Version()}
+	}
+	return g, nil
+}
+
+func hashOf(definition string) string {
+	sum := sha256.Sum256([]byte(definition))
+	return hex.EncodeToString(sum[:])
+}
+
+const (
+	registerSQL = `INSERT INTO {schema}.projections (name, live_generation) VALUES ($1, 1) ON CONFLICT DO NOTHING`
+
+	lockProjectionSQL = `SELECT live_generation FROM {schema}.projections WHERE name = $1 FOR UPDATE`
+
+	nextGenerationSQL = `
+SELECT coalesce(max(generation), 0) + 1 FROM {schema}.projection_generations WHERE projection = $1`
+
+	insertGenerationSQL = `
+INSERT INTO {schema}.projection_generations
+    (projection, generation, version, definition, table_name, serving, target, log_id, incarnation)
+VALUES ($1, $2, $3, $4, $5, true, $6, $7, $8)`
+)
+
+// create makes a generation, with its table, under the lock on the projection's row.
+func (c *catalog) create(ctx context.Context, tx pgx.Tx, head eventstore.Token, p Projection, runs projector) (generation, error) {
+	if _, err := tx.Exec(ctx, c.sql(registerSQL), p.Name()); err != nil {
+		return generation{}, err
+	}
+	var live int
+	if err := tx.QueryRow(ctx, c.sql(lockProjectionSQL), p.Name()).Scan(&live); err != nil {
+		return generation{}, err
+	}
+	// Another process may have made it while this one waited for the lock.
+	g, err := c.serving(ctx, tx, p, runs)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return g, err
+	}
+	if err := tx.QueryRow(ctx, c.sql(nextGenerationSQL), p.Name()).Scan(&g.number); err != nil {
+		return g, err
+	}
+	g.table.name = fmt.Sprintf("%s_g%d", p.Name(), g.number)
+	_, err = tx.Exec(ctx, c.sql(insertGenerationSQL), p.Name(), g.number, p.Version(), hashOf(runs.definition()),
+		g.table.name, head.Position, head.Log, head.Incarnation)
+	if err != nil {
+		return g, err
+	}
+	if err := runs.create(ctx, tx, g.table); err != nil {
+		return g, nameTaken(p.Name(), err)
+	}
+	if g.number == live {
+		return g, nameTaken(p.Name(), c.createView(ctx, tx, g))
+	}
+	return g, nil
+}
+
+// createView makes the view that shows the rows to SQL users. The star becomes the table's columns.
+func (c *catalog) createView(ctx context.Context, tx pgx.Tx, g generation) error {
+	_, err := tx.Exec(ctx, fmt.Sprintf(`CREATE VIEW %s AS SELECT * FROM %s`, c.view(g), g.table))
+	return err
+}
+
+func (c *catalog) view(g generation) tableName { return tableName{c.schema, g.projection} }
+
+const (
+	lockLiveSQL = `
+SELECT g.version, g.position FROM {schema}.projection_generations g
+WHERE g.projection = $1 AND g.generation = $2 FOR UPDATE`
+
+	setLiveSQL = `UPDATE {schema}.projections SET live_generation = $2 WHERE name = $1`
+)
+
+// show makes the view show g, if g is of a higher version than the generation shown now and has
+// come as far. The lock on that one's checkpoint holds it where it is meanwhile.
+func (c *catalog) show(ctx context.Context, g generation) (shown bool, err error) {
+	err = c.inTx(ctx, func(tx pgx.Tx) error {
+		var live, version, liveVersion int
+		var position, livePosition int64
+		if err := tx.QueryRow(ctx, c.sql(lockProjectionSQL), g.projection).Scan(&live); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, c.sql(lockLiveSQL), g.projection, live).Scan(&liveVersion, &livePosition); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, c.sql(lockLiveSQL), g.projection, g.number).Scan(&version, &position); err != nil {
+			return err
+		}
+		if version <= liveVersion || position < livePosition {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, c.sql(setLiveSQL), g.projection, g.number); err != nil {
+			return err
+		}
+		shown = true
+		return c.replaceView(ctx, tx, g)
+	})
+	if err != nil {
+		return false, fmt.Errorf("show generation %d: %w", g.number, err)
+	}
+	return shown, nil
+}
+
+// replaceView keeps the view, with the rights granted on it, where the new table has the columns of
+// the old one and perhaps more behind them. Else the view is made anew.
+func (c *catalog) replaceView(ctx context.Context, tx pgx.Tx, g generation) error {
+	replace, err := tx.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = replace.Exec(ctx, fmt.Sprintf(`CREATE OR REPLACE VIEW %s AS SELECT * FROM %s`, c.view(g), g.table))
+	if err == nil {
+		return replace.Commit(ctx)
+	}
+	if err := replace.Rollback(ctx); err != nil {
+		return err
+	}
+	if !hasCode(err, codeInvalidTable) {
+		return err
+	}
+	if _, err := tx.Exec(ctx, fmt.Sprintf(`DROP VIEW %s`, c.view(g))); err != nil {
+		return err
+	}
+	return c.createView(ctx, tx, g)
+}
+
+const (
+	codeDuplicateTable = "42P07"
+	codeInvalidTable   = "42P16"
+	codeTxAborted      = "25P02"
+)
+
+func nameTaken(projection string, err error) error {
+	if hasCode(err, codeDuplicateTable) {
+		return &NameTakenError{Projection: projection}
+	}
+	return err
+}
+
+func hasCode(err error, code string) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == code
+}

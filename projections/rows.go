@@ -1,0 +1,216 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/internal/rowmap"
+)
+
+// create makes the table of a generation with its indexes.
+func (p *foldProjector[K, Row]) create(ctx context.Context, tx pgx.Tx, table tableName) error {
+	var columns []string
+	for _, c := range p.layout.Key {
+		columns = append(columns, c.Definition())
+	}
+	// Before the row's own columns, so that a version with more of them can replace the view.
+	columns = append(columns, positionColumn+" bigint NOT NULL")
+	for _, c := range p.layout.Row {
+		columns = append(columns, c.Definition())
+	}
+	columns = append(columns, "PRIMARY KEY ("+list(p.layout.Key.Names())+")")
+	// Rows are updated far more often than in an ordinary table: room in the page for it, and
+	// vacuum before a fifth of it is dead.
+	ddl := fmt.Sprintf("CREATE TABLE %s (%s) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05)",
+		table, strings.Join(columns, ", "))
+	if _, err := tx.Exec(ctx, ddl); err != nil {
+		return fmt.Errorf("create table %s: %w", table, err)
+	}
+	for i, index := range p.layout.Indexes {
+		name := rowmap.Quote(fmt.Sprintf("%s_i%d", table.name, i+1))
+		ddl := fmt.Sprintf("CREATE INDEX %s ON %s (%s)", name, table, list(p.layout.IndexColumns(index)))
+		if _, err := tx.Exec(ctx, ddl); err != nil {
+			return fmt.Errorf("create index %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// commit takes two round trips: one loads the rows, the other writes them and moves the checkpoint,
+// pipelined, which makes one transaction of it. The rows can be loaded outside of it because they
+// are only written if the checkpoint is still where it was.
+func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
+	var batch pgx.Batch
+	queueSettings(&batch, asyncCommit)
+	if err := p.fold(ctx, pool, table, events, &batch); err != nil {
+		return err
+	}
+	batch.Queue(move.sql, move.args...)
+	return pool.SendBatch(ctx, &batch).Close()
+}
+
+func (p *foldProjector[K, Row]) probe(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error {
+	var batch pgx.Batch
+	if err := p.fold(ctx, tx, table, events, &batch); err != nil {
+		return err
+	}
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+// fold loads the rows that events touch, applies the events and queues what writes the rows.
+func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tableName, events []Decoded, batch *pgx.Batch) error {
+	m := newMemory(p)
+	todo := make([]changes[K, Row], len(events))
+	for i, d := range events {
+		cs, err := p.changes(d)
+		if err != nil {
+			return &eventError{event: d.Event, err: err}
+		}
+		for _, c := range cs {
+			m.want(c.key)
+		}
+		todo[i] = cs
+	}
+	if err := p.load(ctx, db, table, m); err != nil {
+		return err
+	}
+	for i, d := range events {
+		if err := m.apply(todo[i], d.Event.Position); err != nil {
+			return &eventError{event: d.Event, err: err}
+		}
+	}
+	return p.queue(table, m, batch)
+}
+
+// load fetches the rows of all keys that m wants.
+//
+// The subquery with OFFSET 0 keeps the planner from turning the join around: it is one lookup in
+// the primary key for each wanted key, also on a table that grew faster than its statistics.
+func (p *foldProjector[K, Row]) load(ctx context.Context, db querier, table tableName, m *memory[K, Row]) error {
+	if len(m.order) == 0 {
+		return nil
+	}
+	arrays, casts, err := arrays(p.layout.Key, valuesOf(m.order), 1)
+	if err != nil {
+		return err
+	}
+	keys := p.layout.Key.Names()
+	on := make([]string, len(keys))
+	for i, key := range keys {
+		on[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", rowmap.Quote(key))
+	}
+	sql := fmt.Sprintf(`SELECT r.* FROM unnest(%s) AS k (%s) CROSS JOIN LATERAL (SELECT %s FROM %s t WHERE %s OFFSET 0) r`,
+		casts, list(keys), list(p.layout.names()), table, strings.Join(on, " AND "))
+	rows, err := db.Query(ctx, sql, arrays...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	targets := make([]any, 0, len(p.layout.Key)+len(p.layout.Row))
+	for rows.Next() {
+		key, row := new(K), new(Row)
+		keyValue, rowValue := reflect.ValueOf(key).Elem(), reflect.ValueOf(row).Elem()
+		targets = p.layout.Row.Targets(p.layout.Key.Targets(targets[:0], keyValue), rowValue)
+		if err := rows.Scan(targets...); err != nil {
+			return fmt.Errorf("read a row of %s: %w", table, err)
+		}
+		if err := p.normalize(keyValue, rowValue); err != nil {
+			return fmt.Errorf("read a row of %s: %w", table, err)
+		}
+		m.put(*key, row)
+	}
+	return rows.Err()
+}
+
+func (p *foldProjector[K, Row]) normalize(key, row reflect.Value) error {
+	if err := p.layout.Key.Normalize(key); err != nil {
+		return err
+	}
+	return p.layout.Row.Normalize(row)
+}
+
+// queue adds to batch what takes the table from the rows that were loaded to those in m.
+func (p *foldProjector[K, Row]) queue(table tableName, m *memory[K, Row], batch *pgx.Batch) error {
+	var gone, keys, rows []reflect.Value
+	var positions []int64
+	for _, key := range m.order {
+		switch e := m.entries[key]; {
+		case e.position == 0:
+		case e.row != nil:
+			keys = append(keys, reflect.ValueOf(key))
+			rows = append(rows, reflect.ValueOf(e.row).Elem())
+			positions = append(positions, e.position)
+		case e.stored:
+			gone = append(gone, reflect.ValueOf(key))
+		}
+	}
+	if len(gone) > 0 {
+		args, casts, err := arrays(p.layout.Key, gone, 1)
+		if err != nil {
+			return err
+		}
+		batch.Queue(fmt.Sprintf(`DELETE FROM %s WHERE (%s) IN (SELECT * FROM unnest(%s))`,
+			table, list(p.layout.Key.Names()), casts), args...)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	args, casts, err := arrays(p.layout.Key, keys, 1)
+	if err != nil {
+		return err
+	}
+	rowArgs, rowCasts, err := arrays(p.layout.Row, rows, len(args)+1)
+	if err != nil {
+		return err
+	}
+	args = append(append(args, rowArgs...), positions)
+	batch.Queue(p.upsert(table, fmt.Sprintf("%s, %s, $%d::bigint[]", casts, rowCasts, len(args))), args...)
+	return nil
+}
+
+func (p *foldProjector[K, Row]) upsert(table tableName, casts string) string {
+	columns := append(p.layout.names(), positionColumn)
+	set := make([]string, 0, len(columns))
+	for _, name := range columns[len(p.layout.Key):] {
+		set = append(set, fmt.Sprintf("%[1]s = excluded.%[1]s", rowmap.Quote(name)))
+	}
+	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT * FROM unnest(%s) ON CONFLICT (%s) DO UPDATE SET %s`,
+		table, list(columns), casts, list(p.layout.Key.Names()), strings.Join(set, ", "))
+}
+
+// arrays returns one array parameter for each column, and the list of them as unnest takes it,
+// numbered from first.
+func arrays(columns rowmap.Columns, values []reflect.Value, first int) (args []any, casts string, err error) {
+	var list []string
+	for i, c := range columns {
+		arg, err := c.Array(values)
+		if err != nil {
+			return nil, "", err
+		}
+		args = append(args, arg)
+		list = append(list, fmt.Sprintf("$%d::%s[]", first+i, c.Type))
+	}
+	return args, strings.Join(list, ", "), nil
+}
+
+func valuesOf[T any](all []T) []reflect.Value {
+	values := make([]reflect.Value, len(all))
+	for i, v := range all {
+		values[i] = reflect.ValueOf(v)
+	}
+	return values
+}
+
+// list returns column names quoted and separated by commas.
+func list(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = rowmap.Quote(name)
+	}
+	return strings.Join(quoted, ", ")
+}

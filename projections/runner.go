@@ -1,0 +1,195 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// Config says where a Runner reads and writes.
+type Config struct {
+	// Pool is the database with the rows. It should have a connection for each projection.
+	Pool *pgxpool.Pool
+	// Schema has the tables, made by package migrations. Default: recount.
+	Schema string
+	// Store is the log to follow.
+	Store eventstore.Reader
+	// Codec knows the types of the events that the projections handle.
+	Codec *eventstore.Codec
+	// Logger gets what changes about a projection. Default: none.
+	Logger zerolog.Logger
+	// BatchSize is how many events are applied in one transaction; an append is never split, so
+	// there may be more. Default: 1000.
+	BatchSize int
+	// LeaseTTL is how long a projection stays with a process that does not move any more. It is
+	// renewed at a third of it. Default: 3s. Minimum: 100ms.
+	LeaseTTL time.Duration
+	// PollInterval is how often a process looks whether it can take over a projection that it
+	// does not run: because another process does, or it is paused, or has failed.
+	// Default: 500ms.
+	PollInterval time.Duration
+}
+
+func (c *Config) setDefaults() error {
+	if c.Pool == nil || c.Store == nil || c.Codec == nil {
+		return errors.New("projections.Config needs a Pool, a Store and a Codec")
+	}
+	if c.Schema == "" {
+		c.Schema = defaultSchema
+	}
+	if c.BatchSize <= 0 {
+		c.BatchSize = eventstore.DefaultPageSize
+	}
+	if c.LeaseTTL == 0 {
+		c.LeaseTTL = 3 * time.Second
+	}
+	if c.LeaseTTL < 100*time.Millisecond {
+		return fmt.Errorf("projections.Config.LeaseTTL is %s, it must be at least 100ms", c.LeaseTTL)
+	}
+	if c.PollInterval <= 0 {
+		c.PollInterval = 500 * time.Millisecond
+	}
+	return nil
+}
+
+const defaultSchema = "recount"
+
+// Runner keeps projections up to date, each on its own, for as long as it runs.
+type Runner struct {
+	config  Config
+	catalog *catalog
+	owner   string
+	workers []*worker
+
+	mu      sync.Mutex
+	started bool
+	// stop ends the workers after what they are writing, abort at once.
+	stop, abort context.CancelFunc
+	done        chan struct{}
+}
+
+// NewRunner returns a runner for the given projections. If they have mistakes (names, types, missing
+// event types, …) the error is an *InvalidError that says all of them.
+func NewRunner(c Config, projections ...Projection) (*Runner, error) {
+	if err := c.setDefaults(); err != nil {
+		return nil, err
+	}
+	r := &Runner{
+		config:  c,
+		catalog: newCatalog(c.Pool, c.Schema),
+		owner:   ownerName(),
+		stop:    func() {},
+		abort:   func() {},
+		done:    make(chan struct{}),
+	}
+	var mistakes []error
+	seen := make(map[string]bool)
+	for _, p := range projections {
+		runs, errs := p.prepare(c.Codec)
+		if seen[p.Name()] {
+			errs = append(errs, errors.New("there are two of that name"))
+		}
+		seen[p.Name()] = true
+		for _, err := range errs {
+			if err != nil {
+				mistakes = append(mistakes, fmt.Errorf("projection %q: %w", p.Name(), err))
+			}
+		}
+		r.workers = append(r.workers, newWorker(r, p, runs))
+	}
+	if len(mistakes) > 0 {
+		return nil, &InvalidError{Mistakes: mistakes}
+	}
+	return r, nil
+}
+
+// ownerName names this process and runner, for people and for the lease.
+func ownerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
+}
+
+// Owner returns the name of this runner, as Status has it.
+func (r *Runner) Owner() string { return r.owner }
+
+// Start makes the tables that are missing, starts to run the projections in the background and
+// returns. They run until Stop, or until ctx is done.
+//
+// Errors, with nothing started: *DefinitionChangedError, *NameTakenError, those of the database.
+func (r *Runner) Start(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.started {
+		return ErrStarted
+	}
+	for _, w := range r.workers {
+		var err error
+		if w.generation, err = r.catalog.ensure(ctx, r.config.Store, w.projection, w.runs); err != nil {
+			return err
+		}
+	}
+	r.started = true
+	hard, abort := context.WithCancel(context.WithoutCancel(ctx))
+	soft, stop := context.WithCancel(ctx)
+	r.stop, r.abort = stop, abort
+
+	var workers sync.WaitGroup
+	for _, w := range r.workers {
+		workers.Go(func() { w.run(soft, hard) })
+	}
+	go func() {
+		workers.Wait()
+		stop()
+		abort()
+		close(r.done)
+	}()
+	return nil
+}
+
+// Stop lets the projections finish what they are writing, gives their leases back and waits. If ctx
+// ends before that they are cut off, which loses nothing, and the error is ctx's. It may be called
+// more than once, also before Start.
+func (r *Runner) Stop(ctx context.Context) error {
+	r.mu.Lock()
+	if !r.started {
+		r.started = true // never to start
+		close(r.done)
+	}
+	stop, abort := r.stop, r.abort
+	r.mu.Unlock()
+	stop()
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		abort()
+		<-r.done
+		return ctx.Err()
+	}
+}
+
+// Stopped is closed when all projections have ended after Stop, or after the end of Start's ctx.
+func (r *Runner) Stopped() <-chan struct{} { return r.done }
+
+// WaitFor waits until this process has taken a projection to a position, and returns true. It
+// returns false at once if another process runs the projection, or none, and when ctx ends.
+func (r *Runner) WaitFor(ctx context.Context, projection string, position int64) bool {
+	for _, w := range r.workers {
+		if w.projection.Name() == projection {
+			return w.progress.wait(ctx, position)
+		}
+	}
+	return false
+}

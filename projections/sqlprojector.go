@@ -1,0 +1,136 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// SQLConfig describes a projection that is written in SQL, for what no fold can say: rows that
+// depend on other rows, on sets, on what is in other tables.
+type SQLConfig struct {
+	// Name and Version are those of Table.
+	Name    string
+	Version int
+	// Types are the names of the event types that it handles, as the codec has them.
+	Types []string
+	// Create makes the table, whose name it gets qualified and quoted.
+	Create func(ctx context.Context, tx pgx.Tx, table string) error
+	// Apply does what events do to the table: one or more whole appends, in the order of the log,
+	// only of the types handled. It must not end tx, nor keep it. The checkpoint moves in the same
+	// transaction.
+	//
+	// If it returns an error, nothing of the batch stays. A batch of several appends is then tried
+	// in smaller ones, to find the event that is the reason; so Apply must have no effects but
+	// those of tx.
+	Apply func(ctx context.Context, tx pgx.Tx, table string, events []Decoded) error
+}
+
+// SQLProjector is a projection that is written in SQL. Make one with NewSQL.
+type SQLProjector struct{ config SQLConfig }
+
+// NewSQL returns the projection that c describes. Mistakes are reported by NewRunner.
+func NewSQL(c SQLConfig) *SQLProjector { return &SQLProjector{config: c} }
+
+// Name returns the name of the projection.
+func (p *SQLProjector) Name() string { return p.config.Name }
+
+// Version returns the version of its rows.
+func (p *SQLProjector) Version() int { return p.config.Version }
+
+// prepare implements Projection.
+func (p *SQLProjector) prepare(codec *eventstore.Codec) (projector, []error) {
+	c := p.config
+	c.Types = slices.Compact(slices.Sorted(slices.Values(c.Types)))
+	errs := []error{checkName(c.Name, c.Version)}
+	if c.Create == nil || c.Apply == nil {
+		errs = append(errs, errors.New("it needs the functions Create and Apply"))
+	}
+	if len(c.Types) == 0 {
+		errs = append(errs, errors.New("it handles no events: name them in Types"))
+	}
+	known := codec.TypeNames()
+	for _, name := range c.Types {
+		if !slices.Contains(known, name) {
+			errs = append(errs, fmt.Errorf("event type %q is not in the codec: register it with eventstore.TypeOf", name))
+		}
+	}
+	return sqlProjector{c}, errs
+}
+
+// sqlProjector runs a SQLProjector.
+type sqlProjector struct{ config SQLConfig }
+
+func (p sqlProjector) types() []string { return p.config.Types }
+
+// definition has only the events: what the functions do, only the version says.
+func (p sqlProjector) definition() string { return fmt.Sprintf("sql\nevents %q\n", p.config.Types) }
+
+func (p sqlProjector) create(ctx context.Context, tx pgx.Tx, table tableName) error {
+	if err := p.config.Create(ctx, tx, table.String()); err != nil {
+		return fmt.Errorf("create table %s: %w", table, err)
+	}
+	var there bool
+	if err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table.String()).Scan(&there); err != nil {
+		return err
+	}
+	if !there {
+		return fmt.Errorf("the function Create did not make the table %s, whose name it is given", table)
+	}
+	return nil
+}
+
+// limitIdle ends a transaction whose process froze in it, so that the process that takes over does
+// not wait for its locks for ever.
+const limitIdle = `SELECT set_config('idle_in_transaction_session_timeout', '10s', true)`
+
+// commit moves the checkpoint last: until then the lease can be taken over.
+func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
+	tx, err := pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	var settings pgx.Batch
+	queueSettings(&settings, limitIdle)
+	if err := tx.SendBatch(ctx, &settings).Close(); err != nil {
+		return err
+	}
+	if err := p.probe(ctx, tx, table, events); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, move.sql, move.args...)
+	switch {
+	case errors.Is(err, pgx.ErrTxClosed):
+		return &refusedError{errors.New("Apply ended the transaction, which is not its own")}
+	case hasCode(err, codeTxAborted):
+		return &refusedError{errors.New("Apply returned nil although a statement of it was refused; return the error, or use a savepoint")}
+	case err != nil:
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+func (p sqlProjector) probe(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error {
+	if len(events) == 0 {
+		return nil
+	}
+	err := p.apply(ctx, tx, table, events)
+	var fromServer *pgconn.PgError
+	if err == nil || errors.As(err, &fromServer) || ctx.Err() != nil || tx.Conn().IsClosed() {
+		return err
+	}
+	return &refusedError{err}
+}
+
+func (p sqlProjector) apply(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) (err error) {
+	defer recoverTo(&err)
+	return p.config.Apply(ctx, tx, table.String(), events)
+}

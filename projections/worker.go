@@ -1,0 +1,203 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// worker runs one projection of a runner, whenever this process may.
+type worker struct {
+	runner     *Runner
+	projection Projection
+	runs       projector
+	generation generation
+	progress   *progress
+	log        zerolog.Logger
+	hooks      hooks
+}
+
+// hooks are where tests hold a worker. They may be nil.
+type hooks struct {
+	beforeWrite, beforeRenew func()
+}
+
+func newWorker(r *Runner, p Projection, runs projector) *worker {
+	return &worker{
+		runner:     r,
+		projection: p,
+		runs:       runs,
+		progress:   newProgress(),
+		log:        r.config.Logger.With().Str("projection", p.Name()).Int("version", p.Version()).Logger(),
+	}
+}
+
+// run runs the projection until soft is done. What is being written then is finished, unless hard is
+// done too.
+func (w *worker) run(soft, hard context.Context) {
+	var retry backoff
+	for soft.Err() == nil {
+		moved, err := w.session(soft, hard)
+		if moved {
+			retry.reset()
+		}
+		switch {
+		case soft.Err() != nil:
+		case errors.Is(err, errStandby):
+			sleep(soft, jitter(w.runner.config.PollInterval))
+		default:
+			pause := retry.next()
+			w.log.Warn().Err(err).Dur("again_in", pause).Msg("projection is interrupted")
+			sleep(soft, pause)
+		}
+	}
+}
+
+// session runs the projection from taking the lease to losing it, or to an error. Moved says that
+// the checkpoint did.
+func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
+	lease, err := w.runner.catalog.acquire(hard, w.generation, w.runner.owner, w.runner.config.LeaseTTL)
+	if err != nil {
+		return false, err
+	}
+	from := lease.checkpoint.token.Position
+	w.log.Info().Int64("position", from).Msg("projection runs here")
+	w.progress.set(true, from)
+	err = w.follow(soft, hard, lease)
+	w.progress.set(false, 0)
+	return lease.checkpoint.token.Position > from, w.end(hard, lease, err)
+}
+
+// end leaves the generation as the next session should find it.
+func (w *worker) end(hard context.Context, l *lease, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(hard), time.Second)
+	defer cancel()
+	var at *eventError
+	switch {
+	case errors.As(err, &at) || stopsFor(err):
+		if err := l.fail(ctx, err); err != nil {
+			return err
+		}
+		w.log.Error().Err(err).Str("hint", hint(w.projection.Name(), err)).Msg("projection stopped")
+		return errStandby
+	case hasCode(err, fencedCode) || errors.Is(err, errStandby) || errors.Is(err, context.Canceled):
+		w.log.Info().Int64("position", l.checkpoint.token.Position).Msg("projection no longer runs here")
+		return errors.Join(errStandby, l.release(ctx))
+	default:
+		// The lease is kept: this process is as likely as any to be the next that can go on.
+		return errors.Join(err, l.note(ctx, err))
+	}
+}
+
+// follow applies the log from the lease's checkpoint on. It returns an error, always.
+func (w *worker) follow(soft, hard context.Context, l *lease) error {
+	ctx, cancel := context.WithCancelCause(soft)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { w.keep(ctx, cancel, l) })
+	defer keeper.Wait()
+	defer cancel(nil)
+
+	batches := w.runner.config.Store.Subscribe(ctx, eventstore.ReadOptions{
+		After:    l.checkpoint.token,
+		PageSize: w.runner.config.BatchSize,
+		Filter:   eventstore.Filter{Types: w.runs.types()},
+	})
+	var movedAt time.Time
+	for batch, err := range batches {
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		// While there is more to come, pages without events need not each have a transaction.
+		atHead := batch.Next > batch.Head.Position
+		if len(batch.Events) == 0 && !atHead && time.Since(movedAt) < time.Second {
+			continue
+		}
+		if err := w.apply(hard, l, batch.Events, batch.Token()); err != nil {
+			return err
+		}
+		movedAt = time.Now()
+	}
+	if ctx.Err() == nil {
+		return errors.New("the subscription ended by itself")
+	}
+	return context.Cause(ctx)
+}
+
+// keep renews the lease until ctx is done, and ends ctx when the lease is lost or the projection
+// paused. It also makes the view show the generation once that has caught up.
+func (w *worker) keep(ctx context.Context, cancel context.CancelCauseFunc, l *lease) {
+	ticker := time.NewTicker(l.ttl / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		call(w.hooks.beforeRenew)
+		caughtUp, err := l.renew(ctx)
+		switch {
+		case errors.Is(err, errStandby):
+			cancel(errStandby)
+			return
+		case err != nil:
+			// The next try or the next write will tell whether it matters.
+			w.log.Debug().Err(err).Msg("lease is not renewed")
+		case caughtUp:
+			w.show(ctx, l)
+		}
+	}
+}
+
+func (w *worker) show(ctx context.Context, l *lease) {
+	shown, err := w.runner.catalog.show(ctx, l.generation)
+	switch {
+	case err != nil:
+		w.log.Warn().Err(err).Msg("view cannot be changed over")
+	case shown:
+		w.log.Info().Int("generation", l.generation.number).Msg("view shows the new generation")
+	}
+}
+
+func call(hook func()) {
+	if hook != nil {
+		hook()
+	}
+}
+
+// backoff is the pause between tries, growing and jittered.
+type backoff struct{ tries int }
+
+const (
+	shortestPause = 50 * time.Millisecond
+	longestPause  = 5 * time.Second
+)
+
+func (b *backoff) reset() { b.tries = 0 }
+
+func (b *backoff) next() time.Duration {
+	pause := min(shortestPause<<min(b.tries, 10), longestPause)
+	b.tries++
+	return jitter(pause)
+}
+
+// jitter spreads processes that wait for the same thing: it returns between half of d and d.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
