@@ -1,0 +1,16 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/memstore"
+)
+
+func TestMemstore(t *testing.T) {
+	Run(t, func(t *testing.T) eventstore.Store {
+		s := memstore.New(memstore.Config{})
+		t.Cleanup(func() { _ = s.Close(t.Context()) })
+		return s
+	})
+}
