@@ -277,7 +277,7 @@ func (s *Store) queueLanded(b *pgx.Batch, p *plan, landed **plan) {
 
 func (p *plan) recordedAt(t time.Time) {
 	for i := range p.events {
-		p.events[i].RecordedAt = t
+		p.events[i].RecordedAt = t.UTC()
 	}
 }
 
