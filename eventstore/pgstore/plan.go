@@ -78,8 +78,8 @@ func (p *planner) judge(r *request) ([]eventstore.Appended, error) {
 	var written []eventstore.RecordedEvent
 	for i, a := range r.appends {
 		before := p.state(touched, a.Stream)
-		v, err := verdict.Decide(before.Stream, a, func([]uuid.UUID) []eventstore.RecordedEvent {
-			return p.known(a.Stream, written)
+		v, err := verdict.Decide(before.Stream, a, func(ids []uuid.UUID) []eventstore.RecordedEvent {
+			return p.known(a.Stream, ids, written)
 		})
 		switch {
 		case err != nil:
@@ -142,15 +142,18 @@ func (p *planner) state(touched map[string]stream, name string) stream {
 	return noStream
 }
 
-// known are the events of a stream that a repetition could repeat: stored ones
+// known are the events of a stream that have one of the given ids: stored ones
 // that were looked up, earlier ones of this batch, and those of the request
 // itself.
-func (p *planner) known(name string, written []eventstore.RecordedEvent) []eventstore.RecordedEvent {
-	list := p.facts.known[name]
-	list = list[:len(list):len(list)]
-	for _, events := range [][]eventstore.RecordedEvent{p.events, written} {
+func (p *planner) known(name string, ids []uuid.UUID, written []eventstore.RecordedEvent) []eventstore.RecordedEvent {
+	wanted := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	var list []eventstore.RecordedEvent
+	for _, events := range [][]eventstore.RecordedEvent{p.facts.known[name], p.events, written} {
 		for _, e := range events {
-			if e.Stream == name {
+			if e.Stream == name && wanted[e.ID] {
 				list = append(list, e)
 			}
 		}
