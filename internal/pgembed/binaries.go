@@ -37,10 +37,7 @@ func FindBinaries(major int) (Binaries, error) {
 		if err != nil {
 			return Binaries{}, fmt.Errorf("use %s=%s: %w", EnvBinDir, dir, err)
 		}
-		if major != 0 && b.Major != major {
-			return Binaries{}, &NoBinariesError{Major: major, Found: []Binaries{b}}
-		}
-		return b, nil
+		return b, b.check(major)
 	}
 	none := &NoBinariesError{Major: major}
 	seen := map[string]bool{}
@@ -50,15 +47,23 @@ func FindBinaries(major int) (Binaries, error) {
 		}
 		seen[dir] = true
 		b, err := binariesIn(dir)
-		switch {
-		case err != nil: // not an installation, or a client-only one
-		case major == 0 && b.Major >= minMajor, major == b.Major:
-			return b, nil
-		default:
-			none.Found = append(none.Found, b)
+		if err != nil {
+			continue // no installation, or one of the client programs only
 		}
+		if b.check(major) == nil {
+			return b, nil
+		}
+		none.Found = append(none.Found, b)
 	}
 	return Binaries{}, none
+}
+
+// check returns a *NoBinariesError unless the version is the given one, or new enough for 0.
+func (b Binaries) check(major int) error {
+	if b.Major == major || major == 0 && b.Major >= minMajor {
+		return nil
+	}
+	return &NoBinariesError{Major: major, Found: []Binaries{b}}
 }
 
 // candidates lists the folders to look at, best first.

@@ -60,6 +60,11 @@ func TestEnvironmentSaysWhichBinaries(t *testing.T) {
 		t.Errorf("FindBinaries = %+v, %v", b, err)
 	}
 	var none *pgembed.NoBinariesError
+	install(t, dir, "13.9")
+	if _, err := pgembed.FindBinaries(0); !errors.As(err, &none) {
+		t.Errorf("FindBinaries with PostgreSQL 13 only = %v, want a NoBinariesError", err)
+	}
+	install(t, dir, "16.4")
 	if _, err := pgembed.FindBinaries(17); !errors.As(err, &none) || len(none.Found) != 1 {
 		t.Errorf("FindBinaries(17) = %v, want a NoBinariesError that names 16.4", err)
 	}

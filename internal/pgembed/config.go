@@ -3,6 +3,7 @@ package pgembed
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 )
 
@@ -38,7 +39,8 @@ type Config struct {
 	// MaxConnections is the server's limit. Default: 50; with Test 200.
 	MaxConnections int
 
-	// Settings are further server settings, by name. They win over all but the address.
+	// Settings are further server settings, by name. They win over all but the address
+	// and the log.
 	Settings map[string]string
 }
 
@@ -83,9 +85,7 @@ func (c *Config) settings(socketDir string) map[string]string {
 	if c.MaxConnections > 0 {
 		s["max_connections"] = fmt.Sprint(c.MaxConnections)
 	}
-	for name, value := range c.Settings {
-		s[name] = value
-	}
+	maps.Copy(s, c.Settings)
 	s["unix_socket_directories"] = socketDir
 	s["unix_socket_permissions"] = "0700"
 	s["listen_addresses"] = ""

@@ -62,6 +62,9 @@ func initData(ctx context.Context, dir string, bin Binaries, id identity, test b
 	cmd.Env = environ()
 	cmd.SysProcAttr = id.sysProcAttr()
 	if out, err := output(cmd); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return errors.Join(fmt.Errorf("create the database with %s: %w\n%s", cmd.Path, err, out), os.RemoveAll(unfinished))
 	}
 	// dir is there and empty, and os.Rename replaces no directory.

@@ -72,16 +72,23 @@ func npmPackage() string {
 // the server that uses it; see Find.
 type RunningError struct {
 	DataDir string
-	PID     int // the process that holds it: its recount, or the server if that one is gone
+	PID     int // the process that holds it: its recount, or the server if that one is gone; 0: not known
 }
 
 func (e *RunningError) Error() string {
+	if e.PID == 0 { // it has taken the lock and not yet said its number
+		return fmt.Sprintf("the database in %s is already in use by another process", e.DataDir)
+	}
 	return fmt.Sprintf("the database in %s is already in use by process %d", e.DataDir, e.PID)
 }
 
 // Hint says how to get on.
 func (e *RunningError) Hint() string {
-	return fmt.Sprintf("stop it first (kill -INT %d), or choose another data directory", e.PID)
+	stop := "stop it first"
+	if e.PID != 0 {
+		stop += fmt.Sprintf(" (kill -INT %d)", e.PID)
+	}
+	return stop + ", or choose another data directory"
 }
 
 // VersionError is returned by Start when the data was written by another major version of

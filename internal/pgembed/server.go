@@ -3,13 +3,16 @@
 package pgembed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -65,19 +68,16 @@ func (c *Config) binaries() (Binaries, error) {
 			return Binaries{}, err
 		}
 	}
-	var bin Binaries
-	var err error
+	find := FindBinaries
 	if c.BinDir != "" {
-		bin, err = binariesIn(c.BinDir)
-	} else {
-		bin, err = FindBinaries(major)
+		find = func(major int) (Binaries, error) {
+			bin, err := binariesIn(c.BinDir)
+			return bin, cmp.Or(err, bin.check(major))
+		}
 	}
+	bin, err := find(major)
 	var none *NoBinariesError
-	switch {
-	case major != 0 && errors.As(err, &none) && len(none.Found) > 0:
-		return bin, &VersionError{DataDir: c.DataDir, Data: major, none: none}
-	case err == nil && major != 0 && bin.Major != major:
-		none = &NoBinariesError{Major: major, Found: []Binaries{bin}}
+	if major != 0 && errors.As(err, &none) && len(none.Found) > 0 {
 		return bin, &VersionError{DataDir: c.DataDir, Data: major, none: none}
 	}
 	return bin, err
@@ -125,6 +125,12 @@ func (s *Server) start(ctx context.Context, bin Binaries) (err error) {
 	if s.id, err = chooseIdentity(s.dir, bin); err != nil {
 		return err
 	}
+	if !s.config.Fresh {
+		// Whoever owns the data can start the server without us next time.
+		if err := s.id.own(lockPath(s.dir)); err != nil {
+			return fmt.Errorf("lock the data directory: %w", err)
+		}
+	}
 	if !hasData(s.dir) {
 		if err := initData(ctx, s.dir, bin, s.id, s.config.Test); err != nil {
 			return err
@@ -151,8 +157,9 @@ func (s *Server) start(ctx context.Context, bin Binaries) (err error) {
 // server is told to die with that thread.
 func (s *Server) run(bin Binaries, log *os.File) error {
 	args := []string{"-D", s.dir}
-	for name, value := range s.config.settings(s.socketDir) {
-		args = append(args, "-c", name+"="+value)
+	settings := s.config.settings(s.socketDir)
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		args = append(args, "-c", name+"="+settings[name])
 	}
 	cmd := exec.Command(filepath.Join(bin.Dir, "postgres"), args...)
 	cmd.Dir, cmd.Env = s.dir, environ()

@@ -1,0 +1,45 @@
+# What one does with this project, all day long. `make` lists it.
+
+# Further arguments of the program or of go test: make dev ARGS=--fresh, make test ARGS='-run Append'
+ARGS ?=
+# The packages that test and lint look at.
+PKG ?= ./...
+
+with_postgres := go run ./internal/pgtest/cmd/with-postgres
+# The race detector needs a C compiler.
+race  = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+gofmt = $(shell go env GOROOT)/bin/gofmt
+
+.PHONY: help dev test test-short postgres lint fmt build programs
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+dev: programs ## run everything in one process, with a PostgreSQL of its own
+	go run ./cmd/recount dev $(ARGS)
+
+test: programs ## test with the race detector, on one throw-away PostgreSQL
+	@[ -n "$(race)" ] || echo "no C compiler (see go env CC): testing without the race detector" >&2
+	$(with_postgres) go test $(race) $(ARGS) $(PKG)
+
+test-short: programs ## test quickly: without the race detector and the long tests
+	$(with_postgres) go test -short $(ARGS) $(PKG)
+
+postgres: programs ## run a PostgreSQL for tests; keeps the databases of failed ones
+	$(with_postgres)
+
+lint: ## check format, go vet, staticcheck
+	@unformatted=$$($(gofmt) -l .) && if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	go vet $(PKG)
+	go tool staticcheck $(PKG)
+
+fmt: ## format the code
+	$(gofmt) -w .
+
+build: ## build bin/recount
+	go build -trimpath -o bin/recount ./cmd/recount
+
+# The programs of a PostgreSQL server: there already, or installed.
+programs:
+	@sh scripts/postgres.sh
