@@ -128,10 +128,8 @@ func mark(v reflect.Value) {
 			mark(v.Index(i))
 		}
 	case reflect.Struct:
-		if !opaque(v.Type()) {
-			for i := range v.NumField() {
-				mark(settable(v.Field(i)))
-			}
+		for i := range v.NumField() {
+			mark(settable(v.Field(i)))
 		}
 	}
 }

@@ -16,7 +16,9 @@ import (
 // state holds all that can be shared by mistake.
 type state struct {
 	List    []int
+	Head    []int // shares the array of List
 	Texts   []string
+	Times   []time.Time
 	Parts   []part
 	Counts  map[string]int
 	Lists   map[string][]int
@@ -44,12 +46,13 @@ var gold = &part{N: 1}
 
 func newState() state {
 	s := state{
-		List: []int{1, 2}, Texts: []string{"a"}, Parts: []part{{N: 1, More: []int{2}}},
+		List: []int{1, 2}, Texts: []string{"a"}, Times: []time.Time{{}}, Parts: []part{{N: 1, More: []int{2}}},
 		Counts: map[string]int{"a": 1}, Lists: map[string][]int{"a": {1}},
 		Pointer: &part{N: 1, More: []int{1}}, Any: []int{1}, Fixed: [2][]int{{1}, {2}},
 		hidden: inner{counts: map[string]int{"a": 1}},
 		At:     time.Now(), Addr: netip.MustParseAddr("fe80::1%eth0"), Big: big.NewInt(7), Tier: gold, Rule: func() {},
 	}
+	s.Head = s.List[:1]
 	s.Self = &state{List: []int{9}}
 	s.Self.Self = s.Self
 	return s
@@ -81,6 +84,8 @@ func TestEvolveThatWritesIsCaught(t *testing.T) {
 		{"append of a zero", func(s state, _ []int) state { s.List = append(s.List, 0); return s }, ".State.List[2] (spare capacity)"},
 		{"append of an empty struct value", func(s state, _ []int) state { s.Parts = append(s.Parts, part{}); return s }, ".State.Parts[1] (spare capacity)"},
 		{"append of an empty string", func(s state, _ []int) state { s.Texts = append(s.Texts, ""); return s }, ".State.Texts[1] (spare capacity)"},
+		{"append of a zero time", func(s state, _ []int) state { s.Times = append(s.Times, time.Time{}); return s }, ".State.Times[1] (spare capacity)"},
+		{"append over a shared array", func(s state, _ []int) state { s.Head = append(s.Head, 3); return s }, ".State.Head[1] (spare capacity): 90 became 3"},
 		{"element", func(s state, _ []int) state { s.List[0] = 7; return s }, ".State.List[0]: 1 became 7"},
 		{"sort", func(s state, _ []int) state { sort.Sort(sort.Reverse(sort.IntSlice(s.List))); return s }, ".State.List[0]: 1 became 2"},
 		{"delete from a slice", func(s state, _ []int) state { s.List = slices.Delete(s.List, 0, 1); return s }, ".State.List[0]"},
@@ -193,6 +198,15 @@ func TestCopyIsEqualAndApart(t *testing.T) {
 	}
 	if c.Self.Self != c.Self {
 		t.Error("the copy has lost a cycle")
+	}
+}
+
+func TestCompareTellsSlicesOfOneArrayApart(t *testing.T) {
+	t.Parallel()
+	a, b := []int{1, 2, 3}, []int{1, 2, 4}
+	got := compare([][]int{a[:2], a}, [][]int{b[:2], b}, "%s, %s")
+	if len(got) != 1 || got[0] != "[1][2]: 3, 4" {
+		t.Errorf("compare = %q, want one difference at [1][2]", got)
 	}
 }
 
