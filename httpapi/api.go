@@ -1,0 +1,187 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/rs/zerolog"
+)
+
+// Config says how an API behaves. Its zero value works.
+type Config struct {
+	// Logger gets one line for each request. Default: nothing is logged.
+	Logger zerolog.Logger
+	// Problems turns errors of the domain into problems; the first match
+	// counts. A refusal that matches none is 422 rejected. Default: empty.
+	Problems []DomainProblem
+	// Now is the clock that gives commands their time. Default: time.Now.
+	Now func() time.Time
+	// MaxBody is how many bytes a body may have. Default: 1 MiB.
+	MaxBody int64
+	// BodyTimeout is how long a body may take to arrive. Default: 30s.
+	BodyTimeout time.Duration
+	// Timeout is how long the work for one request may take, waits included.
+	// Default: 30s.
+	Timeout time.Duration
+	// ReadWait is how long a read with a consistency token waits for its read
+	// model unless the client says otherwise. Default: 1s.
+	ReadWait time.Duration
+	// MaxReadWait is the longest wait that a client gets, below Timeout.
+	// Default: 10s, or a third of Timeout if that is less.
+	MaxReadWait time.Duration
+	// CheckTimeout is how long the checks of /readyz may take. Default: 2s.
+	CheckTimeout time.Duration
+}
+
+func (c *Config) setDefaults() error {
+	for _, d := range []*time.Duration{&c.BodyTimeout, &c.Timeout, &c.ReadWait, &c.MaxReadWait, &c.CheckTimeout} {
+		if *d < 0 {
+			return errors.New("httpapi: a duration of Config is negative")
+		}
+	}
+	if c.MaxBody < 0 {
+		return errors.New("httpapi: Config.MaxBody is negative")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	orDefault(&c.MaxBody, 1<<20)
+	orDefault(&c.BodyTimeout, 30*time.Second)
+	orDefault(&c.Timeout, 30*time.Second)
+	orDefault(&c.MaxReadWait, min(10*time.Second, c.Timeout/3))
+	orDefault(&c.ReadWait, min(time.Second, c.MaxReadWait))
+	orDefault(&c.CheckTimeout, 2*time.Second)
+	if c.ReadWait > c.MaxReadWait || c.MaxReadWait >= c.Timeout {
+		return fmt.Errorf("httpapi: Config must have ReadWait %v <= MaxReadWait %v < Timeout %v", c.ReadWait, c.MaxReadWait, c.Timeout)
+	}
+	return nil
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// API is a set of routes and how they are served. Make one with New, register
+// its routes with Command, Read and AddCheck, then serve it.
+type API struct {
+	config   Config
+	router   *mux.Router
+	guarded  http.Handler // the router behind the guard against other sites
+	kinds    map[string]Kind
+	routes   []route
+	checks   []check
+	running  inProgress
+	draining atomic.Bool
+	mistakes []error
+}
+
+// route is a line of the index that GET / answers.
+type route struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+}
+
+// New returns an API that serves its index at /, /livez, /readyz and the pages
+// under /problems. Mistakes in the config are errors.
+func New(config Config) (*API, error) {
+	if err := config.setDefaults(); err != nil {
+		return nil, err
+	}
+	a := &API{config: config, kinds: make(map[string]Kind)}
+	if err := a.collectKinds(); err != nil {
+		return nil, err
+	}
+	// Paths are matched as they were sent, so that an id may hold a slash as
+	// %2F; cleaning them would redirect such requests.
+	a.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
+	a.router.NotFoundHandler = a.handler("", unroutable)
+	a.router.MethodNotAllowedHandler = a.router.NotFoundHandler
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(a.handler("", func(*exchange) error {
+		return kindCrossOrigin.Problem("The request came from a page of another site.")
+	}))
+	a.guarded = guard.Handler(a.router)
+	a.serveBuiltins()
+	return a, nil
+}
+
+func (a *API) serveBuiltins() {
+	a.handle(http.MethodGet, "/", a.index)
+	a.handle(http.MethodGet, "/livez", a.livez)
+	a.handle(http.MethodGet, "/readyz", a.readyz)
+	a.handle(http.MethodGet, "/problems", a.problemList)
+	a.handle(http.MethodGet, problemPath+"{code}", a.problemPage)
+}
+
+// Handler returns the handler of the whole API. Mistakes made while routes were
+// registered are its error. No route may be registered after it.
+func (a *API) Handler() (http.Handler, error) {
+	if len(a.mistakes) > 0 {
+		return nil, errors.Join(a.mistakes...)
+	}
+	return a, nil
+}
+
+func (a *API) mistake(format string, args ...any) {
+	a.mistakes = append(a.mistakes, fmt.Errorf("httpapi: "+format, args...))
+}
+
+// handle registers a route. One for GET answers HEAD too: net/http leaves the
+// body out.
+func (a *API) handle(method, path string, h func(*exchange) error) {
+	r := route{method, path}
+	if slices.Contains(a.routes, r) {
+		a.mistake("route %s %s is registered twice", method, path)
+	}
+	methods := []string{method}
+	if method == http.MethodGet {
+		methods = append(methods, http.MethodHead)
+	}
+	if err := a.router.Path(path).Methods(methods...).Handler(a.handler(path, h)).GetError(); err != nil {
+		a.mistake("route %s %s: %w", method, path, err)
+	}
+	a.routes = append(a.routes, r)
+}
+
+// handler is where the API meets net/http: an error becomes a problem here.
+func (a *API) handler(route string, h func(*exchange) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := exchangeOf(r)
+		x.r, x.route = r, route
+		if err := h(x); err != nil {
+			x.fail(err)
+		}
+	})
+}
+
+func (a *API) index(x *exchange) error {
+	return x.writeJSON(http.StatusOK, struct {
+		Routes []route `json:"routes"`
+	}{a.routes})
+}
+
+// unroutable answers what no route takes: 405 if another method would be taken,
+// else 404.
+func unroutable(x *exchange) error {
+	var allowed []string
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		r := *x.r
+		r.Method = method
+		var match mux.RouteMatch
+		if x.api.router.Match(&r, &match) && match.MatchErr == nil {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return kindRouteNotFound.Problem("Nothing is served at " + x.r.URL.EscapedPath() + ".")
+	}
+	return methodNotAllowed(x, allowed)
+}

@@ -1,0 +1,85 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+// check is a condition for being ready.
+type check struct {
+	name string
+	run  func(context.Context) error
+}
+
+// checkResult is a line of what /readyz?verbose answers.
+type checkResult struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitzero"`
+}
+
+// AddCheck adds a condition for /readyz to say that the server is ready, such
+// as a database that can be reached. Its error is shown by /readyz?verbose, and
+// to nobody else. It must be added before Handler is called, and must return
+// when ctx ends.
+func (a *API) AddCheck(name string, run func(context.Context) error) {
+	a.checks = append(a.checks, check{name, run})
+}
+
+// livez says that the process answers; restart it if it does not.
+func (a *API) livez(x *exchange) error {
+	if err := newParams(x.r.URL.RawQuery).err(); err != nil {
+		return err
+	}
+	return x.writeJSON(http.StatusOK, health{Status: "ok"})
+}
+
+type health struct {
+	Status string        `json:"status"`
+	Checks []checkResult `json:"checks,omitzero"`
+}
+
+// readyz says whether to send requests here.
+func (a *API) readyz(x *exchange) error {
+	params := newParams(x.r.URL.RawQuery)
+	verbose := params.Flag("verbose")
+	if err := params.err(); err != nil {
+		return err
+	}
+	results := a.runChecks(x.r.Context())
+	var failed []string
+	for _, r := range results {
+		if !r.OK {
+			failed = append(failed, r.Name)
+		}
+	}
+	switch {
+	case verbose && len(failed) > 0:
+		return x.writeJSON(http.StatusServiceUnavailable, health{"not ready", results})
+	case verbose:
+		return x.writeJSON(http.StatusOK, health{"ok", results})
+	case len(failed) > 0:
+		return kindNotReady.Problem("These checks fail: " + strings.Join(failed, ", ") + ".").withRetryAfter(1)
+	}
+	return x.writeJSON(http.StatusOK, health{Status: "ok"})
+}
+
+// runChecks runs the checks one after another: a panic of one then ends where
+// that of any handler does.
+func (a *API) runChecks(ctx context.Context) []checkResult {
+	ctx, cancel := context.WithTimeout(ctx, a.config.CheckTimeout)
+	defer cancel()
+	results := []checkResult{{Name: "serving", OK: true}}
+	if a.draining.Load() {
+		results[0] = checkResult{Name: "serving", Error: "the server is being stopped"}
+	}
+	for _, c := range a.checks {
+		r := checkResult{Name: c.name, OK: true}
+		if err := c.run(ctx); err != nil {
+			r.OK, r.Error = false, tidy(err.Error())
+		}
+		results = append(results, r)
+	}
+	return results
+}

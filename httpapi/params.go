@@ -1,0 +1,168 @@
+package httpapi
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const maxParamBytes = 512
+
+// Params reads the query parameters of a read. A route says what it takes by
+// asking for it; what it does not ask for is an error of the client. So every
+// parameter must be asked for in every case.
+//
+// A parameter that was not given, or is wrong, is the zero value unless said
+// otherwise; if one is wrong the handler is not called.
+type Params struct {
+	values  url.Values
+	known   []string
+	problem *Problem
+}
+
+// NoParams is for routes that take no query parameters.
+func NoParams(*Params) struct{} { return struct{}{} }
+
+func newParams(rawQuery string) *Params {
+	values, err := url.ParseQuery(rawQuery)
+	p := &Params{values: values}
+	if err != nil {
+		p.problem = kindInvalidParameter.Problem("The query part of the URL cannot be read: " + err.Error() + ".").
+			withHint("Percent-encode what has a meaning in URLs, and join parameters with &.")
+	}
+	return p
+}
+
+// Text returns a text: valid UTF-8 of 1 to 512 bytes without control
+// characters.
+func (p *Params) Text(name string) string {
+	value, ok := p.take(name)
+	if !ok {
+		return ""
+	}
+	if fault := textFault(value); fault != "" {
+		p.Fail(name, fault)
+		return ""
+	}
+	return value
+}
+
+// OneOf returns one of the allowed values; the first one if none was given.
+func (p *Params) OneOf(name string, allowed ...string) string {
+	value, ok := p.take(name)
+	switch {
+	case !ok:
+		return allowed[0]
+	case !slices.Contains(allowed, value):
+		p.Fail(name, "must be one of "+strings.Join(slices.DeleteFunc(slices.Clone(allowed), isEmpty), ", "))
+	}
+	return value
+}
+
+func isEmpty(s string) bool { return s == "" }
+
+// Int returns a whole number from low to high; def if none was given.
+func (p *Params) Int(name string, def, low, high int64) int64 {
+	value, ok := p.take(name)
+	if !ok {
+		return def
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < low || n > high {
+		p.Fail(name, fmt.Sprintf("must be a whole number from %d to %d", low, high))
+		return def
+	}
+	return n
+}
+
+// Limit returns the parameter limit: how many items a page may have, from 1 to
+// highest; def if none was given.
+func (p *Params) Limit(def, highest int) int {
+	return int(p.Int("limit", int64(def), 1, int64(highest)))
+}
+
+// Day returns the beginning of a day in UTC, given as 2011-12-09; the zero time
+// if none was given.
+func (p *Params) Day(name string) time.Time {
+	value, ok := p.take(name)
+	if !ok {
+		return time.Time{}
+	}
+	day, err := time.Parse(time.DateOnly, value)
+	if err != nil || day.Year() < 1 {
+		p.Fail(name, "must be a day, e.g. 2011-12-09")
+		return time.Time{}
+	}
+	return day
+}
+
+// Flag reports whether a parameter was given that has no value, or true.
+func (p *Params) Flag(name string) bool {
+	value, ok := p.take(name)
+	if ok && value != "" && value != "true" {
+		p.Fail(name, "must be given without a value, or as true")
+	}
+	return ok
+}
+
+// Fail says that a parameter is wrong, e.g. beside another one. Detail says
+// what it must be.
+func (p *Params) Fail(name, detail string) {
+	if p.problem == nil {
+		p.problem = kindInvalidParameter.Problem(name + " " + detail + ".")
+	}
+	p.problem.withParameter(name, detail)
+}
+
+func (p *Params) take(name string) (value string, given bool) {
+	p.known = append(p.known, name)
+	values := p.values[name]
+	switch len(values) {
+	case 0:
+		return "", false
+	case 1:
+		return values[0], true
+	}
+	p.Fail(name, "must be given once")
+	return "", false
+}
+
+// err returns what was wrong, once all parameters were taken.
+func (p *Params) err() error {
+	for _, name := range slices.Sorted(maps.Keys(p.values)) {
+		if slices.Contains(p.known, name) {
+			continue
+		}
+		detail := "is not known here; known are " + strings.Join(p.known, ", ")
+		if len(p.known) == 0 {
+			detail = "is not known here; there are none"
+		}
+		p.Fail(name, detail)
+	}
+	if p.problem == nil {
+		return nil // not a nil *Problem in an error
+	}
+	return p.problem
+}
+
+// textFault says what is wrong with text that is to become an id or a name; ""
+// if nothing is.
+func textFault(s string) string {
+	switch {
+	case s == "":
+		return "must not be empty"
+	case len(s) > maxParamBytes:
+		return fmt.Sprintf("must have at most %d bytes", maxParamBytes)
+	case !utf8.ValidString(s):
+		return "must be valid UTF-8"
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "must not have control characters"
+	}
+	return ""
+}

@@ -1,0 +1,147 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// ReadRequest is a read as a handler gets it.
+type ReadRequest[P any] struct {
+	// Params are the query parameters.
+	Params P
+	// Token is the consistency token to wait for; zero if there is none.
+	Token eventstore.Token
+	// Wait is how long to wait for it.
+	Wait time.Duration
+
+	vars pathVars
+}
+
+// Path returns a variable part of the path, decoded: 1 to 512 bytes of UTF-8
+// without control characters.
+func (r ReadRequest[P]) Path(name string) string { return r.vars[name] }
+
+// Versioned is implemented by answers that are the state of one stream at one
+// version, and nothing else. Their ETag is the one that commands on the stream
+// answer with, so it can be sent back in If-Match. Other answers have a weak
+// ETag of their bytes.
+type Versioned interface{ StreamVersion() int64 }
+
+// Read registers a route that answers with JSON of T, or a Page. Parse takes
+// the query parameters; use NoParams if there are none. The parameter
+// consistency and the headers Consistency-Token, Prefer and If-None-Match are
+// taken care of.
+func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(context.Context, ReadRequest[P]) (T, error)) {
+	a.handle(http.MethodGet, path, func(x *exchange) error {
+		var in ReadRequest[P]
+		params := newParams(x.r.URL.RawQuery)
+		in.Params = parse(params)
+		c, err := x.readConditions(params)
+		if err != nil {
+			return err
+		}
+		in.Token, in.Wait, in.vars = c.token, c.wait, c.vars
+		ctx, cancel := context.WithTimeout(x.r.Context(), a.config.Timeout)
+		defer cancel()
+
+		answer, err := handle(ctx, in)
+		if err != nil {
+			return err
+		}
+		if len(c.applied) > 0 {
+			x.w.Header().Set("Preference-Applied", strings.Join(c.applied, ", "))
+		}
+		return x.writeRead(answer)
+	})
+}
+
+// readConditions are what goes with every read.
+type readConditions struct {
+	vars    pathVars
+	token   eventstore.Token
+	wait    time.Duration
+	lenient bool
+	// applied are the preferences that the answer was made with.
+	applied []string
+}
+
+func (x *exchange) readConditions(params *Params) (c readConditions, err error) {
+	text := params.Text("consistency")
+	if err := params.err(); err != nil {
+		return c, err
+	}
+	if c.vars, err = x.pathVars(); err != nil {
+		return c, err
+	}
+	header, err := x.singleHeader("Consistency-Token")
+	switch {
+	case err != nil:
+		return c, err
+	case header != "" && text != "" && header != text:
+		return c, invalidHeader("Consistency-Token", "must not differ from the parameter consistency")
+	case header != "":
+		text = header
+	}
+	if c.token, err = eventstore.ParseToken(text); err != nil || c.token.IsZero() {
+		return c, err
+	}
+	prefer := parsePrefer(x.r.Header.Values("Prefer"))
+	c.lenient, c.wait = prefer.lenient, x.api.config.ReadWait
+	if prefer.hasWait {
+		c.wait = min(prefer.wait, x.api.config.MaxReadWait)
+		c.applied = append(c.applied, fmt.Sprintf("wait=%d", int64(c.wait.Seconds())))
+	}
+	return c, nil
+}
+
+// writeRead answers with v, or with 304 if the client has just that.
+func (x *exchange) writeRead(v any) error {
+	body, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	h := x.w.Header()
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("ETag", entityTag(v, body))
+	if page, ok := v.(interface{ nextCursor() Cursor }); ok && page.nextCursor() != "" {
+		h.Set("Link", "<"+x.nextURL(page.nextCursor())+`>; rel="next"`)
+	}
+	if matchesNone(x.r.Header.Values("If-None-Match"), h.Get("ETag")) {
+		x.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	x.write(http.StatusOK, jsonType, append(body, '\n'))
+	return nil
+}
+
+func entityTag(v any, body []byte) string {
+	if versioned, ok := v.(Versioned); ok {
+		return versionTag(versioned.StreamVersion())
+	}
+	sum := sha256.Sum256(body)
+	return `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}
+
+// matchesNone reports whether the tag is among those of If-None-Match, so that
+// the answer need not be sent. A weak tag matches the strong one.
+func matchesNone(values []string, tag string) bool {
+	tag = strings.TrimPrefix(tag, "W/")
+	for _, value := range values {
+		for _, item := range splitUnquoted(value, ',') {
+			item = strings.TrimSpace(item)
+			if item == "*" || strings.TrimPrefix(item, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,47 @@
+package httpapi
+
+import (
+	"errors"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Time is a business time in a body, such as "2011-12-09T12:50:00Z". It reads
+// RFC 3339 with any offset, from year 1 to 9999 in UTC, and is kept in UTC, cut
+// to microseconds, which is what PostgreSQL keeps. Its zero value is a time that
+// was not given.
+type Time struct {
+	time  time.Time
+	given bool
+}
+
+var errTime = errors.New(`must be a time of RFC 3339 between the years 1 and 9999, e.g. "2011-12-09T12:50:00Z"`)
+
+// UnmarshalJSON reads a time.
+func (t *Time) UnmarshalJSON(value []byte) error {
+	text, err := jsontext.AppendUnquote(nil, value)
+	if err != nil {
+		return errTime
+	}
+	parsed, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return errTime
+	}
+	parsed = parsed.UTC().Truncate(time.Microsecond)
+	// The offset may lead out of the years that can be written again. The zero
+	// time is left out too: to most code it is no time.
+	if parsed.IsZero() || parsed.Year() < 1 || parsed.Year() > 9999 {
+		return errTime
+	}
+	*t = Time{parsed, true}
+	return nil
+}
+
+// Or returns the time, or now if none was given.
+func (t Time) Or(now time.Time) time.Time {
+	if !t.given {
+		return now.UTC().Truncate(time.Microsecond)
+	}
+	return t.time
+}
