@@ -23,7 +23,7 @@
 //     the first answer, be it a success or a refusal, from any process.
 //
 // Decide may run several times for one command, and states are shared between
-// the cache and running commands. So Decide and Evolve must be deterministic and
-// must not write into the maps, slices or pointers they are given. Package
-// commandtest checks that.
+// the cache and running commands. So Decide and Evolve must be deterministic, and
+// must not write into the maps, slices or pointers they are given; package
+// commandtest finds such writes.
 package commands
