@@ -102,15 +102,18 @@ func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 		return s, err
 	}
 	s.Checkpoint.Position = s.Position
+	if s.LastEventAt != nil {
+		*s.LastEventAt = s.LastEventAt.UTC()
+	}
 	if failedAt != nil {
-		f.At = *failedAt
+		f.At = failedAt.UTC()
 		if eventID != nil {
 			f.EventID = *eventID
 		}
 		s.Failure = &f
 	}
 	if trouble != nil {
-		s.Trouble = &Trouble{Error: *trouble, At: *troubleAt}
+		s.Trouble = &Trouble{Error: *trouble, At: troubleAt.UTC()}
 	}
 	s.Digest, err = digestOf(digest)
 	return s, err
@@ -212,7 +215,7 @@ func (a *Admin) Skip(ctx context.Context, projection string, position int64, rea
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, a.catalog.sql(clearFailureSQL+` AND ($2 = 0 OR failed_position = $2)`), projection, position)
+		_, err = tx.Exec(ctx, a.catalog.sql(clearFailureSQL+` AND failed_event_id IS NOT NULL AND ($2 = 0 OR failed_position = $2)`), projection, position)
 		return err
 	})
 	if err != nil {

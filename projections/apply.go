@@ -56,7 +56,7 @@ func (w *worker) commit(ctx context.Context, l *lease, events []eventstore.Recor
 		return err
 	}
 	l.checkpoint = checkpoint
-	w.progress.set(true, to.Position)
+	w.progress.set(true, to)
 	return nil
 }
 

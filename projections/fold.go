@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -16,6 +17,7 @@ import (
 // Several functions for the same event run in the order in which they were registered.
 type Fold[K comparable, Row any] struct {
 	table    Table
+	layout   func() (Layout, error)
 	handlers []handler[K, Row]
 }
 
@@ -63,7 +65,12 @@ type changes[K comparable, Row any] []change[K, Row]
 // K is one of string, int…, uint…, bool, time.Time and UUID, for a key of one column, or a struct
 // of them.
 func NewFold[K comparable, Row any](t Table) *Fold[K, Row] {
-	return &Fold[K, Row]{table: t}
+	return &Fold[K, Row]{
+		table: t,
+		layout: sync.OnceValues(func() (Layout, error) {
+			return t.layout(reflect.TypeFor[K](), reflect.TypeFor[Row]())
+		}),
+	}
 }
 
 // Name returns the name of the table.
@@ -73,9 +80,7 @@ func (f *Fold[K, Row]) Name() string { return f.table.Name }
 func (f *Fold[K, Row]) Version() int { return f.table.Version }
 
 // Layout returns how the fold's rows are kept, or what is wrong with their types.
-func (f *Fold[K, Row]) Layout() (Layout, error) {
-	return f.table.layout(reflect.TypeFor[K](), reflect.TypeFor[Row]())
-}
+func (f *Fold[K, Row]) Layout() (Layout, error) { return f.layout() }
 
 // ByID is the key for a row per stream: the stream's name after its category.
 func ByID[E any](_ E, r Recorded) string { return eventstore.StreamID(r.Stream) }

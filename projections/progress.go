@@ -3,41 +3,49 @@ package projections
 import (
 	"context"
 	"sync"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // progress tells those who wait in this process how far a projection has come.
 type progress struct {
-	mu       sync.Mutex
-	running  bool
-	position int64
+	mu      sync.Mutex
+	running bool
+	at      eventstore.Token
 	// changed is closed, and replaced, when one of the above changes.
 	changed chan struct{}
 }
 
 func newProgress() *progress { return &progress{changed: make(chan struct{})} }
 
-func (p *progress) set(running bool, position int64) {
+func (p *progress) set(running bool, at eventstore.Token) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running, p.position = running, position
+	p.running, p.at = running, at
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// wait returns true when the projection has come to position, and false if it does not run in this
-// process or ctx ends.
-func (p *progress) wait(ctx context.Context, position int64) bool {
+// wait waits while the projection runs in this process and is before want, and until ctx ends.
+func (p *progress) wait(ctx context.Context, want eventstore.Token) (at eventstore.Token, running bool) {
 	for {
 		p.mu.Lock()
-		running, reached, changed := p.running, p.position >= position, p.changed
+		at, running := p.at, p.running
+		changed := p.changed
 		p.mu.Unlock()
-		if reached || !running {
-			return reached && running
+		if !running || !before(at, want) {
+			return at, running
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return false
+			return at, running
 		}
 	}
+}
+
+// before reports whether a place is before another in the same life of the same log; a place in
+// another cannot be waited for.
+func before(at, want eventstore.Token) bool {
+	return at.Log == want.Log && at.Incarnation == want.Incarnation && at.Position < want.Position
 }

@@ -183,13 +183,14 @@ func (r *Runner) Stop(ctx context.Context) error {
 // Stopped is closed when all projections have ended after Stop, or after the end of Start's ctx.
 func (r *Runner) Stopped() <-chan struct{} { return r.done }
 
-// WaitFor waits until this process has taken a projection to a position, and returns true. It
-// returns false at once if another process runs the projection, or none, and when ctx ends.
-func (r *Runner) WaitFor(ctx context.Context, projection string, position int64) bool {
+// WaitFor waits until this process has taken a projection to a place in the log, or ctx ends, and
+// returns the place that it is at. It returns at once if want is of another log, and, with here
+// false, if another process runs the projection, or none.
+func (r *Runner) WaitFor(ctx context.Context, projection string, want eventstore.Token) (at eventstore.Token, here bool) {
 	for _, w := range r.workers {
 		if w.projection.Name() == projection {
-			return w.progress.wait(ctx, position)
+			return w.progress.wait(ctx, want)
 		}
 	}
-	return false
+	return eventstore.Token{}, false
 }

@@ -66,12 +66,12 @@ func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	from := lease.checkpoint.token.Position
-	w.log.Info().Int64("position", from).Msg("projection runs here")
+	from := lease.checkpoint.token
+	w.log.Info().Int64("position", from.Position).Msg("projection runs here")
 	w.progress.set(true, from)
 	err = w.follow(soft, hard, lease)
-	w.progress.set(false, 0)
-	return lease.checkpoint.token.Position > from, w.end(hard, lease, err)
+	w.progress.set(false, eventstore.Token{})
+	return lease.checkpoint.token != from, w.end(hard, lease, err)
 }
 
 // end leaves the generation as the next session should find it.

@@ -149,7 +149,7 @@ func normalTime(t time.Time) (time.Time, error) {
 }
 
 // Convert returns x as the Go type of the column, for use as a parameter; nil is NULL. X must be of
-// the column's type or of the same basic type.
+// the column's type, of the same basic type, or an integer that fits. Else the error is a *ValueError.
 func (c Column) Convert(x any) (any, error) {
 	v := reflect.ValueOf(x)
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
@@ -161,8 +161,8 @@ func (c Column) Convert(x any) (any, error) {
 		}
 		return nil, nil
 	}
-	if v.Kind() != c.goType.Kind() || !v.CanConvert(c.goType) {
-		return nil, &ValueError{Column: c.Name, Err: fmt.Errorf("a %s is needed, this is a %s", c.goType, v.Type())}
+	if !c.accepts(v) {
+		return nil, &ValueError{Column: c.Name, Err: fmt.Errorf("a %s is needed, this is the %s %v", c.goType, v.Type(), v)}
 	}
 	single := Columns{{Name: c.Name, kind: c.kind, isTime: c.isTime}}
 	value := reflect.New(c.goType).Elem()
@@ -175,4 +175,19 @@ func (c Column) Convert(x any) (any, error) {
 		return nil, err
 	}
 	return args[0], nil
+}
+
+// Value returns the column of v, a value of the type that the columns are of.
+func (c Column) Value(v reflect.Value) any { return c.field(v).Interface() }
+
+// New returns a pointer to a zero value of the column's Go type, which is not behind a pointer.
+func (c Column) New() reflect.Value { return reflect.New(c.goType) }
+
+func (c Column) accepts(v reflect.Value) bool {
+	if c.kind.sql == bigint.sql && v.CanInt() {
+		low := reflect.New(c.goType).Elem()
+		return low.CanInt() && !low.OverflowInt(v.Int()) ||
+			low.CanUint() && v.Int() >= 0 && !low.OverflowUint(uint64(v.Int()))
+	}
+	return v.Kind() == c.goType.Kind() && v.CanConvert(c.goType)
 }

@@ -1,0 +1,293 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/internal/pgtest"
+)
+
+func TestMain(m *testing.M) {
+	code := pgtest.Run(m)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// The events of the tests: a small bank.
+type (
+	opened struct {
+		Owner *string
+		At    time.Time
+	}
+	deposited struct {
+		Amount int64
+		Note   string
+	}
+	transferred struct {
+		To     []string
+		Amount int64
+	}
+	closed struct{}
+)
+
+func newCodec(t testing.TB) *eventstore.Codec {
+	t.Helper()
+	codec, err := eventstore.NewCodec(
+		eventstore.TypeOf[opened]("Opened", 1),
+		eventstore.TypeOf[deposited]("Deposited", 1),
+		eventstore.TypeOf[transferred]("Transferred", 1),
+		eventstore.TypeOf[closed]("Closed", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return codec
+}
+
+// account is a row with a column of every kind that changes on the way if nobody takes care.
+type account struct {
+	Owner    *string
+	Balance  int64
+	OpenedAt time.Time
+	Notes    []string
+	Touched  int32
+}
+
+var (
+	errTooMuch = errors.New("too much")
+	errPanic   = "a fold that panics"
+)
+
+// newAccounts returns a fold with a row per stream, and one for each account that a transfer names.
+func newAccounts(version int) *Fold[string, account] {
+	f := NewFold[string, account](Table{Name: "accounts", Version: version,
+		Indexes: []Index{{Columns: []string{"owner", "opened_at"}}, {Columns: []string{"balance"}}}})
+	Upsert(f, ByID, func(a *account, e opened, _ Recorded) error {
+		a.Owner, a.OpenedAt = e.Owner, e.At
+		return nil
+	})
+	Upsert(f, ByID, func(a *account, e deposited, r Recorded) error {
+		switch e.Note {
+		case "refuse":
+			return errTooMuch
+		case "panic":
+			panic(errPanic)
+		}
+		a.Balance += e.Amount
+		a.Notes = append(a.Notes, e.Note)
+		a.Touched++
+		return nil
+	})
+	UpsertEach(f, func(e transferred, _ Recorded) iter.Seq2[string, int64] {
+		return func(yield func(string, int64) bool) {
+			for _, to := range e.To {
+				if !yield(to, e.Amount) {
+					return
+				}
+			}
+		}
+	}, func(a *account, amount int64, _ Recorded) error {
+		a.Balance += amount
+		return nil
+	})
+	Update(f, ByID, func(a *account, e transferred, _ Recorded) error {
+		a.Balance -= e.Amount * int64(len(e.To))
+		return nil
+	})
+	Delete(f, ByID[closed])
+	return f
+}
+
+// bench is a log and a database for a test.
+type bench struct {
+	testing.TB
+	db    *pgtest.DB
+	store *memstore.Store
+	codec *eventstore.Codec
+	admin *Admin
+}
+
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	b := &bench{TB: t, db: pgtest.New(t), store: memstore.New(memstore.Config{}), codec: newCodec(t)}
+	b.admin = NewAdmin(b.db.Pool, b.db.Schema, b.store)
+	return b
+}
+
+func (b *bench) pool() *pgxpool.Pool { return b.db.Pool }
+
+// append writes the events as one append and returns the place behind it.
+func (b *bench) append(stream string, values ...any) eventstore.Token {
+	b.Helper()
+	a := eventstore.StreamAppend{Stream: stream}
+	for _, v := range values {
+		e, ok := v.(eventstore.Event)
+		if !ok {
+			var err error
+			if e, err = b.codec.Encode(v); err != nil {
+				b.Fatal(err)
+			}
+		}
+		a.Events = append(a.Events, e)
+	}
+	done, err := b.store.Append(b.Context(), a, eventstore.AppendOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return done.Token
+}
+
+func (b *bench) config() Config {
+	return Config{
+		Pool:         b.db.Pool,
+		Schema:       b.db.Schema,
+		Store:        b.store,
+		Codec:        b.codec,
+		Logger:       zerolog.New(zerolog.NewTestWriter(b.TB)),
+		LeaseTTL:     300 * time.Millisecond,
+		PollInterval: 20 * time.Millisecond,
+	}
+}
+
+// runner returns a runner that was not started, and is stopped at the end.
+func (b *bench) runner(projections ...Projection) *Runner {
+	b.Helper()
+	r, err := NewRunner(b.config(), projections...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { b.stop(r) })
+	return r
+}
+
+func (b *bench) start(r *Runner) *Runner {
+	b.Helper()
+	if err := r.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+func (b *bench) stop(r *Runner) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		b.Errorf("Stop: %v", err)
+	}
+}
+
+// eventually waits until check returns nil.
+func (b *bench) eventually(check func() error) {
+	b.Helper()
+	deadline := time.NewTimer(15 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			b.Fatalf("after 15 s: %v", err)
+		}
+	}
+}
+
+// arrives waits until a runner runs a projection and has taken it to a place in the log.
+func (b *bench) arrives(r *Runner, projection string, want eventstore.Token) {
+	b.Helper()
+	b.eventually(func() error {
+		ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
+		defer cancel()
+		if at, here := r.WaitFor(ctx, projection, want); !here || before(at, want) {
+			return fmt.Errorf("%s is at position %d (here: %v), want %d", projection, at.Position, here, want.Position)
+		}
+		return nil
+	})
+}
+
+// status returns the status of the newest generation of a projection.
+func (b *bench) status(projection string) Status {
+	b.Helper()
+	all, err := b.admin.Show(b.Context(), projection)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return all[len(all)-1]
+}
+
+// reaches waits until the newest generation is in a state, at least at a position.
+func (b *bench) reaches(projection string, state State, position int64) Status {
+	b.Helper()
+	var s Status
+	b.eventually(func() error {
+		s = b.status(projection)
+		if s.State != state || s.Position < position {
+			return fmt.Errorf("%s is %q at position %d (%+v %+v), want %q at %d", projection, s.State, s.Position, s.Failure, s.Trouble, state, position)
+		}
+		return nil
+	})
+	return s
+}
+
+// rows returns the rows of a generation's table by key.
+func (b *bench) rows(f *Fold[string, account], table string) map[string]account {
+	b.Helper()
+	runs, errs := f.prepare(b.codec)
+	if err := errors.Join(errs...); err != nil {
+		b.Fatal(err)
+	}
+	p := runs.(*foldProjector[string, account])
+	m := newMemory(p)
+	rows, err := b.pool().Query(b.Context(), `SELECT id FROM `+tableName{b.db.Schema, table}.String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			b.Fatal(err)
+		}
+		m.want(id)
+	}
+	if err := errors.Join(rows.Err(), p.load(b.Context(), b.pool(), tableName{b.db.Schema, table}, m)); err != nil {
+		b.Fatal(err)
+	}
+	out := make(map[string]account)
+	for id, e := range m.entries {
+		out[id] = *e.row
+	}
+	return out
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func (b *bench) events() []eventstore.RecordedEvent {
+	b.Helper()
+	var all []eventstore.RecordedEvent
+	for e, err := range b.store.ReadAll(b.Context(), eventstore.ReadOptions{}) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	return slices.Clip(all)
+}

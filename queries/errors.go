@@ -1,0 +1,44 @@
+package queries
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNotFound is returned by Get if there is no row with the key.
+	ErrNotFound = errors.New("row not found")
+	// ErrBehind is matched by *BehindError.
+	ErrBehind = errors.New("projection is behind")
+	// ErrInvalidCursor is returned by Find for a cursor that no page of the same list returned.
+	ErrInvalidCursor = errors.New("invalid cursor")
+	// ErrInvalidQuery is returned for a query that the projection cannot answer, whatever its rows
+	// are: unknown or not indexed columns, values of the wrong type, text with NUL.
+	ErrInvalidQuery = errors.New("invalid query")
+)
+
+// BehindError is returned when a projection has not come as far as a read wants. Try again later.
+type BehindError struct {
+	Projection string
+	// Position is where the projection was last seen, Want is where it must come.
+	Position, Want int64
+	// Reason says what is the matter with the projection; empty: nothing but that it takes time.
+	Reason string
+	// stopped says that waiting is of no use.
+	stopped bool
+}
+
+func (e *BehindError) Error() string {
+	text := fmt.Sprintf("projection %s is at position %d, %d is wanted", e.Projection, e.Position, e.Want)
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	return text
+}
+
+// Is matches ErrBehind.
+func (e *BehindError) Is(target error) bool { return target == ErrBehind }
+
+func invalidf(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidQuery}, args...)...)
+}

@@ -1,0 +1,144 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/rowmap"
+)
+
+var sourceName = regexp.MustCompile(`\{([a-z][a-z0-9_]*)\}`)
+
+// readOnly keeps the statement that follows in the transaction from writing.
+const readOnly = `SELECT set_config('transaction_read_only', 'on', true)`
+
+// SQL runs a statement that reads, when all projections in it have come to the token, and returns
+// its rows. A projection is named in braces, as in
+//
+//	SELECT sku, sum(units) AS units FROM {sales_by_sku} WHERE day >= $1 GROUP BY sku
+//
+// which stands for the table of the generation that this program reads. T is a struct whose fields
+// are the columns by name, as those of a fold's row, or a type for a single column.
+//
+// Errors: ErrInvalidQuery, *BehindError, *eventstore.LogChangedError, those of the statement.
+func SQL[T any](ctx context.Context, r *Reader, token eventstore.Token, sql string, args ...any) ([]T, error) {
+	sources, err := r.sources(sql)
+	if err != nil {
+		return nil, err
+	}
+	for i, arg := range args {
+		if !storable(arg) {
+			return nil, invalidf("parameter $%d: the text has a NUL or is not UTF-8", i+1)
+		}
+	}
+	columns, err := columnsOf(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, invalidf("%w", err)
+	}
+	var all []T
+	_, err = r.read(ctx, sources, token, func(b *pgx.Batch, tables []string, use func() bool) {
+		b.Queue(readOnly)
+		b.Queue(fill(sql, sources, tables), args...).Query(func(rows pgx.Rows) error {
+			defer rows.Close()
+			all = nil
+			if !use() {
+				return nil
+			}
+			ordered, err := columns.inOrder(rows)
+			for err == nil && rows.Next() {
+				var v T
+				err = scan(rows, ordered, reflect.ValueOf(&v).Elem())
+				all = append(all, v)
+			}
+			if err != nil {
+				return err
+			}
+			return rows.Err()
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("query %s: %w", names(sources), err)
+	}
+	return all, nil
+}
+
+// sources returns the projections that a statement names, each once.
+func (r *Reader) sources(sql string) ([]source, error) {
+	var all []source
+	for _, match := range sourceName.FindAllStringSubmatch(sql, -1) {
+		s := source{projection: match[1], version: r.versions[match[1]]}
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	if len(all) == 0 {
+		return nil, invalidf("the statement names no projection; write its name in braces, as in SELECT … FROM {orders}")
+	}
+	return all, nil
+}
+
+func fill(sql string, sources []source, tables []string) string {
+	var pairs []string
+	for i, s := range sources {
+		pairs = append(pairs, "{"+s.projection+"}", tables[i])
+	}
+	return strings.NewReplacer(pairs...).Replace(sql)
+}
+
+func names(sources []source) string {
+	all := make([]string, len(sources))
+	for i, s := range sources {
+		all[i] = s.projection
+	}
+	return strings.Join(all, ", ")
+}
+
+// resultColumns are where the columns of a result go.
+type resultColumns struct {
+	goType reflect.Type
+	// single is set for a type that is one column, of whatever name.
+	single *rowmap.Column
+	fields rowmap.Columns
+}
+
+func columnsOf(t reflect.Type) (resultColumns, error) {
+	if t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() {
+		fields, err := rowmap.Of(t)
+		return resultColumns{goType: t, fields: fields}, err
+	}
+	c, err := rowmap.Scalar(t, "value")
+	return resultColumns{goType: t, single: &c}, err
+}
+
+// inOrder returns the columns in the order of the result's.
+func (r resultColumns) inOrder(rows pgx.Rows) (rowmap.Columns, error) {
+	result := rows.FieldDescriptions()
+	if r.single != nil {
+		if len(result) != 1 {
+			return nil, invalidf("%s takes one column, the statement has %d", r.goType, len(result))
+		}
+		return rowmap.Columns{*r.single}, nil
+	}
+	var ordered rowmap.Columns
+	for _, d := range result {
+		c, ok := r.fields.Find(d.Name)
+		if !ok {
+			return nil, invalidf("%s has no field for the column %q", r.goType, d.Name)
+		}
+		ordered = append(ordered, c)
+	}
+	for _, c := range r.fields {
+		if _, ok := ordered.Find(c.Name); !ok {
+			return nil, invalidf("the statement has no column %q, which %s needs", c.Name, r.goType)
+		}
+	}
+	return ordered, nil
+}
