@@ -102,8 +102,10 @@ type Store struct {
 	hub        *hub
 	dictionary *dictionary
 	// known is the identity of the log as it was last seen.
-	known   atomic.Pointer[identity]
-	stop    context.CancelFunc
+	known atomic.Pointer[identity]
+	stop  context.CancelFunc
+	// done is closed when the store is closed.
+	done    <-chan struct{}
 	stopped chan struct{}
 }
 
@@ -122,7 +124,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	background, stop := context.WithCancel(context.Background())
-	s := &Store{cfg: cfg, queue: newQueue(cfg), stop: stop, stopped: make(chan struct{})}
+	s := &Store{cfg: cfg, queue: newQueue(cfg), stop: stop, done: background.Done(), stopped: make(chan struct{})}
 	s.dictionary = newDictionary(cfg.CacheStreams)
 	s.hub = newHub()
 	s.appender = newAppender(s)
@@ -165,6 +167,16 @@ func (s *Store) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("close event store: %w", ctx.Err())
+	}
+}
+
+// usable reports whether the store may still be read.
+func (s *Store) usable() error {
+	select {
+	case <-s.done:
+		return eventstore.ErrClosed
+	default:
+		return nil
 	}
 }
 

@@ -195,14 +195,11 @@ func (s *Store) parseResult(result []byte) ([]eventstore.Appended, error) {
 	if err := json.Unmarshal(result, &list); err != nil {
 		return nil, fmt.Errorf("read receipt: %w", err)
 	}
-	in := s.identity()
 	appended := make([]eventstore.Appended, len(list))
 	for i, a := range list {
 		appended[i] = eventstore.Appended{Stream: a.Stream, Version: a.Version, Position: a.Position}
-		if a.Position > 0 {
-			appended[i].Token = in.token(a.Position)
-		}
 	}
+	setTokens(appended, s.identity())
 	return appended, nil
 }
 

@@ -69,15 +69,20 @@ func (h *hub) state() (head int64, moved <-chan struct{}) {
 	return h.head, h.moved
 }
 
-// wait waits until the log is known to reach position.
-func (h *hub) wait(ctx context.Context, position int64) error {
+// wait waits until the log is known to reach position, or the store is closed.
+func (h *hub) wait(ctx context.Context, position int64, closed <-chan struct{}) error {
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		head, moved := h.state()
 		if head >= position {
 			return nil
 		}
 		select {
 		case <-moved:
+		case <-closed:
+			return eventstore.ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -108,8 +113,8 @@ func (t *tail) add(events []eventstore.RecordedEvent) {
 		// Another process appended in between.
 		t.events, t.bytes = nil, 0
 	}
+	t.events = append(t.events, copyEvents(events)...)
 	for _, e := range events {
-		t.events = append(t.events, copyBytes(e))
 		t.bytes += len(e.Data) + len(e.Metadata)
 	}
 	drop := 0
@@ -123,13 +128,25 @@ func (t *tail) add(events []eventstore.RecordedEvent) {
 	t.events = t.events[drop:]
 }
 
-// copyBytes gives the event bytes of its own: the caller of Append owns those
-// it passed.
-func copyBytes(e eventstore.RecordedEvent) eventstore.RecordedEvent {
-	b := make([]byte, 0, len(e.Data)+len(e.Metadata))
-	b = append(append(b, e.Data...), e.Metadata...)
-	e.Data, e.Metadata = b[:len(e.Data):len(e.Data)], b[len(e.Data):]
-	return e
+// copyEvents gives events bytes of their own, in one piece: callers of Append
+// and readers own theirs, and may change them.
+func copyEvents(events []eventstore.RecordedEvent) []eventstore.RecordedEvent {
+	size := 0
+	for _, e := range events {
+		size += len(e.Data) + len(e.Metadata)
+	}
+	buffer := make([]byte, 0, size)
+	own := func(b []byte) []byte {
+		start := len(buffer)
+		buffer = append(buffer, b...)
+		return buffer[start:len(buffer):len(buffer)]
+	}
+	copied := make([]eventstore.RecordedEvent, len(events))
+	for i, e := range events {
+		e.Data, e.Metadata = own(e.Data), own(e.Metadata)
+		copied[i] = e
+	}
+	return copied
 }
 
 func (t *tail) from(position int64, n int) []eventstore.RecordedEvent {
@@ -145,6 +162,5 @@ func (t *tail) from(position int64, n int) []eventstore.RecordedEvent {
 		end := events[n-1].AppendEnd - position + 1
 		events = events[:min(end, int64(len(events)))]
 	}
-	// A copy: the array goes on being cleared.
-	return append([]eventstore.RecordedEvent(nil), events...)
+	return copyEvents(events)
 }

@@ -17,6 +17,10 @@ import (
 var ErrNotAdopted = errors.New("log was restored or failed over and is not adopted; make sure that nobody writes to " +
 	"another copy of it, then run: recount db adopt")
 
+// ErrAdopted is returned by appends of a store that was open while the log was
+// adopted: what its users remember of streams may be of events that are lost.
+var ErrAdopted = errors.New("log was adopted while this process ran")
+
 // identity says which life of which log this is.
 type identity struct {
 	log uuid.UUID
@@ -112,6 +116,10 @@ func (s *Store) checkIdentity(ctx context.Context, q rowQuerier) error {
 		return fmt.Errorf("read the log's identity: %w", err)
 	}
 	s.known.Store(&in)
+	if home := s.home.Load(); in.n != home {
+		return fmt.Errorf("%w: %w: it is at incarnation %d now, this process began at %d; restart it",
+			eventstore.ErrUnavailable, ErrAdopted, in.n, home)
+	}
 	if here != in.place {
 		return fmt.Errorf("%w: %w", eventstore.ErrUnavailable, ErrNotAdopted)
 	}
@@ -158,6 +166,7 @@ func (s *Store) Adopt(ctx context.Context) (incarnation, lastCommon int64, err e
 	if err != nil {
 		return 0, 0, fmt.Errorf("adopt the log: %w", translate(err))
 	}
+	s.home.Store(incarnation)
 	return incarnation, lastCommon, s.identify(ctx)
 }
 

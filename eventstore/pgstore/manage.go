@@ -31,6 +31,9 @@ func (s *Store) SetStreamMetadata(ctx context.Context, stream string, m eventsto
 
 // StreamInfo implements eventstore.StreamManager.
 func (s *Store) StreamInfo(ctx context.Context, stream string) (eventstore.StreamInfo, error) {
+	if err := s.checkReadable(stream); err != nil {
+		return eventstore.StreamInfo{}, err
+	}
 	var state streamState
 	b := &pgx.Batch{}
 	s.queueStreamState(b, stream, &state)

@@ -3,6 +3,8 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -82,7 +84,7 @@ SELECT coalesce((SELECT array_agg(t.id) FROM recount.event_types t WHERE t.name 
 func (s *Store) compile(ctx context.Context, f eventstore.Filter) (filter, error) {
 	var compiled filter
 	if len(f.Types) > 0 || len(f.Categories) > 0 {
-		err := s.cfg.Pool.QueryRow(ctx, s.sql(selectFilter), f.Types, f.Categories).Scan(&compiled.types, &compiled.categories)
+		err := s.cfg.Pool.QueryRow(ctx, s.sql(selectFilter), storable(f.Types), storable(f.Categories)).Scan(&compiled.types, &compiled.categories)
 		if err != nil {
 			return filter{}, fmt.Errorf("look up filter: %w", translate(err))
 		}
@@ -93,8 +95,26 @@ func (s *Store) compile(ctx context.Context, f eventstore.Filter) (filter, error
 	if len(f.Categories) == 0 {
 		compiled.categories = nil
 	}
-	compiled.prefixes = f.StreamPrefixes
+	if len(f.StreamPrefixes) > 0 {
+		compiled.prefixes = storable(f.StreamPrefixes)
+	}
 	return compiled, nil
+}
+
+// storable leaves out names that no event can have, because PostgreSQL's text
+// cannot hold them.
+func storable(names []string) []string {
+	list := make([]string, 0, len(names))
+	for _, name := range names {
+		if isStorable(name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+func isStorable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }
 
 // The range of positions bounds every page; the filter is applied inside it.
@@ -161,7 +181,11 @@ func checkGapless(raw []rawEvent, low, high int64, limit int, backwards bool) er
 		want--
 	}
 	if want > 0 {
-		return fmt.Errorf("%w: there is no event at position %d", eventstore.ErrCorrupt, next)
+		return missing(next)
 	}
 	return nil
+}
+
+func missing(position int64) error {
+	return fmt.Errorf("%w: there is no event at position %d", eventstore.ErrCorrupt, position)
 }

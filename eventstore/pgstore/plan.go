@@ -87,18 +87,18 @@ func (p *planner) judge(r *request) ([]eventstore.Appended, error) {
 		case v.Duplicate != nil:
 			repeated++
 			results[i] = *v.Duplicate
-			results[i].Token = p.identity.token(results[i].Position)
 			continue
 		case len(a.Events) > 0:
 			fresh++
 		}
 		written = append(written, p.place(a, &before, len(written))...)
 		touched[a.Stream] = before
-		results[i] = p.result(a, before, written)
+		results[i] = result(a, before, written)
 	}
 	if fresh > 0 && repeated > 0 {
 		return nil, partlyKnown(r)
 	}
+	setTokens(results, p.identity)
 	p.accept(r, touched, written, results)
 	return results, nil
 }
@@ -210,13 +210,26 @@ func markOf(eventType string) int16 {
 	}
 }
 
-func (p *planner) result(a eventstore.StreamAppend, st stream, written []eventstore.RecordedEvent) eventstore.Appended {
+func result(a eventstore.StreamAppend, st stream, written []eventstore.RecordedEvent) eventstore.Appended {
 	result := eventstore.Appended{Stream: a.Stream, Version: st.Version}
 	if len(a.Events) > 0 {
 		result.Position = written[len(written)-1].Position
-		result.Token = p.identity.token(result.Position)
 	}
 	return result
+}
+
+// setTokens gives the results of one request their token: readers see all of it
+// or nothing.
+func setTokens(results []eventstore.Appended, in identity) {
+	end := int64(0)
+	for _, r := range results {
+		end = max(end, r.Position)
+	}
+	for i := range results {
+		if end > 0 {
+			results[i].Token = in.token(end)
+		}
+	}
 }
 
 // accept adds a request that was judged to be written.

@@ -15,6 +15,9 @@ FROM recount.log_incarnations i ORDER BY i.n DESC LIMIT 1`
 
 // Head implements eventstore.Reader.
 func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {
+	if err := s.usable(); err != nil {
+		return eventstore.Token{}, err
+	}
 	var t eventstore.Token
 	err := s.cfg.Pool.QueryRow(ctx, s.sql(selectEnd)).Scan(&t.Log, &t.Incarnation, &t.Position)
 	if err != nil {

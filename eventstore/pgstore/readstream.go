@@ -62,6 +62,17 @@ func (s *Store) queueStreamState(b *pgx.Batch, name string, state *streamState) 
 	})
 }
 
+// checkReadable reports whether a stream of that name could be found at all.
+func (s *Store) checkReadable(stream string) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if !isStorable(stream) {
+		return fmt.Errorf("stream %q: %w", stream, eventstore.ErrStreamNotFound)
+	}
+	return nil
+}
+
 func (st *streamState) check() error {
 	switch {
 	case !st.found:
@@ -96,6 +107,9 @@ func (s *Store) ReadStream(ctx context.Context, stream string, opts eventstore.R
 
 func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.ReadOptions, yield func(eventstore.RecordedEvent) bool) error {
 	if err := opts.ValidateReadStream(); err != nil {
+		return err
+	}
+	if err := s.checkReadable(stream); err != nil {
 		return err
 	}
 	statement := streamForwards

@@ -12,6 +12,12 @@ import (
 
 // Receipt implements eventstore.ReceiptStore.
 func (s *Store) Receipt(ctx context.Context, scope, key string) (eventstore.StoredReceipt, error) {
+	if err := s.usable(); err != nil {
+		return eventstore.StoredReceipt{}, err
+	}
+	if !isStorable(scope) || !isStorable(key) {
+		return eventstore.StoredReceipt{}, eventstore.ErrReceiptNotFound
+	}
 	f := newFacts()
 	wanted := &eventstore.Receipt{Scope: scope, Key: key}
 	b := &pgx.Batch{}
@@ -34,6 +40,9 @@ DELETE FROM recount.receipts WHERE (scope, key) IN (
 
 // PurgeReceipts implements eventstore.ReceiptStore.
 func (s *Store) PurgeReceipts(ctx context.Context, before time.Time) (int64, error) {
+	if err := s.usable(); err != nil {
+		return 0, err
+	}
 	total := int64(0)
 	for {
 		tag, err := s.cfg.Pool.Exec(ctx, s.sql(deleteReceipts), before, purgeBatch)

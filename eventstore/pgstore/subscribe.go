@@ -2,8 +2,12 @@ package pgstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"slices"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -32,7 +36,7 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	next = max(next, 1)
 	sizes := newSizer(opts)
 	for {
-		if err := s.hub.wait(ctx, next); err != nil {
+		if err := s.hub.wait(ctx, next, s.done); err != nil {
 			return err
 		}
 		b, err := s.nextBatch(ctx, opts.Filter, next, sizes)
@@ -64,17 +68,39 @@ func (s *Store) nextBatch(ctx context.Context, f eventstore.Filter, next int64, 
 		span = sizes.window
 	}
 	high := min(head, next+span-1)
+	if !f.IsZero() && high < head {
+		var err error
+		if high, err = s.appendEnd(ctx, high); err != nil {
+			return b, err
+		}
+	}
 	events, err := s.readRange(ctx, f, next, high, limit, false)
 	if err != nil {
 		return b, err
 	}
 	if len(events) == limit {
+		// What lies behind the last event was not looked at.
 		high = events[limit-1].Position
 	}
 	sizes.learn(events)
 	b.Events, high, err = s.wholeAppends(ctx, f, next, high, events)
 	b.Next = high + 1
 	return b, err
+}
+
+// appendEnd returns the end of the append that a position lies in. A filter may
+// leave nothing of it that would tell.
+func (s *Store) appendEnd(ctx context.Context, position int64) (int64, error) {
+	const query = `SELECT position + append_rest FROM recount.events WHERE position = $1`
+	var end int64
+	err := s.cfg.Pool.QueryRow(ctx, s.sql(query), position).Scan(&end)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, missing(position)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the log: %w", translate(err))
+	}
+	return end, nil
 }
 
 // wholeAppends cuts events, read from next to high, where an append ends: one

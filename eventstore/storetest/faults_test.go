@@ -1,0 +1,104 @@
+package storetest
+
+import (
+	"flag"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// fault is something that a store can do wrong, and clauses that must tell.
+type fault struct {
+	name   string
+	plant  func(*broken)
+	caught []string
+}
+
+func faults() []fault {
+	return slices.Concat(appendFaults, idempotencyFaults, readFaults, subscribeFaults, managementFaults, receiptFaults, concurrencyFaults)
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The property fails on purpose here: no files of it, no search for a
+	// smaller example.
+	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.shrinktime": "0s"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func TestFaultsAreCaught(t *testing.T) {
+	byName := make(map[string]clause)
+	for _, c := range clauses() {
+		byName[c.name] = c
+	}
+	for _, fault := range faults() {
+		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
+			for _, name := range fault.caught {
+				c, ok := byName[name]
+				if !ok {
+					t.Fatalf("there is no clause %q", name)
+				}
+				failures := failuresOf(t, c, func() eventstore.Store {
+					b := newBroken()
+					fault.plant(b)
+					return b
+				})
+				checkFailures(t, name, failures)
+			}
+		})
+	}
+}
+
+func checkFailures(t *testing.T, clause string, failures []string) {
+	t.Helper()
+	if len(failures) == 0 {
+		t.Errorf("the clause %q passes", clause)
+		return
+	}
+	t.Logf("%q: %s", clause, failures[0])
+	for _, failure := range failures {
+		if strings.Contains(failure, panicked) {
+			t.Errorf("the clause %q: %s", clause, failure)
+		}
+	}
+}
+
+// A clause that no fault can fail proves nothing.
+func TestEveryClauseCatchesAFault(t *testing.T) {
+	missing := make(map[string]bool)
+	for _, c := range clauses() {
+		if missing[c.name] {
+			t.Errorf("two clauses are named %q", c.name)
+		}
+		missing[c.name] = true
+	}
+	for _, fault := range faults() {
+		for _, name := range fault.caught {
+			delete(missing, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		t.Errorf("no fault is planted that the clause %q must catch", name)
+	}
+}
+
+// Without a fault, what the faults are planted in passes.
+func TestBrokenIsWhole(t *testing.T) {
+	for _, c := range clauses() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for _, failure := range failuresOf(t, c, func() eventstore.Store { return newBroken() }) {
+				t.Error(failure)
+			}
+		})
+	}
+}
