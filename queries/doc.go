@@ -5,10 +5,10 @@
 // over the tables of projections.
 //
 // Each takes a consistency token, as an append returns it: the read waits until the projection has
-// come that far, and so sees what the append made. If it takes longer than the caller's deadline or
-// the reader's Wait, or the projection is paused or has failed, the error is a *BehindError. The
-// zero token waits for nothing, except that a projection which is still being built for the first
-// time is not read half done.
+// come that far, and so sees what the append made. If it takes longer than the context says (see
+// WithWait) or the reader's Wait, or the projection is paused or has failed, the error is a
+// *BehindError. The zero token waits for nothing, except that a projection which is still being
+// built for the first time is not read half done.
 //
 // A read takes one round trip, and goes to the generation of rows that the program's version of the
 // projection made. How far the rows are is read before the rows: they are at least as new as

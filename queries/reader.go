@@ -30,7 +30,8 @@ type Config struct {
 	// Log settles whether a token from before a restore of the log still holds. Default: none, such
 	// tokens are *eventstore.LogChangedError.
 	Log eventstore.Reader
-	// Wait is how long a read waits for its token if its context has no deadline. Default: 1s.
+	// Wait is how long a read waits for its token if its context has no deadline and is not one of
+	// WithWait. Default: 1s.
 	Wait time.Duration
 }
 
@@ -83,11 +84,7 @@ type query func(b *pgx.Batch, tables []string, use func() bool)
 
 // read runs a query when all sources have come to the token, and returns how far the rows are.
 func (r *Reader) read(ctx context.Context, sources []source, token eventstore.Token, q query) (eventstore.Token, error) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(r.config.Wait)
-	}
-	waiting, cancel := context.WithDeadline(ctx, deadline)
+	waiting, cancel := r.waiting(ctx)
 	defer cancel()
 	const shortest, longest = 10 * time.Millisecond, 50 * time.Millisecond
 	var last error
@@ -99,7 +96,7 @@ func (r *Reader) read(ctx context.Context, sources []source, token eventstore.To
 		var behind *BehindError
 		switch {
 		case !errors.As(err, &behind):
-			if err != nil && waiting.Err() != nil && last != nil {
+			if err != nil && ctx.Err() != nil && last != nil {
 				err = last // it was cut off while it waited
 			}
 			return at, err
