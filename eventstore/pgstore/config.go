@@ -103,7 +103,9 @@ type Store struct {
 	dictionary *dictionary
 	// known is the identity of the log as it was last seen.
 	known atomic.Pointer[identity]
-	stop  context.CancelFunc
+	// home is the incarnation that this store may append to.
+	home atomic.Int64
+	stop context.CancelFunc
 	// done is closed when the store is closed.
 	done    <-chan struct{}
 	stopped chan struct{}
@@ -132,6 +134,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		stop()
 		return nil, fmt.Errorf("open log in schema %s: %w", cfg.Schema, translate(err))
 	}
+	s.home.Store(s.identity().n)
 	s.start(background)
 	return s, nil
 }

@@ -78,7 +78,7 @@ func TestRestoredLogTakesNoAppendsUntilItIsAdopted(t *testing.T) {
 	// The restore came back without the last event, on another server.
 	exec(t, db, `DELETE FROM recount.events WHERE position = $1`, last.Position)
 	exec(t, db, `UPDATE recount.log_incarnations SET system_identifier = 1`)
-	restored := open(t, db)
+	restored, beside := open(t, db), open(t, db)
 	_, err := restored.Append(t.Context(), happened("restored-1", 2), eventstore.AppendOptions{})
 	if !errors.Is(err, pgstore.ErrNotAdopted) || !errors.Is(err, eventstore.ErrUnavailable) {
 		t.Fatalf("append to a restored log: %v", err)
@@ -87,6 +87,11 @@ func TestRestoredLogTakesNoAppendsUntilItIsAdopted(t *testing.T) {
 	incarnation, lastCommon, err := restored.Adopt(t.Context())
 	if err != nil || incarnation != 2 || lastCommon != first.Position {
 		t.Fatalf("Adopt = %d, %d, %v, want 2, %d", incarnation, lastCommon, err, first.Position)
+	}
+	// Another process that was running may remember the lost event.
+	_, err = beside.Append(t.Context(), happened("restored-1", 3), eventstore.AppendOptions{})
+	if !errors.Is(err, pgstore.ErrAdopted) {
+		t.Errorf("append by a process that was running: %v", err)
 	}
 	again := mustAppend(t, restored, happened("restored-1", 3))
 	if again.Position != last.Position || again.Token.Incarnation != 2 {
