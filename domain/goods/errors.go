@@ -18,4 +18,8 @@ func (e *InvalidError) Error() string { return "invalid input: " + e.Field + " "
 // Is matches ErrInvalid.
 func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 
+// InvalidField returns Field and Reason. Transports find them by this method,
+// without knowing the type.
+func (e *InvalidError) InvalidField() (pointer, reason string) { return e.Field, e.Reason }
+
 func invalid(field, reason string) error { return &InvalidError{Field: field, Reason: reason} }
