@@ -1,0 +1,21 @@
+// Package shop is the reference application: orders, stock and returns of a
+// shop, from a command over HTTP to a read model.
+//
+// It holds no rules, those are in domain, and no machinery. It says what there
+// is, in the manner of a table of contents:
+//
+//	events.go        the events by their names in the log
+//	shop.go          the handlers of the commands, and the read models
+//	http.go          the routes
+//	problems.go      what a refusal becomes over HTTP
+//
+// Every read model has a file with its rows and the fold that makes them, and
+// every route the file of what it is about.
+//
+// Sales are counted per day in UTC. An order counts, with its units and its
+// amount, on the day it was placed; cancelled, it is taken out of that day
+// again, whenever that happens. A refund counts on the day of the return, and
+// net is gross less refunds. Amounts of different currencies are never added.
+// An amount or a number of units beyond ±(2^53−1) is an error, since JSON could
+// not carry it: it stops the projection that would have to keep it.
+package shop
