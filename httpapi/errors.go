@@ -3,12 +3,14 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/queries"
 )
 
 // FieldBlamer is implemented by errors of the domain that blame one member of
@@ -32,16 +34,17 @@ func (x *exchange) problem(err error) *Problem {
 
 // translate is the one place where errors get their status and code.
 func (x *exchange) translate(err error) *Problem {
-	var problem *Problem
-	if errors.As(err, &problem) {
-		return problem
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
 	}
 	if p := x.api.domainProblem(err); p != nil {
 		return p
 	}
-	var conflict *eventstore.ConflictError
-	if errors.As(err, &conflict) {
+	if conflict, ok := errors.AsType[*eventstore.ConflictError](err); ok {
 		return x.conflict(conflict)
+	}
+	if behind, ok := errors.AsType[*queries.BehindError](err); ok {
+		return behindProblem(behind)
 	}
 	for _, o := range outcomes {
 		if errors.Is(err, o.err) {
@@ -58,8 +61,8 @@ func (x *exchange) translate(err error) *Problem {
 // is; nil for other errors.
 func (a *API) domainProblem(err error) *Problem {
 	text := err.Error()
-	var rejected *commands.RejectedError
-	if errors.As(err, &rejected) {
+	rejected, refused := errors.AsType[*commands.RejectedError](err)
+	if refused {
 		text = rejected.Err.Error()
 	}
 	for _, d := range a.config.Problems {
@@ -67,7 +70,7 @@ func (a *API) domainProblem(err error) *Problem {
 			return d.Kind.Problem(text).withBlame(err)
 		}
 	}
-	if rejected != nil {
+	if refused {
 		return kindRejected.Problem(text).withBlame(err)
 	}
 	return nil
@@ -105,6 +108,16 @@ func (x *exchange) conflict(c *eventstore.ConflictError) *Problem {
 	return p
 }
 
+// behindProblem leaves out why a projection has stopped: that is for operators.
+func behindProblem(b *queries.BehindError) *Problem {
+	detail := fmt.Sprintf("The read model %s is at position %d, and %d is wanted.", b.Projection, b.Position, b.Want)
+	p := kindProjectionBehind.Problem(detail).withRetryAfter(1)
+	if b.Reason != "" {
+		p = kindProjectionStopped.Problem(detail + " It does not move on at present.").withRetryAfter(5)
+	}
+	return p
+}
+
 // outcome says what an error of the engine is to a client.
 type outcome struct {
 	err  error
@@ -130,6 +143,9 @@ var outcomes = []outcome{
 	{err: eventstore.ErrUnknownVersion, kind: kindEventUnreadable, retryAfter: 5},
 	{err: eventstore.ErrUnknownType, kind: kindEventUnreadable, retryAfter: 5},
 	{err: commands.ErrTruncated, kind: kindTruncated, tell: true},
+	{err: queries.ErrNotFound, kind: kindNotFound},
+	{err: queries.ErrInvalidCursor, kind: kindInvalidCursor},
+	{err: queries.ErrInvalidQuery, kind: kindInvalidParameter, tell: true},
 	{err: eventstore.ErrOutcomeUnknown, kind: kindOutcomeUnknown, retryAfter: 1},
 	{err: eventstore.ErrOverloaded, kind: kindOverloaded, retryAfter: 1},
 	{err: eventstore.ErrClosed, kind: kindShuttingDown, retryAfter: 5},
@@ -146,22 +162,34 @@ func (o outcome) problem(err error) *Problem {
 // driverProblem reads what is left: the database has its say, and whatever it
 // says, the client is told no names of tables or hosts.
 func driverProblem(err error) *Problem {
-	kind, retryAfter := kindInternal, 0
-	var state interface{ SQLState() string }
-	var network *net.OpError
-	switch {
-	case errors.As(err, &state):
-		kind = kindOfSQLState(state.SQLState())
-	case errors.Is(err, eventstore.ErrUnavailable), errors.As(err, &network),
-		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		kind = kindUnavailable
-	case errors.Is(err, context.DeadlineExceeded):
-		kind = kindTimeout
-	}
+	kind, retryAfter := kindOfCause(err), 0
 	if kind.Status == http.StatusServiceUnavailable {
 		retryAfter = 5
 	}
 	return kind.Problem(kind.Meaning).withRetryAfter(retryAfter)
+}
+
+func kindOfCause(err error) Kind {
+	if refused, ok := errors.AsType[sqlStater](err); ok {
+		if kind := kindOfSQLState(refused.SQLState()); kind != kindInternal {
+			return kind
+		}
+	}
+	_, network := errors.AsType[*net.OpError](err)
+	switch {
+	case errors.Is(err, eventstore.ErrUnavailable), network,
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return kindUnavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		return kindTimeout
+	}
+	return kindInternal
+}
+
+// sqlStater is an error of a PostgreSQL driver.
+type sqlStater interface {
+	error
+	SQLState() string
 }
 
 // kindOfSQLState reads a PostgreSQL error code. The letters are the codes of

@@ -16,6 +16,7 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/queries"
 )
 
 type ctx = context.Context
@@ -63,6 +64,11 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 		{eventstore.ErrCorrupt, 500, "log-damaged", false},
 		{&commands.EventError{Err: &eventstore.UnknownVersionError{Type: "A", Version: 9}}, 503, "event-unreadable", true},
 		{&commands.TruncatedError{Stream: "a", First: 3}, 409, "truncated", false},
+		{queries.ErrNotFound, 404, "not-found", false},
+		{queries.ErrInvalidCursor, 400, "invalid-cursor", false},
+		{queries.ErrInvalidQuery, 400, "invalid-parameter", false},
+		{&queries.BehindError{Projection: "p", Position: 3, Want: 5}, 503, "projection-behind", true},
+		{&queries.BehindError{Projection: "p", Reason: "it has failed: secret"}, 503, "projection-stopped", true},
 		{sqlError("42P01"), 503, "database-behind", true},
 		{errors.Join(eventstore.ErrUnavailable, sqlError("42703")), 503, "database-behind", true},
 		{sqlError("53100"), 503, "unavailable", true},
@@ -70,6 +76,7 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 		{sqlError("57014"), 503, "timeout", true},
 		{sqlError("25006"), 503, "unavailable", true},
 		{sqlError("22012"), 500, "internal", false},
+		{errors.Join(eventstore.ErrUnavailable, sqlError("XX000")), 503, "unavailable", true},
 		{&net.OpError{Op: "dial", Err: errors.New("secret-host")}, 503, "unavailable", true},
 		{io.ErrUnexpectedEOF, 503, "unavailable", true},
 		{context.DeadlineExceeded, 503, "timeout", true},

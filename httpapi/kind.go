@@ -175,6 +175,9 @@ var (
 	kindProjectionBehind = define(http.StatusServiceUnavailable, "projection-behind", "The read model is behind",
 		"The read model has not come as far as the consistency token within the time to wait.",
 		"Send it again after the time in Retry-After, wait longer with Prefer: wait=5, or take what is there with Prefer: handling=lenient.")
+	kindProjectionStopped = define(http.StatusServiceUnavailable, "projection-stopped", "The read model has stopped",
+		"The read model has not come as far as it must: it is paused, has failed on an event, or no process runs it.",
+		"Take what is there with Prefer: handling=lenient, or without a token. The operator finds the reason with: recount projections show NAME")
 	kindEventUnreadable = define(http.StatusServiceUnavailable, "event-unreadable", "This server is too old for an event",
 		"The stream has an event of a type or schema version that this version of the server does not know. Nothing was written.",
 		"Send it again: another server may be newer. The operator has to run the newest version.")

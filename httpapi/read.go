@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/queries"
 )
 
 // ReadRequest is a read as a handler gets it.
@@ -20,7 +22,8 @@ type ReadRequest[P any] struct {
 	Params P
 	// Token is the consistency token to wait for; zero if there is none.
 	Token eventstore.Token
-	// Wait is how long to wait for it.
+	// Wait is how long to wait for it. Reads of package queries know it from the
+	// context.
 	Wait time.Duration
 
 	vars pathVars
@@ -53,7 +56,12 @@ func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(cont
 		ctx, cancel := context.WithTimeout(x.r.Context(), a.config.Timeout)
 		defer cancel()
 
-		answer, err := handle(ctx, in)
+		answer, err := handle(queries.WithWait(ctx, in.Wait), in)
+		if c.lenient && errors.Is(err, queries.ErrBehind) {
+			c.applied = append(c.applied, "handling=lenient")
+			in.Token, in.Wait = eventstore.Token{}, 0
+			answer, err = handle(queries.WithWait(ctx, in.Wait), in)
+		}
 		if err != nil {
 			return err
 		}
@@ -91,11 +99,15 @@ func (x *exchange) readConditions(params *Params) (c readConditions, err error) 
 	case header != "":
 		text = header
 	}
-	if c.token, err = eventstore.ParseToken(text); err != nil || c.token.IsZero() {
+	if c.token, err = eventstore.ParseToken(text); err != nil {
 		return c, err
 	}
+	c.wait = x.api.config.ReadWait
+	if c.token.IsZero() {
+		return c, nil
+	}
 	prefer := parsePrefer(x.r.Header.Values("Prefer"))
-	c.lenient, c.wait = prefer.lenient, x.api.config.ReadWait
+	c.lenient = prefer.lenient
 	if prefer.hasWait {
 		c.wait = min(prefer.wait, x.api.config.MaxReadWait)
 		c.applied = append(c.applied, fmt.Sprintf("wait=%d", int64(c.wait.Seconds())))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/queries"
 )
 
 type filter struct {
@@ -69,6 +70,12 @@ func reads(t *testing.T) http.Handler {
 	})
 	httpapi.Read(a, "/wait", httpapi.NoParams, func(_ context.Context, in httpapi.ReadRequest[struct{}]) (string, error) {
 		return fmt.Sprintf("%d %v", in.Token.Position, in.Wait), nil
+	})
+	httpapi.Read(a, "/behind", httpapi.NoParams, func(_ context.Context, in httpapi.ReadRequest[struct{}]) (string, error) {
+		if !in.Token.IsZero() {
+			return "", &queries.BehindError{Projection: "p", Position: 3, Want: in.Token.Position}
+		}
+		return "stale", nil
 	})
 	return handlerOf(t, a)
 }
@@ -145,14 +152,15 @@ func TestConsistencyToken(t *testing.T) {
 		headers       []string
 		want, applied string
 	}{
-		{"/wait", nil, "0 0s", ""},
-		{"/wait", []string{"Prefer: wait=2"}, "0 0s", ""},
+		{"/wait", nil, "0 1.5s", ""},
+		{"/wait", []string{"Prefer: wait=2"}, "0 1.5s", ""},
 		{"/wait", []string{"Consistency-Token: " + token(4)}, "4 1.5s", ""},
 		{"/wait?consistency=" + token(4), nil, "4 1.5s", ""},
 		{"/wait?consistency=" + token(4), []string{"Consistency-Token: " + token(4), "Prefer: wait=2"}, "4 2s", "wait=2"},
 		{"/wait", []string{"Consistency-Token: " + token(4), "Prefer: wait=0"}, "4 0s", "wait=0"},
 		{"/wait", []string{"Consistency-Token: " + token(4), "Prefer: wait=2000000000"}, "4 5s", "wait=5"},
 		{"/wait", []string{"Consistency-Token: " + token(4), "Prefer: handling=lenient, wait=3"}, "4 3s", "wait=3"},
+		{"/behind", []string{"Consistency-Token: " + token(4), "Prefer: handling=lenient, wait=3"}, "stale", "wait=3, handling=lenient"},
 	} {
 		resp := do(h, "GET", c.target, "", c.headers...)
 		if got := text(t, resp); got != `"`+c.want+"\"\n" || resp.Header.Get("Preference-Applied") != c.applied {
@@ -160,6 +168,7 @@ func TestConsistencyToken(t *testing.T) {
 				c.target, c.headers, got, resp.Header.Get("Preference-Applied"), c.want, c.applied)
 		}
 	}
+	wantProblem(t, do(h, "GET", "/behind", "", "Consistency-Token: "+token(4)), 503, "projection-behind")
 	wantProblem(t, do(h, "GET", "/wait", "", "Consistency-Token: nonsense"), 400, "invalid-token")
 	wantProblem(t, do(h, "GET", "/wait?consistency=nonsense", ""), 400, "invalid-token")
 	wantProblem(t, do(h, "GET", "/wait?consistency="+token(4), "", "Consistency-Token: "+token(5)), 400, "invalid-header")
