@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/migrations"
+)
+
+// database says which log a command works on.
+type database struct {
+	url     string
+	schema  string
+	dataDir string // of recount dev
+}
+
+const defaultDataDir = ".recount"
+
+// pgDir is where the built-in database is in a data directory.
+func pgDir(dataDir string) string { return filepath.Join(dataDir, "pg") }
+
+// databaseFlags gives cmd, and its subcommands, the flags that say which database.
+func databaseFlags(cmd *cobra.Command) *database {
+	d := &database{}
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&d.url, "database", "", "address of the database; else that of the running recount dev")
+	fromEnv(flags, "database", "DATABASE_URL")
+	flags.StringVar(&d.dataDir, "data", defaultDataDir, "data directory of recount dev")
+	fromEnv(flags, "data")
+	d.schemaFlag(cmd)
+	return d
+}
+
+func (d *database) schemaFlag(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&d.schema, "schema", migrations.DefaultSchema, "schema of the log in the database")
+	fromEnv(flags, "schema")
+}
+
+// locate returns the address of the database: the one that was given, else that of the built-in
+// database of a running recount dev.
+func (d *database) locate(ctx context.Context) (string, error) {
+	if d.url != "" {
+		return d.url, d.check()
+	}
+	if dsn, ok := pgembed.Find(ctx, pgDir(d.dataDir)); ok {
+		return dsn, nil
+	}
+	return "", &failure{exitUnavailable,
+		fmt.Errorf("no database: neither --database nor DATABASE_URL is set, and no recount dev runs on %s", d.dataDir),
+		"start one with recount dev, or pass --database postgres://user:password@host:5432/name"}
+}
+
+// check reports an address that cannot be read.
+func (d *database) check() error {
+	if _, err := pgx.ParseConfig(d.url); err != nil {
+		return &failure{exitUsage, fmt.Errorf("the database's address: %w", err), "it looks like postgres://user:password@host:5432/name"}
+	}
+	return nil
+}
+
+// describe names a database for people, without its password.
+func describe(dsn string) string {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return "the database"
+	}
+	return fmt.Sprintf("database %s on %s", c.Database, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))))
+}
+
+// openPool returns connections to a database, at most maxConns at once. None is made yet.
+func openPool(ctx context.Context, dsn string, maxConns int32) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("the database's address: %w", err)
+	}
+	config.MaxConns = maxConns
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "recount"
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// withLog opens the log for a command that looks at it or steers it.
+func (d *database) withLog(ctx context.Context, use func(*pgxpool.Pool, *pgstore.Store) error) (err error) {
+	dsn, err := d.locate(ctx)
+	if err != nil {
+		return err
+	}
+	pool, err := openPool(ctx, dsn, 4)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	store, err := pgstore.Open(ctx, pgstore.Config{Pool: pool, Schema: d.schema, ReceiptTTL: -1})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore(ctx, store)) }()
+	return use(pool, store)
+}
+
+// closeTimeout bounds a goodbye that should take no time.
+const closeTimeout = 10 * time.Second
+
+func closeStore(ctx context.Context, store *pgstore.Store) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return store.Close(ctx)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// envNames is the annotation of a flag with the environment variables that set it.
+const envNames = "recount_env"
+
+// fromEnv lets the environment set a flag that the command line does not: RECOUNT_ and the flag's
+// name, else one of the others. The help names them. It is for settings; what says what to do this
+// time stays on the command line.
+func fromEnv(flags *pflag.FlagSet, name string, others ...string) {
+	names := append([]string{"RECOUNT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}, others...)
+	f := flags.Lookup(name)
+	if f.Annotations == nil {
+		f.Annotations = make(map[string][]string)
+	}
+	f.Annotations[envNames] = names
+	f.Usage += " [$" + strings.Join(names, ", $") + "]"
+}
+
+// setFromEnv sets the flags that were not given. An empty variable counts as none.
+func (a *app) setFromEnv(flags *pflag.FlagSet) error {
+	var fault error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			return
+		}
+		for _, name := range f.Annotations[envNames] {
+			value := a.getenv(name)
+			if value == "" {
+				continue
+			}
+			if err := flags.Set(f.Name, value); err != nil && fault == nil {
+				fault = &failure{exitUsage, fmt.Errorf("environment variable %s: %w", name, err), "correct or unset " + name}
+			}
+			return
+		}
+	})
+	return fault
+}

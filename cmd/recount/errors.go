@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
+)
+
+// Exit codes. They are documented and do not change.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitConflict    = 4
+	exitRejected    = 5
+	exitAuth        = 6
+	exitUnavailable = 7
+	exitCheckFailed = 8
+	exitInterrupted = 130
+)
+
+// failure is an error that knows its exit code and the way out.
+type failure struct {
+	code int
+	err  error
+	hint string // may be empty
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// Hint says how to get on.
+func (f *failure) Hint() string { return f.hint }
+
+func usageError(cmd *cobra.Command, format string, args ...any) *failure {
+	return &failure{exitUsage, fmt.Errorf(format, args...), "see " + cmd.CommandPath() + " --help"}
+}
+
+// report tells what went wrong, if anything did, and returns the exit code.
+func (a *app) report(err error) int {
+	code := exitCode(err)
+	switch code {
+	case exitOK:
+		return code
+	case exitInterrupted:
+		fmt.Fprintln(a.stderr, "interrupted")
+		return code
+	}
+	fmt.Fprintln(a.stderr, "error:", strings.TrimSpace(err.Error()))
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintln(a.stderr, "hint:", hint)
+	}
+	return code
+}
+
+func exitCode(err error) int {
+	var own *failure
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &own):
+		return own.code
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, eventstore.ErrInvalid):
+		return exitUsage
+	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound):
+		return exitNotFound
+	case isConflict(err):
+		return exitConflict
+	case isAuth(err):
+		return exitAuth
+	case isUnavailable(err):
+		return exitUnavailable
+	}
+	return exitFailure
+}
+
+func isConflict(err error) bool {
+	var running *pgembed.RunningError
+	var dirty *migrations.DirtyError
+	return errors.As(err, &running) || errors.As(err, &dirty) ||
+		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed)
+}
+
+// isAuth reports whether the database refused who asked (SQLSTATE class 28) or what for (42501).
+func isAuth(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && (strings.HasPrefix(refused.Code, "28") || refused.Code == "42501")
+}
+
+func isUnavailable(err error) bool {
+	var connect *pgconn.ConnectError
+	var network net.Error
+	var none *pgembed.NoBinariesError
+	return errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrOverloaded) ||
+		errors.Is(err, migrations.ErrLocked) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &connect) || errors.As(err, &network) || errors.As(err, &none)
+}
+
+// hintFor returns what to do about err: what the error itself says, else what is known of its kind.
+func hintFor(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	var connect *pgconn.ConnectError
+	switch {
+	case errors.Is(err, projections.ErrNotFound):
+		return "recount projections ls lists them"
+	case errors.Is(err, projections.ErrNotFailed):
+		return "recount projections show NAME says what it is doing"
+	case isAuth(err):
+		return "look at user, password and rights in the database's address"
+	case errors.As(err, &connect):
+		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"
+	case isUnavailable(err):
+		return "try again in a moment"
+	}
+	return ""
+}
