@@ -2,8 +2,6 @@ package storetest
 
 import (
 	"context"
-	"errors"
-	"sync"
 
 	"github.com/google/uuid"
 
@@ -17,7 +15,7 @@ var managementFaults = []fault{
 				m.MaxCount++
 			}
 		})
-	}, []string{"shows of a stream what its metadata leaves", "behaves like a list of events, whatever is done to it"}},
+	}, []string{"shows of a stream what its metadata leaves"}},
 
 	{"works out the maximal count once", func(b *broken) {
 		b.onMetadata(func(stream string, m *eventstore.StreamMetadata) {

@@ -91,6 +91,15 @@ func TestEveryClauseCatchesAFault(t *testing.T) {
 	}
 }
 
+// A store may also say that it can do what it has no methods for.
+func TestMissingMethodsAreCaught(t *testing.T) {
+	c := clause{run: implementsFeatures}
+	failures := failuresOf(t, c, func() eventstore.Store { return struct{ eventstore.Store }{newBroken()} })
+	if len(failures) != 3 {
+		t.Errorf("a store without the methods of 3 abilities fails with %q", failures)
+	}
+}
+
 // Without a fault, what the faults are planted in passes.
 func TestBrokenIsWhole(t *testing.T) {
 	for _, c := range clauses() {
