@@ -173,10 +173,10 @@ func (a *API) index(x *exchange) error {
 func unroutable(x *exchange) error {
 	var allowed []string
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-		r := *x.r
+		r := x.r.WithContext(x.r.Context()) // a copy
 		r.Method = method
 		var match mux.RouteMatch
-		if x.api.router.Match(&r, &match) && match.MatchErr == nil {
+		if x.api.router.Match(r, &match) && match.MatchErr == nil {
 			allowed = append(allowed, method)
 		}
 	}

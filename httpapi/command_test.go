@@ -47,7 +47,7 @@ func TestCommandWithNothingToDo(t *testing.T) {
 	if got, want := text(t, resp), `{"stream":"purse-a","version":-1,"position":0}`+"\n"; got != want || resp.Header.Get("ETag") != "" {
 		t.Errorf("answer = %q with ETag %q, want %q with none", got, resp.Header.Get("ETag"), want)
 	}
-	resp = do(b, "POST", "/purses/a/touch", `{"amount":1}`)
+	resp = do(b, "POST", "/purses/a/touch", `{"amount":1}`, "Content-Type: application/json; charset=UTF-8")
 	if resp.StatusCode != 200 {
 		t.Errorf("an optional body is not taken: %s", text(t, resp))
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -132,17 +133,33 @@ func TestFaultIsLoggedOnceWithItsCause(t *testing.T) {
 	}
 }
 
-// half panics when its answer is half out.
-type half struct{}
+func TestClientThatHungUp(t *testing.T) {
+	var log bytes.Buffer
+	a := newAPI(t, httpapi.Config{Logger: zerolog.New(&log)})
+	httpapi.Read(a, "/x", httpapi.NoParams, func(ctx context.Context, _ httpapi.ReadRequest[struct{}]) (int, error) {
+		return 0, fmt.Errorf("read rows: %w", ctx.Err())
+	})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	handlerOf(t, a).ServeHTTP(w, request("GET", "/x", "").WithContext(gone))
+	wantProblem(t, w.Result(), 499, "client-closed")
+	if !strings.Contains(log.String(), `"level":"info"`) {
+		t.Errorf("log %s takes it for a fault", log.String())
+	}
+}
 
-func (half) MarshalJSON() ([]byte, error) { panic("half way") }
+// explosive panics while it is encoded.
+type explosive struct{}
+
+func (explosive) MarshalJSON() ([]byte, error) { panic("boom") }
 
 func TestPanicWhileEncoding(t *testing.T) {
 	a := newAPI(t, httpapi.Config{})
-	httpapi.Read(a, "/half", httpapi.NoParams, func(context.Context, httpapi.ReadRequest[struct{}]) (half, error) {
-		return half{}, nil
+	httpapi.Read(a, "/x", httpapi.NoParams, func(context.Context, httpapi.ReadRequest[struct{}]) (explosive, error) {
+		return explosive{}, nil
 	})
-	wantProblem(t, do(handlerOf(t, a), "GET", "/half", ""), 500, "internal")
+	wantProblem(t, do(handlerOf(t, a), "GET", "/x", ""), 500, "internal")
 }
 
 func TestEveryKindHasItsPage(t *testing.T) {

@@ -16,14 +16,15 @@ type ServeOptions struct {
 	// say 503, for load balancers to notice. Default: none.
 	DrainDelay time.Duration
 	// Grace is how long requests that are being worked on may then take.
-	// Default: the Timeout of the API and 5s for the answer.
+	// Default: the Timeout of the API and 5s for reading and answering.
 	Grace time.Duration
 }
 
 const (
 	headerTimeout  = 5 * time.Second
 	idleTimeout    = 2 * time.Minute
-	answerTimeout  = 5 * time.Second
+	answerTimeout  = 30 * time.Second
+	extraGrace     = 5 * time.Second
 	maxHeaderBytes = 32 << 10
 )
 
@@ -36,13 +37,13 @@ func (a *API) Serve(ctx context.Context, ln net.Listener, o ServeOptions) error 
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	orDefault(&o.Grace, a.config.Timeout+answerTimeout)
+	orDefault(&o.Grace, a.config.Timeout+extraGrace)
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		// Of reading, working and answering; the API has limits of its own for
 		// the first two. A ReadTimeout would end work that takes longer.
-		WriteTimeout:   a.config.BodyTimeout + a.config.Timeout + 6*answerTimeout,
+		WriteTimeout:   a.config.BodyTimeout + a.config.Timeout + answerTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       stdlog.New(a.config.Logger, "", 0),
