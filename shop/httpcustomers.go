@@ -1,0 +1,116 @@
+package shop
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/57528e99/recount/domain/money"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/queries"
+)
+
+// customerView is what is known of a customer: totals over everything, and a
+// page of the history.
+type customerView struct {
+	CustomerID string          `json:"customer_id"`
+	Totals     []customerTotal `json:"totals"`
+	httpapi.Page[historyView]
+}
+
+// customerTotal adds up a customer's orders and returns in one currency.
+type customerTotal struct {
+	Currency string `json:"currency"`
+	// Orders counts those that were not cancelled.
+	Orders    int64 `json:"orders"`
+	Cancelled int64 `json:"cancelled"`
+	Returns   int64 `json:"returns"`
+	// The amounts are as in sales.
+	GrossMinor   int64 `json:"gross_minor"`
+	RefundsMinor int64 `json:"refunds_minor"`
+	NetMinor     int64 `json:"net_minor"`
+}
+
+// historyView is an order or a return in a customer's history.
+type historyView struct {
+	Kind       string    `json:"kind"`
+	ID         string    `json:"id"`
+	At         time.Time `json:"at"`
+	Country    string    `json:"country"`
+	Currency   string    `json:"currency"`
+	Status     string    `json:"status"`
+	TotalMinor int64     `json:"total_minor"`
+}
+
+const (
+	defaultHistory = 50
+	maxHistory     = queries.MaxLimit
+)
+
+// historyPage is a page of a customer's history.
+type historyPage struct {
+	limit int
+	after string
+}
+
+func historyPageOf(p *httpapi.Params) historyPage {
+	return historyPage{limit: p.Limit(defaultHistory, maxHistory), after: p.Text("after")}
+}
+
+// customer answers with a customer that has ordered or returned something; there
+// are no others.
+func (r reads) customer(ctx context.Context, in httpapi.ReadRequest[historyPage]) (customerView, error) {
+	v := customerView{CustomerID: in.Path("id")}
+	page, err := queries.Find(ctx, r.reader, customerHistory, queries.List{
+		Where:   map[string]any{"customer_id": v.CustomerID},
+		OrderBy: "at",
+		Desc:    true,
+		Limit:   in.Params.limit,
+		Cursor:  in.Params.after,
+		Token:   in.Token,
+	})
+	if err != nil {
+		return v, err
+	}
+	v.Next = httpapi.Cursor(page.Next)
+	for _, item := range page.Items {
+		k, row := item.Key, item.Row
+		v.Items = append(v.Items, historyView{k.Kind, k.ID, row.At, row.Country, row.Currency, row.Status, row.TotalMinor})
+	}
+	v.Totals, err = r.customerTotals(ctx, v.CustomerID, in.Token)
+	if err == nil && len(v.Totals) == 0 {
+		err = queries.ErrNotFound
+	}
+	return v, err
+}
+
+// customerTotalsSQL adds up what a page of the history does not show. As in
+// sums, an amount that is out of bounds comes out as the first one that is.
+var customerTotalsSQL = fmt.Sprintf(`
+	SELECT currency, orders, cancelled, returns, gross_minor, refunds_minor, gross_minor - refunds_minor AS net_minor
+	FROM (
+		SELECT currency,
+			count(*) FILTER (WHERE kind = 'order' AND status <> 'cancelled') AS orders,
+			count(*) FILTER (WHERE kind = 'order' AND status = 'cancelled') AS cancelled,
+			count(*) FILTER (WHERE kind = 'return') AS returns,
+			least(coalesce(sum(total_minor) FILTER (WHERE kind = 'order' AND status <> 'cancelled'), 0), %[1]d)::bigint AS gross_minor,
+			least(coalesce(sum(total_minor) FILTER (WHERE kind = 'return'), 0), %[1]d)::bigint AS refunds_minor
+		FROM {%[2]s}
+		WHERE customer_id = $1
+		GROUP BY currency
+	) AS sums
+	ORDER BY currency`, int64(money.Max+1), customerHistory.Name())
+
+func (r reads) customerTotals(ctx context.Context, customerID string, token eventstore.Token) ([]customerTotal, error) {
+	totals, err := queries.SQL[customerTotal](ctx, r.reader, token, customerTotalsSQL, customerID)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range totals {
+		if t.GrossMinor > money.Max || t.RefundsMinor > money.Max {
+			return nil, fmt.Errorf("totals of customer %s in %s: %w", customerID, t.Currency, money.ErrOverflow)
+		}
+	}
+	return totals, nil
+}

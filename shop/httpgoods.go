@@ -1,0 +1,84 @@
+package shop
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/domain/goods"
+	"github.com/57528e99/recount/httpapi"
+)
+
+// goodsBody is what the bodies of an order and of a return have in common.
+type goodsBody struct {
+	atBody
+	// ID is chosen by the client, or made here if it is left out.
+	ID *string `json:"id"`
+	// CustomerID is null or left out for a guest.
+	CustomerID *string    `json:"customer_id"`
+	Country    string     `json:"country"`
+	Currency   string     `json:"currency"`
+	Lines      []lineBody `json:"lines"`
+}
+
+// lineBody is a goods.Line in which a number that was left out is not zero: a
+// forgotten price would give things away.
+type lineBody struct {
+	SKU            string `json:"sku"`
+	Description    string `json:"description"`
+	Quantity       *int64 `json:"quantity"`
+	UnitPriceMinor *int64 `json:"unit_price_minor"`
+}
+
+func (b goodsBody) validate() error {
+	for i, l := range b.Lines {
+		err := cmp.Or(
+			given(l.Quantity, fmt.Sprintf("/lines/%d/quantity", i)),
+			given(l.UnitPriceMinor, fmt.Sprintf("/lines/%d/unit_price_minor", i)),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func given(n *int64, pointer string) error {
+	if n == nil {
+		return &goods.InvalidError{Field: pointer, Reason: "must be given"}
+	}
+	return nil
+}
+
+// sameTime refuses a business time that is given under two names and differs.
+func (b goodsBody) sameTime(name string, other httpapi.Time) error {
+	none := httpapi.Time{}
+	if b.At != none && other != none && b.At != other {
+		return &goods.InvalidError{Field: "/" + name, Reason: "must not differ from at, which means the same: leave one of them out"}
+	}
+	return nil
+}
+
+func (b goodsBody) goodsLines() []goods.Line {
+	lines := make([]goods.Line, len(b.Lines))
+	for i, l := range b.Lines {
+		lines[i] = goods.Line{SKU: l.SKU, Description: l.Description, Quantity: *l.Quantity, UnitPriceMinor: *l.UnitPriceMinor}
+	}
+	return lines
+}
+
+// idOrNew returns the id that the client chose, or a new one. Those are in the
+// order of time, which keeps the indexes of the read models dense.
+func (b goodsBody) idOrNew() (string, error) {
+	if b.ID != nil {
+		// The domain checks it too, but what cannot be part of a stream's name
+		// would not get there.
+		return *b.ID, goods.CheckID("/id", *b.ID)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an id: %w", err)
+	}
+	return id.String(), nil
+}
