@@ -38,7 +38,7 @@ const moveSQL = `
 WITH moved AS (
     UPDATE {schema}.projection_generations
     SET log_id = $5, incarnation = $6, position = $7, events = $8, digest = $9, last_event_at = $10,
-        lease_expires_at = clock_timestamp() + $11, trouble = NULL, trouble_at = NULL
+        lease_expires_at = clock_timestamp() + $11::interval, trouble = NULL, trouble_at = NULL
     WHERE projection = $1 AND generation = $2
       AND epoch = $3
       AND position = $4

@@ -79,8 +79,17 @@ func (l *lease) fail(ctx context.Context, cause error) error {
 		position, id, eventType, stream, reason = &at.event.Position, &at.event.ID, &at.event.Type, &at.event.Stream, at.err
 	}
 	_, err := l.catalog.pool.Exec(ctx, l.catalog.sql(failSQL), l.generation.projection, l.generation.number, l.epoch,
-		position, id, eventType, stream, storable(reason.Error()), hint(l.generation.projection, cause))
+		position, id, eventType, stream, storable(inFull(reason)), hint(l.generation.projection, cause))
 	return err
+}
+
+// inFull returns an error with the detail that the server gives apart from it.
+func inFull(err error) string {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Detail != "" {
+		return fmt.Sprintf("%v: %s", err, refused.Detail)
+	}
+	return err.Error()
 }
 
 // storable returns text as a text column takes it.

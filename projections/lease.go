@@ -31,7 +31,7 @@ var errStandby = errors.New("the projection is not this process's to run now")
 // finds another epoch.
 const acquireSQL = `
 UPDATE {schema}.projection_generations g
-SET owner = $3, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $4
+SET owner = $3, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $4::interval
 WHERE projection = $1 AND generation = $2 AND failed_at IS NULL
   AND (owner IS NULL OR owner = $3 OR lease_expires_at < clock_timestamp())
   AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')
@@ -76,9 +76,9 @@ func (c *catalog) acquire(ctx context.Context, g generation, owner string, ttl t
 const renewSQL = `
 WITH renewed AS (
     UPDATE {schema}.projection_generations
-    SET lease_expires_at = clock_timestamp() + $4
+    SET lease_expires_at = clock_timestamp() + $4::interval
     WHERE projection = $1 AND generation = $2 AND epoch = $3
-      AND lease_expires_at < clock_timestamp() + $4 * 0.75
+      AND lease_expires_at < clock_timestamp() + $4::interval * 0.75
 )
 SELECT g.epoch = $3 AND p.desired = 'running',
        g.version > live.version AND g.position >= g.target AND g.position >= live.position

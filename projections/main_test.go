@@ -153,7 +153,7 @@ func (b *bench) append(stream string, values ...any) eventstore.Token {
 
 func (b *bench) config() Config {
 	return Config{
-		Pool:         b.db.Pool,
+		Pool:         b.newPool(),
 		Schema:       b.db.Schema,
 		Store:        b.store,
 		Codec:        b.codec,
@@ -290,4 +290,32 @@ func (b *bench) events() []eventstore.RecordedEvent {
 		all = append(all, e)
 	}
 	return slices.Clip(all)
+}
+
+// cutConnections ends all connections to the database but those of the test itself.
+func (b *bench) cutConnections() {
+	b.Helper()
+	_, err := b.pool().Exec(b.Context(), `
+		SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'runner'`)
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// newPool returns connections as another process would have.
+func (b *bench) newPool() *pgxpool.Pool {
+	b.Helper()
+	config, err := pgxpool.ParseConfig(b.db.DSN)
+	if err != nil {
+		b.Fatal(err)
+	}
+	config.ConnConfig.RuntimeParams["application_name"] = "runner"
+	config.MaxConns = 4
+	pool, err := pgxpool.NewWithConfig(b.Context(), config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(pool.Close)
+	return pool
 }

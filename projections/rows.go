@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -41,10 +42,16 @@ func (p *foldProjector[K, Row]) create(ctx context.Context, tx pgx.Tx, table tab
 	return nil
 }
 
+// commitTimeout bounds a commit, which takes milliseconds. Lock_timeout does not: a connection that
+// sees a statement for the first time waits for its table before the settings are made.
+const commitTimeout = 5 * time.Second
+
 // commit takes two round trips: one loads the rows, the other writes them and moves the checkpoint,
 // pipelined, which makes one transaction of it. The rows can be loaded outside of it because they
 // are only written if the checkpoint is still where it was.
 func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
 	var batch pgx.Batch
 	queueSettings(&batch, asyncCommit)
 	if err := p.fold(ctx, pool, table, events, &batch); err != nil {

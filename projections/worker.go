@@ -151,7 +151,7 @@ func (w *worker) keep(ctx context.Context, cancel context.CancelCauseFunc, l *le
 			return
 		case err != nil:
 			// The next try or the next write will tell whether it matters.
-			w.log.Debug().Err(err).Msg("lease is not renewed")
+			w.log.Warn().Err(err).Msg("lease is not renewed")
 		case caughtUp:
 			w.show(ctx, l)
 		}
