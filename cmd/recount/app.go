@@ -47,7 +47,7 @@ usage, 3 not found, 4 conflict, 5 refused by a rule, 6 not authorized, 7 unavail
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.setFromEnv(cmd.Flags()) },
 	},
-		a.migrateCommand(), a.dbCommand(),
+		a.devCommand(), a.serveCommand(), a.migrateCommand(), a.dbCommand(), a.importCommand(),
 		a.projectionsCommand(), a.streamsCommand(), a.logCommand(), a.versionCommand(),
 	)
 	root.SetVersionTemplate("recount {{.Version}}\n")

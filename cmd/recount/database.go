@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgembed"
@@ -38,13 +39,12 @@ func databaseFlags(cmd *cobra.Command) *database {
 	fromEnv(flags, "database", "DATABASE_URL")
 	flags.StringVar(&d.dataDir, "data", defaultDataDir, "data directory of recount dev")
 	fromEnv(flags, "data")
-	d.schemaFlag(cmd)
+	schemaFlag(flags, &d.schema)
 	return d
 }
 
-func (d *database) schemaFlag(cmd *cobra.Command) {
-	flags := cmd.PersistentFlags()
-	flags.StringVar(&d.schema, "schema", migrations.DefaultSchema, "schema of the log in the database")
+func schemaFlag(flags *pflag.FlagSet, schema *string) {
+	flags.StringVar(schema, "schema", migrations.DefaultSchema, "schema of the log in the database")
 	fromEnv(flags, "schema")
 }
 

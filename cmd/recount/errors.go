@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/shop/onlineretail"
 )
 
 // Exit codes. They are documented and do not change.
@@ -56,9 +58,9 @@ func (a *app) report(err error) int {
 		return code
 	case exitInterrupted:
 		fmt.Fprintln(a.stderr, "interrupted")
-		return code
+	default:
+		fmt.Fprintln(a.stderr, "error:", strings.TrimSpace(err.Error()))
 	}
-	fmt.Fprintln(a.stderr, "error:", strings.TrimSpace(err.Error()))
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintln(a.stderr, "hint:", hint)
 	}
@@ -67,6 +69,7 @@ func (a *app) report(err error) int {
 
 func exitCode(err error) int {
 	var own *failure
+	var refused *onlineretail.RefusedError
 	switch {
 	case err == nil:
 		return exitOK
@@ -84,6 +87,23 @@ func exitCode(err error) int {
 		return exitAuth
 	case isUnavailable(err):
 		return exitUnavailable
+	case errors.As(err, &refused):
+		return codeOfStatus(refused.Status)
+	}
+	return exitFailure
+}
+
+// codeOfStatus returns the exit code for what a server refused.
+func codeOfStatus(status int) int {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return exitAuth
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return exitNotFound
+	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
+		return exitConflict
+	case status == http.StatusUnprocessableEntity:
+		return exitRejected
 	}
 	return exitFailure
 }
@@ -105,9 +125,10 @@ func isUnavailable(err error) bool {
 	var connect *pgconn.ConnectError
 	var network net.Error
 	var none *pgembed.NoBinariesError
+	var gaveUp *onlineretail.GaveUpError
 	return errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrOverloaded) ||
 		errors.Is(err, migrations.ErrLocked) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &connect) || errors.As(err, &network) || errors.As(err, &none)
+		errors.As(err, &connect) || errors.As(err, &network) || errors.As(err, &none) || errors.As(err, &gaveUp)
 }
 
 // hintFor returns what to do about err: what the error itself says, else what is known of its kind.

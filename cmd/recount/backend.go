@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/queries"
+	"github.com/57528e99/recount/shop"
+)
+
+// Roles are the parts of a backend that a process can run.
+const (
+	roleAPI         = "api"
+	roleProjections = "projections"
+)
+
+// backendConfig says which parts of a backend to run, and on which log.
+type backendConfig struct {
+	dsn, schema string
+	roles       []string
+	maxConns    int32 // of the pool; the log has up to three beyond
+	receiptTTL  time.Duration
+	logger      zerolog.Logger
+}
+
+func (c backendConfig) has(role string) bool { return slices.Contains(c.roles, role) }
+
+// backend is the parts of a running server: the same ones for dev and serve.
+type backend struct {
+	pool   *pgxpool.Pool
+	store  *pgstore.Store
+	runner *projections.Runner // nil without the role
+	api    *httpapi.API
+}
+
+// openBackend connects to a migrated database and starts what runs in the background. Close stops
+// it.
+func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
+	b := &backend{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close(ctx))
+		}
+	}()
+	if b.pool, err = openPool(ctx, c.dsn, c.maxConns); err != nil {
+		return nil, err
+	}
+	b.store, err = pgstore.Open(ctx, pgstore.Config{Pool: b.pool, Schema: c.schema, ReceiptTTL: c.receiptTTL})
+	if err != nil {
+		return nil, err
+	}
+	codec, err := shop.NewCodec()
+	if err != nil {
+		return nil, err
+	}
+	if c.has(roleProjections) {
+		if err := b.startProjections(ctx, c, codec); err != nil {
+			return nil, err
+		}
+	}
+	return b, b.makeAPI(c, codec)
+}
+
+func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec) error {
+	runner, err := projections.NewRunner(projections.Config{
+		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec, Logger: c.logger,
+	}, shop.Projections()...)
+	if err != nil {
+		return err
+	}
+	// They run until close, not only until ctx ends: requests that are still served wait for them.
+	if err := runner.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start projections: %w", err)
+	}
+	b.runner = runner
+	return nil
+}
+
+// makeAPI makes the routes. A process without the role has those for its health only.
+func (b *backend) makeAPI(c backendConfig, codec *eventstore.Codec) (err error) {
+	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: shop.Problems()})
+	if err != nil {
+		return err
+	}
+	b.api.AddCheck("database", func(ctx context.Context) error {
+		_, err := b.store.Head(ctx)
+		return err
+	})
+	b.api.AddCheck("migrations", func(ctx context.Context) error { return checkMigrated(ctx, c.dsn, c.schema) })
+	if !c.has(roleAPI) {
+		return nil
+	}
+	read := queries.Config{Pool: b.pool, Schema: c.schema, Projections: shop.Projections(), Log: b.store}
+	if b.runner != nil {
+		read.Follower = b.runner
+	}
+	reader, err := queries.NewReader(read)
+	if err != nil {
+		return err
+	}
+	s, err := shop.New(b.store, codec)
+	if err != nil {
+		return err
+	}
+	s.Register(b.api, reader, projections.NewAdmin(b.pool, c.schema, b.store))
+	return nil
+}
+
+// serve answers requests until ctx ends, and those that are being worked on then.
+func (b *backend) serve(ctx context.Context, ln net.Listener) error {
+	return b.api.Serve(ctx, ln, httpapi.ServeOptions{})
+}
+
+// close stops what runs, from the outside in: projections give their leases back, the appender
+// writes what waits. It may be called for a backend that is only partly open.
+func (b *backend) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*closeTimeout)
+	defer cancel()
+	var errs []error
+	if b.runner != nil {
+		if err := b.runner.Stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop projections: %w", err))
+		}
+	}
+	if b.store != nil {
+		errs = append(errs, b.store.Close(ctx))
+	}
+	if b.pool != nil {
+		b.pool.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// checkMigrated returns an error if the tables are older than this program needs them, or half
+// migrated. Newer ones are fine: a migration keeps the program before it running.
+func checkMigrated(ctx context.Context, dsn, schema string) error {
+	now, err := migrations.Status(ctx, dsn, schema)
+	switch {
+	case err != nil:
+		return err
+	case now.Dirty:
+		return &migrations.DirtyError{Schema: schema, Version: now.Current}
+	case now.Pending():
+		return behind(schema, now, exitUnavailable)
+	}
+	return nil
+}

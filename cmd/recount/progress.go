@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/57528e99/recount/shop/onlineretail"
+)
+
+// progress shows how far an import is: on a terminal in one line that is written over, elsewhere in
+// a plain line every few seconds.
+type progress struct {
+	w        io.Writer
+	rewrites bool
+	name     string
+}
+
+func (a *app) progress(name string) progress { return progress{a.stderr, a.rewrites, name} }
+
+// every is how often show is to be called.
+func (p progress) every() time.Duration {
+	if p.rewrites {
+		return 200 * time.Millisecond
+	}
+	return 5 * time.Second
+}
+
+// show may be called until end, one call at a time.
+func (p progress) show(r onlineretail.Report) {
+	line := fmt.Sprintf("%s: %d of %d commands, %.0f/s", p.name, r.Done, r.Total, r.Rate())
+	if r.Replayed > 0 {
+		line += fmt.Sprintf(", %d of them done before", r.Replayed)
+	}
+	if r.Retries > 0 {
+		line += fmt.Sprintf(", %d retries (%s)", r.Retries, cell(fmt.Sprint(r.Trouble), 100))
+	}
+	if p.rewrites {
+		line = "\r" + line + "\x1b[K" // which clears what is left of a longer line
+	} else {
+		line += "\n"
+	}
+	fmt.Fprint(p.w, line)
+}
+
+// end lets what is printed next begin on a line of its own.
+func (p progress) end() {
+	if p.rewrites {
+		fmt.Fprintln(p.w)
+	}
+}

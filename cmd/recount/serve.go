@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/migrations"
+)
+
+// serving is what serve is asked for.
+type serving struct {
+	database database
+	listen   string
+	roles    []string
+	migrate  bool
+	wait     time.Duration
+	maxConns int32
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var s serving
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the backend, or a part of it, on a given database",
+		Long: `Run the backend, or a part of it, on a given database. Any number of processes may serve one
+database. The first SIGINT or SIGTERM lets it finish what it has begun, the second ends it at once.`,
+		Example: "  recount serve --database postgres://user:password@host:5432/name --migrate",
+		Args:    noArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&s.database.url, "database", "", "address of the database")
+	fromEnv(flags, "database", "DATABASE_URL")
+	schemaFlag(flags, &s.database.schema)
+	flags.StringVar(&s.listen, "listen", defaultListen, "address for HTTP; $PORT alone means that port on all addresses")
+	fromEnv(flags, "listen")
+	flags.StringSliceVar(&s.roles, "roles", []string{roleAPI, roleProjections}, "what to run: api, projections")
+	fromEnv(flags, "roles")
+	flags.BoolVar(&s.migrate, "migrate", false, "bring the tables to the version of this program first")
+	fromEnv(flags, "migrate")
+	flags.DurationVar(&s.wait, "wait", 30*time.Second, "how long to wait for a database that cannot be reached")
+	fromEnv(flags, "wait")
+	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, besides up to 3 of the log")
+	fromEnv(flags, "max-connections")
+	logs := loggingFlags(cmd, "info", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if port := a.getenv("PORT"); port != "" && !flags.Changed("listen") {
+			s.listen = ":" + port
+		}
+		if err := s.check(cmd); err != nil {
+			return err
+		}
+		return s.run(cmd.Context(), a.logger(logs))
+	}
+	return cmd
+}
+
+func (s *serving) check(cmd *cobra.Command) error {
+	if s.database.url == "" {
+		return &failure{exitUsage, errors.New("no database: neither --database nor DATABASE_URL is set"),
+			"for a database that comes with the program: recount dev"}
+	}
+	if len(s.roles) == 0 || s.maxConns < 1 {
+		return usageError(cmd, "--roles and --max-connections must not be empty or 0")
+	}
+	for _, role := range s.roles {
+		if role != roleAPI && role != roleProjections {
+			return usageError(cmd, "unknown role %q: the roles are %s and %s", role, roleAPI, roleProjections)
+		}
+	}
+	return s.database.check()
+}
+
+func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
+	ignoreClosedPipes()
+	ln, err := listen(s.listen)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			ln.Close()
+		}
+	}()
+	if err := awaitDatabase(ctx, s.database.url, s.wait, logger); err != nil {
+		return err
+	}
+	if err := s.prepare(ctx, logger); err != nil {
+		return err
+	}
+	b, err := openBackend(ctx, backendConfig{
+		dsn: s.database.url, schema: s.database.schema, roles: s.roles, maxConns: s.maxConns, logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close(ctx)) }()
+	logger.Info().Str("url", urlOf(ln)).Strs("roles", s.roles).Str("database", describe(s.database.url)).Msg("serving")
+	return b.serve(ctx, ln)
+}
+
+// prepare migrates, if that is wanted, and makes sure that the tables are there.
+func (s *serving) prepare(ctx context.Context, logger zerolog.Logger) error {
+	if s.migrate {
+		done, err := migrations.Up(ctx, s.database.url, s.database.schema)
+		if err != nil {
+			return err
+		}
+		logger.Info().Uint("from", done.From).Uint("to", done.To).Msg("migrated")
+	}
+	return checkMigrated(ctx, s.database.url, s.database.schema)
+}
+
+// awaitDatabase waits until the database takes connections: it may well start at the same time as
+// this process. An answer that will not change is returned at once.
+func awaitDatabase(ctx context.Context, dsn string, patience time.Duration, logger zerolog.Logger) error {
+	const pause, attempt = 250 * time.Millisecond, 5 * time.Second
+	deadline := time.Now().Add(patience)
+	for waited := false; ; waited = true {
+		err := tryConnect(ctx, dsn, attempt)
+		if err == nil || !mayPass(err) || !time.Now().Add(pause).Before(deadline) {
+			return err
+		}
+		if !waited {
+			logger.Warn().Err(err).Dur("patience", patience).Msg("waiting for the database")
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func tryConnect(ctx context.Context, dsn string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+// mayPass reports whether a database that could not be connected to may be there a moment later:
+// unless it answered, and not that it is starting up (57P03) or has no connection left (53300).
+func mayPass(err error) bool {
+	var refused *pgconn.PgError
+	return !errors.As(err, &refused) || refused.Code == "57P03" || refused.Code == "53300"
+}
