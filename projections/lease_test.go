@@ -1,0 +1,194 @@
+package projections
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+func TestOneOfManyProcessesRunsAProjection(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var wrote [5]atomic.Int64
+	var runners []*Runner
+	for i := range wrote {
+		r := b.runner(newAccounts(1))
+		r.workers[0].hooks.beforeWrite = func() { wrote[i].Add(1) }
+		runners = append(runners, r)
+	}
+	var starting sync.WaitGroup
+	for _, r := range runners {
+		starting.Go(func() { b.start(r) })
+	}
+	starting.Wait()
+	first := b.reaches("accounts", Running, 0).Owner
+	var end eventstore.Token
+	for range 50 {
+		end = b.append("account-1", deposited{Amount: 1})
+		b.reaches("accounts", Running, end.Position)
+	}
+	s := b.status("accounts")
+	if s.Owner != first {
+		t.Errorf("the owner went from %s to %s, want no change", first, s.Owner)
+	}
+	writers := 0
+	for i := range wrote {
+		if wrote[i].Load() > 0 {
+			writers++
+		}
+	}
+	if writers != 1 {
+		t.Errorf("%d runners wrote, want 1", writers)
+	}
+	// The others take over, one after the other, when the owner stops.
+	for _, r := range runners {
+		b.stop(r)
+	}
+	if got := b.rows(newAccounts(1), s.Table)["1"].Balance; got != 50 {
+		t.Errorf("the balance is %d, want 50", got)
+	}
+}
+
+func TestAnotherProcessTakesOverAtOnceAfterStop(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	first := b.start(b.runner(newAccounts(1)))
+	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 1}))
+	second := b.start(b.runner(newAccounts(1)))
+	b.stop(first)
+	b.arrives(second, "accounts", b.append("account-1", deposited{Amount: 2}))
+	s := b.status("accounts")
+	if got := b.rows(newAccounts(1), s.Table)["1"].Balance; got != 3 || s.Owner != second.Owner() {
+		t.Errorf("the balance is %d by %s, want 3 by %s", got, s.Owner, second.Owner())
+	}
+}
+
+// TestAFrozenOwnerCannotWrite freezes a process in the middle of its batch until another has taken
+// over, and lets it go on.
+func TestAFrozenOwnerCannotWrite(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []Projection{newAccounts(1), newSQLAccounts()} {
+		t.Run(kind.Name(), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			if err := frozenOwner(b, kind, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestTheTestOfTheFrozenOwnerCanFail takes the comparison of epochs out.
+func TestTheTestOfTheFrozenOwnerCanFail(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	noEpoch := strings.NewReplacer("{schema}", `"recount"`, "AND epoch = $3\n", "AND $3::bigint > 0\n")
+	err := frozenOwner(b, newAccounts(1), noEpoch)
+	if err == nil || !strings.Contains(err.Error(), "it has written") {
+		t.Errorf("without the epoch the scenario returned %v, want that the frozen owner has written", err)
+	}
+}
+
+// frozenOwner returns an error if the frozen owner writes. The texts, if any, replace the runners'.
+func frozenOwner(b *bench, p Projection, texts *strings.Replacer) error {
+	var freeze sync.Once
+	frozen, thaw := make(chan struct{}), make(chan struct{})
+	first := b.runner(p)
+	first.workers[0].hooks.beforeWrite = func() {
+		freeze.Do(func() { close(frozen) })
+		<-thaw
+	}
+	first.workers[0].hooks.beforeRenew = func() {
+		select {
+		case <-frozen:
+			<-thaw
+		default:
+		}
+	}
+	second := b.runner(p)
+	holding, release := make(chan struct{}), make(chan struct{})
+	var hold sync.Once
+	second.workers[0].hooks.beforeWrite = func() {
+		hold.Do(func() {
+			close(holding)
+			<-release
+		})
+	}
+	if texts != nil {
+		first.catalog.texts, second.catalog.texts = texts, texts
+	}
+	b.start(first)
+	end := b.append("account-1", deposited{Amount: 1}, deposited{Amount: 2})
+	<-frozen
+	b.start(second)
+	<-holding // it has the lease, as soon as that of the first has expired
+	close(thaw)
+	// The first one goes on to write, and must find that it has no lease any more.
+	b.eventually(func() error {
+		at, here := first.WaitFor(b.Context(), p.Name(), eventstore.Token{})
+		if here && at.Position == 0 {
+			return fmt.Errorf("the frozen owner has not noticed yet")
+		}
+		return nil
+	})
+	var position int64
+	err := b.pool().QueryRow(b.Context(), `SELECT position FROM recount.projection_generations`).Scan(&position)
+	if err != nil {
+		b.Fatal(err)
+	}
+	close(release)
+	if position != 0 {
+		return fmt.Errorf("the frozen owner is at position %d after another took over: it has written", position)
+	}
+	b.arrives(second, p.Name(), end)
+	var balance int64
+	if err := b.pool().QueryRow(b.Context(), `SELECT balance FROM recount.`+p.Name()).Scan(&balance); err != nil {
+		b.Fatal(err)
+	}
+	if balance != 3 {
+		return fmt.Errorf("the balance is %d, want 3", balance)
+	}
+	return nil
+}
+
+// TestALeaseIsRenewedWhileABatchTakesLong: a batch may take longer than the lease.
+func TestALeaseIsRenewedWhileABatchTakesLong(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var renewals atomic.Int64
+	first := b.runner(newAccounts(1))
+	renewed := make(chan struct{})
+	first.workers[0].hooks.beforeRenew = func() {
+		if renewals.Add(1) == 10 { // three times the lease
+			close(renewed)
+		}
+	}
+	first.workers[0].hooks.beforeWrite = func() { <-renewed }
+	b.start(first)
+	b.arrives(first, "accounts", eventstore.Token{})
+	b.start(b.runner(newAccounts(1)))
+	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 1}))
+}
+
+// TestAWriteOfUnknownOutcomeIsNotRepeated cuts the connection between the commit and its answer, by
+// reporting an error although the commit went through.
+func TestAWriteOfUnknownOutcomeIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.runner(newAccounts(1))
+	r.workers[0].runs = &forgetful{projector: r.workers[0].runs}
+	b.start(r)
+	var end eventstore.Token
+	for range 10 {
+		end = b.append("account-1", deposited{Amount: 1})
+	}
+	b.arrives(r, "accounts", end)
+	s := b.status("accounts")
+	if got := b.rows(newAccounts(1), s.Table)["1"].Balance; got != 10 || s.Events != 10 {
+		t.Errorf("the balance is %d after %d events, want 10 of both", got, s.Events)
+	}
+}
