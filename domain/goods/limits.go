@@ -15,6 +15,11 @@ const (
 	// MaxQuantity bounds a quantity. Far above what a shop sells at once, it
 	// leaves room to add up millions of them within the numbers JSON can carry.
 	MaxQuantity = 1_000_000_000
+	// MaxTotalMinor bounds what an order or a return amounts to, in minor units,
+	// and thereby a price. Far above what a shop sells at once, it leaves room to
+	// add up thousands of the largest: without it two orders could make the sales
+	// of their day too large to be told.
+	MaxTotalMinor = 1_000_000_000_000
 	// MaxLines bounds the lines of an order or a return. Large real orders have
 	// about 1,100.
 	MaxLines = 2000

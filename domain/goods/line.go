@@ -17,7 +17,7 @@ type Line struct {
 	// Quantity counts units, from 1.
 	Quantity int64 `json:"quantity"`
 	// UnitPriceMinor is the price of one unit in minor units of the currency,
-	// from 0.
+	// from 0 to MaxTotalMinor.
 	UnitPriceMinor int64 `json:"unit_price_minor"`
 }
 
@@ -50,21 +50,21 @@ func (l Line) check(field string) error {
 	if err := CheckQuantity(field+"/quantity", l.Quantity); err != nil {
 		return err
 	}
-	if l.UnitPriceMinor < 0 || l.UnitPriceMinor > money.Max {
-		return invalid(field+"/unit_price_minor", fmt.Sprintf("must be from 0 to %d, it is %d", int64(money.Max), l.UnitPriceMinor))
+	if l.UnitPriceMinor < 0 || l.UnitPriceMinor > MaxTotalMinor {
+		return invalid(field+"/unit_price_minor", fmt.Sprintf("must be from 0 to %d, it is %d", int64(MaxTotalMinor), l.UnitPriceMinor))
 	}
 	return nil
 }
 
 // Total returns what the lines amount to, in minor units. If that is more than
-// money.Max it returns an *InvalidError for the line that made it so.
+// MaxTotalMinor it returns an *InvalidError for the line that made it so.
 func Total(lines []Line) (int64, error) {
 	var total int64
 	for i, l := range lines {
 		sum, err := l.addTo(total)
-		if err != nil {
+		if err != nil || sum > MaxTotalMinor {
 			return 0, invalid(fmt.Sprintf("/lines/%d", i),
-				fmt.Sprintf("must leave the total within %d minor units: use smaller quantities or prices", int64(money.Max)))
+				fmt.Sprintf("must leave the total within %d minor units: use smaller quantities or prices", int64(MaxTotalMinor)))
 		}
 		total = sum
 	}

@@ -117,7 +117,9 @@ func TestInputIsChecked(t *testing.T) {
 		{with(func(p *order.Place) { p.Currency = "gbp" }), "/currency"},
 		{with(func(p *order.Place) { p.Lines = nil }), "/lines"},
 		{with(func(p *order.Place) { p.Lines = []goods.Line{lines[0], {SKU: "A"}} }), "/lines/1/quantity"},
-		{with(func(p *order.Place) { p.Lines = []goods.Line{{SKU: "A", Quantity: 2, UnitPriceMinor: 1 << 52}} }), "/lines/0"},
+		{with(func(p *order.Place) {
+			p.Lines = []goods.Line{{SKU: "A", Quantity: 2, UnitPriceMinor: goods.MaxTotalMinor}}
+		}), "/lines/0"},
 		{with(func(p *order.Place) { p.At = time.Time{} }), "/at"},
 		{order.Confirm{}, "/at"},
 		{order.Ship{}, "/at"},

@@ -66,7 +66,9 @@ func TestInputIsChecked(t *testing.T) {
 		{"/currency", func(c *returns.Accept) { c.Currency = "£" }},
 		{"/lines", func(c *returns.Accept) { c.Lines = nil }},
 		{"/lines/0/quantity", func(c *returns.Accept) { c.Lines = []goods.Line{{SKU: "A", Quantity: -1}} }},
-		{"/lines/0", func(c *returns.Accept) { c.Lines = []goods.Line{{SKU: "A", Quantity: 2, UnitPriceMinor: 1 << 52}} }},
+		{"/lines/0", func(c *returns.Accept) {
+			c.Lines = []goods.Line{{SKU: "A", Quantity: 2, UnitPriceMinor: goods.MaxTotalMinor}}
+		}},
 		{"/at", func(c *returns.Accept) { c.At = time.Time{} }},
 	}
 	for _, test := range tests {
