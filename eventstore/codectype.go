@@ -54,7 +54,12 @@ func Upcast[Old, New any](from int, f func(Old) (New, error)) Upcaster {
 		old:       reflect.TypeFor[Old](),
 		new:       reflect.TypeFor[New](),
 		unmarshal: unmarshalAs[Old],
-		convert:   func(v any) (any, error) { return f(v.(Old)) },
+		convert: func(v any) (any, error) {
+			// The value fails the assertion only if Old is an interface and
+			// the data was null; f gets the nil that it stands for.
+			old, _ := v.(Old)
+			return f(old)
+		},
 	}
 }
 
@@ -65,7 +70,10 @@ func unmarshalAs[T any](data []byte) (any, error) {
 }
 
 func (t Type) check() error {
-	if t.goType == nil || t.goType.Kind() == reflect.Pointer || t.goType.Kind() == reflect.Interface {
+	if t.goType == nil {
+		return fmt.Errorf("the zero Type was given, make one with TypeOf: %w", ErrInvalidType)
+	}
+	if t.goType.Kind() == reflect.Pointer || t.goType.Kind() == reflect.Interface {
 		return fmt.Errorf("event type %q: %v is a pointer or an interface, register the type it stands for: %w", t.name, t.goType, ErrInvalidType)
 	}
 	if err := validateName("type", t.name, maxTypeBytes); err != nil {
@@ -81,8 +89,8 @@ func (t Type) checkChain() error {
 	want, wantType := t.version-1, t.goType
 	for _, up := range slices.Backward(t.upcasters) {
 		if up.from != want || up.from < 1 {
-			return fmt.Errorf("event type %q: there is an upcaster from version %d where one from version %d must be: %w",
-				t.name, up.from, want, ErrInvalidType)
+			return fmt.Errorf("event type %q: an upcaster reads version %d; they must read the versions right below %d, each once, none below 1: %w",
+				t.name, up.from, t.version, ErrInvalidType)
 		}
 		if up.new != wantType {
 			return fmt.Errorf("event type %q: the upcaster from version %d makes %s, version %d is %s: %w",
@@ -97,14 +105,18 @@ func (t Type) decode(e Event) (any, error) {
 	if e.ContentType != "" && e.ContentType != ContentTypeJSON {
 		return nil, fmt.Errorf("content type %q is not %s", e.ContentType, ContentTypeJSON)
 	}
-	if e.SchemaVersion == t.version {
+	version := e.SchemaVersion
+	if version == 0 {
+		version = 1
+	}
+	if version == t.version {
 		return t.unmarshal(e.Data)
 	}
 	oldest := t.version - len(t.upcasters)
-	if e.SchemaVersion < oldest || e.SchemaVersion > t.version {
-		return nil, &UnknownVersionError{Type: t.name, Version: e.SchemaVersion, Oldest: oldest, Newest: t.version}
+	if version < oldest || version > t.version {
+		return nil, &UnknownVersionError{Type: t.name, Version: version, Oldest: oldest, Newest: t.version}
 	}
-	chain := t.upcasters[e.SchemaVersion-oldest:]
+	chain := t.upcasters[version-oldest:]
 	v, err := chain[0].unmarshal(e.Data)
 	for _, up := range chain {
 		if err != nil {
