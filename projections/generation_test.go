@@ -1,0 +1,181 @@
+package projections
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/migrations"
+)
+
+func TestManyProcessesMakeTheTablesAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var starting sync.WaitGroup
+	for range 8 {
+		r := b.runner(newAccounts(1), newTotals("totals"), newSQLAccounts())
+		starting.Go(func() {
+			if err := r.Start(t.Context()); err != nil {
+				t.Errorf("Start: %v", err)
+			}
+		})
+	}
+	starting.Wait()
+	all, err := b.admin.List(t.Context())
+	if err != nil || len(all) != 3 {
+		t.Errorf("List = %d generations, %v, want 3", len(all), err)
+	}
+}
+
+func TestAChangeWithoutANewVersionIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.stop(b.start(b.runner(newTotals("accounts"))))
+	err := b.runner(newAccounts(1)).Start(t.Context())
+	var changed *DefinitionChangedError
+	if !errors.As(err, &changed) || changed.Hint() == "" {
+		t.Errorf("Start = %v, want *DefinitionChangedError", err)
+	}
+	b.start(b.runner(newAccounts(2)))
+}
+
+func TestNamesThatAreTakenAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, name := range []string{"events", "projections", "event_log"} {
+		err := b.runner(newTotals(name)).Start(t.Context())
+		var taken *NameTakenError
+		if !errors.As(err, &taken) || taken.Hint() == "" {
+			t.Errorf("%s: Start = %v, want *NameTakenError", name, err)
+		}
+	}
+}
+
+// TestANewVersionIsBuiltBesideTheOld runs two versions at once, as a rolling deployment does.
+func TestANewVersionIsBuiltBesideTheOld(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	first := b.start(b.runner(newTotals("accounts")))
+	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 1, Note: "a"}))
+	second := b.start(b.runner(newAccounts(2)))
+	b.eventually(func() error { return b.shows("accounts", 2) })
+	end := b.append("account-1", deposited{Amount: 2, Note: "b"})
+	b.arrives(first, "accounts", end)
+	b.arrives(second, "accounts", end)
+	all, err := b.admin.Show(t.Context(), "accounts")
+	if err != nil || len(all) != 2 {
+		t.Fatalf("Show = %d generations, %v, want 2", len(all), err)
+	}
+	for i, s := range all {
+		if s.Generation != i+1 || s.Version != i+1 || s.State != Running || s.Position != end.Position || s.Live != (i == 1) {
+			t.Errorf("generation %d is %+v, want it running at the end, only the second live", i+1, s)
+		}
+	}
+	for table, want := range map[string]int64{"accounts_g1": 3, "accounts_g2": 3, "accounts": 3} {
+		var balance int64
+		if err := b.pool().QueryRow(t.Context(), `SELECT balance FROM recount.`+table).Scan(&balance); err != nil || balance != want {
+			t.Errorf("%s: the balance is %d (%v), want %d", table, balance, err, want)
+		}
+	}
+	// An old process that starts again goes on with the old generation and leaves the view alone.
+	b.stop(first)
+	first = b.start(b.runner(newTotals("accounts")))
+	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 2}))
+	if err := b.shows("accounts", 2); err != nil {
+		t.Error(err)
+	}
+}
+
+// shows returns an error unless the view shows the rows of a generation.
+func (b *bench) shows(projection string, generation int) error {
+	all, err := b.admin.Show(b.Context(), projection)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if s.Live && s.Generation != generation {
+			return fmt.Errorf("generation %d is live, want %d", s.Generation, generation)
+		}
+	}
+	return nil
+}
+
+// TestTheViewKeepsItsRightsWhenColumnsAreAdded: CREATE OR REPLACE keeps what was granted.
+func TestTheViewKeepsItsRightsWhenColumnsAreAdded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	type narrow struct{ Balance int64 }
+	type wide struct {
+		Balance int64
+		Count   int64
+	}
+	b.stop(b.start(b.runner(counting[narrow](1))))
+	if _, err := b.pool().Exec(t.Context(), `GRANT SELECT ON recount.counts TO PUBLIC`); err != nil {
+		t.Fatal(err)
+	}
+	b.start(b.runner(counting[wide](2)))
+	b.eventually(func() error { return b.shows("counts", 2) })
+	var granted bool
+	err := b.pool().QueryRow(t.Context(), `
+		SELECT EXISTS (SELECT FROM information_schema.table_privileges WHERE table_name = 'counts' AND grantee = 'PUBLIC')`).Scan(&granted)
+	if err != nil || !granted {
+		t.Errorf("the right is there: %v (%v), want true", granted, err)
+	}
+	if _, err := b.pool().Exec(t.Context(), `SELECT count FROM recount.counts`); err != nil {
+		t.Errorf("the view lacks the new column: %v", err)
+	}
+}
+
+func counting[Row any](version int) *Fold[string, Row] {
+	f := NewFold[string, Row](Table{Name: "counts", Version: version})
+	Upsert(f, ByID, func(*Row, deposited, Recorded) error { return nil })
+	return f
+}
+
+// TestANewProjectionIsBuildingUntilItHasCaughtUp holds a projection before its first write.
+func TestANewProjectionIsBuildingUntilItHasCaughtUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	end := b.append("account-1", deposited{Amount: 1})
+	r := b.runner(newAccounts(1))
+	held, release := make(chan struct{}), make(chan struct{})
+	r.workers[0].hooks.beforeWrite = func() { held <- struct{}{}; <-release }
+	b.start(r)
+	<-held
+	if s := b.status("accounts"); !s.Building || s.LagEvents != 1 {
+		t.Errorf("before the first write: building is %v, lag %d, want true and 1", s.Building, s.LagEvents)
+	}
+	close(release)
+	b.arrives(r, "accounts", end)
+	if s := b.status("accounts"); s.Building || s.LagEvents != 0 {
+		t.Errorf("after it: building is %v, lag %d, want false and 0", s.Building, s.LagEvents)
+	}
+}
+
+// TestNothingIsLeftAfterMigratingDown: views and tables that the runner made go with its records.
+func TestNothingIsLeftAfterMigratingDown(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newAccounts(1), newSQLAccounts()))
+	b.arrives(r, "accounts", eventstore.Token{})
+	b.stop(r)
+	if _, err := migrations.Down(t.Context(), b.db.DSN, b.db.Schema, 1); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := b.pool().Query(t.Context(), `SELECT relname FROM pg_class WHERE relname LIKE '%account%' OR relname LIKE 'projection%'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(left) > 0 {
+		t.Errorf("left are %q (%v), want nothing", left, err)
+	}
+	if _, err := migrations.Up(t.Context(), b.db.DSN, b.db.Schema); err != nil {
+		t.Fatal(err)
+	}
+	b.arrives(b.start(b.runner(newAccounts(1))), "accounts", eventstore.Token{})
+}
