@@ -60,8 +60,9 @@ type StreamAppend struct {
 
 // AppendOptions are the rare choices of an append.
 type AppendOptions struct {
-	// Receipt, if set, is written together with the events. The store must
-	// declare Features.Receipts. Default: none.
+	// Receipt, if set, is written if the append is not refused, together with
+	// its events. The store must declare Features.Receipts, or the error is
+	// ErrNotSupported. Default: none.
 	Receipt *Receipt
 }
 

@@ -20,8 +20,8 @@ type ReadOptions struct {
 	// set it to End.
 	From int64
 	// After, if set, replaces From in ReadAll and Subscribe: reading begins
-	// behind the token (before it, backwards), if this is the log that it came
-	// from, else the error is a *LogChangedError.
+	// with the event behind the token (the one before it, backwards), if this
+	// is the log that it came from, else the error is a *LogChangedError.
 	After Token
 	// Backwards reads towards the beginning. Default: forwards.
 	Backwards bool

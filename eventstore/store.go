@@ -21,9 +21,10 @@ type Appender interface {
 	// are durable.
 	//
 	// It is idempotent for events whose ids the caller supplied: appended
-	// again with the same content, they are not written again and the result
-	// is the first one with Duplicate set. The same id with other content, or
-	// an append of which only a part is known, is ErrIDReused.
+	// again with the same type, schema version and data, they are not written
+	// again and the result is the first one with Duplicate set. The same id
+	// with other content, or an append of which only a part is known, is
+	// ErrIDReused. Nothing is remembered of an append that was refused.
 	//
 	// Errors: *InvalidError, *ConflictError, *StreamDeletedError,
 	// *IDReusedError, *ReceiptKnownError, *ReceiptMismatchError: nothing was
@@ -34,7 +35,8 @@ type Appender interface {
 }
 
 // Reader reads events, page by page: no connection or lock is held while the
-// caller's code runs. An error is the last pair of a sequence.
+// caller's code runs. An error is the last pair of a sequence; options that
+// make no sense are an *InvalidError. The bytes of the events are the caller's.
 type Reader interface {
 	// ReadStream yields the events of one stream by version, from opts.From. It
 	// honours the stream's metadata and deletion. Opts.Filter and opts.After
@@ -73,9 +75,11 @@ type Features struct {
 
 // MultiStreamAppender appends to several streams at once.
 type MultiStreamAppender interface {
-	// AppendStreams is Append for several streams: all is written or nothing.
-	// The results are in the order of appends. A stream may occur more than
-	// once; a later append sees the earlier ones.
+	// AppendStreams is Append for several streams: all is written or nothing,
+	// and readers see it as one append. The results are in the order of
+	// appends. A stream may occur more than once; a later append sees the
+	// earlier ones. A retry must repeat all of it: that only some streams have
+	// their part is ErrIDReused.
 	AppendStreams(ctx context.Context, appends []StreamAppend, opts AppendOptions) ([]Appended, error)
 }
 
