@@ -158,8 +158,6 @@ func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 	p := &foldProjector[K, Row]{
 		layout:   layout,
 		handlers: make(map[string][]handler[K, Row]),
-		keyTimes: layout.Key.HasTimes(),
-		rowTimes: layout.Row.HasTimes(),
 	}
 	for _, h := range f.handlers {
 		name, ok := codec.TypeName(h.event)
@@ -179,10 +177,9 @@ func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 // foldProjector runs a fold. It is separate from Fold so that registering more afterwards does not
 // change what runs.
 type foldProjector[K comparable, Row any] struct {
-	layout             Layout
-	handlers           map[string][]handler[K, Row]
-	names              []string
-	keyTimes, rowTimes bool
+	layout   Layout
+	handlers map[string][]handler[K, Row]
+	names    []string
 }
 
 func (p *foldProjector[K, Row]) types() []string { return p.names }
@@ -197,11 +194,9 @@ func (p *foldProjector[K, Row]) changes(d Decoded) (cs changes[K, Row], err erro
 	for _, h := range p.handlers[d.Event.Type] {
 		h.changes(d, &cs)
 	}
-	if p.keyTimes {
-		for i := range cs {
-			if err := p.layout.Key.Normalize(reflect.ValueOf(&cs[i].key).Elem()); err != nil {
-				return nil, err
-			}
+	for i := range cs {
+		if err := p.layout.Key.Normalize(reflect.ValueOf(&cs[i].key).Elem()); err != nil {
+			return nil, err
 		}
 	}
 	return cs, nil

@@ -64,10 +64,8 @@ func (m *memory[K, Row]) apply(cs changes[K, Row], position int64) (err error) {
 		e.position = position
 		// The next event must see the row as it would come from the table, whether or not it
 		// is in the same batch.
-		if m.projector.rowTimes {
-			if err := m.projector.layout.Row.Normalize(reflect.ValueOf(e.row).Elem()); err != nil {
-				return fmt.Errorf("key %v: %w", c.key, err)
-			}
+		if err := m.projector.layout.Row.Normalize(reflect.ValueOf(e.row).Elem()); err != nil {
+			return fmt.Errorf("key %v: %w", c.key, err)
 		}
 	}
 	return nil

@@ -54,16 +54,7 @@ func keyArgs[K comparable](layout projections.Layout, key *K) ([]any, error) {
 	if err := layout.Key.Normalize(v); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
-	args, err := layout.Key.Args(v)
-	if err != nil {
-		return nil, err
-	}
-	for _, arg := range args {
-		if !storable(arg) {
-			return nil, fmt.Errorf("%w: its key is not valid text", ErrNotFound)
-		}
-	}
-	return args, nil
+	return layout.Key.Args(v)
 }
 
 // scan reads the columns of a row to v, which is zero.

@@ -1,10 +1,12 @@
 package rowmap
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Column is one column and the place of its value in a Go value.
@@ -20,7 +22,6 @@ type Column struct {
 	// index leads to the field; none: the value itself is the column's.
 	index   []int
 	pointer bool
-	isTime  bool
 	goType  reflect.Type // behind the pointer, if it is one
 }
 
@@ -105,47 +106,48 @@ func (cs Columns) Targets(dst []any, v reflect.Value) []any {
 	return dst
 }
 
-// HasTimes reports whether Normalize has anything to do.
-func (cs Columns) HasTimes() bool {
-	for _, c := range cs {
-		if c.isTime {
-			return true
-		}
-	}
-	return false
-}
-
-// Normalize takes from the times of v what a column would lose: the location and what is finer
-// than a microsecond. V must be addressable. A time outside the years 1 to 9999 is a *ValueError.
+// Normalize takes from v what its columns would lose: the location of times and what in them is finer
+// than a microsecond. V must be addressable. A time outside the years 1 to 9999 and text with a NUL
+// or that is not UTF-8, which no column holds, are a *ValueError.
 func (cs Columns) Normalize(v reflect.Value) error {
 	for _, c := range cs {
-		if !c.isTime {
+		if c.kind.normalize == nil {
 			continue
 		}
 		field := c.field(v)
 		if c.pointer && field.IsNil() {
 			continue
 		}
-		t, err := normalTime(timeOf(reflect.Indirect(field)))
-		if err != nil {
+		if err := c.kind.normalize(field); err != nil {
 			return &ValueError{Column: c.Name, Err: err}
-		}
-		if c.pointer {
-			// The old time may be shared with the event.
-			field.Set(reflect.ValueOf(&t))
-		} else {
-			field.Set(reflect.ValueOf(t))
 		}
 	}
 	return nil
 }
 
-func normalTime(t time.Time) (time.Time, error) {
-	t = t.UTC().Truncate(time.Microsecond)
+func normalizeTime(field reflect.Value) error {
+	t := timeOf(reflect.Indirect(field)).UTC().Truncate(time.Microsecond)
 	if t.Year() < 1 || t.Year() > 9999 {
-		return t, fmt.Errorf("the time is in the year %d, years 1 to 9999 can be kept", t.Year())
+		return fmt.Errorf("the time is in the year %d, years 1 to 9999 can be kept", t.Year())
 	}
-	return t, nil
+	if field.Kind() == reflect.Pointer {
+		// The old time may be shared with the event.
+		field.Set(reflect.ValueOf(&t))
+	} else {
+		field.Set(reflect.ValueOf(t))
+	}
+	return nil
+}
+
+func normalizeText(field reflect.Value) error {
+	s := reflect.Indirect(field).String()
+	if strings.IndexByte(s, 0) >= 0 {
+		return errors.New("the text has a NUL character, which PostgreSQL does not keep")
+	}
+	if !utf8.ValidString(s) {
+		return errors.New("the text is not valid UTF-8")
+	}
+	return nil
 }
 
 // Convert returns x as the Go type of the column, for use as a parameter; nil is NULL. X must be of
@@ -164,7 +166,7 @@ func (c Column) Convert(x any) (any, error) {
 	if !c.accepts(v) {
 		return nil, &ValueError{Column: c.Name, Err: fmt.Errorf("a %s is needed, this is the %s %v", c.goType, v.Type(), v)}
 	}
-	single := Columns{{Name: c.Name, kind: c.kind, isTime: c.isTime}}
+	single := Columns{{Name: c.Name, kind: c.kind}}
 	value := reflect.New(c.goType).Elem()
 	value.Set(v.Convert(c.goType))
 	if err := single.Normalize(value); err != nil {

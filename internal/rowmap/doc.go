@@ -17,5 +17,5 @@
 // A value must come back from its row as it went in, or a fold would see one thing in memory and
 // another after a restart. What cannot is refused with words: unexported fields, interfaces
 // (numbers in them change their type), and types that write themselves in their own way to SQL.
-// Times lose what the column cannot hold by Normalize, before anybody looks at them.
+// Normalize takes from times what a column cannot hold, before anybody looks at them.
 package rowmap

@@ -14,20 +14,23 @@ type kind struct {
 	sql    string
 	ddl    string
 	values codec
+	// normalize changes a field, or what it points to, to what the column keeps of it.
+	// It may be nil.
+	normalize func(reflect.Value) error
 }
 
 var (
 	// Text compares by bytes: the same everywhere, whatever the operating system's locales
 	// do, and faster.
-	text      = kind{"text", `text COLLATE "C"`, scalar[string]{plain(reflect.Value.String)}}
-	bigint    = kind{"bigint", "bigint", scalar[int64]{plain(reflect.Value.Int)}}
-	unsigned  = kind{"bigint", "bigint", scalar[int64]{plain(func(v reflect.Value) int64 { return int64(v.Uint()) })}}
-	double    = kind{"double precision", "double precision", scalar[float64]{plain(reflect.Value.Float)}}
-	boolean   = kind{"boolean", "boolean", scalar[bool]{plain(reflect.Value.Bool)}}
-	timestamp = kind{"timestamptz", "timestamptz", scalar[time.Time]{plain(timeOf)}}
-	uuidKind  = kind{"uuid", "uuid", scalar[pgtype.UUID]{plain(uuidOf)}}
-	bytea     = kind{"bytea", "bytea", scalar[[]byte]{plain(reflect.Value.Bytes)}}
-	document  = kind{"jsonb", "jsonb", scalar[string]{jsonOf}}
+	text      = kind{"text", `text COLLATE "C"`, scalar[string]{plain(reflect.Value.String)}, normalizeText}
+	bigint    = kind{"bigint", "bigint", scalar[int64]{plain(reflect.Value.Int)}, nil}
+	unsigned  = kind{"bigint", "bigint", scalar[int64]{plain(func(v reflect.Value) int64 { return int64(v.Uint()) })}, nil}
+	double    = kind{"double precision", "double precision", scalar[float64]{plain(reflect.Value.Float)}, nil}
+	boolean   = kind{"boolean", "boolean", scalar[bool]{plain(reflect.Value.Bool)}, nil}
+	timestamp = kind{"timestamptz", "timestamptz", scalar[time.Time]{plain(timeOf)}, normalizeTime}
+	uuidKind  = kind{"uuid", "uuid", scalar[pgtype.UUID]{plain(uuidOf)}, nil}
+	bytea     = kind{"bytea", "bytea", scalar[[]byte]{plain(reflect.Value.Bytes)}, nil}
+	document  = kind{"jsonb", "jsonb", scalar[string]{jsonOf}, nil}
 )
 
 // codec turns fields of one kind into statement parameters.

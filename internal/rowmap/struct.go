@@ -93,7 +93,6 @@ func Scalar(t reflect.Type, name string) (Column, error) {
 		return Column{}, fmt.Errorf("column %s: %w", name, err)
 	}
 	c.Type = c.kind.sql
-	c.isTime = c.goType == timeType
 	c.Nullable = c.Nullable || c.kind.sql == bytea.sql
 	return c, nil
 }
