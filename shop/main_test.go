@@ -108,7 +108,7 @@ func (s *server) do(method, path, body string, headers ...string) answer {
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		r.Header.Add(name, value)
+		r.Header.Set(name, value)
 	}
 	resp, err := s.Client().Do(r)
 	if err != nil {
