@@ -49,8 +49,8 @@ func SQL[T any](ctx context.Context, r *Reader, token eventstore.Token, sql stri
 		b.Queue(fill(sql, sources, tables), args...).Query(func(rows pgx.Rows) error {
 			defer rows.Close()
 			all = nil
-			if !use() {
-				return nil
+			if !use() || rows.Err() != nil {
+				return rows.Err()
 			}
 			ordered, err := columns.inOrder(rows)
 			for err == nil && rows.Next() {
