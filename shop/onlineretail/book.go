@@ -93,6 +93,17 @@ func (t *Totals) add(v *Invoice) {
 	}
 }
 
+// firstDay returns the beginning, in UTC, of the day of the earliest invoice.
+func (b *Book) firstDay() time.Time {
+	var first time.Time
+	for i, v := range b.Invoices {
+		if i == 0 || v.At.Before(first) {
+			first = v.At
+		}
+	}
+	return first.Truncate(24 * time.Hour)
+}
+
 // Totals returns those of the whole book.
 func (b *Book) Totals() (t Totals) {
 	for i := range b.Invoices {

@@ -3,6 +3,7 @@ package onlineretail
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // LineError says what is wrong with one line of the file.
@@ -64,4 +65,68 @@ func (e *FileError) Hint() string {
 		}
 	}
 	return "correct these lines or leave them out"
+}
+
+// Problem is what the server says about an answer that is not a success, see
+// RFC 9457.
+type Problem struct {
+	Code   string `json:"code"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Hint   string `json:"hint"`
+}
+
+// RefusedError is returned for a request that the server refused for good.
+type RefusedError struct {
+	// Request is its method and path, with the idempotency key of a command,
+	// which names the invoice.
+	Request string
+	// Status is that of HTTP.
+	Status int
+	// Replayed says that the server has refused it before, and only repeats so.
+	Replayed bool
+	Problem  Problem
+}
+
+// Error says, for example, "POST /v1/orders (Idempotency-Key
+// online-retail/536365/place): 409 The order exists: order was placed already".
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%s: %d %s: %s", e.Request, e.Status, e.Problem.Title, e.Problem.Detail)
+}
+
+// Hint says how to get on.
+func (e *RefusedError) Hint() string {
+	switch {
+	case e.Problem.Code == "idempotency-key-reused":
+		return "an earlier import has sent something else under the same key: import another file, or a changed one, into another database"
+	case e.Replayed:
+		return strings.TrimSpace(e.Problem.Hint + " The server repeats this refusal for as long as it keeps the key.")
+	case strings.HasPrefix(e.Request, "POST /v1/orders ") || strings.HasPrefix(e.Request, "POST /v1/returns "):
+		return strings.TrimSpace(e.Problem.Hint + " If the file was imported more than a day ago, the server knows its invoices but has forgotten the keys: it is there already, or has to go into another database.")
+	}
+	return e.Problem.Hint
+}
+
+// GaveUpError is returned for a request that was retried for too long.
+type GaveUpError struct {
+	// Request is its method and path, with the idempotency key of a command.
+	Request  string
+	Attempts int
+	// After is how long it was retried.
+	After time.Duration
+	// Err is the last answer, a *RefusedError, or that there was none.
+	Err error
+}
+
+// Error says how often it was tried, and why in vain.
+func (e *GaveUpError) Error() string {
+	return fmt.Sprintf("given up after %d attempts in %v: %v", e.Attempts, e.After.Round(time.Millisecond), e.Err)
+}
+
+// Unwrap returns the last error.
+func (e *GaveUpError) Unwrap() error { return e.Err }
+
+// Hint says how to get on.
+func (e *GaveUpError) Hint() string {
+	return "check that the server runs and can be reached, then import again: it goes on where it stopped"
 }
