@@ -127,7 +127,11 @@ func (d *dev) openDatabase(ctx context.Context) (*devDatabase, error) {
 		config.DataDir = pgDir(d.dataDir)
 	}
 	server, err := pgembed.Start(ctx, config)
-	if err != nil {
+	var none *pgembed.NoBinariesError
+	switch {
+	case errors.As(err, &none):
+		return nil, &failure{exitUnavailable, err, hintFor(err) + "\n  recount dev --pg postgres://user:password@host:5432/name   # to use one that runs"}
+	case err != nil:
 		return nil, fmt.Errorf("start the built-in PostgreSQL: %w", err)
 	}
 	return &devDatabase{server.DSN(pgembed.Database), server}, nil

@@ -33,13 +33,12 @@ func (a *app) greet(d dev, db *devDatabase, url string, took time.Duration) {
 	fmt.Fprintf(&b, `
 Place an order, and see it in the log and in two read models:
 
-  curl %[1]s/v1/orders -H 'Content-Type: application/json' -d '%[2]s'
-  curl %[1]s/v1/orders/%[3]s
-  curl '%[1]s/v1/sales?by=country'
-`, url, fmt.Sprintf(tryOrder, id), id)
+  curl %s/v1/orders -H 'Content-Type: application/json' -d '%s'
+`, url, fmt.Sprintf(tryOrder, id))
 	if db.server != nil {
 		fmt.Fprintf(&b, "  %s streams show order-%s%s\n", self(), id, flags)
 	}
+	fmt.Fprintf(&b, "  curl %s/v1/orders/%s\n  curl '%[1]s/v1/sales?by=country'\n", url, id)
 	b.WriteString("\nStop with Ctrl-C.\n")
 	fmt.Fprint(a.stderr, b.String())
 }

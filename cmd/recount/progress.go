@@ -28,7 +28,11 @@ func (p progress) every() time.Duration {
 
 // show may be called until end, one call at a time.
 func (p progress) show(r onlineretail.Report) {
-	line := fmt.Sprintf("%s: %d of %d commands, %.0f/s", p.name, r.Done, r.Total, r.Rate())
+	done := fmt.Sprintf("%d of %d", r.Done, r.Total)
+	if r.Done == r.Total {
+		done = fmt.Sprintf("all %d", r.Total)
+	}
+	line := fmt.Sprintf("%s: %s commands, %.0f/s", p.name, done, r.Rate())
 	if r.Replayed > 0 {
 		line += fmt.Sprintf(", %d of them done before", r.Replayed)
 	}

@@ -78,21 +78,17 @@ func (s *serving) check(cmd *cobra.Command) error {
 
 func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	ignoreClosedPipes()
-	ln, err := listen(s.listen)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			ln.Close()
-		}
-	}()
 	if err := awaitDatabase(ctx, s.database.url, s.wait, logger); err != nil {
 		return err
 	}
 	if err := s.prepare(ctx, logger); err != nil {
 		return err
 	}
+	ln, err := listen(s.listen)
+	if err != nil {
+		return err
+	}
+	defer ln.Close() // once it is served this changes nothing
 	b, err := openBackend(ctx, backendConfig{
 		dsn: s.database.url, schema: s.database.schema, roles: s.roles, maxConns: s.maxConns, logger: logger,
 	})
@@ -101,6 +97,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
 	logger.Info().Str("url", urlOf(ln)).Strs("roles", s.roles).Str("database", describe(s.database.url)).Msg("serving")
+	defer context.AfterFunc(ctx, func() { logger.Info().Msg("stopping") })()
 	return b.serve(ctx, ln)
 }
 

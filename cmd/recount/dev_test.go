@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/shop/onlineretail"
+	"github.com/57528e99/recount/shop/sample"
+)
+
+func TestDevTakesAnOrderAndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	dev, url := startDev(t, "--fresh", "--listen", "127.0.0.1:0")
+	placeAndRead(t, url, url, "1")
+	dsn := dev.await(t, `psql '(.*)'`)[1]
+	dir := dev.await(t, `data +(\S+), removed at the end`)[1]
+
+	dev.stopGently(t)
+	if conn, err := pgx.Connect(t.Context(), dsn); err == nil {
+		conn.Close(t.Context())
+		t.Error("PostgreSQL still runs")
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the data directory is still there: %v", err)
+	}
+	if stdout, _ := dev.stdout.read(); stdout != "" {
+		t.Errorf("stdout = %q, want nothing: it is for data", stdout)
+	}
+}
+
+func TestTheLinesThatDevPrintsWork(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl")
+	}
+	dir := dataDir(t)
+	dev, _ := startDev(t, "--data", dir, "--listen", "127.0.0.1:0")
+	text, _ := dev.stderr.read()
+	_, text, _ = strings.Cut(text, "read models:\n")
+	text, _, _ = strings.Cut(text, "\nStop")
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) != 4 {
+		t.Fatalf("%d lines to try, want 4:\n%s", len(lines), text)
+	}
+	for i, want := range []string{`"version":0`, "OrderPlaced", `"status":"placed"`, `"country":"Norway"`} {
+		until(t, lines[i]+" prints "+want, func() bool { // read models follow a moment later
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", lines[i])
+			cmd.Env = cleanEnv()
+			out, err := cmd.CombinedOutput()
+			return err == nil && strings.Contains(string(out), want)
+		})
+	}
+	dev.stopGently(t)
+}
+
+// Import and Verify retry, so the server may be away for a while.
+func TestKilledDevLosesNothing(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	dev, url := startDev(t, "--data", dir, "--listen", "127.0.0.1:0")
+	book := makeBook(t)
+
+	// The server is killed in the middle of the first import, and the import in the middle of what
+	// is left.
+	ctx, interrupt := context.WithCancel(t.Context())
+	var killed, interrupted sync.Once
+	c := onlineretail.Config{Server: url, Concurrency: 8, ProgressEvery: time.Millisecond}
+	restart := make(chan struct{})
+	c.Progress = func(r onlineretail.Report) {
+		if r.Done > r.Total/3 {
+			killed.Do(func() {
+				_ = dev.cmd.Process.Kill()
+				close(restart)
+			})
+		}
+		if r.Done > r.Total*2/3 {
+			interrupted.Do(interrupt)
+		}
+	}
+	imported := make(chan error, 1)
+	go func() {
+		_, err := onlineretail.Import(ctx, c, book)
+		imported <- err
+	}()
+	<-restart
+	<-dev.ended
+	dev, _ = startDev(t, "--data", dir, "--listen", strings.TrimPrefix(url, "http://"))
+	if err := <-imported; !errors.Is(err, context.Canceled) {
+		t.Fatalf("the interrupted import ended with %v", err)
+	}
+
+	// The second import does the rest, the third finds nothing to do.
+	c.Progress = nil
+	importAll(t, c, book)
+	before := lastEvent(t, dir)
+	if r := importAll(t, c, book); r.Replayed != r.Total {
+		t.Errorf("the third import replayed %d of %d commands, want all", r.Replayed, r.Total)
+	}
+	if after := lastEvent(t, dir); after != before {
+		t.Errorf("the third import appended: the last event was\n%sand is\n%s", before, after)
+	}
+	dev.stopGently(t)
+}
+
+// lastEvent returns the last event of the log of a running dev.
+func lastEvent(t *testing.T, dataDir string) string {
+	t.Helper()
+	data, said := newTranscript(), newTranscript()
+	a := &app{stdout: data, stderr: said, getenv: func(string) string { return "" }}
+	code := a.run(t.Context(), []string{"log", "tail", "-n", "1", "-o", "json", "--data", dataDir})
+	event, _ := data.read()
+	if problem, _ := said.read(); code != exitOK || event == "" {
+		t.Fatalf("recount log tail: exit code %d, %q: %s", code, event, problem)
+	}
+	return event
+}
+
+func makeBook(t *testing.T) *onlineretail.Book {
+	t.Helper()
+	var file strings.Builder
+	if err := sample.Generate(&file, sample.Config{Orders: 40, MaxLines: 20}); err != nil {
+		t.Fatal(err)
+	}
+	book, err := onlineretail.Read(strings.NewReader(file.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return book
+}
+
+func importAll(t *testing.T, c onlineretail.Config, book *onlineretail.Book) onlineretail.Report {
+	t.Helper()
+	report, err := onlineretail.Import(t.Context(), c, book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	differences, err := onlineretail.Verify(t.Context(), c, book, report.Token)
+	if err != nil || len(differences) > 0 {
+		t.Fatalf("the server has other sales (%v):\n%s", err, differences)
+	}
+	return report
+}
+
+func TestDevSeedsOnce(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	args := []string{"--data", dir, "--listen", "127.0.0.1:0", "--seed", "--seed-orders", "5", "--log-level", "warn"}
+	dev, _ := startDev(t, args...)
+	commands := dev.await(t, `seed: all (\d+) commands, .*/s\n`)[1]
+	dev.stopGently(t)
+
+	dev, _ = startDev(t, args...)
+	dev.await(t, `seed: all `+commands+` commands, .*/s, `+commands+` of them done before\n`)
+	dev.stopGently(t)
+
+	dev, url := startDev(t, "--data", dir, "--listen", "127.0.0.1:0", "--seed", "--seed-orders", "6")
+	dev.await(t, `error: load made-up orders: .*\nhint: were other orders made up here before\?`)
+	placeAndRead(t, url, url, "after-all")
+	dev.stopGently(t)
+}
+
+func TestASecondDevSaysWhoIsInTheWay(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	dev, url := startDev(t, "--data", dir, "--listen", "127.0.0.1:0")
+
+	second := startProcess(t, "dev", "--data", dir, "--listen", "127.0.0.1:0")
+	second.await(t, fmt.Sprintf(`error: .*already in use by process %d\nhint: .*kill -INT %[1]d`, dev.cmd.Process.Pid))
+	if code := second.exit(t); code != exitConflict {
+		t.Errorf("exit code %d for a directory in use, want %d", code, exitConflict)
+	}
+
+	third := startProcess(t, "dev", "--fresh", "--listen", strings.TrimPrefix(url, "http://"))
+	third.await(t, `error: something else listens on 127.0.0.1:\d+ already\nhint: .*--listen 127.0.0.1:0`)
+	if code := third.exit(t); code != exitConflict {
+		t.Errorf("exit code %d for an address in use, want %d", code, exitConflict)
+	}
+	dev.stopGently(t)
+}
+
+func TestDevEndsWithItsDatabase(t *testing.T) {
+	t.Parallel()
+	dev, _ := startDev(t, "--data", dataDir(t), "--listen", "127.0.0.1:0")
+	dsn := dev.await(t, `psql '(.*)'`)[1]
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	// COPY to a program runs as the server: it can end the postmaster, which is the parent of ours.
+	_, _ = conn.Exec(t.Context(), `COPY (SELECT 1) TO PROGRAM 'kill -QUIT $(head -1 postmaster.pid)'`)
+	dev.await(t, `error: the built-in PostgreSQL ended by itself\nhint: its log says why: \S+server\.log`)
+	if code := dev.exit(t); code != exitUnavailable {
+		t.Errorf("exit code %d, want %d", code, exitUnavailable)
+	}
+}
+
+func TestDevSaysHowToGetPostgreSQL(t *testing.T) {
+	t.Parallel()
+	old := t.TempDir() // an installation that is too old counts as none
+	for _, name := range []string{"initdb", "postgres"} {
+		script := "#!/bin/sh\necho '" + name + " (PostgreSQL) 9.6.1'\n"
+		if err := os.WriteFile(filepath.Join(old, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "recount", "dev", "--fresh")
+	cmd.Env = append(cleanEnv(), pgembed.EnvBinDir+"="+old)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitUnavailable {
+		t.Errorf("ended with %v, want exit code %d", err, exitUnavailable)
+	}
+	for _, want := range []string{"error: ", "9.6.1", "hint: install PostgreSQL with one of these", "--pg"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestTheSecondSignalEndsDevAtOnce(t *testing.T) {
+	t.Parallel()
+	dev, url := startDev(t, "--fresh", "--listen", "127.0.0.1:0")
+	// A request whose body does not come keeps the server from ending.
+	hold := holdRequest(t, url)
+	defer hold.Close()
+	dev.signal(t, os.Interrupt)
+	awaitClosed(t, url)
+	dev.signal(t, os.Interrupt)
+	if code := dev.exit(t); code != exitInterrupted {
+		t.Errorf("exit code %d after two signals, want %d", code, exitInterrupted)
+	}
+}

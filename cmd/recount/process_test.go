@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/internal/pgtest"
+)
+
+// patience is how long tests wait for what should take a moment.
+const patience = 30 * time.Second
+
+// transcript keeps what was written, and lets others wait for it.
+type transcript struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	changed chan struct{}
+}
+
+func newTranscript() *transcript { return &transcript{changed: make(chan struct{})} }
+
+// Write implements io.Writer.
+func (r *transcript) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.changed)
+	r.changed = make(chan struct{})
+	return r.text.Write(b)
+}
+
+func (r *transcript) read() (text string, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String(), r.changed
+}
+
+// await waits until the text matches, and returns the match and its groups. It fails if over is
+// closed before.
+func (r *transcript) await(t *testing.T, pattern string, over <-chan struct{}) []string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	timeout := time.After(patience)
+	for {
+		text, changed := r.read()
+		if m := re.FindStringSubmatch(text); m != nil {
+			return m
+		}
+		select {
+		case <-changed:
+		case <-over:
+			if text, _ = r.read(); !re.MatchString(text) {
+				t.Fatalf("it ended without saying %q:\n%s", pattern, text)
+			}
+		case <-timeout:
+			t.Fatalf("it did not say %q:\n%s", pattern, text)
+		}
+	}
+}
+
+// process is a recount that runs.
+type process struct {
+	cmd            *exec.Cmd
+	stdout, stderr *transcript
+	ended          chan struct{}
+}
+
+// startProcess starts the program. It is killed at the test's end if it still runs.
+func startProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command("recount", args...), stdout: newTranscript(), stderr: newTranscript(), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	p.cmd.Env = cleanEnv()
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // the exit code is in its state
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+		if t.Failed() {
+			text, _ := p.stderr.read()
+			t.Logf("recount %s said:\n%s", strings.Join(args, " "), text)
+		}
+	})
+	return p
+}
+
+// cleanEnv is the environment without what would configure the program.
+func cleanEnv() []string {
+	env := []string{pgembed.EnvBinDir + "=" + os.Getenv(pgembed.EnvBinDir)}
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "RECOUNT_") && !strings.HasPrefix(e, "DATABASE_URL=") && !strings.HasPrefix(e, "PORT=") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+func (p *process) await(t *testing.T, pattern string) []string {
+	t.Helper()
+	return p.stderr.await(t, pattern, p.ended)
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exit waits for the end and returns the exit code.
+func (p *process) exit(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		t.Fatal("recount does not end")
+		return 0
+	}
+}
+
+// stopGently ends a server as a service manager does, and wants it to end well.
+func (p *process) stopGently(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGTERM)
+	if code := p.exit(t); code != 0 {
+		t.Errorf("exit code %d after SIGTERM, want 0", code)
+	}
+}
+
+// startDev starts recount dev where PostgreSQL is installed, and waits until it is ready.
+func startDev(t *testing.T, args ...string) (p *process, url string) {
+	t.Helper()
+	_, err := pgembed.FindBinaries(0)
+	var none *pgembed.NoBinariesError
+	if errors.As(err, &none) {
+		t.Skipf("%v\n%s", err, none.Hint())
+	}
+	p = startProcess(t, append([]string{"dev", "--log-level", "info"}, args...)...)
+	p.await(t, `Stop with Ctrl-C\.`)
+	return p, p.await(t, `API +(http://\S+)`)[1]
+}
+
+// dataDir returns a directory for --data.
+func dataDir(t *testing.T) string { return filepath.Dir(pgtest.DataDir(t)) }
+
+// answer is an answer over HTTP.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func call(t *testing.T, method, url, body string, header ...string) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(text)}
+}
+
+// placeAndRead places an order on one server and reads it on another.
+func placeAndRead(t *testing.T, place, read, id string) {
+	t.Helper()
+	body := `{"id":"` + id + `","country":"Norway","currency":"NOK","lines":[{"sku":"TEA","description":"","quantity":2,"unit_price_minor":450}]}`
+	placed := call(t, "POST", place+"/v1/orders", body)
+	if placed.status != http.StatusCreated {
+		t.Fatalf("POST /v1/orders = %d %s, want 201", placed.status, placed.body)
+	}
+	got := call(t, "GET", read+"/v1/orders/"+id, "", "Consistency-Token", placed.header.Get("Consistency-Token"), "Prefer", "wait=10")
+	if got.status != http.StatusOK || !strings.Contains(got.body, `"total_minor":900`) {
+		t.Errorf("GET /v1/orders/%s = %d %s, want 200 and a total of 900", id, got.status, got.body)
+	}
+}
+
+// holdRequest begins a request and does not finish it. It returns when the server works on it.
+func holdRequest(t *testing.T, url string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.WriteString(conn, "POST /v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The server asks for the body once it begins to read it.
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+		t.Fatalf("the server answered %q, %v", line, err)
+	}
+	return conn
+}
+
+// awaitClosed waits until the server takes no more connections.
+func awaitClosed(t *testing.T, url string) {
+	t.Helper()
+	until(t, "the server takes no more connections", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+}
+
+// until waits for ok to become true.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	timeout := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
