@@ -24,13 +24,8 @@ func TestPauseHoldsTheCheckpointUntilResume(t *testing.T) {
 	}
 	// From now on nothing may be applied, even by a runner that has not heard of it yet.
 	end := b.append("account-1", deposited{Amount: 2})
-	b.eventually(func() error {
-		if _, here := r.WaitFor(t.Context(), "accounts", eventstore.Token{}); here {
-			return errors.New("it still runs")
-		}
-		return nil
-	})
-	if s := b.status("accounts"); s.State != Paused || s.Position != first.Position || s.Owner != "" || s.LagEvents != 1 {
+	b.letGo("accounts")
+	if s := b.status("accounts"); s.State != Paused || s.Position != first.Position || s.LagEvents != 1 {
 		t.Errorf("status is %+v, want paused at position %d, one behind", s, first.Position)
 	}
 	for range 2 {
@@ -49,8 +44,14 @@ func TestAPausedProjectionIsLetGoWithoutEvents(t *testing.T) {
 	if err := b.admin.Pause(t.Context(), "accounts"); err != nil {
 		t.Fatal(err)
 	}
+	b.letGo("accounts")
+}
+
+// letGo waits until no process has a projection.
+func (b *bench) letGo(projection string) {
+	b.Helper()
 	b.eventually(func() error {
-		if s := b.status("accounts"); s.Owner != "" {
+		if s := b.status(projection); s.Owner != "" {
 			return fmt.Errorf("%s still has it", s.Owner)
 		}
 		return nil

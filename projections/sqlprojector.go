@@ -109,9 +109,9 @@ func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tabl
 	_, err = tx.Exec(ctx, move.sql, move.args...)
 	switch {
 	case errors.Is(err, pgx.ErrTxClosed):
-		return &refusedError{errors.New("Apply ended the transaction, which is not its own")}
+		return &refusedError{errors.New("the function Apply ended the transaction, which is not its own")}
 	case hasCode(err, codeTxAborted):
-		return &refusedError{errors.New("Apply returned nil although a statement of it was refused; return the error, or use a savepoint")}
+		return &refusedError{errors.New("the function Apply returned nil although a statement of it was refused; return the error, or use a savepoint")}
 	case err != nil:
 		return err
 	}

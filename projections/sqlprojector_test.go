@@ -95,7 +95,7 @@ func TestASQLProjectorThatMisusesItsTransactionStops(t *testing.T) {
 		name, want string
 		apply      func(context.Context, pgx.Tx, string, []Decoded) error
 	}{
-		{"commits", "Apply ended the transaction", func(ctx context.Context, tx pgx.Tx, _ string, _ []Decoded) error {
+		{"commits", "the function Apply ended the transaction", func(ctx context.Context, tx pgx.Tx, _ string, _ []Decoded) error {
 			return tx.Commit(ctx)
 		}},
 		{"ignores an error", "a statement of it was refused", func(ctx context.Context, tx pgx.Tx, _ string, _ []Decoded) error {
