@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -127,7 +128,7 @@ func (a *app) confirm(ctx context.Context, yes bool, consequence string) error {
 		if line == "yes" {
 			return nil
 		}
-		return fmt.Errorf("not confirmed, nothing was done")
+		return errors.New("not confirmed, nothing was done")
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -45,7 +45,7 @@ them. Ctrl-C stops it.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&d.dataDir, "data", defaultDataDir, "directory to keep the data in")
-	flags.BoolVar(&d.fresh, "fresh", false, "begin with nothing, and throw the data away at the end")
+	flags.BoolVar(&d.fresh, "fresh", false, "keep the data in a temporary directory instead, and remove it at the end")
 	flags.StringVar(&d.listen, "listen", defaultListen, "address for HTTP; port 0 takes a free one")
 	flags.BoolVar(&d.seed, "seed", false, "load made-up orders, unless they are there already")
 	flags.IntVar(&d.seedOrders, "seed-orders", 100, "how many orders --seed makes up")

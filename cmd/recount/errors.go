@@ -147,7 +147,7 @@ func hintFor(err error) string {
 		return "look at user, password and rights in the database's address"
 	case errors.As(err, &connect):
 		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"
-	case isUnavailable(err):
+	case errors.Is(err, eventstore.ErrOverloaded), errors.Is(err, migrations.ErrLocked):
 		return "try again in a moment"
 	}
 	return ""

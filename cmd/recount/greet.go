@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/migrations"
 )
 
 // greet says what runs where, and what to try. All lines can be copied as they are.
@@ -26,7 +27,7 @@ func (a *app) greet(d dev, db *devDatabase, url string, took time.Duration) {
 			fmt.Fprintf(&b, "            psql '%s'\n", dsn)
 		}
 		fmt.Fprintf(&b, "  data      %s\n", d.whereData(db))
-		flags = d.findFlags(db)
+		flags = a.findFlags(d, db)
 	}
 	// The id is new each time, so the lines work as often as recount is started.
 	id := "try-" + strings.ToLower(rand.Text()[:6])
@@ -52,15 +53,19 @@ func (d *dev) whereData(db *devDatabase) string {
 	return filepath.Dir(db.server.DataDir())
 }
 
-// findFlags are the flags with which other commands find the database.
-func (d *dev) findFlags(db *devDatabase) string {
+// findFlags are the flags with which other commands find the log.
+func (a *app) findFlags(d dev, db *devDatabase) string {
+	flags := ""
 	switch {
-	case d.fresh:
-		return fmt.Sprintf(" --database '%s'", db.dsn)
+	case d.fresh, a.getenv("RECOUNT_DATABASE") != "", a.getenv("DATABASE_URL") != "":
+		flags = fmt.Sprintf(" --database '%s'", db.dsn)
 	case d.dataDir != defaultDataDir:
-		return " --data " + quote(d.dataDir)
+		flags = " --data " + quote(d.dataDir)
 	}
-	return ""
+	if d.schema != migrations.DefaultSchema {
+		flags += " --schema " + quote(d.schema)
+	}
+	return flags
 }
 
 // self returns how to call this program again.

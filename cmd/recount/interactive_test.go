@@ -41,6 +41,25 @@ func TestDestructionHasToBeConfirmed(t *testing.T) {
 	}
 }
 
+func TestMigrateTellsTheWayOutOfADirtySchema(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	if _, err := db.Pool.Exec(t.Context(), `UPDATE recount.schema_migrations SET dirty = true`); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		command string
+		code    int
+	}{{"status", exitCheckFailed}, {"up", exitConflict}} {
+		said := newTranscript()
+		a := &app{stdout: said, stderr: said, getenv: func(string) string { return "" }}
+		if code := a.run(t.Context(), []string{"migrate", c.command, "--database", db.DSN}); code != c.code {
+			t.Errorf("migrate %s ends with %d, want %d", c.command, code, c.code)
+		}
+		said.await(t, `error: schema "recount" is marked dirty at version \d+.*\nhint: .*recount migrate force VERSION`, nil)
+	}
+}
+
 func TestLogTailFollowsUntilInterrupted(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

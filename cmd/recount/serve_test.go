@@ -96,19 +96,12 @@ func TestMigrationsOfSeveralProcessesAtOnce(t *testing.T) {
 	db := pgtest.NewEmpty(t)
 	var processes []*process
 	for range 4 {
-		processes = append(processes, startProcess(t, "migrate", "up", "--database", db.DSN, "-o", "json"))
+		processes = append(processes, startProcess(t, "migrate", "up", "--database", db.DSN))
 	}
-	worked := 0
 	for _, p := range processes {
 		if code := p.exit(t); code != 0 {
 			t.Errorf("exit code %d, want 0", code)
 		}
-		if text, _ := p.stdout.read(); strings.HasPrefix(text, `{"from":0,`) {
-			worked++
-		}
-	}
-	if worked != 1 {
-		t.Errorf("%d processes migrated, want 1", worked)
 	}
 	if now, err := migrations.Status(t.Context(), db.DSN, db.Schema); err != nil || now.Pending() || now.Dirty {
 		t.Errorf("Status = %+v, %v", now, err)
