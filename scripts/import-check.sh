@@ -86,7 +86,7 @@ for want in '"orders": *1869' '"gross_minor": *95533893' '"refunds_minor": *1147
 	grep -q "$want" "$dir/report.json" || { echo "the report lacks $want" >&2; exit 1; }
 done
 sum() {
-	curl -fsS "$url/v1/sales?by=day&limit=500" | grep -o "\"$1\":[0-9]*" | awk -F: '{ n += $2 } END { printf "%d\n", n }'
+	curl -fsS "$url/v1/sales?by=day&limit=500" | grep -o "\"$1\":-*[0-9]*" | awk -F: '{ n += $2 } END { printf "%d\n", n }'
 }
 for want in orders=1869 gross_minor=95533893 refunds_minor=11472638 net_minor=84061255; do
 	got=$(sum "${want%=*}")
