@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 )
 
 // Difference is a figure that the server has otherwise than the book.
@@ -106,35 +105,25 @@ func compare(booked map[string]Totals, sold map[string]salesRow) (all Difference
 	return all
 }
 
-// readSales returns the server's sales by day. It asks for few days at a time, so
-// that each answer has room for them in several currencies.
+// readSales returns the server's sales by day, both days inclusive.
 func readSales(ctx context.Context, c *client, from, to, currency, token string) (map[string]salesRow, error) {
-	const atOnce = 28
 	sales := make(map[string]salesRow)
-	first, err := time.Parse(time.DateOnly, from)
-	if err != nil {
-		return nil, err
-	}
-	for day := first; day.Format(time.DateOnly) <= to; day = day.AddDate(0, 0, atOnce) {
-		last := min(day.AddDate(0, 0, atOnce-1).Format(time.DateOnly), to)
-		query := url.Values{"by": {"day"}, "from": {day.Format(time.DateOnly)}, "to": {last}, "limit": {"100"}}
-		for {
-			rows, next, err := readPage(ctx, c, query, token)
-			if err != nil {
-				return nil, err
-			}
-			for _, row := range rows {
-				if row.Currency == currency {
-					sales[row.Day] = row
-				}
-			}
-			if next == "" {
-				break
-			}
-			query.Set("after", next)
+	query := url.Values{"by": {"day"}, "from": {from}, "to": {to}}
+	for {
+		rows, next, err := readPage(ctx, c, query, token)
+		if err != nil {
+			return nil, err
 		}
+		for _, row := range rows {
+			if row.Currency == currency {
+				sales[row.Day] = row
+			}
+		}
+		if next == "" {
+			return sales, nil
+		}
+		query.Set("after", next)
 	}
-	return sales, nil
 }
 
 func readPage(ctx context.Context, c *client, query url.Values, token string) (rows []salesRow, next string, err error) {
@@ -148,13 +137,10 @@ func readPage(ctx context.Context, c *client, query url.Values, token string) (r
 	}
 	var page struct {
 		Items []salesRow `json:"items"`
-		Next  *string    `json:"next"`
+		Next  string     `json:"next"` // null at the end
 	}
 	if err := json.Unmarshal(a.body, &page); err != nil {
 		return nil, "", fmt.Errorf("%v: read the answer: %w", q, err)
 	}
-	if page.Next != nil {
-		next = *page.Next
-	}
-	return page.Items, next, nil
+	return page.Items, page.Next, nil
 }
