@@ -17,7 +17,7 @@ func (w *worker) apply(ctx context.Context, l *lease, events []eventstore.Record
 		return nil
 	case errors.As(err, &at):
 		return w.applyBefore(ctx, l, events, to, at)
-	case !refused(err):
+	case !refused(err) || len(events) == 0: // only the checkpoint was to move: no event is to blame
 		return err
 	case oneAppend(events):
 		return w.blame(ctx, l, events, err)
@@ -119,9 +119,9 @@ func behind(events []eventstore.RecordedEvent, log eventstore.Token) eventstore.
 	return log
 }
 
-// oneAppend reports whether all events are of one append.
+// oneAppend reports whether all events, at least one, are of one append.
 func oneAppend(events []eventstore.RecordedEvent) bool {
-	return len(events) == 0 || events[0].AppendEnd == events[len(events)-1].AppendEnd
+	return events[0].AppendEnd == events[len(events)-1].AppendEnd
 }
 
 // appendBoundary returns the place between two appends that is next to the middle of events, which

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -200,6 +201,41 @@ func TestALockedTableIsTroubleNotFailure(t *testing.T) {
 	if s := b.reaches("accounts", Running, end.Position); s.Trouble != nil {
 		t.Errorf("afterwards the trouble is %v, want none", s.Trouble)
 	}
+}
+
+// A page without events for the projection moves its checkpoint only. That the database refuses
+// this, because its tables are away, is no event's fault.
+func TestARefusedCheckpointBlamesNoEvent(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newAccounts(1)))
+	b.stop(r)
+	w := r.workers[0]
+	l, err := r.catalog.acquire(t.Context(), w.generation, "test", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := b.append("account-1", opened{})
+	if _, err := b.pool().Exec(t.Context(), `ALTER SCHEMA recount RENAME TO hidden`); err != nil {
+		t.Fatal(err)
+	}
+	var at *eventError
+	if err := w.apply(t.Context(), l, nil, to); !refused(err) || errors.As(err, &at) {
+		t.Errorf("apply without events = %v, want a refusal that blames no event", err)
+	}
+}
+
+func TestTroubleOfLongAgoIsForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newAccounts(1)))
+	b.arrives(r, "accounts", eventstore.Token{})
+	_, err := b.pool().Exec(t.Context(), `
+		UPDATE recount.projection_generations SET trouble = 'it rained', trouble_at = clock_timestamp() - interval '1 minute'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.reaches("accounts", Running, 0)
 }
 
 func TestWhichErrorsComeAgain(t *testing.T) {
