@@ -43,7 +43,9 @@ func parseCursor(cursor string, list, place any) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(b[:checksumBytes], sum) || json.Unmarshal(b[checksumBytes:], place) != nil {
+	text := b[checksumBytes:]
+	// No text in the database has a NUL, so this place is in no list.
+	if !bytes.Equal(b[:checksumBytes], sum) || bytes.Contains(text, []byte(`\u0000`)) || json.Unmarshal(text, place) != nil {
 		return queries.ErrInvalidCursor
 	}
 	return nil

@@ -8,29 +8,39 @@ import (
 
 // Register adds the shop's routes to an API, which was made with Problems.
 // Reader answers the reads, admin says how the projections are.
+//
+// Lists are pages of at most limit items, with a cursor for the parameter after.
+// Orders and the history of a customer are newest first. Sales can be sorted by
+// any member of their rows but the currency, e.g. sort=units, or sort=-units for
+// the best sellers first; without sort they are in the order of what they are
+// summed by.
 func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, admin *projections.Admin) {
-	bodyless := httpapi.CommandOptions{OptionalBody: true}
-	with := httpapi.CommandOptions{}
+	var body httpapi.CommandOptions
+	optionalBody := httpapi.CommandOptions{OptionalBody: true}
+	created := httpapi.CommandOptions{Location: orderLocation}
 
-	httpapi.Command(a, "POST", "/v1/orders", httpapi.CommandOptions{Location: orderLocation}, command(s.Orders, newOrderID, place))
-	httpapi.Command(a, "POST", "/v1/orders/{id}/confirm", bodyless, command(s.Orders, orderID, confirm))
-	httpapi.Command(a, "POST", "/v1/orders/{id}/ship", bodyless, command(s.Orders, orderID, ship))
-	httpapi.Command(a, "POST", "/v1/orders/{id}/complete", bodyless, command(s.Orders, orderID, complete))
-	httpapi.Command(a, "POST", "/v1/orders/{id}/cancel", with, command(s.Orders, orderID, cancel))
+	httpapi.Command(a, "POST", "/v1/orders", created, command(s.Orders, newOrderID, place))
+	httpapi.Command(a, "POST", "/v1/orders/{id}/confirm", optionalBody, command(s.Orders, orderID, confirm))
+	httpapi.Command(a, "POST", "/v1/orders/{id}/ship", optionalBody, command(s.Orders, orderID, ship))
+	httpapi.Command(a, "POST", "/v1/orders/{id}/complete", optionalBody, command(s.Orders, orderID, complete))
+	httpapi.Command(a, "POST", "/v1/orders/{id}/cancel", body, command(s.Orders, orderID, cancel))
 
-	httpapi.Command(a, "POST", "/v1/stock/{sku}/receive", with, command(s.Stock, pathSKU, receive))
-	httpapi.Command(a, "POST", "/v1/stock/{sku}/adjust", with, command(s.Stock, pathSKU, adjust))
-	httpapi.Command(a, "POST", "/v1/stock/{sku}/reserve", with, command(s.Stock, pathSKU, reserve))
-	httpapi.Command(a, "POST", "/v1/stock/{sku}/release", with, command(s.Stock, pathSKU, release))
-	httpapi.Command(a, "POST", "/v1/stock/{sku}/commit", with, command(s.Stock, pathSKU, commit))
+	httpapi.Command(a, "POST", "/v1/stock/{sku}/receive", body, command(s.Stock, pathSKU, receive))
+	httpapi.Command(a, "POST", "/v1/stock/{sku}/adjust", body, command(s.Stock, pathSKU, adjust))
+	httpapi.Command(a, "POST", "/v1/stock/{sku}/reserve", body, command(s.Stock, pathSKU, reserve))
+	httpapi.Command(a, "POST", "/v1/stock/{sku}/release", body, command(s.Stock, pathSKU, release))
+	httpapi.Command(a, "POST", "/v1/stock/{sku}/commit", body, command(s.Stock, pathSKU, commit))
 
-	httpapi.Command(a, "POST", "/v1/returns", with, command(s.Returns, newReturnID, accept))
+	httpapi.Command(a, "POST", "/v1/returns", body, command(s.Returns, newReturnID, accept))
 
 	r := reads{reader, admin}
-	httpapi.Read(a, "/v1/orders", orderFilterOf, r.orders)
+	// ?customer=&status=&country=&day=&limit=&after=
+	httpapi.Read(a, "/v1/orders", orderQueryOf, r.orders)
 	httpapi.Read(a, "/v1/orders/{id}", httpapi.NoParams, r.order)
 	httpapi.Read(a, "/v1/stock/{sku}", httpapi.NoParams, r.stock)
+	// ?limit=&after=
 	httpapi.Read(a, "/v1/customers/{id}", historyPageOf, r.customer)
+	// ?by=day|country|sku&from=&to=&sort=&limit=&after=
 	httpapi.Read(a, "/v1/sales", salesQueryOf, r.sales)
 	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.projections)
 }

@@ -59,7 +59,8 @@ func historyPageOf(p *httpapi.Params) historyPage {
 }
 
 // customer answers with a customer that has ordered or returned something; there
-// are no others.
+// are no others. Page and totals are read one after the other, so that what comes
+// in between may be in one of them only.
 func (r reads) customer(ctx context.Context, in httpapi.ReadRequest[historyPage]) (customerView, error) {
 	v := customerView{CustomerID: in.Path("id")}
 	page, err := queries.Find(ctx, r.reader, customerHistory, queries.List{

@@ -44,7 +44,7 @@ type orderQuery struct {
 	after string
 }
 
-func orderFilterOf(p *httpapi.Params) orderQuery {
+func orderQueryOf(p *httpapi.Params) orderQuery {
 	return orderQuery{
 		orderFilter: orderFilter{
 			Customer: p.Text("customer"),

@@ -35,6 +35,7 @@ func TestADatabaseBehindOnMigrations(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.post("/v1/orders", small("0"))
+	s.get("/v1/orders/0", new(any), s.head())
 	s.sql(s.db.DSN, "ALTER SCHEMA recount RENAME TO hidden")
 	for _, r := range requests {
 		s.do(r.method, r.path, r.body).wantProblem(t, http.StatusServiceUnavailable, "database-behind")
