@@ -23,6 +23,10 @@ func newCatalog(pool *pgxpool.Pool, schema string) *catalog {
 // sql returns the text of a statement with the schema's name in it.
 func (c *catalog) sql(text string) string { return c.texts.Replace(text) }
 
+// limitLocks bounds, until the end of a transaction, how long its statements wait for a lock. What
+// gives up is tried again later.
+const limitLocks = `SELECT set_config('lock_timeout', '2s', true)`
+
 // inTx runs f in a transaction. Waits for locks in it are bounded.
 func (c *catalog) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 	tx, err := c.pool.Begin(ctx)

@@ -3,8 +3,6 @@ package projections
 import (
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -56,19 +54,4 @@ func (l *lease) move(to checkpoint) statement {
 		to.token.Log, to.token.Incarnation, to.token.Position, to.events, to.digest.Bytes(), to.lastEvent,
 		l.ttl,
 	}}
-}
-
-// asyncCommit is for transactions that may be lost in a crash of the server because they are made
-// again from the log, rows and checkpoint alike: they do not wait for the disk, on which appends
-// wait already.
-const asyncCommit = `SELECT set_config('synchronous_commit', 'off', true)`
-
-// limitLocks bounds how long a statement waits for a lock. It is tried again later.
-const limitLocks = `SELECT set_config('lock_timeout', '2s', true)`
-
-// queueSettings adds settings that end with the transaction.
-func queueSettings(b *pgx.Batch, settings ...string) {
-	for _, s := range append(settings, limitLocks) {
-		b.Queue(s)
-	}
 }

@@ -24,8 +24,8 @@ type Fold[K comparable, Row any] struct {
 // handler is what one registered function does with events of one type.
 type handler[K comparable, Row any] struct {
 	event reflect.Type
-	// changes adds to cs what an event does, in order.
-	changes func(d Decoded, cs *changes[K, Row])
+	// does adds what an event does, in order.
+	does func(Decoded, *changes[K, Row])
 	// missing says that one of its functions is nil.
 	missing bool
 }
@@ -47,6 +47,10 @@ const (
 
 // changes are those of one event.
 type changes[K comparable, Row any] []change[K, Row]
+
+func (cs *changes[K, Row]) add(kind changeKind, key K, mutate func(*Row) error) {
+	*cs = append(*cs, change[K, Row]{key: key, kind: kind, mutate: mutate})
+}
 
 // NewFold returns a fold that does nothing yet. Mistakes in it are reported by NewRunner.
 //
@@ -88,64 +92,49 @@ func ByID[E any](_ E, r Recorded) string { return eventstore.StreamID(r.Stream) 
 // Upsert says that an event of type E changes the row with the given key, which is made, zero, if
 // there is none. An error stops the projection at the event.
 func Upsert[K comparable, Row, E any](f *Fold[K, Row], key func(E, Recorded) K, mutate func(*Row, E, Recorded) error) {
-	f.one(reflect.TypeFor[E](), upsertRow, key == nil || mutate == nil, one(key, mutate))
+	f.handle(reflect.TypeFor[E](), key == nil || mutate == nil, one(upsertRow, key, mutate))
 }
 
 // Update is Upsert for a row that must be there: if there is none the projection stops with
 // ErrNoRow.
 func Update[K comparable, Row, E any](f *Fold[K, Row], key func(E, Recorded) K, mutate func(*Row, E, Recorded) error) {
-	f.one(reflect.TypeFor[E](), updateRow, key == nil || mutate == nil, one(key, mutate))
+	f.handle(reflect.TypeFor[E](), key == nil || mutate == nil, one(updateRow, key, mutate))
 }
 
 // Delete says that an event of type E removes the row with the given key, if there is one.
 func Delete[K comparable, Row, E any](f *Fold[K, Row], key func(E, Recorded) K) {
-	f.one(reflect.TypeFor[E](), deleteRow, key == nil, one[K, Row](key, nil))
+	f.handle(reflect.TypeFor[E](), key == nil, one[K, Row](deleteRow, key, nil))
 }
 
 // UpsertEach says that an event of type E changes any number of rows: for each pair the row with
 // that key, which is made, zero, if there is none. A key may occur more than once.
 func UpsertEach[K comparable, Row, E, Part any](f *Fold[K, Row], parts func(E, Recorded) iter.Seq2[K, Part], mutate func(*Row, Part, Recorded) error) {
-	f.handlers = append(f.handlers, handler[K, Row]{
-		event:   reflect.TypeFor[E](),
-		missing: parts == nil || mutate == nil,
-		changes: func(d Decoded, cs *changes[K, Row]) {
-			for key, part := range parts(d.Value.(E), d.Event) {
-				*cs = append(*cs, change[K, Row]{key: key, mutate: func(row *Row) error { return mutate(row, part, d.Event) }})
-			}
-		},
+	f.handle(reflect.TypeFor[E](), parts == nil || mutate == nil, func(d Decoded, cs *changes[K, Row]) {
+		for key, part := range parts(d.Value.(E), d.Event) {
+			cs.add(upsertRow, key, func(row *Row) error { return mutate(row, part, d.Event) })
+		}
 	})
 }
 
 // DeleteEach says that an event of type E removes the rows with the given keys, those that exist.
 func DeleteEach[K comparable, Row, E any](f *Fold[K, Row], keys func(E, Recorded) iter.Seq[K]) {
-	f.handlers = append(f.handlers, handler[K, Row]{
-		event:   reflect.TypeFor[E](),
-		missing: keys == nil,
-		changes: func(d Decoded, cs *changes[K, Row]) {
-			for key := range keys(d.Value.(E), d.Event) {
-				*cs = append(*cs, change[K, Row]{key: key, kind: deleteRow})
-			}
-		},
+	f.handle(reflect.TypeFor[E](), keys == nil, func(d Decoded, cs *changes[K, Row]) {
+		for key := range keys(d.Value.(E), d.Event) {
+			cs.add(deleteRow, key, nil)
+		}
 	})
 }
 
-func (f *Fold[K, Row]) one(event reflect.Type, kind changeKind, missing bool, c func(Decoded) (K, func(*Row) error)) {
-	f.handlers = append(f.handlers, handler[K, Row]{
-		event:   event,
-		missing: missing,
-		changes: func(d Decoded, cs *changes[K, Row]) {
-			key, mutate := c(d)
-			*cs = append(*cs, change[K, Row]{key: key, kind: kind, mutate: mutate})
-		},
-	})
-}
-
-// one binds a key function and a mutation to an event.
-func one[K comparable, Row, E any](key func(E, Recorded) K, mutate func(*Row, E, Recorded) error) func(Decoded) (K, func(*Row) error) {
-	return func(d Decoded) (K, func(*Row) error) {
+// one returns what an event does that changes one row.
+func one[K comparable, Row, E any](kind changeKind, key func(E, Recorded) K, mutate func(*Row, E, Recorded) error) func(Decoded, *changes[K, Row]) {
+	return func(d Decoded, cs *changes[K, Row]) {
 		e := d.Value.(E)
-		return key(e, d.Event), func(row *Row) error { return mutate(row, e, d.Event) }
+		cs.add(kind, key(e, d.Event), func(row *Row) error { return mutate(row, e, d.Event) })
 	}
+}
+
+func (f *Fold[K, Row]) handle(event reflect.Type, missing bool, does func(Decoded, *changes[K, Row])) {
+	f.handlers = append(f.handlers, handler[K, Row]{event: event, missing: missing, does: does})
 }
 
 // prepare implements Projection.
@@ -192,7 +181,7 @@ func (p *foldProjector[K, Row]) definition() string {
 func (p *foldProjector[K, Row]) changes(d Decoded) (cs changes[K, Row], err error) {
 	defer recoverTo(&err)
 	for _, h := range p.handlers[d.Event.Type] {
-		h.changes(d, &cs)
+		h.does(d, &cs)
 	}
 	for i := range cs {
 		if err := p.layout.Key.Normalize(reflect.ValueOf(&cs[i].key).Elem()); err != nil {

@@ -72,11 +72,12 @@ func (c *catalog) acquire(ctx context.Context, g generation, owner string, ttl t
 }
 
 // renewSQL extends a lease that was not extended by a checkpoint of late, and looks whether it is
-// still to be used.
+// still to be used. Trouble that has not come back for longer than the pauses between tries is over.
 const renewSQL = `
 WITH renewed AS (
     UPDATE {schema}.projection_generations
-    SET lease_expires_at = clock_timestamp() + $4::interval
+    SET lease_expires_at = clock_timestamp() + $4::interval,
+        trouble = CASE WHEN trouble_at > clock_timestamp() - interval '15 seconds' THEN trouble END
     WHERE projection = $1 AND generation = $2 AND epoch = $3
       AND lease_expires_at < clock_timestamp() + $4::interval * 0.75
 )

@@ -112,11 +112,28 @@ func newAccounts(version int) *Fold[string, account] {
 	return f
 }
 
+// totals is a row of a fold of deposits only.
+type totals struct {
+	Balance int64
+	Note    string
+	At      time.Time
+}
+
+func newTotals(name string) *Fold[string, totals] {
+	f := NewFold[string, totals](Table{Name: name, Version: 1})
+	Upsert(f, ByID, func(a *totals, e deposited, r Recorded) error {
+		a.Balance += e.Amount
+		a.Note, a.At = e.Note, r.RecordedAt
+		return nil
+	})
+	return f
+}
+
 // bench is a log and a database for a test.
 type bench struct {
 	testing.TB
 	db    *pgtest.DB
-	store *memstore.Store
+	store eventstore.Store
 	codec *eventstore.Codec
 	admin *Admin
 }

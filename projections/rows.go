@@ -42,8 +42,13 @@ func (p *foldProjector[K, Row]) create(ctx context.Context, tx pgx.Tx, table tab
 	return nil
 }
 
-// commitTimeout bounds a commit, which takes milliseconds. Lock_timeout does not: a connection that
-// sees a statement for the first time waits for its table before the settings are made.
+// foldSettings hold for the transaction that writes rows. A crash of the server may lose it, rows and
+// checkpoint alike, and then it is made again from the log: so it does not wait for the disk, on which
+// appends wait already.
+const foldSettings = `SELECT set_config('lock_timeout', '2s', true), set_config('synchronous_commit', 'off', true)`
+
+// commitTimeout bounds a commit, which takes milliseconds. Lock_timeout alone does not: a connection
+// that sees a statement for the first time waits for its table before the settings are made.
 const commitTimeout = 5 * time.Second
 
 // commit takes two round trips: one loads the rows, the other writes them and moves the checkpoint,
@@ -53,7 +58,7 @@ func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, 
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	var batch pgx.Batch
-	queueSettings(&batch, asyncCommit)
+	batch.Queue(foldSettings)
 	if err := p.fold(ctx, pool, table, events, &batch); err != nil {
 		return err
 	}

@@ -275,7 +275,7 @@ func TestAClosedStoreIsTriedAgain(t *testing.T) {
 	b := newBench(t)
 	b.start(b.runner(newAccounts(1)))
 	b.reaches("accounts", Running, 0)
-	if err := b.store.Close(t.Context()); err != nil {
+	if err := b.store.(*memstore.Store).Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// The admin reads the log too, so it is asked with another store.
