@@ -19,9 +19,9 @@
 //   - one of a return, if InvoiceNo is C and digits and Quantity below 0: goods
 //     or a discount given back.
 //
-// The repository has a spreadsheet; saved as CSV with all cells as text it is
-// such a file, but for the few lines that are none of the three (bad debts, whose
-// InvoiceNo begins with A) or have prices below a penny. Read names them.
+// The repository has a spreadsheet. Saved as CSV in UTF-8, with dates such as
+// 2010-12-01 08:26:00, it is such a file but for a few lines that are none of the
+// three, e.g. bad debts. Read names them, to be corrected or left out.
 //
 // # The commands
 //

@@ -53,7 +53,7 @@ func decompress(r io.Reader) (*bufio.Reader, error) {
 		b = bufio.NewReader(z)
 	}
 	if begins(b, "PK\x03\x04") {
-		return nil, errors.New("the file is a spreadsheet or a zip archive: unpack it, and save the sheet as CSV in UTF-8 with all cells as text")
+		return nil, errors.New("the file is a spreadsheet or a zip archive: unpack it, and save the sheet as CSV in UTF-8, with dates such as 2010-12-01 08:26:00")
 	}
 	const byteOrderMark = "\ufeff"
 	if begins(b, byteOrderMark) {

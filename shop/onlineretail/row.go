@@ -60,7 +60,7 @@ func (p *parser) parse(record []string) (r row, _ *LineError) {
 		return fault(unitPrice, "must be pounds with at most two decimals, e.g. 2.55")
 	}
 	if r.at, ok = parseTime(cell(invoiceDate)); !ok {
-		return fault(invoiceDate, "must be a time such as 2010-12-01T08:26:00Z")
+		return fault(invoiceDate, "must be a time such as 2010-12-01T08:26:00Z or 2010-12-01 08:26:00")
 	}
 	r.number = cell(invoiceNo)
 	digits, isReturn := strings.CutPrefix(r.number, "C")
