@@ -95,8 +95,9 @@ func (p *Params) Day(name string) time.Time {
 		return time.Time{}
 	}
 	day, err := time.Parse(time.DateOnly, value)
-	if err != nil || day.Year() < 1 {
-		p.Fail(name, "must be a day, e.g. 2011-12-09")
+	// The first day of all is the zero time, and would be taken for none.
+	if err != nil || !day.After(time.Time{}) {
+		p.Fail(name, "must be a day, e.g. 2011-12-09, and not before 0001-01-02")
 		return time.Time{}
 	}
 	return day

@@ -120,6 +120,7 @@ func TestQueryParameters(t *testing.T) {
 		"customer=" + long(600):          "customer: must have at most 512 bytes",
 		"day=2011-02-30":                 "day: must be a day, e.g. 2011-12-09",
 		"day=0000-01-01":                 "day: must be a day",
+		"day=0001-01-01":                 "day: must be a day", // the zero time is no filter
 		"stauts=open":                    "stauts: is not known here; known are customer, status, day, limit, after, consistency",
 		"=":                              ": is not known here",
 		"customer=nobody&status=open":    "status: must not be given for nobody",
