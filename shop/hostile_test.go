@@ -224,6 +224,7 @@ func TestBadReads(t *testing.T) {
 		{"/v1/orders?status=lost", 400, "invalid-parameter"},
 		{"/v1/orders?day=2026-02-30", 400, "invalid-parameter"},
 		{"/v1/orders?day=today", 400, "invalid-parameter"},
+		{"/v1/orders?day=0001-01-01", 400, "invalid-parameter"}, // the zero time is no filter
 		{"/v1/orders?country=%ff", 400, "invalid-parameter"},
 		{"/v1/orders?customer=%00", 400, "invalid-parameter"},
 		{"/v1/orders?%", 400, "invalid-parameter"},

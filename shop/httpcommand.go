@@ -22,11 +22,11 @@ type atBody struct {
 func (b atBody) businessTime() httpapi.Time { return b.At }
 
 // command returns what runs a command that came over HTTP. Id says which
-// aggregate it is for, make what it asks of it.
+// aggregate it is for, build what it asks of it.
 func command[S any, E commands.Event[S], B timed](
 	handler *commands.Handler[S, E],
 	id func(httpapi.CommandRequest[B]) (string, error),
-	make func(id string, body B, at time.Time) commands.Command[S, E],
+	build func(id string, body B, at time.Time) commands.Command[S, E],
 ) func(context.Context, httpapi.CommandRequest[B]) (commands.Result, error) {
 	return func(ctx context.Context, in httpapi.CommandRequest[B]) (commands.Result, error) {
 		key, err := id(in)
@@ -34,6 +34,6 @@ func command[S any, E commands.Event[S], B timed](
 			return commands.Result{}, err
 		}
 		in.Options.At = in.Body.businessTime().Or(in.Now)
-		return handler.Handle(ctx, key, make(key, in.Body, in.Options.At), in.Options)
+		return handler.Handle(ctx, key, build(key, in.Body, in.Options.At), in.Options)
 	}
 }

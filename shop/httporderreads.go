@@ -84,8 +84,8 @@ func (r reads) orders(ctx context.Context, in httpapi.ReadRequest[orderQuery]) (
 	return page, err
 }
 
-// findOrders returns orders from behind a place, newest first; equally old ones
-// are in the order of their ids.
+// findOrders returns orders from behind a place, newest first; of equally old
+// ones the one with the highest id.
 func (r reads) findOrders(ctx context.Context, token eventstore.Token, f orderFilter, after *orderPlace, limit int) ([]orderView, error) {
 	var where []string
 	var args []any

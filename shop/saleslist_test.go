@@ -190,7 +190,10 @@ func TestRowsOfSalesAsJSON(t *testing.T) {
 			t.Errorf("%s = %s, want %s", a.request, a.body, want)
 		}
 	}
-	for _, path := range []string{"/v1/sales?from=2030-01-01", "/v1/orders?customer=nobody"} {
+	for _, path := range []string{
+		"/v1/sales?from=2030-01-01", "/v1/sales?to=0001-01-02",
+		"/v1/orders?customer=nobody", "/v1/orders?day=9999-12-31", "/v1/orders?day=0001-01-02",
+	} {
 		if a := s.do("GET", path, ""); a.body != `{"items":[],"next":null}`+"\n" {
 			t.Errorf("%s = %s, want an empty list", a.request, a.body)
 		}
