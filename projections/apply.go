@@ -78,20 +78,23 @@ func (w *worker) decode(l *lease, events []eventstore.RecordedEvent) ([]Decoded,
 }
 
 // blame finds the event of one append that the database refuses: the first events up to it are
-// refused, those before it are not. Nothing is kept of the tries.
+// refused, those before it are not. Nothing is kept of the tries. If the events alone are not
+// refused, it was moving the checkpoint, and the error is the cause as it is.
 func (w *worker) blame(ctx context.Context, l *lease, events []eventstore.RecordedEvent, cause error) error {
-	passes, fails := 0, len(events)
-	for fails-passes > 1 {
-		middle := (passes + fails) / 2
-		err := w.probe(ctx, l, events[:middle])
+	passes, fails := 0, len(events)+1
+	for try := len(events); try > passes; try = (passes + fails) / 2 {
+		err := w.probe(ctx, l, events[:try])
 		switch {
 		case err == nil:
-			passes = middle
+			passes = try
 		case refused(err):
-			fails, cause = middle, err
+			fails, cause = try, err
 		default:
 			return err
 		}
+	}
+	if passes == len(events) {
+		return cause
 	}
 	return &eventError{event: &events[fails-1], err: cause}
 }

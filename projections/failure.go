@@ -36,7 +36,7 @@ func (e *refusedError) Unwrap() error { return e.err }
 func refused(err error) bool {
 	var code *pgconn.PgError
 	if errors.As(err, &code) {
-		return refusedClasses[code.Code[:2]]
+		return refusedClasses[code.Code[:2]] || code.Code == codeTxAborted // after an error that was ignored
 	}
 	var value *rowmap.ValueError
 	var own *refusedError

@@ -225,6 +225,27 @@ func TestARefusedCheckpointBlamesNoEvent(t *testing.T) {
 	}
 }
 
+// TestARefusedCheckpointBlamesNoEventThatPasses is the same with events, which are not refused.
+func TestARefusedCheckpointBlamesNoEventThatPasses(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newAccounts(1)))
+	b.stop(r)
+	w := r.workers[0]
+	l, err := r.catalog.acquire(t.Context(), w.generation, "test", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := b.append("account-1", opened{}, deposited{Amount: 1})
+	if _, err := b.pool().Exec(t.Context(), `ALTER TABLE recount.projection_generations RENAME digest TO hidden`); err != nil {
+		t.Fatal(err)
+	}
+	var at *eventError
+	if err := w.apply(t.Context(), l, b.events(), to); !refused(err) || errors.As(err, &at) {
+		t.Errorf("apply = %v, want a refusal that blames no event", err)
+	}
+}
+
 func TestTroubleOfLongAgoIsForgotten(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -250,6 +271,7 @@ func TestWhichErrorsComeAgain(t *testing.T) {
 		`SELECT recount.projection_fenced()`:       false,
 		`DO $$BEGIN RAISE SQLSTATE '40P01'; END$$`: false,
 		`DO $$BEGIN RAISE SQLSTATE '53100'; END$$`: false,
+		`DO $$BEGIN RAISE SQLSTATE '25P02'; END$$`: true,
 		`DO $$BEGIN RAISE SQLSTATE '25006'; END$$`: false,
 		`DO $$BEGIN RAISE SQLSTATE '0A000'; END$$`: false,
 	} {

@@ -105,28 +105,35 @@ func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tabl
 	if err := p.probe(ctx, tx, table, events); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, move.sql, move.args...)
-	switch {
-	case errors.Is(err, pgx.ErrTxClosed):
-		return &refusedError{errors.New("the function Apply ended the transaction, which is not its own")}
-	case hasCode(err, codeTxAborted):
-		return &refusedError{errors.New("the function Apply returned nil although a statement of it was refused; return the error, or use a savepoint")}
-	case err != nil:
+	if _, err := tx.Exec(ctx, move.sql, move.args...); err != nil {
 		return err
 	}
 	return tx.Commit(ctx)
 }
 
+// probe calls Apply and makes sure that what it did can be committed, so that what fails after it is
+// not its fault.
 func (p sqlProjector) probe(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error {
 	if len(events) == 0 {
 		return nil
 	}
 	err := p.apply(ctx, tx, table, events)
 	var fromServer *pgconn.PgError
-	if err == nil || errors.As(err, &fromServer) || ctx.Err() != nil || tx.Conn().IsClosed() {
+	switch {
+	case err == nil:
+	case errors.As(err, &fromServer) || ctx.Err() != nil || tx.Conn().IsClosed():
 		return err
+	default:
+		return &refusedError{err}
 	}
-	return &refusedError{err}
+	_, err = tx.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE`)
+	switch {
+	case errors.Is(err, pgx.ErrTxClosed):
+		return &refusedError{errors.New("the function Apply ended the transaction, which is not its own")}
+	case hasCode(err, codeTxAborted):
+		return &refusedError{errors.New("the function Apply returned nil although a statement of it was refused; return the error, or use a savepoint")}
+	}
+	return err
 }
 
 func (p sqlProjector) apply(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) (err error) {

@@ -11,7 +11,9 @@ import (
 )
 
 func createBalances(ctx context.Context, tx pgx.Tx, table string) error {
-	_, err := tx.Exec(ctx, `CREATE TABLE `+table+` (id text PRIMARY KEY, balance bigint NOT NULL CHECK (balance < 1000), note text NOT NULL)`)
+	_, err := tx.Exec(ctx, `CREATE TABLE `+table+` (
+		id text PRIMARY KEY, balance bigint NOT NULL CHECK (balance < 1000), note text NOT NULL,
+		late text UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
 	return err
 }
 
@@ -23,6 +25,10 @@ func applyBalances(ctx context.Context, tx pgx.Tx, table string, events []Decode
 		}
 		if d.Note == "refuse" {
 			return errTooMuch
+		}
+		if d.Note == "late" {
+			_, err := tx.Exec(ctx, `INSERT INTO `+table+` VALUES ('a', 0, '', 'same'), ('b', 0, '', 'same')`)
+			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO `+table+` AS t VALUES ($1, $2, $3)
 			ON CONFLICT (id) DO UPDATE SET balance = t.balance + excluded.balance, note = excluded.note`, e.Event.Stream, d.Amount, d.Note)
@@ -64,6 +70,7 @@ func TestASQLProjectorsErrorNamesItsEvent(t *testing.T) {
 	}{
 		{"own error", deposited{Note: "refuse"}, "too much"},
 		{"constraint", deposited{Amount: 1000}, "violates check constraint"},
+		{"deferred constraint", deposited{Note: "late"}, "duplicate key"},
 		{"data", deposited{Note: "\x00"}, "invalid byte sequence"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
