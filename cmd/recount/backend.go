@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
@@ -31,7 +30,6 @@ type backendConfig struct {
 	dsn, schema string
 	roles       []string
 	maxConns    int32 // of the pool; the log has up to three beyond
-	receiptTTL  time.Duration
 	logger      zerolog.Logger
 }
 
@@ -57,7 +55,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	if b.pool, err = openPool(ctx, c.dsn, c.maxConns); err != nil {
 		return nil, err
 	}
-	b.store, err = pgstore.Open(ctx, pgstore.Config{Pool: b.pool, Schema: c.schema, ReceiptTTL: c.receiptTTL})
+	b.store, err = pgstore.Open(ctx, pgstore.Config{Pool: b.pool, Schema: c.schema})
 	if err != nil {
 		return nil, err
 	}

@@ -89,8 +89,7 @@ func (a *app) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err err
 	}
 	b, err := openBackend(ctx, backendConfig{
 		dsn: db.dsn, schema: d.schema, roles: []string{roleAPI, roleProjections}, maxConns: 20,
-		receiptTTL: -1, // --seed relies on them after any time
-		logger:     logger,
+		logger: logger,
 	})
 	if err != nil {
 		return err

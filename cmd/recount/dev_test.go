@@ -165,6 +165,23 @@ func TestDevSeedsOnce(t *testing.T) {
 	dev.await(t, `seed: all `+commands+` commands, .*/s, `+commands+` of them done before\n`)
 	dev.stopGently(t)
 
+	// Keys expire after a day.
+	dev, _ = startDev(t, "--data", dir, "--listen", "127.0.0.1:0")
+	conn, err := pgx.Connect(t.Context(), dev.await(t, `psql '(.*)'`)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), `DELETE FROM recount.receipts`); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	dev.stopGently(t)
+	dev, _ = startDev(t, args...)
+	dev.await(t, `seed: the made-up orders are there already\n`)
+	dev.stopGently(t)
+
 	dev, url := startDev(t, "--data", dir, "--listen", "127.0.0.1:0", "--seed", "--seed-orders", "6")
 	dev.await(t, `error: load made-up orders: .*\nhint: were other orders made up here before\?`)
 	placeAndRead(t, url, url, "after-all")
