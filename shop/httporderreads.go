@@ -69,7 +69,7 @@ func (r reads) orders(ctx context.Context, in httpapi.ReadRequest[orderQuery]) (
 	var after *orderPlace
 	if q.after != "" {
 		after = new(orderPlace)
-		if err := parseCursor(q.after, q.orderFilter, after); err != nil {
+		if err := queries.ParseCursor(q.after, q.orderFilter, after); err != nil {
 			return page, err
 		}
 	}
@@ -80,7 +80,8 @@ func (r reads) orders(ctx context.Context, in httpapi.ReadRequest[orderQuery]) (
 	}
 	page.Items = page.Items[:q.limit]
 	last := page.Items[q.limit-1]
-	page.Next, err = newCursor(q.orderFilter, orderPlace{last.PlacedAt, last.ID})
+	next, err := queries.NewCursor(q.orderFilter, orderPlace{last.PlacedAt, last.ID})
+	page.Next = httpapi.Cursor(next)
 	return page, err
 }
 

@@ -95,9 +95,11 @@ func (r reads) sales(ctx context.Context, in httpapi.ReadRequest[salesQuery]) (p
 	}
 	if len(rows) > q.limit {
 		rows = rows[:q.limit]
-		if page.Next, err = newCursor(q.salesList, q.placeOf(rows[q.limit-1])); err != nil {
+		next, err := queries.NewCursor(q.salesList, q.placeOf(rows[q.limit-1]))
+		if err != nil {
 			return page, err
 		}
+		page.Next = httpapi.Cursor(next)
 	}
 	for _, row := range rows {
 		if !row.inBounds() {

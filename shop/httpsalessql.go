@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/57528e99/recount/domain/money"
+	"github.com/57528e99/recount/queries"
 )
 
 // salePlace is the place of a row in a list of sales.
@@ -59,7 +60,7 @@ func (q salesQuery) sql() (sql string, args []any, err error) {
 	}
 	if q.after != "" {
 		var place salePlace
-		if err := parseCursor(q.after, q.salesList, &place); err != nil {
+		if err := queries.ParseCursor(q.after, q.salesList, &place); err != nil {
 			return "", nil, err
 		}
 		values := []any{place.Value, place.Label, place.Currency}
