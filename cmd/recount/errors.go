@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"strings"
@@ -123,12 +124,22 @@ func isAuth(err error) bool {
 
 func isUnavailable(err error) bool {
 	var connect *pgconn.ConnectError
-	var network net.Error
 	var none *pgembed.NoBinariesError
 	var gaveUp *onlineretail.GaveUpError
 	return errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrOverloaded) ||
 		errors.Is(err, migrations.ErrLocked) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &connect) || errors.As(err, &network) || errors.As(err, &none) || errors.As(err, &gaveUp)
+		errors.As(err, &connect) || isNetwork(err) || errors.As(err, &none) || errors.As(err, &gaveUp)
+}
+
+// isNetwork reports an error of the network. One of a file comes from the same system calls, and
+// their errors have the methods of net.Error too.
+func isNetwork(err error) bool {
+	var network net.Error
+	if !errors.As(err, &network) {
+		return false
+	}
+	_, bare := network.(syscall.Errno)
+	return !bare
 }
 
 // hintFor returns what to do about err: what the error itself says, else what is known of its kind.
@@ -138,6 +149,7 @@ func hintFor(err error) string {
 		return hinted.Hint()
 	}
 	var connect *pgconn.ConnectError
+	var file *fs.PathError
 	switch {
 	case errors.Is(err, projections.ErrNotFound):
 		return "recount projections ls lists them"
@@ -149,6 +161,8 @@ func hintFor(err error) string {
 		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"
 	case errors.Is(err, eventstore.ErrOverloaded), errors.Is(err, migrations.ErrLocked):
 		return "try again in a moment"
+	case errors.As(err, &file):
+		return "is " + file.Path + " what you meant, may you use it, and is there space left?"
 	}
 	return ""
 }
