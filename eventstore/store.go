@@ -123,7 +123,10 @@ type StreamManager interface {
 	// written is ErrStreamNotFound.
 	StreamInfo(ctx context.Context, stream string) (StreamInfo, error)
 	// DeleteStream hides the stream's events from ReadStream. The stream can
-	// be created again; its versions go on from there. Errors as Append.
+	// be created again; its versions go on from there. There must be something
+	// to delete: Any means StreamExists, so a stream that was never written is
+	// a *ConflictError and one that is deleted a *StreamDeletedError. Errors as
+	// Append.
 	DeleteStream(ctx context.Context, stream string, expected ExpectedVersion) (Appended, error)
 	// TombstoneStream is DeleteStream for ever: the stream takes no event any
 	// more.

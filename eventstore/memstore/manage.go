@@ -29,6 +29,9 @@ func (s *Store) DeleteStream(ctx context.Context, name string, expected eventsto
 	if err := eventstore.ValidateStream(name); err != nil {
 		return eventstore.Appended{}, err
 	}
+	if expected == eventstore.Any {
+		expected = eventstore.StreamExists
+	}
 	return s.mark(ctx, name, expected, eventstore.Event{Type: eventstore.TypeDeleted})
 }
 

@@ -48,6 +48,9 @@ func (s *Store) StreamInfo(ctx context.Context, stream string) (eventstore.Strea
 
 // DeleteStream implements eventstore.StreamManager.
 func (s *Store) DeleteStream(ctx context.Context, stream string, expected eventstore.ExpectedVersion) (eventstore.Appended, error) {
+	if expected == eventstore.Any {
+		expected = eventstore.StreamExists
+	}
 	return s.mark(ctx, stream, expected, eventstore.TypeDeleted)
 }
 

@@ -10,6 +10,7 @@ import (
 var deleteClauses = []clause{
 	{"hides a deleted stream from ReadStream and from nothing else", management, hidesDeleted},
 	{"deletes under an expected version", management, deletesAsExpected},
+	{"deletes only what is there, whatever the version", management, deletesWhatIsThere},
 	{"creates a deleted stream again behind its last version", management, recreates},
 	{"shows only the present life of a stream", management, showsPresentLife},
 	{"judges appends to a deleted stream", management, judgesDeleted},
@@ -106,6 +107,24 @@ func deletesAsExpected(f *fixture) {
 		_, err := f.manager().DeleteStream(f.Context(), "order-never", eventstore.StreamExists)
 		return err
 	})
+}
+
+// Whoever deletes the wrong name, or twice, must hear of it; and a mark alone
+// would be a stream that nobody wrote.
+func deletesWhatIsThere(f *fixture) {
+	remove := func(stream string) func() error {
+		return func() error {
+			_, err := f.manager().DeleteStream(f.Context(), stream, eventstore.Any)
+			return err
+		}
+	}
+	f.refused("DeleteStream of a stream never written", eventstore.ErrConflict, remove("order-never"))
+	f.append("order-1", eventstore.NoStream, event("a"))
+	f.delete("order-1", eventstore.Any)
+	f.refused("a second DeleteStream", eventstore.ErrStreamDeleted, remove("order-1"))
+	f.append("order-1", eventstore.NoStream, event("b"))
+	f.delete("order-1", eventstore.Any)
+	f.wantDeleted("order-1", false)
 }
 
 // Versions that began again at 0 would let a stale Exact(n) through.

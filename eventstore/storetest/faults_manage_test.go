@@ -75,6 +75,16 @@ var managementFaults = []fault{
 		}
 	}, []string{"deletes under an expected version"}},
 
+	{"deletes what is not there", func(b *broken) {
+		b.delete = func(ctx context.Context, stream string, expected eventstore.ExpectedVersion) (eventstore.Appended, error) {
+			done, err := b.Store.DeleteStream(ctx, stream, expected)
+			if err != nil && expected == eventstore.Any {
+				return b.Store.DeleteStream(ctx, stream, eventstore.NoStream)
+			}
+			return done, err
+		}
+	}, []string{"deletes only what is there, whatever the version"}},
+
 	{"counts the versions of a new life from 0", func(b *broken) {
 		b.onResult(func(ctx context.Context, _ []eventstore.StreamAppend, done []eventstore.Appended, err error) ([]eventstore.Appended, error) {
 			for i := range done {
