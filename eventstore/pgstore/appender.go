@@ -3,13 +3,9 @@ package pgstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
-	"github.com/jackc/pgx/v5"
-
-	"github.com/57528e99/recount/eventstore"
 )
 
 // appender writes the batches of a process, one after the other, on a
@@ -73,7 +69,10 @@ func (a *appender) write(requests []*request) {
 				try.deadline = time.Now().Add(a.store.cfg.SettleTimeout)
 			}
 			try.unsettled = append(try.unsettled, p)
-		case a.connected() && len(try.unsettled) == 0:
+		case a.connected() && (len(try.unsettled) == 0 || isRefusedContent(err)):
+			// What is refused as content now is refused of the unsettled plans
+			// too: at this end of the log they say the same, at another they are
+			// late.
 			a.rollback()
 			if try.slow || isLockTimeout(err) {
 				a.fail(try.requests, err)
@@ -101,12 +100,13 @@ func (a *appender) attempt(try *attempt) (*plan, error) {
 			return nil, err
 		}
 	}
-	refs, err := a.store.resolve(ctx, a.conn, try.requests)
-	if err != nil {
+	refs, missing := a.store.dictionary.lookUp(try.requests)
+	if err := a.store.makeNames(ctx, a.conn, refs, missing); err != nil {
 		return nil, err
 	}
 	try.slow = try.slow || a.mine == nil || len(try.unsettled) > 0
 	var p *plan
+	var err error
 	if try.slow {
 		p, err = a.longWay(ctx, refs, try)
 	} else {
@@ -131,154 +131,6 @@ func (a *appender) connect(ctx context.Context, deadline time.Time) error {
 	}
 	a.conn = conn
 	return nil
-}
-
-// fastPath judges the batch by what the appender remembers and writes it in one
-// round trip, guarded by the end of the log.
-func (a *appender) fastPath(ctx context.Context, refs references, requests []*request) (*plan, error) {
-	f, err := a.recall(ctx, requests)
-	if err != nil {
-		return nil, err
-	}
-	p := makePlan(f, refs, a.store.identity(), requests)
-	if p.isEmpty() {
-		// Refusals need the guard as much as writes do, and nothing would carry it.
-		return nil, errLate
-	}
-	b := &pgx.Batch{}
-	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
-	a.store.queueLock(b)
-	var now time.Time
-	var late error
-	a.store.queueWrite(b, p, &now, &late)
-	b.Queue("COMMIT")
-	if err := a.conn.commit(ctx, b); err != nil {
-		return p, err
-	}
-	p.recordedAt(now)
-	return p, late
-}
-
-// recall gathers facts without a lock. What is read here was read after this
-// appender's last write, so the guard covers it as well as what is remembered.
-func (a *appender) recall(ctx context.Context, requests []*request) (*facts, error) {
-	f := newFacts()
-	f.head = *a.mine
-	var missing []string
-	for _, r := range requests {
-		for _, app := range r.appends {
-			if st, ok := a.streams.Get(app.Stream); ok {
-				f.streams[app.Stream] = st
-			} else if app.Expected != eventstore.NoStream {
-				missing = append(missing, app.Stream)
-			}
-			// A stream that must not exist is taken for new: if it is not, its
-			// name is refused as a duplicate, and the long way follows.
-		}
-	}
-	if len(missing) > 0 {
-		b := &pgx.Batch{}
-		a.store.queueStreams(b, f, missing)
-		if err := a.conn.SendBatch(ctx, b).Close(); err != nil {
-			return nil, err
-		}
-	}
-	return f, a.store.loadKnown(ctx, a.conn, f, requests)
-}
-
-// longWay judges the batch by what is read under the lock. If unsettled is set
-// it first finds out whether that plan was written after all.
-func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (*plan, error) {
-	f := newFacts()
-	b := &pgx.Batch{}
-	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
-	a.store.queueLock(b)
-	var landed *plan
-	for _, p := range try.unsettled {
-		a.store.queueLanded(b, p, &landed)
-	}
-	a.store.queueFacts(b, f, try.requests)
-	if err := a.conn.SendBatch(ctx, b).Close(); err != nil {
-		return nil, err
-	}
-	if a.mine == nil || *a.mine != f.head {
-		a.forget()
-	}
-	commit := &pgx.Batch{}
-	if landed != nil {
-		// This commit waits for whatever the first one may have missed.
-		commit.Queue("COMMIT")
-		return landed, a.conn.commit(ctx, commit)
-	}
-	if err := a.store.loadKnown(ctx, a.conn, f, try.requests); err != nil {
-		return nil, err
-	}
-	p := makePlan(f, refs, a.store.identity(), try.requests)
-	var now time.Time
-	var late error
-	if !p.isEmpty() {
-		a.store.queueWrite(commit, p, &now, &late)
-	}
-	commit.Queue("COMMIT")
-	if err := a.conn.commit(ctx, commit); err != nil {
-		return p, err
-	}
-	if late != nil {
-		return nil, fmt.Errorf("%w: it moved while it was locked", eventstore.ErrCorrupt)
-	}
-	p.recordedAt(now)
-	return p, nil
-}
-
-// queueFacts reads, under the lock, all that a batch is judged by, but for ids.
-func (s *Store) queueFacts(b *pgx.Batch, f *facts, requests []*request) {
-	var names []string
-	for _, r := range requests {
-		for _, app := range r.appends {
-			names = append(names, app.Stream)
-		}
-	}
-	s.queueHead(b, f)
-	s.queueStreams(b, f, unique(names))
-	s.queueReceipts(b, f, requests)
-}
-
-const selectLandedEvent = `
-SELECT recorded_at FROM recount.events WHERE position = $1 AND id = $2`
-
-const selectLandedReceipt = `
-SELECT stored_at FROM recount.receipts
-WHERE scope = $1 AND key = $2 AND fingerprint = $3 AND answer = $4 AND result = $5`
-
-// queueLanded sets landed to p if it was committed. A plan without events is
-// known by its first receipt: the key was unused when the plan was made.
-func (s *Store) queueLanded(b *pgx.Batch, p *plan, landed **plan) {
-	var query *pgx.QueuedQuery
-	if last := len(p.positions) - 1; last >= 0 {
-		query = b.Queue(s.sql(selectLandedEvent), p.positions[last], p.ids[last])
-	} else if len(p.keys) > 0 {
-		query = b.Queue(s.sql(selectLandedReceipt), p.scopes[0], p.keys[0], p.fingerprints[0], p.answers[0], p.results[0])
-	} else {
-		return
-	}
-	query.QueryRow(func(row pgx.Row) error {
-		var at time.Time
-		err := row.Scan(&at)
-		switch {
-		case err == nil:
-			p.recordedAt(at)
-			*landed = p
-		case errors.Is(err, pgx.ErrNoRows):
-			return nil
-		}
-		return err
-	})
-}
-
-func (p *plan) recordedAt(t time.Time) {
-	for i := range p.events {
-		p.events[i].RecordedAt = t.UTC()
-	}
 }
 
 func (a *appender) succeed(requests []*request, p *plan) {

@@ -15,6 +15,9 @@ const (
 	purgeInterval  = 10 * time.Minute
 	// purgeBatch is how many receipts one statement removes.
 	purgeBatch = 5000
+	// stallTimeout is how long a background statement may take: on a connection
+	// whose other end is gone it would never end.
+	stallTimeout = 10 * time.Second
 )
 
 // runBackground runs what the store does besides its callers' work until ctx is
@@ -33,18 +36,23 @@ func (s *Store) runBackground(ctx context.Context) {
 // poll looks for events of other processes.
 func (s *Store) poll(ctx context.Context) {
 	every(ctx, s.cfg.PollInterval, func() {
+		ctx, cancel := context.WithTimeout(ctx, stallTimeout)
+		defer cancel()
 		// The next round, or a notification, tries again.
 		_, _ = s.Head(ctx)
 	})
 }
 
-// purge removes receipts that are old enough.
+// purge removes receipts that are old enough, by the clock that dated them.
 func (s *Store) purge(ctx context.Context) {
 	if s.cfg.ReceiptTTL < 0 {
 		return
 	}
 	every(ctx, min(purgeInterval, s.cfg.ReceiptTTL), func() {
-		_, _ = s.PurgeReceipts(ctx, time.Now().Add(-s.cfg.ReceiptTTL))
+		var now time.Time
+		if err := s.cfg.Pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err == nil {
+			_, _ = s.PurgeReceipts(ctx, now.Add(-s.cfg.ReceiptTTL))
+		}
 	})
 }
 
@@ -108,17 +116,26 @@ func (s *Store) notify(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if conn == nil || conn.IsClosed() {
-			// Lost notifications are made up for by polling.
-			conn, _ = s.connect(ctx)
-		}
-		if conn != nil {
-			_, _ = conn.Exec(ctx, "SELECT pg_notify($1, '')", s.channel())
-		}
+		conn = s.notifyOn(ctx, conn)
 		select {
 		case <-time.After(notifyInterval):
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// notifyOn sends a notification on conn, or on a new connection, and returns the
+// one it used. A notification that is lost is made up for by polling.
+func (s *Store) notifyOn(ctx context.Context, conn *session) *session {
+	ctx, cancel := context.WithTimeout(ctx, stallTimeout)
+	defer cancel()
+	if conn == nil || conn.IsClosed() {
+		var err error
+		if conn, err = s.connect(ctx); err != nil {
+			return nil
+		}
+	}
+	_, _ = conn.Exec(ctx, "SELECT pg_notify($1, '')", s.channel())
+	return conn
 }

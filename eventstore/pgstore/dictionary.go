@@ -49,6 +49,16 @@ func newDictionary(size int) *dictionary {
 	}
 }
 
+// reset forgets everything: ids that a restore has lost are given out again.
+func (d *dictionary) reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.typeIDs)
+	clear(d.types)
+	d.categories.Purge()
+	d.streams.Purge()
+}
+
 func (d *dictionary) addType(k typeKey, id int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,39 +108,53 @@ ON CONFLICT DO NOTHING`
 SELECT c.name, c.id FROM recount.categories c WHERE c.name = ANY($1::text[])`
 )
 
-// resolve returns the dictionary ids of a batch, making rows that are missing
-// in a transaction of its own: it must not be called while the log is locked.
-func (s *Store) resolve(ctx context.Context, q querier, requests []*request) (references, error) {
+// unresolved are the names of a batch that have no ids yet, or none that this
+// process remembers.
+type unresolved struct {
+	types      map[typeKey]bool
+	categories map[string]bool
+}
+
+func (m unresolved) isEmpty() bool { return len(m.types) == 0 && len(m.categories) == 0 }
+
+// lookUp returns the dictionary ids of a batch as far as they are remembered.
+func (d *dictionary) lookUp(requests []*request) (references, unresolved) {
 	refs := references{types: make(map[typeKey]int32), categories: make(map[string]int32)}
-	newTypes, newCategories := make(map[typeKey]bool), make(map[string]bool)
+	miss := unresolved{types: make(map[typeKey]bool), categories: make(map[string]bool)}
 	for _, r := range requests {
 		for _, a := range r.appends {
 			if len(a.Events) == 0 {
 				continue
 			}
 			category := eventstore.Category(a.Stream)
-			if id, ok := s.dictionary.categories.Get(category); ok {
+			if id, ok := d.categories.Get(category); ok {
 				refs.categories[category] = id
 			} else {
-				newCategories[category] = true
+				miss.categories[category] = true
 			}
 			for _, e := range a.Events {
 				k := typeOf(withDefaults(e))
-				if id, ok := s.dictionary.typeID(k); ok {
+				if id, ok := d.typeID(k); ok {
 					refs.types[k] = id
 				} else {
-					newTypes[k] = true
+					miss.types[k] = true
 				}
 			}
 		}
 	}
-	if err := s.makeTypes(ctx, q, refs, newTypes); err != nil {
-		return refs, fmt.Errorf("look up event types: %w", err)
+	return refs, miss
+}
+
+// makeNames adds what is missing to refs, making rows that are not there in a
+// transaction of its own: it must not be called while the log is locked.
+func (s *Store) makeNames(ctx context.Context, q querier, refs references, miss unresolved) error {
+	if err := s.makeTypes(ctx, q, refs, miss.types); err != nil {
+		return fmt.Errorf("look up event types: %w", err)
 	}
-	if err := s.makeCategories(ctx, q, refs, newCategories); err != nil {
-		return refs, fmt.Errorf("look up categories: %w", err)
+	if err := s.makeCategories(ctx, q, refs, miss.categories); err != nil {
+		return fmt.Errorf("look up categories: %w", err)
 	}
-	return refs, nil
+	return nil
 }
 
 func (s *Store) makeTypes(ctx context.Context, q querier, refs references, missing map[typeKey]bool) error {
@@ -191,53 +215,4 @@ func exec(ctx context.Context, q querier, sql string, args ...any) error {
 	}
 	rows.Close()
 	return rows.Err()
-}
-
-const (
-	selectAllTypes = `
-SELECT t.name, t.schema_version, t.content_type, t.id FROM recount.event_types t`
-	selectNames = `
-SELECT s.id, s.name FROM recount.streams s WHERE s.id = ANY($1::bigint[])`
-)
-
-// learnTypes reads the whole dictionary of event types.
-func (s *Store) learnTypes(ctx context.Context, q querier) error {
-	rows, err := q.Query(ctx, s.sql(selectAllTypes))
-	if err != nil {
-		return err
-	}
-	var k typeKey
-	var id int32
-	_, err = pgx.ForEachRow(rows, []any{&k.name, &k.version, &k.contentType, &id}, func() error {
-		s.dictionary.addType(k, id)
-		return nil
-	})
-	return err
-}
-
-// streamNames returns the names of streams by id.
-func (s *Store) streamNames(ctx context.Context, q querier, ids map[int64]string) error {
-	var missing []int64
-	for id := range ids {
-		if name, ok := s.dictionary.streams.Get(id); ok {
-			ids[id] = name
-		} else {
-			missing = append(missing, id)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	rows, err := q.Query(ctx, s.sql(selectNames), missing)
-	if err != nil {
-		return err
-	}
-	var id int64
-	var name string
-	_, err = pgx.ForEachRow(rows, []any{&id, &name}, func() error {
-		s.dictionary.streams.Add(id, name)
-		ids[id] = name
-		return nil
-	})
-	return err
 }

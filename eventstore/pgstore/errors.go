@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
@@ -81,8 +83,7 @@ func (s *Store) translateAppend(r *request, err error) error {
 	}
 	switch {
 	case refused.Code == "23505" && refused.ConstraintName == "events_stream_supplied_id":
-		return &eventstore.IDReusedError{Stream: r.appends[0].Stream, ID: r.appends[0].Events[0].ID,
-			Reason: "an id of this append is stored already, at another version"}
+		return reusedID(r, refused.Detail)
 	case strings.HasPrefix(refused.Code, "23"):
 		return fmt.Errorf("append to %s: %w: %w", r.appends[0].Stream, eventstore.ErrCorrupt, err)
 	default:
@@ -90,18 +91,39 @@ func (s *Store) translateAppend(r *request, err error) error {
 	}
 }
 
+// reusedID finds the id that was refused: the database's detail names it.
+func reusedID(r *request, detail string) error {
+	reused := &eventstore.IDReusedError{Stream: r.appends[0].Stream,
+		Reason: "an id of this append is stored already, at another version"}
+	for _, a := range r.appends {
+		for _, e := range a.Events {
+			if e.ID != uuid.Nil && strings.Contains(detail, e.ID.String()) {
+				reused.Stream, reused.ID = a.Stream, e.ID
+			}
+		}
+	}
+	return reused
+}
+
+// explainTimeout bounds the search for whoever holds the lock: the pool may be
+// in use, by those who wait for it.
+const explainTimeout = time.Second
+
 // explainLock names whoever holds the lock of the log.
 func (s *Store) explainLock(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
 	const holders = `
 SELECT format('process %s (%s, user %s, %s for %s)', a.pid, coalesce(nullif(a.application_name, ''), 'no name'),
               a.usename, a.state, date_trunc('second', clock_timestamp() - a.xact_start))
 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.relation = 'recount.log_lock'::regclass AND l.granted AND l.mode IN ('RowShareLock', 'ExclusiveLock', 'AccessExclusiveLock')
+WHERE l.relation = $1::regclass AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+  AND l.granted AND l.mode IN ('RowShareLock', 'ExclusiveLock', 'AccessExclusiveLock')
   AND a.wait_event_type IS DISTINCT FROM 'Lock'
 ORDER BY a.xact_start LIMIT 1`
 	holder := "somebody"
 	// Without a name the error is still right.
-	_ = s.cfg.Pool.QueryRow(ctx, s.sql(holders)).Scan(&holder)
+	_ = s.cfg.Pool.QueryRow(ctx, holders, pgx.Identifier{s.cfg.Schema, "log_lock"}.Sanitize()).Scan(&holder)
 	return fmt.Errorf("%w: the log is locked by %s; if it does not end, end it with pg_terminate_backend: %w",
 		eventstore.ErrUnavailable, holder, err)
 }

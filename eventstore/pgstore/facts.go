@@ -2,12 +2,12 @@ package pgstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/internal/verdict"
@@ -39,8 +39,34 @@ const (
 type facts struct {
 	head     head
 	streams  map[string]stream
-	known    map[string][]eventstore.RecordedEvent
+	known    idIndex
 	receipts map[receiptKey]eventstore.StoredReceipt
+}
+
+// idIndex finds events by the ids that callers supplied.
+type idIndex map[eventKey]eventstore.RecordedEvent
+
+type eventKey struct {
+	stream string
+	id     uuid.UUID
+}
+
+func (x idIndex) add(events ...eventstore.RecordedEvent) {
+	for _, e := range events {
+		if e.ID != uuid.Nil {
+			x[eventKey{e.Stream, e.ID}] = e
+		}
+	}
+}
+
+func (x idIndex) find(stream string, ids []uuid.UUID) []eventstore.RecordedEvent {
+	var found []eventstore.RecordedEvent
+	for _, id := range ids {
+		if e, ok := x[eventKey{stream, id}]; ok {
+			found = append(found, e)
+		}
+	}
+	return found
 }
 
 type receiptKey struct{ scope, key string }
@@ -50,7 +76,7 @@ func keyOf(r *eventstore.Receipt) receiptKey { return receiptKey{r.Scope, r.Key}
 func newFacts() *facts {
 	return &facts{
 		streams:  make(map[string]stream),
-		known:    make(map[string][]eventstore.RecordedEvent),
+		known:    make(idIndex),
 		receipts: make(map[receiptKey]eventstore.StoredReceipt),
 	}
 }
@@ -145,7 +171,7 @@ func (s *Store) queueReceipts(b *pgx.Batch, f *facts, requests []*request) {
 func (s *Store) loadKnown(ctx context.Context, q querier, f *facts, requests []*request) error {
 	var streams []string
 	var streamIDs []int64
-	var ids []uuid.UUID
+	var ids []pgtype.UUID
 	for _, r := range requests {
 		for _, a := range r.appends {
 			st, ok := f.streams[a.Stream]
@@ -153,7 +179,7 @@ func (s *Store) loadKnown(ctx context.Context, q querier, f *facts, requests []*
 				continue
 			}
 			for _, e := range a.Events {
-				streams, streamIDs, ids = append(streams, a.Stream), append(streamIDs, st.id), append(ids, e.ID)
+				streams, streamIDs, ids = append(streams, a.Stream), append(streamIDs, st.id), append(ids, pgUUID(e.ID))
 			}
 		}
 	}
@@ -166,7 +192,7 @@ func (s *Store) loadKnown(ctx context.Context, q querier, f *facts, requests []*
 	}
 	var r eventstore.RecordedEvent
 	_, err = pgx.ForEachRow(rows, []any{&r.Stream, &r.Position, &r.Version, &r.ID, &r.Type, &r.SchemaVersion, &r.Data}, func() error {
-		f.known[r.Stream] = append(f.known[r.Stream], r)
+		f.known.add(r)
 		r.Data = nil
 		return nil
 	})
@@ -174,38 +200,6 @@ func (s *Store) loadKnown(ctx context.Context, q querier, f *facts, requests []*
 		return fmt.Errorf("look up event ids: %w", err)
 	}
 	return nil
-}
-
-// storedAppend is how a receipt keeps an eventstore.Appended.
-type storedAppend struct {
-	Stream   string `json:"stream"`
-	Version  int64  `json:"version"`
-	Position int64  `json:"position"`
-}
-
-func formatResult(appended []eventstore.Appended) []byte {
-	list := make([]storedAppend, len(appended))
-	for i, a := range appended {
-		list[i] = storedAppend{a.Stream, a.Version, a.Position}
-	}
-	// Strings and integers always marshal.
-	b, _ := json.Marshal(list)
-	return b
-}
-
-// parseResult puts the log's present incarnation into the tokens: a position
-// that is still in the log belongs to every later incarnation too.
-func (s *Store) parseResult(result []byte) ([]eventstore.Appended, error) {
-	var list []storedAppend
-	if err := json.Unmarshal(result, &list); err != nil {
-		return nil, fmt.Errorf("read receipt: %w", err)
-	}
-	appended := make([]eventstore.Appended, len(list))
-	for i, a := range list {
-		appended[i] = eventstore.Appended{Stream: a.Stream, Version: a.Version, Position: a.Position}
-	}
-	setTokens(appended, s.identity())
-	return appended, nil
 }
 
 // querier is what a pool, a connection and a transaction have in common.

@@ -1,12 +1,10 @@
 package pgstore_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -49,28 +47,6 @@ func throughProxy(t *testing.T, db *pgtest.DB, choose func() pgproxy.Fault) (*pg
 		}
 	})
 	return proxy, pool
-}
-
-func happened(stream string, n int) eventstore.StreamAppend {
-	return eventstore.StreamAppend{Stream: stream, Events: []eventstore.Event{
-		{Type: "Happened", Data: fmt.Appendf(nil, `{"n":%d}`, n)},
-	}}
-}
-
-// numbers returns the data of all events of the log, and checks positions.
-func numbers(t *testing.T, s eventstore.Reader) []string {
-	t.Helper()
-	var data []string
-	for e, err := range s.ReadAll(t.Context(), eventstore.ReadOptions{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := int64(len(data) + 1); e.Position != want {
-			t.Fatalf("position = %d, want %d", e.Position, want)
-		}
-		data = append(data, string(e.Data))
-	}
-	return data
 }
 
 // An append that names no ids has nothing to retry with: if the store took a
@@ -237,30 +213,5 @@ func TestAppendSurvivesTheEndOfItsBackend(t *testing.T) {
 	db.Pool.Reset()
 	if got := numbers(t, s); len(got) != 10 {
 		t.Errorf("log has %d events, want 10", len(got))
-	}
-}
-
-func mustAppend(t *testing.T, s eventstore.Appender, a eventstore.StreamAppend) eventstore.Appended {
-	t.Helper()
-	done, err := s.Append(t.Context(), a, eventstore.AppendOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return done
-}
-
-// eventually waits for a condition that another process brings about.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited in vain until %s", what)
-		}
 	}
 }

@@ -94,14 +94,23 @@ func (s *Store) identify(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.known.Store(&in)
+		s.remember(in)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	s.known.Store(&in)
+	s.remember(in)
 	return nil
+}
+
+// remember keeps the log's identity. What was known of another life of the log
+// may be of events that are lost.
+func (s *Store) remember(in identity) {
+	if before := s.known.Swap(&in); before != nil && before.n != in.n {
+		s.dictionary.reset()
+		s.hub.reset()
+	}
 }
 
 // checkIdentity makes sure that a new connection leads to the log that this
@@ -115,7 +124,7 @@ func (s *Store) checkIdentity(ctx context.Context, q rowQuerier) error {
 	if err != nil {
 		return fmt.Errorf("read the log's identity: %w", err)
 	}
-	s.known.Store(&in)
+	s.remember(in)
 	if home := s.home.Load(); in.n != home {
 		return fmt.Errorf("%w: %w: it is at incarnation %d now, this process began at %d; restart it",
 			eventstore.ErrUnavailable, ErrAdopted, in.n, home)

@@ -126,10 +126,10 @@ ORDER BY e.position %s LIMIT $3`
 const filteredPageOfLog = eventColumns + `
 FROM recount.events e
 WHERE e.position BETWEEN $1 AND $2
-  AND ($4::int[] IS NULL OR e.type_id = ANY($4))
-  AND ($5::int[] IS NULL OR e.category_id = ANY($5))
+  AND ($4::int[] IS NULL OR e.type_id = ANY($4::int[]))
+  AND ($5::int[] IS NULL OR e.category_id = ANY($5::int[]))
   AND ($6::text[] IS NULL OR EXISTS (
-      SELECT FROM recount.streams s JOIN unnest($6) AS p(prefix) ON starts_with(s.name, p.prefix)
+      SELECT FROM recount.streams s JOIN unnest($6::text[]) AS p(prefix) ON starts_with(s.name, p.prefix)
       WHERE s.id = e.stream_id))
 ORDER BY e.position %s LIMIT $3`
 

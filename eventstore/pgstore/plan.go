@@ -1,9 +1,10 @@
 package pgstore
 
 import (
-	"fmt"
+	"maps"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/internal/verdict"
@@ -24,7 +25,7 @@ type plan struct {
 	events []eventstore.RecordedEvent
 
 	positions, streamIDs, versions []int64
-	ids                            []uuid.UUID
+	ids                            []pgtype.UUID
 	typeIDs, categoryIDs           []int32
 	rests                          []int32
 	flags                          []int16
@@ -73,32 +74,32 @@ func (p *planner) judge(r *request) ([]eventstore.Appended, error) {
 		}
 	}
 	touched := make(map[string]stream, len(r.appends))
-	results := make([]eventstore.Appended, len(r.appends))
-	fresh, repeated := 0, 0
 	var written []eventstore.RecordedEvent
+	own := make(idIndex)
+	results := make([]eventstore.Appended, len(r.appends))
 	for i, a := range r.appends {
 		before := p.state(touched, a.Stream)
 		v, err := verdict.Decide(before.Stream, a, func(ids []uuid.UUID) []eventstore.RecordedEvent {
-			return p.known(a.Stream, ids, written)
+			return append(p.facts.known.find(a.Stream, ids), own.find(a.Stream, ids)...)
 		})
 		switch {
 		case err != nil:
 			return nil, err
 		case v.Duplicate != nil:
-			repeated++
 			results[i] = *v.Duplicate
-			continue
-		case len(a.Events) > 0:
-			fresh++
+		default:
+			placed := p.place(a, &before, len(written))
+			own.add(placed...)
+			written = append(written, placed...)
+			touched[a.Stream] = before
+			results[i] = result(a, before, written)
 		}
-		written = append(written, p.place(a, &before, len(written))...)
-		touched[a.Stream] = before
-		results[i] = result(a, before, written)
 	}
-	if fresh > 0 && repeated > 0 {
-		return nil, partlyKnown(r)
+	if err := verdict.Whole(r.appends, results); err != nil {
+		return nil, err
 	}
 	setTokens(results, p.identity)
+	maps.Copy(p.facts.known, own)
 	p.accept(r, touched, written, results)
 	return results, nil
 }
@@ -121,16 +122,6 @@ func receiptError(stored eventstore.StoredReceipt, r *eventstore.Receipt) error 
 	return &eventstore.ReceiptKnownError{Stored: stored}
 }
 
-func partlyKnown(r *request) error {
-	for _, a := range r.appends {
-		if len(a.Events) > 0 {
-			return &eventstore.IDReusedError{Stream: a.Stream, ID: a.Events[0].ID,
-				Reason: "a part of this append is stored already, another part is not"}
-		}
-	}
-	return nil
-}
-
 // state is the state of a stream as the request at hand sees it.
 func (p *planner) state(touched map[string]stream, name string) stream {
 	if st, ok := touched[name]; ok {
@@ -140,25 +131,6 @@ func (p *planner) state(touched map[string]stream, name string) stream {
 		return st
 	}
 	return noStream
-}
-
-// known are the events of a stream that have one of the given ids: stored ones
-// that were looked up, earlier ones of this batch, and those of the request
-// itself.
-func (p *planner) known(name string, ids []uuid.UUID, written []eventstore.RecordedEvent) []eventstore.RecordedEvent {
-	wanted := make(map[uuid.UUID]bool, len(ids))
-	for _, id := range ids {
-		wanted[id] = true
-	}
-	var list []eventstore.RecordedEvent
-	for _, events := range [][]eventstore.RecordedEvent{p.facts.known[name], p.events, written} {
-		for _, e := range events {
-			if e.Stream == name && wanted[e.ID] {
-				list = append(list, e)
-			}
-		}
-	}
-	return list
 }
 
 // place gives the events of one append their places and moves the stream's
@@ -216,89 +188,4 @@ func result(a eventstore.StreamAppend, st stream, written []eventstore.RecordedE
 		result.Position = written[len(written)-1].Position
 	}
 	return result
-}
-
-// setTokens gives the results of one request their token: readers see all of it
-// or nothing.
-func setTokens(results []eventstore.Appended, in identity) {
-	end := int64(0)
-	for _, r := range results {
-		end = max(end, r.Position)
-	}
-	for i := range results {
-		if end > 0 {
-			results[i].Token = in.token(end)
-		}
-	}
-}
-
-// accept adds a request that was judged to be written.
-func (p *planner) accept(r *request, touched map[string]stream, written []eventstore.RecordedEvent, results []eventstore.Appended) {
-	for i := range written {
-		written[i].AppendEnd = written[len(written)-1].Position
-		p.addEvent(&written[i], touched[written[i].Stream])
-	}
-	for name, st := range touched {
-		p.streams[name] = st
-	}
-	if len(written) > 0 {
-		last := written[len(written)-1]
-		p.end = head{last.Position, last.ID}
-		p.events = append(p.events, written...)
-	}
-	if r.receipt != nil {
-		p.addReceipt(r.receipt, results)
-	}
-}
-
-func (p *planner) addEvent(e *eventstore.RecordedEvent, st stream) {
-	flags := markOf(e.Type)
-	if e.ID == uuid.Nil {
-		e.ID = newEventID()
-	} else {
-		flags |= flagSuppliedID
-	}
-	category := p.refs.categories[eventstore.Category(e.Stream)]
-	if st.id == e.Position {
-		p.newStreamIDs = append(p.newStreamIDs, st.id)
-		p.newStreamNames = append(p.newStreamNames, e.Stream)
-		p.newStreamCategories = append(p.newStreamCategories, category)
-	}
-	p.positions = append(p.positions, e.Position)
-	p.streamIDs = append(p.streamIDs, st.id)
-	p.versions = append(p.versions, e.Version)
-	p.ids = append(p.ids, e.ID)
-	p.typeIDs = append(p.typeIDs, p.refs.types[typeOf(e.Event)])
-	p.categoryIDs = append(p.categoryIDs, category)
-	p.rests = append(p.rests, int32(e.AppendEnd-e.Position))
-	p.flags = append(p.flags, flags)
-	p.data = append(p.data, e.Data)
-	p.metadata = append(p.metadata, e.Metadata)
-}
-
-func (p *planner) addReceipt(r *eventstore.Receipt, results []eventstore.Appended) {
-	p.receipts[keyOf(r)] = eventstore.StoredReceipt{Receipt: *r, Appended: results}
-	p.scopes = append(p.scopes, r.Scope)
-	p.keys = append(p.keys, r.Key)
-	p.fingerprints = append(p.fingerprints, notNil(r.Fingerprint))
-	p.answers = append(p.answers, notNil(r.Answer))
-	p.results = append(p.results, formatResult(results))
-}
-
-func notNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
-// newEventID makes a UUID whose order follows time, so that the index entries
-// of one moment lie together.
-func newEventID() uuid.UUID {
-	id, err := uuid.NewV7()
-	if err != nil {
-		// The random source of the operating system is gone; nothing can go on.
-		panic(fmt.Errorf("make an event id: %w", err))
-	}
-	return id
 }

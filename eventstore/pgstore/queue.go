@@ -37,11 +37,18 @@ func newRequest(appends []eventstore.StreamAppend, receipt *eventstore.Receipt) 
 	for _, a := range appends {
 		r.events += len(a.Events)
 		for _, e := range a.Events {
-			r.bytes += len(e.Data) + len(e.Metadata)
+			r.bytes += eventBytes + len(e.Data) + len(e.Metadata)
 		}
+	}
+	if receipt != nil {
+		r.bytes += len(receipt.Answer)
 	}
 	return r
 }
+
+// eventBytes is about what an event takes without its data: events without any
+// must not fill the memory either.
+const eventBytes = 256
 
 // take claims the request for writing; false if its caller has left.
 func (r *request) take() bool { return r.state.CompareAndSwap(requestWaits, requestTaken) }

@@ -28,7 +28,6 @@ func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {
 		if err := s.identify(ctx); err != nil {
 			return eventstore.Token{}, fmt.Errorf("read the head of the log: %w", translate(err))
 		}
-		s.hub.reset()
 	}
 	s.hub.seen(t.Position)
 	return t, nil

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -54,4 +55,36 @@ func (s *Store) PurgeReceipts(ctx context.Context, before time.Time) (int64, err
 			return total, nil
 		}
 	}
+}
+
+// storedAppend is how a receipt keeps an eventstore.Appended.
+type storedAppend struct {
+	Stream   string `json:"stream"`
+	Version  int64  `json:"version"`
+	Position int64  `json:"position"`
+}
+
+func formatResult(appended []eventstore.Appended) []byte {
+	list := make([]storedAppend, len(appended))
+	for i, a := range appended {
+		list[i] = storedAppend{a.Stream, a.Version, a.Position}
+	}
+	// Strings and integers always marshal.
+	b, _ := json.Marshal(list)
+	return b
+}
+
+// parseResult puts the log's present incarnation into the tokens: a position
+// that is still in the log belongs to every later incarnation too.
+func (s *Store) parseResult(result []byte) ([]eventstore.Appended, error) {
+	var list []storedAppend
+	if err := json.Unmarshal(result, &list); err != nil {
+		return nil, fmt.Errorf("read receipt: %w", err)
+	}
+	appended := make([]eventstore.Appended, len(list))
+	for i, a := range list {
+		appended[i] = eventstore.Appended{Stream: a.Stream, Version: a.Version, Position: a.Position}
+	}
+	setTokens(appended, s.identity())
+	return appended, nil
 }

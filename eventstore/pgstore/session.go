@@ -2,7 +2,9 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +14,8 @@ import (
 
 // closeTimeout bounds the goodbye to a connection.
 const closeTimeout = 5 * time.Second
+
+var errNoCancel = errors.New("statements of the store are never cancelled")
 
 // session is a connection of the store's own, apart from the pool: readers
 // cannot starve it, and its notices can be watched.
@@ -39,10 +43,21 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 			onNotice(c, n)
 		}
 	}
+	var connected atomic.Bool
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if connected.Load() {
+			// A connection that is given up asks for the cancellation of what it
+			// does. In a commit that would end the wait for the standby.
+			return nil, errNoCancel
+		}
+		return dial(ctx, network, address)
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	connected.Store(true)
 	if poolConfig.AfterConnect != nil {
 		if err := poolConfig.AfterConnect(ctx, conn); err != nil {
 			closeConn(ctx, conn)

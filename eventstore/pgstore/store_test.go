@@ -2,9 +2,11 @@ package pgstore_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -30,4 +32,51 @@ func open(t testing.TB, db *pgtest.DB, change ...func(*pgstore.Config)) *pgstore
 		}
 	})
 	return s
+}
+
+func happened(stream string, n int) eventstore.StreamAppend {
+	return eventstore.StreamAppend{Stream: stream, Events: []eventstore.Event{
+		{Type: "Happened", Data: fmt.Appendf(nil, `{"n":%d}`, n)},
+	}}
+}
+
+// numbers returns the data of all events of the log, and checks positions.
+func numbers(t *testing.T, s eventstore.Reader) []string {
+	t.Helper()
+	var data []string
+	for e, err := range s.ReadAll(t.Context(), eventstore.ReadOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := int64(len(data) + 1); e.Position != want {
+			t.Fatalf("position = %d, want %d", e.Position, want)
+		}
+		data = append(data, string(e.Data))
+	}
+	return data
+}
+
+func mustAppend(t *testing.T, s eventstore.Appender, a eventstore.StreamAppend) eventstore.Appended {
+	t.Helper()
+	done, err := s.Append(t.Context(), a, eventstore.AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+// eventually waits for a condition that another process brings about.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
 }

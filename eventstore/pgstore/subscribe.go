@@ -35,13 +35,27 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	}
 	next = max(next, 1)
 	sizes := newSizer(opts)
+	changed := func() bool { return s.identity().n != head.Incarnation }
 	for {
-		if err := s.hub.wait(ctx, next, s.done); err != nil {
+		if err := s.hub.wait(ctx, next, s.done, changed); err != nil {
 			return err
 		}
-		b, err := s.nextBatch(ctx, opts.Filter, next, sizes)
+		if changed() {
+			// The log was adopted while we read it. What we have read must be of
+			// the part that the lives share, like a token.
+			head.Position = next - 1
+			if head, err = s.adopted(ctx, head); err != nil {
+				return err
+			}
+			continue
+		}
+		b, err := s.nextBatch(ctx, head, opts.Filter, next, sizes)
 		if err != nil {
 			return err
+		}
+		if b.Next <= next {
+			// The log was reset in between.
+			continue
 		}
 		if !yield(b) {
 			return nil
@@ -50,11 +64,23 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	}
 }
 
-// nextBatch returns the batch that begins at next, which the log has reached.
-func (s *Store) nextBatch(ctx context.Context, f eventstore.Filter, next int64, sizes *sizer) (eventstore.Batch, error) {
-	head, _ := s.hub.state()
-	b := eventstore.Batch{Head: s.identity().token(head)}
-	if recent := s.hub.recent(next, sizes.limit); len(recent) > 0 {
+// adopted returns the head of a log that was adopted, for a reader that may go
+// on behind t.
+func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Token, error) {
+	head, err := s.Head(ctx)
+	if err != nil {
+		return eventstore.Token{}, err
+	}
+	return head, s.checkToken(ctx, t, head)
+}
+
+// nextBatch returns the batch that begins at next, which the log has reached in
+// the given life.
+func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventstore.Filter, next int64, sizes *sizer) (eventstore.Batch, error) {
+	recent, head := s.hub.recent(next, sizes.limit)
+	b := eventstore.Batch{Head: life}
+	b.Head.Position = head
+	if len(recent) > 0 {
 		b.Next = recent[len(recent)-1].Position + 1
 		b.Events = recent
 		if !f.IsZero() {

@@ -1,11 +1,14 @@
 package pgstore_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/migrations"
@@ -16,28 +19,11 @@ import (
 // would be to lose the event in a failover.
 func TestCommitThatDidNotReachTheStandbyIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
-	server := pgtest.NewServer(t, pgembed.Config{Settings: map[string]string{"synchronous_commit": "on"}})
-	if _, err := migrations.Up(t.Context(), server.DSN("postgres"), migrations.DefaultSchema); err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.New(t.Context(), server.DSN("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	db := &pgtest.DB{Pool: pool}
+	db := newReplicated(t)
 	s := open(t, db)
 	mustAppend(t, s, happened("standby-1", 0))
 
-	exec(t, db, `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
-	exec(t, db, `SELECT pg_reload_conf()`)
-	eventually(t, "the setting holds", func() bool {
-		var names string
-		if err := pool.QueryRow(t.Context(), `SHOW synchronous_standby_names`).Scan(&names); err != nil {
-			t.Fatal(err)
-		}
-		return names == "nobody"
-	})
+	setStandbys(t, db, "nobody")
 	acknowledged := make(chan error, 1)
 	go func() {
 		_, err := s.Append(t.Context(), happened("standby-1", 1), eventstore.AppendOptions{})
@@ -52,7 +38,7 @@ func TestCommitThatDidNotReachTheStandbyIsNotAcknowledged(t *testing.T) {
 			default:
 			}
 			var cancelled bool
-			err := pool.QueryRow(t.Context(), `SELECT coalesce(bool_or(pg_cancel_backend(pid)), false)
+			err := db.Pool.QueryRow(t.Context(), `SELECT coalesce(bool_or(pg_cancel_backend(pid)), false)
 				FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&cancelled)
 			if err != nil {
 				t.Fatal(err)
@@ -60,12 +46,61 @@ func TestCommitThatDidNotReachTheStandbyIsNotAcknowledged(t *testing.T) {
 			return cancelled
 		})
 	}
-	exec(t, db, `ALTER SYSTEM RESET synchronous_standby_names`)
-	exec(t, db, `SELECT pg_reload_conf()`)
+	setStandbys(t, db, "")
 	if err := <-acknowledged; err != nil {
 		t.Fatal(err)
 	}
 	if got := numbers(t, s); len(got) != 2 {
 		t.Errorf("log = %q, want two events", got)
 	}
+}
+
+// A connection that is given up while it waits for the standby must be left to
+// wait: if it were cancelled the event would be visible, and the lock free,
+// though the event is nowhere but here.
+func TestCommitThatIsGivenUpGoesOnWaitingForTheStandby(t *testing.T) {
+	t.Parallel()
+	db := newReplicated(t)
+	s := open(t, db, func(c *pgstore.Config) { c.WriteTimeout, c.SettleTimeout = 300*time.Millisecond, time.Millisecond })
+	mustAppend(t, s, happened("standby-1", 0))
+	setStandbys(t, db, "nobody")
+	_, err := s.Append(t.Context(), happened("standby-1", 1), eventstore.AppendOptions{})
+	if !errors.Is(err, eventstore.ErrOutcomeUnknown) {
+		t.Errorf("append that the standby has not seen: %v, want ErrOutcomeUnknown", err)
+	}
+	// A cancellation would have been sent by now, and would end the wait.
+	exec(t, db, `SELECT pg_sleep(0.3)`)
+	if got := numbers(t, s); len(got) != 1 {
+		t.Errorf("log = %q, want only the event that the standby has seen", got)
+	}
+	setStandbys(t, db, "")
+}
+
+// newReplicated returns a database whose commits can be made to wait.
+func newReplicated(t *testing.T) *pgtest.DB {
+	t.Helper()
+	server := pgtest.NewServer(t, pgembed.Config{Settings: map[string]string{"synchronous_commit": "on"}})
+	if _, err := migrations.Up(t.Context(), server.DSN("postgres"), migrations.DefaultSchema); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.New(t.Context(), server.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return &pgtest.DB{Pool: pool}
+}
+
+// setStandbys says whom commits wait for.
+func setStandbys(t *testing.T, db *pgtest.DB, names string) {
+	t.Helper()
+	exec(t, db, `ALTER SYSTEM SET synchronous_standby_names = '`+names+`'`)
+	exec(t, db, `SELECT pg_reload_conf()`)
+	eventually(t, "the setting holds", func() bool {
+		var now string
+		if err := db.Pool.QueryRow(t.Context(), `SHOW synchronous_standby_names`).Scan(&now); err != nil {
+			t.Fatal(err)
+		}
+		return now == names
+	})
 }

@@ -15,12 +15,14 @@ import (
 // AppendCommit appends together with the caller's own rows: it locks the log,
 // checks and writes the appends in tx, and commits tx as its last act. Whatever
 // it returns, tx is over: an error means that it was rolled back, but for
-// ErrOutcomeUnknown. Errors are those of AppendStreams.
+// ErrOutcomeUnknown. Errors are those of AppendStreams, and what the database
+// says of the caller's own rows at the commit.
 //
-// Tx must be at isolation level read committed, the default, and should be
-// short: what it locked stays locked while it waits for the log.
+// Tx must not be nested in another transaction and must be at isolation level
+// read committed, the default. It should be short: what it locked stays locked
+// while it waits for the log.
 func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) ([]eventstore.Appended, error) {
-	p, r, err := s.writeIn(ctx, tx, appends, opts)
+	p, err := s.writeIn(ctx, tx, appends, opts)
 	if err == nil {
 		err = p.outcomes[0].err
 	}
@@ -32,7 +34,7 @@ func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstor
 	commitCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.WriteTimeout)
 	defer cancel()
 	if err := tx.Commit(commitCtx); err != nil {
-		if err := s.settle(commitCtx, r, p, err); err != nil {
+		if err := s.settle(commitCtx, p, err); err != nil {
 			return nil, err
 		}
 	}
@@ -49,25 +51,28 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 
 // writeIn writes the appends in tx, which holds the lock of the log from then
 // on.
-func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) (*plan, *request, error) {
+func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) (*plan, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
 	if err := s.cfg.Limits.Validate(appends, opts); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r := newRequest(appends, opts.Receipt)
 	requests := []*request{r}
-	refs, err := s.resolve(ctx, s.cfg.Pool, requests)
+	refs, err := s.resolve(ctx, requests)
 	if err != nil {
-		return nil, r, translate(err)
+		return nil, translate(err)
 	}
 	var isolation string
 	if err := tx.QueryRow(ctx, "SELECT current_setting('transaction_isolation')").Scan(&isolation); err != nil {
-		return nil, r, translate(err)
+		return nil, translate(err)
 	}
 	if isolation != "read committed" {
-		return nil, r, &eventstore.InvalidError{Field: "tx", Reason: "must be at isolation level read committed, it is at " + isolation}
+		return nil, &eventstore.InvalidError{Field: "tx", Reason: "must be at isolation level read committed, it is at " + isolation}
 	}
 	if err := s.checkIdentity(ctx, tx); err != nil {
-		return nil, r, translate(err)
+		return nil, translate(err)
 	}
 	f := newFacts()
 	b := &pgx.Batch{}
@@ -77,44 +82,79 @@ func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.Str
 		if isLockTimeout(err) {
 			err = s.explainLock(ctx, err)
 		}
-		return nil, r, translate(err)
+		return nil, translate(err)
 	}
 	if err := s.loadKnown(ctx, tx, f, requests); err != nil {
-		return nil, r, translate(err)
+		return nil, translate(err)
 	}
 	p := makePlan(f, refs, s.identity(), requests)
 	if p.isEmpty() {
-		return p, r, nil
+		return p, nil
 	}
 	var now time.Time
 	var late error
 	b = &pgx.Batch{}
 	s.queueWrite(b, p, &now, &late)
 	if err := errors.Join(tx.SendBatch(ctx, b).Close(), late); err != nil {
-		return nil, r, s.translateAppend(r, err)
+		return nil, s.translateAppend(r, err)
 	}
 	p.recordedAt(now)
-	return p, r, nil
+	return p, nil
 }
 
-// settle finds out whether p, whose commit returned cause, is in the log. The
-// transaction held the lock, so once another one holds it, p is there for good
-// or never will be.
-func (s *Store) settle(ctx context.Context, r *request, p *plan, cause error) error {
-	var refused *pgconn.PgError
-	if errors.As(cause, &refused) && refused.SeverityUnlocalized == "ERROR" {
-		return s.translateAppend(r, cause)
-	}
-	if errors.Is(cause, pgx.ErrTxCommitRollback) || errors.Is(cause, pgx.ErrTxClosed) {
-		return translate(cause)
-	}
-	if p.isEmpty() {
-		// Nothing of ours tells whether the caller's rows are there.
-		return unsettled(cause)
+// resolve returns the dictionary ids of requests. The connection that it makes
+// for new names is not of the pool: all of that may be in the hands of callers
+// who are here to wait for it.
+func (s *Store) resolve(ctx context.Context, requests []*request) (references, error) {
+	refs, missing := s.dictionary.lookUp(requests)
+	if missing.isEmpty() {
+		return refs, nil
 	}
 	conn, err := s.connect(ctx)
 	if err != nil {
-		return unsettled(err)
+		return refs, err
+	}
+	defer closeConn(ctx, conn.Conn)
+	return refs, s.makeNames(ctx, conn, refs, missing)
+}
+
+// settle finds out whether p, whose commit returned cause, is in the log.
+func (s *Store) settle(ctx context.Context, p *plan, cause error) error {
+	var refused *pgconn.PgError
+	switch {
+	case errors.As(cause, &refused) && refused.SeverityUnlocalized == "ERROR":
+		// What the log demands was checked when its rows were written, so this
+		// is about the caller's: a deferred constraint.
+		return fmt.Errorf("commit: nothing was written: %w", cause)
+	case errors.Is(cause, pgx.ErrTxCommitRollback), errors.Is(cause, pgx.ErrTxClosed):
+		return translate(cause)
+	case p.isEmpty():
+		// Nothing of ours tells whether the caller's rows are there.
+		return unsettled(cause)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.SettleTimeout)
+	defer cancel()
+	var pause backoff
+	for {
+		landed, err := s.hasLanded(ctx, p)
+		switch {
+		case err == nil && !landed:
+			return fmt.Errorf("%w: the commit was lost, nothing was written: %w", eventstore.ErrUnavailable, cause)
+		case err == nil:
+			return nil
+		case ctx.Err() != nil || isPermanent(err):
+			return unsettled(err)
+		}
+		pause.wait()
+	}
+}
+
+// hasLanded reports whether p is in the log. The transaction that wrote it held
+// the lock, so once another one holds it, p is there for good or never will be.
+func (s *Store) hasLanded(ctx context.Context, p *plan) (bool, error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return false, err
 	}
 	defer closeConn(ctx, conn.Conn)
 	var landed *plan
@@ -123,11 +163,6 @@ func (s *Store) settle(ctx context.Context, r *request, p *plan, cause error) er
 	s.queueLock(b)
 	s.queueLanded(b, p, &landed)
 	b.Queue("COMMIT")
-	switch err := conn.commit(ctx, b); {
-	case err != nil:
-		return unsettled(err)
-	case landed == nil:
-		return fmt.Errorf("%w: the commit was lost, nothing was written: %w", eventstore.ErrUnavailable, cause)
-	}
-	return nil
+	err = conn.commit(ctx, b)
+	return landed != nil, err
 }

@@ -2,9 +2,13 @@ package pgstore_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
@@ -100,5 +104,75 @@ func TestAppendCommitSettlesALostAnswer(t *testing.T) {
 		if n := countOwn(t, db); n != 1 {
 			t.Errorf("%d rows, want 1", n)
 		}
+	}
+}
+
+// Callers hold connections of the pool while they wait, maybe all of them.
+func TestAppendCommitNeedsNoSecondConnectionOfThePool(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	cfg := db.Pool.Config()
+	cfg.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s := open(t, db, func(c *pgstore.Config) { c.Pool, c.LockTimeout = pool, 50*time.Millisecond })
+	begin := func() (pgx.Tx, error) { return pool.Begin(t.Context()) }
+	appendOwn := func(n int) error {
+		// Each stream is of a category that was never seen.
+		a := happened(fmt.Sprintf("own%d-1", n), n)
+		_, err := s.AppendCommit(t.Context(), ownRow(t, db, begin, n), []eventstore.StreamAppend{a}, eventstore.AppendOptions{})
+		return err
+	}
+	if err := appendOwn(1); err != nil {
+		t.Error(err)
+	}
+	release := lockLog(t, db)
+	if err := appendOwn(2); !errors.Is(err, eventstore.ErrUnavailable) {
+		t.Errorf("AppendCommit while somebody holds the lock: %v, want ErrUnavailable", err)
+	}
+	release()
+	if err := appendOwn(3); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is wrong with the caller's rows is no damage of the log.
+func TestAppendCommitSaysWhatIsWrongWithTheCallersRows(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	exec(t, db, `CREATE TABLE parent (n int PRIMARY KEY)`)
+	exec(t, db, `CREATE TABLE child (n int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)`)
+	tx, err := db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `INSERT INTO child VALUES (1)`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.AppendCommit(t.Context(), tx, []eventstore.StreamAppend{happened("own-1", 0)}, eventstore.AppendOptions{})
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.ConstraintName != "child_n_fkey" || errors.Is(err, eventstore.ErrCorrupt) {
+		t.Errorf("AppendCommit with a row that has no parent: %v, want the constraint's error", err)
+	}
+	if got := numbers(t, s); len(got) != 0 {
+		t.Errorf("log = %q, want no events", got)
+	}
+}
+
+func TestAppendCommitToAClosedStore(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	begin := func() (pgx.Tx, error) { return db.Pool.Begin(t.Context()) }
+	_, err := s.AppendCommit(t.Context(), ownRow(t, db, begin, 1), []eventstore.StreamAppend{happened("own-1", 0)}, eventstore.AppendOptions{})
+	if n := countOwn(t, db); !errors.Is(err, eventstore.ErrClosed) || n != 0 {
+		t.Errorf("AppendCommit: %v, and %d rows; want ErrClosed and none", err, n)
 	}
 }

@@ -1,0 +1,125 @@
+package pgstore_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/internal/pgtest"
+)
+
+// restore makes db look like a restored copy on another server that ends at
+// position, and adopts it there. Types and categories written since are gone
+// too, and their ids are given out again.
+func restore(t *testing.T, db *pgtest.DB, position int64) *pgstore.Store {
+	t.Helper()
+	exec(t, db, `DELETE FROM recount.streams WHERE id > $1`, position)
+	exec(t, db, `DELETE FROM recount.events WHERE position > $1`, position)
+	exec(t, db, `DELETE FROM recount.event_types WHERE id NOT IN (SELECT type_id FROM recount.events)`)
+	exec(t, db, `DELETE FROM recount.categories WHERE id NOT IN (SELECT category_id FROM recount.events)`)
+	for _, table := range []string{"event_types", "categories"} {
+		exec(t, db, fmt.Sprintf(`SELECT setval(pg_get_serial_sequence('recount.%[1]s', 'id'), max(id)) FROM recount.%[1]s`, table))
+	}
+	exec(t, db, `UPDATE recount.log_incarnations SET system_identifier = 1`)
+	s := open(t, db)
+	if _, lastCommon, err := s.Adopt(t.Context()); err != nil || lastCommon != position {
+		t.Fatalf("Adopt = %d, %v, want last common position %d", lastCommon, err, position)
+	}
+	return s
+}
+
+// A subscription that outlives the restore has seen events that are gone. If it
+// went on, others that got their positions would be skipped.
+func TestSubscriptionEndsWhenWhatItHasReadIsLost(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	reader := open(t, db, func(c *pgstore.Config) { c.PollInterval = 5 * time.Millisecond })
+	for n := range 4 {
+		mustAppend(t, reader, happened("lost-1", n))
+	}
+	ahead, goOnAhead := subscribe(t, reader, eventstore.ReadOptions{})
+	behind, goOnBehind := subscribe(t, reader, eventstore.ReadOptions{PageSize: 1})
+	if a, b := <-ahead, <-behind; a.batch.Next != 5 || b.batch.Next != 2 {
+		t.Fatalf("first batches are %+v and %+v", a, b)
+	}
+	restored := restore(t, db, 2)
+	for n := range 6 {
+		mustAppend(t, restored, happened("other-1", 10+n))
+	}
+	eventually(t, "the reader knows of the restore", func() bool {
+		head, err := reader.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return head.Incarnation == 2
+	})
+	close(goOnAhead)
+	close(goOnBehind)
+	var changed *eventstore.LogChangedError
+	if end := <-ahead; !errors.As(end.err, &changed) || changed.LastCommon != 2 {
+		t.Errorf("subscription that had read what is lost got %+v, want an error that names position 2", end)
+	}
+	// This one had read only what remains.
+	for position := int64(2); position <= 8; position++ {
+		d := <-behind
+		if d.err != nil || d.batch.Events[0].Position != position || d.batch.Head.Incarnation != 2 {
+			t.Fatalf("subscription that had read nothing of it got %+v, want position %d of incarnation 2", d, position)
+		}
+		if lost := d.batch.Events[0].Stream == "lost-1"; lost != (position == 2) {
+			t.Errorf("position %d is of stream %s", position, d.batch.Events[0].Stream)
+		}
+	}
+}
+
+type delivery struct {
+	batch eventstore.Batch
+	err   error
+}
+
+// subscribe passes on what a subscription yields. After each of them it waits
+// for goOn.
+func subscribe(t *testing.T, s *pgstore.Store, opts eventstore.ReadOptions) (deliveries <-chan delivery, goOn chan struct{}) {
+	list := make(chan delivery)
+	goOn = make(chan struct{})
+	go func() {
+		for b, err := range s.Subscribe(t.Context(), opts) {
+			select {
+			case list <- delivery{b, err}:
+			case <-t.Context().Done():
+				return
+			}
+			select {
+			case <-goOn:
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	return list, goOn
+}
+
+// Ids of streams and types that a restore has lost are given to others.
+func TestNamesAreForgottenWithTheLogThatHadThem(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	reader := open(t, db)
+	mustAppend(t, reader, happened("kept-1", 0))
+	lost := happened("lost-1", 1)
+	lost.Events[0].Type = "Lost"
+	mustAppend(t, reader, lost)
+	if err := drain(reader, t, eventstore.ReadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	restored := restore(t, db, 1)
+	found := happened("found-1", 1)
+	found.Events[0].Type = "Found"
+	mustAppend(t, restored, found)
+	for e, err := range reader.ReadAll(t.Context(), eventstore.ReadOptions{From: 2}) {
+		if err != nil || e.Stream != "found-1" || e.Type != "Found" {
+			t.Errorf("event of a stream and a type with ids used before = %q of %q, %v", e.Type, e.Stream, err)
+		}
+	}
+}

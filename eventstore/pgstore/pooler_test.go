@@ -1,0 +1,176 @@
+package pgstore_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	osexec "os/exec"
+	"os/user"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/eventstore/storetest"
+	"github.com/57528e99/recount/internal/pgtest"
+)
+
+// A transaction pooler gives each transaction another session: nothing of the
+// store may live in one. Statements cannot be prepared there.
+func TestStoreBehindATransactionPooler(t *testing.T) {
+	host, port := startPgBouncer(t, pgtest.NewEmpty(t).Pool.Config().ConnConfig)
+	storetest.Run(t, func(t *testing.T) eventstore.Store {
+		db := pgtest.New(t)
+		pool := changedPool(t, db, func(c *pgx.ConnConfig) {
+			c.Host, c.Port, c.TLSConfig, c.Fallbacks = host, port, nil, nil
+			c.DefaultQueryExecMode = pgx.QueryExecModeExec
+		})
+		pooled := func(c *pgstore.Config) { c.Pool, c.NoListen, c.PollInterval = pool, true, 5*time.Millisecond }
+		return &alternating{Store: open(t, db, pooled), other: open(t, db, pooled)}
+	})
+}
+
+// The store must not rely on what only some ways to execute statements can do.
+func TestStoreInEveryExecutionMode(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
+	} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			pool := changedPool(t, db, func(c *pgx.ConnConfig) { c.DefaultQueryExecMode = mode })
+			appendsInEveryWay(t, pool, open(t, db, func(c *pgstore.Config) { c.Pool = pool }))
+		})
+	}
+}
+
+// changedPool returns a pool like that of db, with other settings.
+func changedPool(t *testing.T, db *pgtest.DB, change func(*pgx.ConnConfig)) *pgxpool.Pool {
+	t.Helper()
+	cfg := db.Pool.Config()
+	change(cfg.ConnConfig)
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// startPgBouncer starts a pooler in transaction mode in front of a server. It
+// ends with the test.
+func startPgBouncer(t *testing.T, server *pgx.ConnConfig) (host string, port uint16) {
+	t.Helper()
+	program, err := osexec.LookPath("pgbouncer")
+	if err != nil {
+		t.Skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().(*net.TCPAddr)
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "pgbouncer.ini")
+	users := filepath.Join(t.TempDir(), "users.txt")
+	text := fmt.Sprintf(`[databases]
+* = host=%s port=%d
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %d
+unix_socket_dir =
+auth_type = trust
+auth_file = %s
+pool_mode = transaction
+max_client_conn = 500
+`, server.Host, server.Port, addr.Port, users)
+	for file, text := range map[string]string{config: text, users: fmt.Sprintf("%q %q\n", server.User, server.Password)} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"-q", config}
+	if os.Getuid() == 0 {
+		// It refuses to be root. The server's owner may enter its folder; the
+		// settings are read before.
+		info, err := os.Stat(server.Host)
+		if err != nil {
+			t.Skipf("pgbouncer needs the user of a local server: %v", err)
+		}
+		owner, err := user.LookupId(fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append([]string{"-u", owner.Username}, args...)
+	}
+	cmd := osexec.CommandContext(t.Context(), program, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	eventually(t, "pgbouncer listens", func() bool {
+		conn, err := net.Dial("tcp", addr.String())
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	return addr.IP.String(), uint16(addr.Port)
+}
+
+// appendsInEveryWay runs every statement of the store once, with a check of what
+// comes of it.
+func appendsInEveryWay(t *testing.T, pool *pgxpool.Pool, s *pgstore.Store) {
+	t.Helper()
+	a := happened("mode-1", 0)
+	a.Events[0].ID = uuid.New()
+	options := eventstore.AppendOptions{Receipt: &eventstore.Receipt{Scope: "mode", Key: "1", Fingerprint: []byte{0, 1}, Answer: []byte("\x00'\\")}}
+	if _, err := s.Append(t.Context(), a, options); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), a, options); !errors.Is(err, eventstore.ErrReceiptKnown) {
+		t.Errorf("append with a known receipt: %v", err)
+	}
+	if again := mustAppend(t, s, a); !again.Duplicate {
+		t.Errorf("append of a known id = %+v, want a duplicate", again)
+	}
+	mustAppend(t, s, eventstore.StreamAppend{Stream: "mode-2", Events: []eventstore.Event{{Type: "Any", Data: []byte("\x00\xff'\\")}}})
+	if _, err := s.DeleteStream(t.Context(), "mode-2", eventstore.Any); err != nil {
+		t.Error(err)
+	}
+	if err := s.SetStreamMetadata(t.Context(), "mode-1", eventstore.StreamMetadata{MaxCount: 1}); err != nil {
+		t.Error(err)
+	}
+	if info, err := s.StreamInfo(t.Context(), "mode-1"); err != nil || info.Metadata.MaxCount != 1 {
+		t.Errorf("StreamInfo = %+v, %v", info, err)
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AppendCommit(t.Context(), tx, []eventstore.StreamAppend{happened("mode-3", 3)}, eventstore.AppendOptions{}); err != nil {
+		t.Error(err)
+	}
+	filtered := eventstore.ReadOptions{Filter: eventstore.Filter{Types: []string{"Any"}, Categories: []string{"mode"}, StreamPrefixes: []string{"mode-"}}}
+	for e, err := range s.ReadAll(t.Context(), filtered) {
+		if err != nil || string(e.Data) != "\x00\xff'\\" {
+			t.Errorf("read %q, %v", e.Data, err)
+		}
+	}
+	if got := numbers(t, s); len(got) != 5 {
+		t.Errorf("log = %q, want five events", got)
+	}
+}
