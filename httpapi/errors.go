@@ -200,7 +200,7 @@ func kindOfSQLState(code string) Kind {
 		return kindDatabaseBehind
 	case "57014": // cancelled by statement_timeout
 		return kindTimeout
-	case "25006": // read-only: a standby, or told to be
+	case "25006", "3D000", "42501": // read-only: a standby, or told to be; no such database; not allowed to
 		return kindUnavailable
 	}
 	if len(code) == 5 {

@@ -76,6 +76,8 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 		{sqlError("57P03"), 503, "unavailable", true},
 		{sqlError("57014"), 503, "timeout", true},
 		{sqlError("25006"), 503, "unavailable", true},
+		{sqlError("3D000"), 503, "unavailable", true},
+		{sqlError("42501"), 503, "unavailable", true},
 		{sqlError("22012"), 500, "internal", false},
 		{errors.Join(eventstore.ErrUnavailable, sqlError("XX000")), 503, "unavailable", true},
 		{&net.OpError{Op: "dial", Err: errors.New("secret-host")}, 503, "unavailable", true},
