@@ -30,6 +30,7 @@ func TestCommitThatDidNotReachTheStandbyIsNotAcknowledged(t *testing.T) {
 		acknowledged <- err
 	}()
 	// Each cancelled wait is answered by another connection that waits again.
+	cancelled := []int32{0}
 	for range 3 {
 		eventually(t, "the commit waits for the standby", func() bool {
 			select {
@@ -37,13 +38,14 @@ func TestCommitThatDidNotReachTheStandbyIsNotAcknowledged(t *testing.T) {
 				t.Fatalf("append was acknowledged (%v), the standby has not seen it", err)
 			default:
 			}
-			var cancelled bool
-			err := db.Pool.QueryRow(t.Context(), `SELECT coalesce(bool_or(pg_cancel_backend(pid)), false)
-				FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&cancelled)
+			var pid int32
+			err := db.Pool.QueryRow(t.Context(), `SELECT coalesce(max(pid) FILTER (WHERE pg_cancel_backend(pid)), 0)
+				FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND pid <> ALL($1)`, cancelled).Scan(&pid)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return cancelled
+			cancelled = append(cancelled, pid)
+			return pid != 0
 		})
 	}
 	setStandbys(t, db, "")
