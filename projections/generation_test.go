@@ -179,3 +179,30 @@ func TestNothingIsLeftAfterMigratingDown(t *testing.T) {
 	}
 	b.arrives(b.start(b.runner(newAccounts(1))), "accounts", eventstore.Token{})
 }
+
+// TestARunningProjectionComesBackAfterMigratingDownAndUp: what was taken away is made again from the
+// log, by the processes that went on running.
+func TestARunningProjectionComesBackAfterMigratingDownAndUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	accounts := newAccounts(1)
+	r := b.start(b.runner(accounts))
+	at := b.append("account-1", opened{}, deposited{Amount: 7})
+	b.arrives(r, "accounts", at)
+	if _, err := migrations.Down(t.Context(), b.db.DSN, b.db.Schema, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := migrations.Up(t.Context(), b.db.DSN, b.db.Schema); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually(func() error {
+		s, err := b.admin.Show(t.Context(), "accounts")
+		if err == nil && s[0].Position < at.Position {
+			err = fmt.Errorf("at position %d, want %d", s[0].Position, at.Position)
+		}
+		return err
+	})
+	if rows := b.rows(accounts, "accounts_g1"); rows["1"].Balance != 7 {
+		t.Errorf("rows are %+v, want the one of the log", rows)
+	}
+}

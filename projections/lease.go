@@ -94,7 +94,7 @@ func (l *lease) renew(ctx context.Context) (caughtUp bool, err error) {
 	var mine bool
 	err = l.catalog.pool.QueryRow(ctx, l.catalog.sql(renewSQL),
 		l.generation.projection, l.generation.number, l.epoch, l.ttl).Scan(&mine, &caughtUp)
-	if err == nil && !mine {
+	if err == nil && !mine || errors.Is(err, pgx.ErrNoRows) { // gone with its records
 		err = errStandby
 	}
 	return caughtUp, err

@@ -62,6 +62,12 @@ func (w *worker) run(soft, hard context.Context) {
 // session runs the projection from taking the lease to losing it, or to an error. Moved says that
 // the checkpoint did.
 func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
+	// Its records are gone if the database was migrated down meanwhile. They are made anew when it is
+	// up again.
+	w.generation, err = w.runner.catalog.ensure(hard, w.runner.config.Store, w.projection, w.runs)
+	if err != nil {
+		return false, err
+	}
 	lease, err := w.runner.catalog.acquire(hard, w.generation, w.runner.owner, w.runner.config.LeaseTTL)
 	if err != nil {
 		return false, err
