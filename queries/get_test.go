@@ -217,8 +217,17 @@ func TestATokenOfAnotherLogIsRefused(t *testing.T) {
 			t.Errorf("%s: with a token of an earlier life Get = %v, want ErrLogChanged", name, err)
 		}
 	}
-	newer := token
+	newer, beyond := token, token
 	newer.Incarnation++
+	beyond.Position++
+	for _, follower := range []queries.Follower{nil, r} {
+		knowing := b.newReader(queries.Config{Follower: follower, Wait: 30 * time.Millisecond, Log: b.store})
+		for _, never := range []eventstore.Token{newer, beyond} {
+			if _, err := queries.Get(t.Context(), knowing, b.orders, "1", never); !errors.Is(err, eventstore.ErrLogChanged) {
+				t.Errorf("with a token that the log has not come to Get = %v, want ErrLogChanged", err)
+			}
+		}
+	}
 	impatient := b.newReader(queries.Config{Wait: 30 * time.Millisecond})
 	if _, err := queries.Get(t.Context(), impatient, b.orders, "1", newer); !errors.Is(err, queries.ErrBehind) {
 		t.Errorf("with a token of a later life Get = %v, want ErrBehind", err)

@@ -27,8 +27,9 @@ type Config struct {
 	// Follower tells at once when a projection that runs in this process has come far enough, as
 	// *projections.Runner does. Default: none, the database is asked every 10 to 50 ms.
 	Follower Follower
-	// Log settles whether a token from before a restore of the log still holds. Default: none, such
-	// tokens are *eventstore.LogChangedError.
+	// Log settles whether a token from before a restore of the log still holds, and whether one that
+	// is waited for in vain is of the log at all. Default: none, the first are
+	// *eventstore.LogChangedError and the others *BehindError.
 	Log eventstore.Reader
 	// Wait is how long a read waits for its token if its context has no deadline and is not one of
 	// WithWait. Default: 1s.
@@ -82,8 +83,20 @@ func NewReader(c Config) (*Reader, error) {
 // again with others.
 type query func(b *pgx.Batch, tables []string, use func() bool)
 
-// read runs a query when all sources have come to the token, and returns how far the rows are.
+// read runs a query when all sources have come to the token, and returns how far the rows are. A
+// token that no source can ever come to is a *eventstore.LogChangedError.
 func (r *Reader) read(ctx context.Context, sources []source, token eventstore.Token, q query) (eventstore.Token, error) {
+	at, err := r.await(ctx, sources, token, q)
+	if errors.Is(err, ErrBehind) && r.config.Log != nil {
+		// Of another error of the log, the time being up above all, there is nothing to learn.
+		if changed := r.inLog(ctx, token); errors.Is(changed, eventstore.ErrLogChanged) {
+			err = changed
+		}
+	}
+	return at, err
+}
+
+func (r *Reader) await(ctx context.Context, sources []source, token eventstore.Token, q query) (eventstore.Token, error) {
 	waiting, cancel := r.waiting(ctx)
 	defer cancel()
 	const shortest, longest = 10 * time.Millisecond, 50 * time.Millisecond

@@ -45,6 +45,11 @@ func (r *Reader) checkLog(ctx context.Context, at, token eventstore.Token) error
 		// Nobody can say up to where the two lives agree: nothing is promised.
 		return &eventstore.LogChangedError{Token: token, Head: at}
 	}
+	return r.inLog(ctx, token)
+}
+
+// inLog returns an error if the log has no such place.
+func (r *Reader) inLog(ctx context.Context, token eventstore.Token) error {
 	for _, err := range r.config.Log.ReadAll(ctx, eventstore.ReadOptions{After: token, Limit: 1}) {
 		if err != nil {
 			return err
