@@ -14,12 +14,14 @@ import (
 // ErrNotAdopted is returned by appends to a log whose database is another than
 // the one it was written in: it was restored, copied, or failed over, and may
 // lack events that were acknowledged before. Somebody has to look and adopt it.
-var ErrNotAdopted = errors.New("log was restored or failed over and is not adopted; make sure that nobody writes to " +
-	"another copy of it, then run: recount db adopt")
+// It matches eventstore.ErrLogMoved.
+var ErrNotAdopted = fmt.Errorf("%w: it was restored or failed over and is not adopted; make sure that nobody writes to "+
+	"another copy of it, then run: recount db adopt", eventstore.ErrLogMoved)
 
 // ErrAdopted is returned by appends of a store that was open while the log was
 // adopted: what its users remember of streams may be of events that are lost.
-var ErrAdopted = errors.New("log was adopted while this process ran")
+// It matches eventstore.ErrLogMoved.
+var ErrAdopted = fmt.Errorf("%w: it was adopted while this process ran", eventstore.ErrLogMoved)
 
 // identity says which life of which log this is.
 type identity struct {
@@ -116,15 +118,40 @@ func (s *Store) remember(in identity) {
 // checkIdentity makes sure that a new connection leads to the log that this
 // store may append to.
 func (s *Store) checkIdentity(ctx context.Context, q rowQuerier) error {
+	in, here, err := s.readIdentity(ctx, q)
+	if err != nil {
+		return err
+	}
+	s.remember(in)
+	return s.checkHome(in, here)
+}
+
+// CheckHome reports whether this process may append to the log: if not, the
+// error matches ErrNotAdopted or ErrAdopted. It looks at the database now, not
+// at what appends have met.
+func (s *Store) CheckHome(ctx context.Context) error {
+	in, here, err := s.readIdentity(ctx, s.cfg.Pool)
+	if err != nil {
+		return translate(err)
+	}
+	// What it read may be old when it is done, so it is not remembered.
+	return s.checkHome(in, here)
+}
+
+// readIdentity returns who the log is, and where it is read.
+func (s *Store) readIdentity(ctx context.Context, q rowQuerier) (identity, place, error) {
 	in, err := scanIdentity(q.QueryRow(ctx, s.sql(selectIdentity)))
 	if err != nil {
-		return fmt.Errorf("read the log's identity: %w", err)
+		return in, place{}, fmt.Errorf("read the log's identity: %w", err)
 	}
 	here, err := readPlace(ctx, q)
 	if err != nil {
-		return fmt.Errorf("read the log's identity: %w", err)
+		return in, here, fmt.Errorf("read the log's identity: %w", err)
 	}
-	s.remember(in)
+	return in, here, nil
+}
+
+func (s *Store) checkHome(in identity, here place) error {
 	if home := s.home.Load(); in.n != home {
 		return fmt.Errorf("%w: %w: it is at incarnation %d now, this process began at %d; restart it",
 			eventstore.ErrUnavailable, ErrAdopted, in.n, home)
