@@ -146,6 +146,7 @@ var outcomes = []outcome{
 	{err: queries.ErrNotFound, kind: kindNotFound},
 	{err: queries.ErrInvalidCursor, kind: kindInvalidCursor},
 	{err: queries.ErrInvalidQuery, kind: kindInvalidParameter, tell: true},
+	{err: eventstore.ErrLogMoved, kind: kindLogNotAdopted},
 	{err: eventstore.ErrOutcomeUnknown, kind: kindOutcomeUnknown, retryAfter: 1},
 	{err: eventstore.ErrOverloaded, kind: kindOverloaded, retryAfter: 1},
 	{err: eventstore.ErrClosed, kind: kindShuttingDown, retryAfter: 5},

@@ -60,6 +60,7 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 		{eventstore.ErrNotSupported, 501, "not-supported", false},
 		{eventstore.ErrOverloaded, 503, "overloaded", true},
 		{eventstore.ErrUnavailable, 503, "unavailable", true},
+		{errors.Join(eventstore.ErrUnavailable, eventstore.ErrLogMoved), 503, "log-not-adopted", false},
 		{eventstore.ErrOutcomeUnknown, 503, "outcome-unknown", true},
 		{eventstore.ErrClosed, 503, "shutting-down", true},
 		{eventstore.ErrCorrupt, 500, "log-damaged", false},
