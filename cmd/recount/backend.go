@@ -59,6 +59,10 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.store.CheckHome(ctx); err != nil {
+		// Reads work all the same, and somebody may want to look before adopting it.
+		c.logger.Error().Err(err).Msg("the log takes no commands")
+	}
 	codec, err := shop.NewCodec()
 	if err != nil {
 		return nil, err
@@ -96,6 +100,7 @@ func (b *backend) makeAPI(c backendConfig, codec *eventstore.Codec) (err error) 
 		_, err := b.store.Head(ctx)
 		return err
 	})
+	b.api.AddCheck("log", b.store.CheckHome)
 	b.api.AddCheck("migrations", func(ctx context.Context) error { return checkMigrated(ctx, c.dsn, c.schema) })
 	if !c.has(roleAPI) {
 		return nil

@@ -56,7 +56,8 @@ brought together again. Adopting says that this copy is the log from now on. It 
 incarnation of the log at its present end; consumers that had read further are told so, with the
 last position that both have in common. A log that is at home already stays as it is.
 
-Make sure first that nobody writes to another copy.`,
+Make sure first that nobody writes to another copy. Afterwards restart every recount serve that runs on
+this database: what it remembers of the log may be lost, so it takes no commands.`,
 		Args: noArgs,
 	}
 	out := outputFlag(cmd)
@@ -77,6 +78,7 @@ Make sure first that nobody writes to another copy.`,
 			}
 			return out.print(a.stdout, adoption{incarnation, lastCommon}, func(w io.Writer) {
 				fmt.Fprintf(w, "the log lives here, incarnation %d; it shares positions up to %d with the one before\n", incarnation, lastCommon)
+				fmt.Fprintln(w, "restart every recount serve that has been running on this database; until then it takes no commands")
 			})
 		})
 	}
