@@ -179,8 +179,8 @@ func (a *Admin) setDesired(ctx context.Context, tx pgx.Tx, projection, desired s
 
 const (
 	lockFailedSQL = `
-SELECT generation FROM {schema}.projection_generations
-WHERE projection = $1 AND failed_event_id IS NOT NULL AND ($2 = 0 OR failed_position = $2)
+SELECT generation, failed_position FROM {schema}.projection_generations
+WHERE projection = $1 AND failed_event_id IS NOT NULL
 ORDER BY generation FOR UPDATE`
 
 	recordSkipSQL = `
@@ -225,16 +225,9 @@ func (a *Admin) Skip(ctx context.Context, projection string, position int64, rea
 }
 
 func (a *Admin) skipFailed(ctx context.Context, tx pgx.Tx, projection string, position int64, reason, actor string) ([]Skip, error) {
-	rows, err := tx.Query(ctx, a.catalog.sql(lockFailedSQL), projection, position)
+	failed, err := a.lockFailed(ctx, tx, projection, position)
 	if err != nil {
 		return nil, err
-	}
-	failed, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil {
-		return nil, err
-	}
-	if len(failed) == 0 {
-		return nil, ErrNotFailed
 	}
 	var skips []Skip
 	for _, generation := range failed {
@@ -249,6 +242,32 @@ func (a *Admin) skipFailed(ctx context.Context, tx pgx.Tx, projection string, po
 		skips = append(skips, skip)
 	}
 	return skips, nil
+}
+
+// lockFailed returns the generations that stopped on the event at a position, or on any for 0.
+func (a *Admin) lockFailed(ctx context.Context, tx pgx.Tx, projection string, position int64) ([]int, error) {
+	rows, err := tx.Query(ctx, a.catalog.sql(lockFailedSQL), projection)
+	if err != nil {
+		return nil, err
+	}
+	var failed []int
+	var generation int
+	var stoppedAt int64
+	_, err = pgx.ForEachRow(rows, []any{&generation, &stoppedAt}, func() error {
+		if position == 0 || position == stoppedAt {
+			failed = append(failed, generation)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(failed) == 0 && stoppedAt != 0:
+		return nil, fmt.Errorf("%w at position %d: it stopped at %d", ErrNotFailed, position, stoppedAt)
+	case len(failed) == 0:
+		return nil, ErrNotFailed
+	}
+	return failed, nil
 }
 
 const listSkipsSQL = `

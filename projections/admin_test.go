@@ -83,8 +83,8 @@ func TestTheAdminSaysWhatItCannotDo(t *testing.T) {
 	}
 	b.append("account-1", deposited{Note: "refuse"})
 	b.reaches("accounts", Failed, 0)
-	if _, err := b.admin.Skip(ctx, "accounts", 7, "reason", "me"); !errors.Is(err, ErrNotFailed) {
-		t.Errorf("Skip of another position = %v, want ErrNotFailed", err)
+	if _, err := b.admin.Skip(ctx, "accounts", 7, "reason", "me"); !errors.Is(err, ErrNotFailed) || !strings.Contains(err.Error(), "at position 7: it stopped at 1") {
+		t.Errorf("Skip of another position = %v, want ErrNotFailed and where it stopped", err)
 	}
 }
 
