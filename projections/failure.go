@@ -79,7 +79,7 @@ func (l *lease) fail(ctx context.Context, cause error) error {
 		position, id, eventType, stream, reason = &at.event.Position, &at.event.ID, &at.event.Type, &at.event.Stream, at.err
 	}
 	_, err := l.catalog.pool.Exec(ctx, l.catalog.sql(failSQL), l.generation.projection, l.generation.number, l.epoch,
-		position, id, eventType, stream, storable(inFull(reason)), hint(l.generation.projection, cause))
+		position, id, eventType, stream, storable(inFull(reason)), hint(l.catalog.schema, l.generation.projection, cause))
 	return err
 }
 
@@ -103,7 +103,10 @@ func storable(s string) string {
 }
 
 // hint says what to do about a failure.
-func hint(projection string, err error) string {
+func hint(schema, projection string, err error) string {
+	if schema != defaultSchema {
+		projection += " --schema " + schema
+	}
 	resume := fmt.Sprintf("`recount projections resume %s`", projection)
 	skip := fmt.Sprintf("`recount projections skip %s --reason …`", projection)
 	switch {

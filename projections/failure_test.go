@@ -301,3 +301,15 @@ func TestStorableTextFitsAColumn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestHintsNameASchemaOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	for schema, want := range map[string]string{
+		defaultSchema: "`recount projections resume orders`",
+		"tickets":     "`recount projections resume orders --schema tickets`",
+	} {
+		if got := hint(schema, "orders", errors.New("no")); !strings.Contains(got, want) {
+			t.Errorf("hint in schema %s = %q, want %q", schema, got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package projections
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestAChangeWithoutANewVersionIsRefused(t *testing.T) {
 	b.stop(b.start(b.runner(newTotals("accounts"))))
 	err := b.runner(newAccounts(1)).Start(t.Context())
 	var changed *DefinitionChangedError
-	if !errors.As(err, &changed) || changed.Hint() == "" {
+	if !errors.As(err, &changed) || !strings.HasSuffix(changed.Error(), "raise its Version") || changed.Hint() == "" {
 		t.Errorf("Start = %v, want *DefinitionChangedError", err)
 	}
 	b.start(b.runner(newAccounts(2)))

@@ -19,8 +19,8 @@ type Table struct {
 	// Version is the version of the rows, from 1. Raise it whenever the fold makes other rows of
 	// the same events: the rows are then built anew.
 	Version int
-	// Key names the key's columns. Default: "id" for a key that is one value; the fields of a key
-	// that is a struct.
+	// Key names the key's columns, which the row must not hold as well. Default: "id" for a key that
+	// is one value; the fields of a key that is a struct.
 	Key []string
 	// Indexes are what package queries can find rows by, besides the key. Default: none.
 	Indexes []Index

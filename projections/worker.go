@@ -53,7 +53,7 @@ func (w *worker) run(soft, hard context.Context) {
 			sleep(soft, jitter(w.runner.config.PollInterval))
 		default:
 			pause := retry.next()
-			w.log.Warn().Err(err).Dur("again_in", pause).Msg("projection is interrupted")
+			w.log.Warn().Err(err).Dur("again_in_ms", pause).Msg("projection is interrupted")
 			sleep(soft, pause)
 		}
 	}
@@ -90,7 +90,7 @@ func (w *worker) end(hard context.Context, l *lease, err error) error {
 		if err := l.fail(ctx, err); err != nil {
 			return err
 		}
-		w.log.Error().Err(err).Str("hint", hint(w.projection.Name(), err)).Msg("projection stopped")
+		w.log.Error().Err(err).Str("hint", hint(w.runner.catalog.schema, w.projection.Name(), err)).Msg("projection stopped")
 		return errStandby
 	case hasCode(err, fencedCode) || errors.Is(err, errStandby) || errors.Is(err, context.Canceled):
 		w.log.Info().Int64("position", l.checkpoint.token.Position).Msg("projection no longer runs here")
