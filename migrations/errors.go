@@ -22,8 +22,12 @@ func (e *DirtyError) Error() string {
 
 // Hint says how to get on.
 func (e *DirtyError) Hint() string {
+	force := "recount migrate force VERSION"
+	if e.Schema != DefaultSchema {
+		force += " --schema " + e.Schema
+	}
 	return fmt.Sprintf("each migration is one transaction, so it is there wholly or not at all: look whether the tables are as "+
-		"`recount migrate sql` shows for version %d, then run `recount migrate force VERSION` with the version they are at and migrate again", e.Version)
+		"`recount migrate sql` shows for version %d, then run `%s` with the version they are at and migrate again", e.Version, force)
 }
 
 // NewerError is returned by Up and Down when the tables are at a version that this binary does not know.

@@ -62,10 +62,15 @@ func (s set) up(ctx context.Context, dsn, schema string) (Move, error) {
 }
 
 func (s set) down(ctx context.Context, dsn, schema string, to uint) (Move, error) {
+	// A schema that is not there cannot be opened, and is at version 0.
+	now, err := s.status(ctx, dsn, schema)
+	if err != nil || now.Current == 0 && !now.Dirty && to == 0 {
+		return Move{}, err
+	}
 	return s.move(ctx, dsn, schema, func(m *migrate.Migrate, from uint) (uint, error) {
 		switch {
 		case to > from:
-			return from, fmt.Errorf("version %d is above the current version %d: migrate up instead", to, from)
+			return to, fmt.Errorf("version %d is above the current version %d: migrate up instead", to, from)
 		case to == from:
 			return to, nil
 		case to == 0:

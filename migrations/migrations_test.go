@@ -137,8 +137,11 @@ func TestDownRefusesToGoUp(t *testing.T) {
 	if got, err := twoTables.Down(ctx, db.DSN, db.Schema, 1); err != nil || got != (migrations.Move{From: 2, To: 1}) {
 		t.Errorf("Down to 1 = %+v, %v", got, err)
 	}
-	if _, err := twoTables.Down(ctx, db.DSN, db.Schema, 2); err == nil {
-		t.Error("Down from 1 to 2 succeeded")
+	if got, err := twoTables.Down(ctx, db.DSN, "nothing", 0); err != nil || got != (migrations.Move{}) {
+		t.Errorf("Down of a schema that is not there = %+v, %v, want nothing to do", got, err)
+	}
+	if _, err := twoTables.Down(ctx, db.DSN, db.Schema, 2); err == nil || strings.Contains(err.Error(), "from version 1 to 1") {
+		t.Errorf("Down from 1 to 2: %v, want an error that says so", err)
 	}
 }
 
