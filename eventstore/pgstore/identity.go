@@ -15,8 +15,7 @@ import (
 // the one it was written in: it was restored, copied, or failed over, and may
 // lack events that were acknowledged before. Somebody has to look and adopt it.
 // It matches eventstore.ErrLogMoved.
-var ErrNotAdopted = fmt.Errorf("%w: it was restored or failed over and is not adopted; make sure that nobody writes to "+
-	"another copy of it, then run: recount db adopt", eventstore.ErrLogMoved)
+var ErrNotAdopted = fmt.Errorf("%w: it was restored or failed over and is not adopted", eventstore.ErrLogMoved)
 
 // ErrAdopted is returned by appends of a store that was open while the log was
 // adopted: what its users remember of streams may be of events that are lost.
@@ -157,7 +156,12 @@ func (s *Store) checkHome(in identity, here place) error {
 			eventstore.ErrUnavailable, ErrAdopted, in.n, home)
 	}
 	if here != in.place {
-		return fmt.Errorf("%w: %w", eventstore.ErrUnavailable, ErrNotAdopted)
+		adopt := "recount db adopt"
+		if s.cfg.Schema != DefaultSchema {
+			adopt += " --schema " + s.cfg.Schema
+		}
+		return fmt.Errorf("%w: %w; make sure that nobody writes to another copy of it, then run: %s",
+			eventstore.ErrUnavailable, ErrNotAdopted, adopt)
 	}
 	return nil
 }
