@@ -4,7 +4,7 @@
 //
 //	commandtest.Given[order.Order, order.Event](t, order.Placed{…}).
 //		When(order.Ship{…}).
-//		ThenError(order.ErrNotConfirmed)
+//		ThenError(order.ErrTransition)
 //
 // On the way it checks what package commands relies on: Evolve leaves the state
 // and the event that it is given alone, and Decide the state and the command. A
