@@ -16,8 +16,9 @@ gofmt = $(shell go env GOROOT)/bin/gofmt
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-dev: programs ## run everything in one process, with a PostgreSQL of its own
-	go run ./cmd/recount dev $(ARGS)
+# Not by go run: it ends with an error on Ctrl-C, whatever the program says.
+dev: programs build ## run everything in one process, with a PostgreSQL of its own
+	@exec bin/recount dev $(ARGS)
 
 test: programs ## test with the race detector, on one throw-away PostgreSQL
 	@[ -n "$(race)" ] || echo "no C compiler (see go env CC): testing without the race detector" >&2
