@@ -67,55 +67,48 @@ func (l loader[S, E]) resume(ctx context.Context, stream string) (versioned[S], 
 // matches outgrown if the snapshot does not fit the stream.
 func (l loader[S, E]) fromSnapshot(ctx context.Context, stream string, known versioned[S]) (versioned[S], error) {
 	now, err := l.follow(ctx, stream, known, l.joinsSnapshot)
-	if truncated, ok := errors.AsType[*TruncatedError](err); ok && truncated.First < 0 {
-		// Nothing can be seen, but there may be nothing behind the snapshot.
-		end, err := l.hidden(ctx, known)
-		if err == nil && end != known.version {
-			err = errGap
-		}
-		return known, err
+	if truncated, ok := errors.AsType[*TruncatedError](err); ok && truncated.First < 0 && l.manager != nil {
+		return known, l.isAll(ctx, known)
 	}
 	return now, err
 }
 
 // joinsSnapshot is the joint of a snapshot: its last event must be in the log,
-// the very same.
+// the very same. If the first event seen comes right behind it, the two are of
+// one life, for a deletion would be between them.
 func (l loader[S, E]) joinsSnapshot(ctx context.Context, _ string, snapshot versioned[S], first eventstore.RecordedEvent) (known bool, err error) {
-	switch first.Version {
-	case snapshot.version:
-		if placeOf(first) != snapshot.last {
-			return false, errGap
-		}
+	switch {
+	case first.Version == snapshot.version && placeOf(first) == snapshot.last:
 		return true, nil
-	case snapshot.version + 1:
-		_, err := l.hidden(ctx, snapshot)
-		return false, err
+	case first.Version == snapshot.version+1:
+		return false, l.inLog(ctx, snapshot)
 	}
 	return false, errGap
 }
 
-// hidden looks for the last event of a snapshot that ReadStream does not show:
-// in the log, which hides nothing. It returns the version of the last event of
-// the stream, or errGap if the snapshot is not of this life of this stream.
-func (l loader[S, E]) hidden(ctx context.Context, snapshot versioned[S]) (end int64, err error) {
-	if l.manager == nil {
-		return 0, errGap
+// isAll checks that a snapshot, of whose stream nothing can be seen, has the last
+// event of it. Else it returns errGap.
+func (l loader[S, E]) isAll(ctx context.Context, snapshot versioned[S]) error {
+	info, err := l.manager.StreamInfo(ctx, snapshot.last.stream)
+	switch {
+	case err != nil:
+		return fmt.Errorf("load stream %q: %w", snapshot.last.stream, err)
+	case info.Version != snapshot.version:
+		return errGap
 	}
-	stream := snapshot.last.stream
-	info, err := l.manager.StreamInfo(ctx, stream)
-	if err != nil {
-		return 0, fmt.Errorf("load stream %q: %w", stream, err)
-	}
-	if info.FirstVersion > snapshot.version {
-		return 0, errGap
-	}
+	return l.inLog(ctx, snapshot)
+}
+
+// inLog looks for the last event of a snapshot where ReadStream does not show
+// it: in the log, which hides nothing. If it is not there it returns errGap.
+func (l loader[S, E]) inLog(ctx context.Context, snapshot versioned[S]) error {
 	for e, err := range l.store.ReadAll(ctx, eventstore.ReadOptions{From: snapshot.last.position, Limit: 1}) {
 		if err != nil {
-			return 0, fmt.Errorf("load stream %q: %w", stream, err)
+			return fmt.Errorf("load stream %q: %w", snapshot.last.stream, err)
 		}
 		if e.Version == snapshot.version && placeOf(e) == snapshot.last {
-			return info.Version, nil
+			return nil
 		}
 	}
-	return 0, errGap
+	return errGap
 }
