@@ -4,7 +4,7 @@
 // the row. From it the package makes the table, loads the rows that a batch of events touches,
 // folds, and writes rows and checkpoint in one transaction. A fold reads nothing but its row and
 // its event, so what it makes depends on the log alone. Where no fold can say it, a SQLProjector
-// gets the batch and the transaction.
+// gets the batch and the transaction, and a BatchProjector works out beforehand what to write.
 //
 // A Runner keeps projections up to date, each on its own. What it promises:
 //
