@@ -32,7 +32,7 @@ var units = []unit{
 	{"commands", 30}, {"projections", 30},
 	{"queries", 40},
 	{"httpapi", 50},
-	{"shop", 60},
+	{"shop", 60}, {"internal/bench", 61},
 	{"cmd", 70}, {"scripts", 70},
 }
 
@@ -44,8 +44,8 @@ var restricted = []struct {
 	tests bool
 	why   string
 }{
-	{module + "/domain", []string{"domain", "shop"}, true, "the engine knows nothing of the shop"},
-	{module + "/shop", []string{"shop", "cmd"}, true, "the engine knows nothing of the shop"},
+	{module + "/domain", []string{"domain", "shop", "internal/bench"}, true, "the engine knows nothing of the shop"},
+	{module + "/shop", []string{"shop", "internal/bench", "cmd"}, true, "the engine knows nothing of the shop"},
 	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "projections", "queries", "cmd"}, false,
 		"the driver stays in the packages that own tables"},
 }
