@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
@@ -21,11 +22,19 @@ type worker struct {
 	progress   *progress
 	log        zerolog.Logger
 	hooks      hooks
+	// applied is told of each batch that was applied and may end the session with errArrived. It may
+	// be nil.
+	applied func(context.Context, eventstore.Batch) (arrived bool, err error)
+	// from is where the session began.
+	from eventstore.Token
 }
+
+// errArrived ends a session that has come as far as it was to.
+var errArrived = errors.New("the generation has come to where it was to")
 
 // hooks are where tests hold a worker. They may be nil.
 type hooks struct {
-	beforeWrite, beforeRenew func()
+	beforeWrite, beforeRenew, beforeSwitch, afterCopy func()
 }
 
 func newWorker(r *Runner, p Projection, runs projector) *worker {
@@ -43,7 +52,7 @@ func newWorker(r *Runner, p Projection, runs projector) *worker {
 func (w *worker) run(soft, hard context.Context) {
 	var retry backoff
 	for soft.Err() == nil {
-		moved, err := w.session(soft, hard)
+		moved, err := w.serve(soft, hard)
 		if moved {
 			retry.reset()
 		}
@@ -59,6 +68,28 @@ func (w *worker) run(soft, hard context.Context) {
 	}
 }
 
+// serve runs a session on the generation that serves the projection's version now. If that is
+// another one than before, it begins at once.
+func (w *worker) serve(soft, hard context.Context) (moved bool, err error) {
+	for {
+		g, err := w.runner.catalog.serving(hard, w.runner.config.Pool, w.projection, w.runs)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return moved, errStandby // it is built on command
+		case err != nil:
+			return moved, err
+		}
+		w.generation = g
+		if moved, err = w.session(soft, hard); !errors.Is(err, errStandby) || soft.Err() != nil {
+			return moved, err
+		}
+		now, err := w.runner.catalog.serving(hard, w.runner.config.Pool, w.projection, w.runs)
+		if err != nil || now.number == g.number {
+			return moved, errors.Join(errStandby, err)
+		}
+	}
+}
+
 // session runs the projection from taking the lease to losing it, or to an error. Moved says that
 // the checkpoint did.
 func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
@@ -66,12 +97,12 @@ func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	from := lease.checkpoint.token
-	w.log.Info().Int64("position", from.Position).Msg("projection runs here")
-	w.progress.set(true, from)
+	w.from = lease.checkpoint.token
+	w.log.Info().Int("generation", w.generation.number).Int64("position", w.from.Position).Msg("projection runs here")
+	w.progress.set(true, w.from)
 	err = w.follow(soft, hard, lease)
 	w.progress.set(false, eventstore.Token{})
-	return lease.checkpoint.token != from, w.end(hard, lease, err)
+	return lease.checkpoint.token != w.from, w.end(hard, lease, err)
 }
 
 // end leaves the generation as the next session should find it.
@@ -89,6 +120,8 @@ func (w *worker) end(hard context.Context, l *lease, err error) error {
 	case hasCode(err, fencedCode) || errors.Is(err, errStandby) || errors.Is(err, context.Canceled):
 		w.log.Info().Int64("position", l.checkpoint.token.Position).Msg("projection no longer runs here")
 		return errors.Join(errStandby, l.release(ctx))
+	case errors.Is(err, errArrived):
+		return errors.Join(errArrived, l.release(ctx))
 	default:
 		// The lease is kept: this process is as likely as any to be the next that can go on.
 		return errors.Join(err, l.note(ctx, err))
@@ -125,6 +158,15 @@ func (w *worker) follow(soft, hard context.Context, l *lease) error {
 			return err
 		}
 		movedAt = time.Now()
+		if w.applied != nil {
+			arrived, err := w.applied(ctx, batch)
+			if err != nil {
+				return err
+			}
+			if arrived {
+				return errArrived
+			}
+		}
 	}
 	if ctx.Err() == nil {
 		return errors.New("the subscription ended by itself")
