@@ -18,6 +18,7 @@ import (
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/snapshots"
 )
 
 // Roles are the parts of a backend that a process can run.
@@ -33,6 +34,8 @@ type backendConfig struct {
 	maxConns    int32 // of the pool; the log has up to three beyond
 	receiptTTL  time.Duration
 	logger      zerolog.Logger
+	// snapshotEvery is that of shop.Config.
+	snapshotEvery map[string]int
 }
 
 func (c backendConfig) has(role string) bool { return slices.Contains(c.roles, role) }
@@ -65,18 +68,27 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	if err != nil {
 		return nil, err
 	}
+	kept := snapshots.NewStore(b.pool, c.schema)
+	s, err := shop.New(b.store, codec, shop.Config{Snapshots: kept, SnapshotEvery: c.snapshotEvery, Logger: c.logger})
+	if err != nil {
+		return nil, err
+	}
 	if c.has(roleProjections) {
-		if err := b.startProjections(ctx, c, codec); err != nil {
+		all := shop.Projections()
+		if sources := s.SnapshotSources(); len(sources) > 0 {
+			all = append(all, kept.Projection(c.logger, sources...))
+		}
+		if err := b.startProjections(ctx, c, codec, all); err != nil {
 			return nil, err
 		}
 	}
-	return b, b.makeAPI(c, codec)
+	return b, b.makeAPI(c, s)
 }
 
-func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec) error {
+func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec, all []projections.Projection) error {
 	runner, err := projections.NewRunner(projections.Config{
 		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec, Logger: c.logger,
-	}, shop.Projections()...)
+	}, all...)
 	if err != nil {
 		return err
 	}
@@ -89,7 +101,7 @@ func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *
 }
 
 // makeAPI makes the routes. A process without the role has those for its health only.
-func (b *backend) makeAPI(c backendConfig, codec *eventstore.Codec) (err error) {
+func (b *backend) makeAPI(c backendConfig, s *shop.Shop) (err error) {
 	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: shop.Problems()})
 	if err != nil {
 		return err
@@ -107,10 +119,6 @@ func (b *backend) makeAPI(c backendConfig, codec *eventstore.Codec) (err error) 
 		read.Follower = b.runner
 	}
 	reader, err := queries.NewReader(read)
-	if err != nil {
-		return err
-	}
-	s, err := shop.New(b.store, codec)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop/onlineretail"
+	"github.com/57528e99/recount/snapshots"
 )
 
 // Exit codes. They are documented and do not change.
@@ -85,6 +86,8 @@ func exitCode(err error) int {
 		return exitConflict
 	case isAuth(err):
 		return exitAuth
+	case errors.Is(err, snapshots.ErrNoTable):
+		return exitNotFound
 	case isUnavailable(err):
 		return exitUnavailable
 	case errors.As(err, &refused):
@@ -143,6 +146,8 @@ func hintFor(err error) string {
 		return "recount projections ls lists them"
 	case errors.Is(err, projections.ErrNotFailed):
 		return "recount projections show NAME says what it is doing"
+	case errors.Is(err, snapshots.ErrNoTable):
+		return "start recount serve --roles projections, or recount dev, of this version once"
 	case isAuth(err):
 		return "look at user, password and rights in the database's address"
 	case errors.As(err, &connect):

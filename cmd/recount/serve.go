@@ -21,6 +21,8 @@ type serving struct {
 	migrate  bool
 	wait     time.Duration
 	maxConns int32
+	// snapshotEvery is that of shop.Config.
+	snapshotEvery map[string]int
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -47,6 +49,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	fromEnv(flags, "wait")
 	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, besides up to 3 of the log")
 	fromEnv(flags, "max-connections")
+	snapshotFlag(flags, &s.snapshotEvery)
 	logs := loggingFlags(cmd, "info", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if port := a.getenv("PORT"); port != "" && !flags.Changed("listen") {
@@ -91,6 +94,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	defer ln.Close() // once it is served this changes nothing
 	b, err := openBackend(ctx, backendConfig{
 		dsn: s.database.url, schema: s.database.schema, roles: s.roles, maxConns: s.maxConns, logger: logger,
+		snapshotEvery: s.snapshotEvery,
 	})
 	if err != nil {
 		return err
