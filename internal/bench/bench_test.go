@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -235,17 +234,15 @@ func TestJSON(t *testing.T) {
 	if b.String() != want {
 		t.Errorf("JSON is\n%swant\n%s", b.String(), want)
 	}
-	back, err := ReadJSON(&b)
-	if err != nil || back.Results[0].Rounds[1] != 102 {
-		t.Errorf("ReadJSON = %+v, %v", back, err)
+	b.WriteString(want)
+	back, err := ReadAll(&b)
+	if err != nil || len(back) != 2 || back[1].Results[0].Rounds[1] != 102 {
+		t.Errorf("ReadAll = %+v, %v", back, err)
 	}
-	for _, bad := range []string{"", "[]", "{}", `{"bench":"append"}`} {
-		if _, err := ReadJSON(strings.NewReader(bad)); err == nil {
-			t.Errorf("ReadJSON(%q) succeeded", bad)
+	for _, bad := range []string{"[]", "{}", `{"bench":"append"}`, want + "{"} {
+		if _, err := ReadAll(strings.NewReader(bad)); err == nil {
+			t.Errorf("ReadAll(%q) succeeded", bad)
 		}
-	}
-	if !json.Valid([]byte(want)) {
-		t.Error("that is no JSON")
 	}
 }
 

@@ -66,18 +66,6 @@ func ratios(results []Result, prefix, of string, figure func(Result) float64) ma
 // WriteJSON writes the report as one line of JSON.
 func (r Report) WriteJSON(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
 
-// ReadJSON reads a report that WriteJSON wrote.
-func ReadJSON(from io.Reader) (Report, error) {
-	var r Report
-	if err := json.NewDecoder(from).Decode(&r); err != nil {
-		return Report{}, fmt.Errorf("read a report: %w", err)
-	}
-	if r.Bench == "" || len(r.Results) == 0 {
-		return Report{}, fmt.Errorf("read a report: this is none: it has no bench or no results")
-	}
-	return r, nil
-}
-
 // WriteTable writes the report for people.
 func (r Report) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "%s\n\n", r.Machine)
