@@ -14,7 +14,7 @@ import (
 // it, with its own options, and goes on with it when its process has died. If ctx ends, what was
 // begun can be run again, or is gone on with by another process.
 //
-// Show, which may be nil, is told about once a second how far it is.
+// Show, which may be nil, is told about once a second how far it is, and at last that it has ended.
 //
 // Errors: *BusyError for an operation of another kind, *OperationError, ErrNotFound if the runner
 // does not know the projection, ErrInvalidRequest, those of the database.
@@ -27,6 +27,10 @@ func (r *Runner) Run(ctx context.Context, request Request, show func(Operation))
 	defer stop()
 	for {
 		op, err := r.catalog.operation(ctx, id)
+		if err == nil && op.State != OperationRunning && show != nil {
+			stop()
+			show(op)
+		}
 		switch {
 		case err != nil:
 			return op, err

@@ -71,6 +71,7 @@ func (a *app) report(err error) int {
 func exitCode(err error) int {
 	var own *failure
 	var refused *onlineretail.RefusedError
+	var answered *refusedByServer
 	switch {
 	case err == nil:
 		return exitOK
@@ -78,9 +79,10 @@ func exitCode(err error) int {
 		return own.code
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.Is(err, eventstore.ErrInvalid):
+	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, projections.ErrInvalidRequest):
 		return exitUsage
-	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound):
+	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound),
+		errors.Is(err, projections.ErrOperationNotFound):
 		return exitNotFound
 	case isConflict(err):
 		return exitConflict
@@ -92,6 +94,8 @@ func exitCode(err error) int {
 		return exitUnavailable
 	case errors.As(err, &refused):
 		return codeOfStatus(refused.Status)
+	case errors.As(err, &answered):
+		return codeOfStatus(answered.status)
 	}
 	return exitFailure
 }
@@ -115,7 +119,7 @@ func isConflict(err error) bool {
 	var running *pgembed.RunningError
 	var dirty *migrations.DirtyError
 	return errors.As(err, &running) || errors.As(err, &dirty) ||
-		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed)
+		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed) || errors.Is(err, projections.ErrBusy)
 }
 
 // isAuth reports whether the database refused who asked (SQLSTATE class 28) or what for (42501).
