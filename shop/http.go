@@ -33,6 +33,7 @@ func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, admin *projectio
 	httpapi.Read(a, "/v1/customers/{id}", historyPageOf, r.customer)
 	httpapi.Read(a, "/v1/sales", salesQueryOf, r.sales)
 	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.projections)
+	r.operations(a)
 }
 
 // reads answers the reads.
