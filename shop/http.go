@@ -7,8 +7,9 @@ import (
 )
 
 // Register adds the shop's routes to an API, which was made with Problems.
-// Reader answers the reads, admin says how the projections are.
-func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, admin *projections.Admin) {
+// Reader answers the reads, history those of the past, and admin says how the
+// projections are.
+func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, history *projections.History, admin *projections.Admin) {
 	bodyless := httpapi.CommandOptions{OptionalBody: true}
 	with := httpapi.CommandOptions{}
 
@@ -26,10 +27,10 @@ func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, admin *projectio
 
 	httpapi.Command(a, "POST", "/v1/returns", with, command(s.Returns, newReturnID, accept))
 
-	r := reads{reader, admin}
+	r := reads{reader, history, admin}
 	httpapi.Read(a, "/v1/orders", orderFilterOf, r.orders)
-	httpapi.Read(a, "/v1/orders/{id}", httpapi.NoParams, r.order)
-	httpapi.Read(a, "/v1/stock/{sku}", httpapi.NoParams, r.stock)
+	httpapi.Read(a, "/v1/orders/{id}", asOf, r.order)
+	httpapi.Read(a, "/v1/stock/{sku}", asOf, r.stock)
 	httpapi.Read(a, "/v1/customers/{id}", historyPageOf, r.customer)
 	httpapi.Read(a, "/v1/sales", salesQueryOf, r.sales)
 	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.projections)
@@ -38,6 +39,7 @@ func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, admin *projectio
 
 // reads answers the reads.
 type reads struct {
-	reader *queries.Reader
-	admin  *projections.Admin
+	reader  *queries.Reader
+	history *projections.History
+	admin   *projections.Admin
 }

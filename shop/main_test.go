@@ -77,7 +77,9 @@ func startOn(t testing.TB, db *pgtest.DB) *server {
 	reader := must[*queries.Reader](t)(queries.NewReader(
 		queries.Config{Pool: db.Pool, Projections: shop.Projections(), Follower: runner, Log: store}))
 	api := must[*httpapi.API](t)(httpapi.New(httpapi.Config{Problems: shop.Problems()}))
-	theShop.Register(api, reader, projections.NewAdmin(db.Pool, db.Schema, store))
+	history := must[*projections.History](t)(projections.NewHistory(
+		projections.HistoryConfig{Pool: db.Pool, Store: store, Codec: codec}))
+	theShop.Register(api, reader, history, projections.NewAdmin(db.Pool, db.Schema, store))
 	s := &server{t, httptest.NewServer(must[http.Handler](t)(api.Handler())), db, store}
 	t.Cleanup(s.Close)
 	return s

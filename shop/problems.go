@@ -29,6 +29,8 @@ func Problems() []httpapi.DomainProblem {
 		{Err: projections.ErrOperationNotFound, Kind: kindOperationNotFound},
 		{Err: projections.ErrBusy, Kind: kindProjectionBusy},
 		{Err: projections.ErrInvalidRequest, Kind: kindInvalidOperation},
+		{Err: projections.ErrAhead, Kind: kindNotYet},
+		{Err: projections.ErrLongHistory, Kind: kindLongHistory},
 	}
 }
 

@@ -82,7 +82,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 			return nil, err
 		}
 	}
-	return b, b.makeAPI(c, s)
+	return b, b.makeAPI(c, s, codec)
 }
 
 func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec, all []projections.Projection) error {
@@ -101,7 +101,7 @@ func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *
 }
 
 // makeAPI makes the routes. A process without the role has those for its health only.
-func (b *backend) makeAPI(c backendConfig, s *shop.Shop) (err error) {
+func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec) (err error) {
 	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: shop.Problems()})
 	if err != nil {
 		return err
@@ -122,7 +122,11 @@ func (b *backend) makeAPI(c backendConfig, s *shop.Shop) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Register(b.api, reader, projections.NewAdmin(b.pool, c.schema, b.store))
+	history, err := projections.NewHistory(projections.HistoryConfig{Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec})
+	if err != nil {
+		return err
+	}
+	s.Register(b.api, reader, history, projections.NewAdmin(b.pool, c.schema, b.store))
 	return nil
 }
 
