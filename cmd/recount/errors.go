@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/migrations"
@@ -88,7 +89,7 @@ func exitCode(err error) int {
 		return exitConflict
 	case isAuth(err):
 		return exitAuth
-	case errors.Is(err, snapshots.ErrNoTable):
+	case errors.Is(err, snapshots.ErrNoTable), errors.Is(err, commands.ErrNoVersion):
 		return exitNotFound
 	case isUnavailable(err):
 		return exitUnavailable
@@ -150,6 +151,8 @@ func hintFor(err error) string {
 		return "recount projections ls lists them"
 	case errors.Is(err, projections.ErrNotFailed):
 		return "recount projections show NAME says what it is doing"
+	case errors.Is(err, commands.ErrNoVersion):
+		return "recount streams show lists the versions that can be seen"
 	case errors.Is(err, snapshots.ErrNoTable):
 		return "start recount serve --roles projections, or recount dev, of this version once"
 	case isAuth(err):
