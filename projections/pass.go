@@ -50,11 +50,10 @@ const pageSize = 1000
 // page is a part of the log on its way to the shards.
 type page[K comparable, Row any] struct {
 	events []eventstore.RecordedEvent
-	// ready is closed when the fields below are there.
+	// ready is closed when parts is there.
 	ready chan struct{}
 	// parts has for each shard what its buckets get, in the order of the log.
 	parts [][]part[K, Row]
-	tally tally
 }
 
 // part is what one event does to one bucket.

@@ -35,9 +35,6 @@ func newShard[K comparable, Row any](p *foldProjector[K, Row], limit int64) *sha
 // held reports whether the shard has all rows of a bucket that it was asked for.
 func (s *shard[K, Row]) held(bucket int) bool { return !s.givenUp || bucket < s.from }
 
-// numbers returns the buckets that have rows, in order.
-func (s *shard[K, Row]) numbers() []int { return slices.Sorted(maps.Keys(s.buckets)) }
-
 // errTooLarge is returned if a single bucket does not fit.
 var errTooLarge = errors.New("a part of the rows that cannot be divided does not fit in the memory allowed")
 

@@ -36,6 +36,8 @@ type backendConfig struct {
 	logger      zerolog.Logger
 	// snapshotEvery is that of shop.Config.
 	snapshotEvery map[string]int
+	// buildOnCommand is that of projections.Config.
+	buildOnCommand bool
 }
 
 func (c backendConfig) has(role string) bool { return slices.Contains(c.roles, role) }
@@ -87,7 +89,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 
 func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec, all []projections.Projection) error {
 	runner, err := projections.NewRunner(projections.Config{
-		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec, Logger: c.logger,
+		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec, Logger: c.logger, BuildOnCommand: c.buildOnCommand,
 	}, all...)
 	if err != nil {
 		return err
