@@ -19,7 +19,7 @@ import (
 func (s *Store) Projection(log zerolog.Logger, sources ...commands.SnapshotSource) projections.Projection {
 	p := projector{store: s, log: log, sources: sources}
 	return projections.NewBatch(projections.BatchConfig{
-		Name: Name, Version: version, Types: eventTypes(sources), Create: create, Prepare: p.prepare,
+		Name: Name, Version: version, Types: eventTypes(sources), Create: s.create, Prepare: p.prepare,
 	})
 }
 
@@ -29,11 +29,6 @@ func eventTypes(sources []commands.SnapshotSource) (names []string) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-func create(ctx context.Context, tx pgx.Tx, table string) error {
-	_, err := tx.Exec(ctx, in(table, createSQL))
-	return err
 }
 
 // projector makes snapshots.
@@ -91,7 +86,7 @@ func (d due) streams() []string {
 }
 
 const doneSQL = `
-SELECT stream, version FROM {table} WHERE decider = $1 AND schema_version = $2 AND stream = ANY($3)`
+SELECT stream, version FROM {table} WHERE decider = $1 AND schema_version = $2 AND stream = ANY($3) AND NOT carried`
 
 // leaveOutDone takes out the streams that have come further: a snapshot is made of all events that
 // there are, also of those behind the batch.

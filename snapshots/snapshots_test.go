@@ -384,3 +384,26 @@ func TestListPicks(t *testing.T) {
 		t.Errorf("List = %+v, want the snapshot of counter-1", s)
 	}
 }
+
+// Nothing is lost when the projection is built anew, not even what could not be made again.
+func TestProjectionIsBuiltAnew(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.run()
+	for _, stream := range []string{"counter-1", "counter-2"} {
+		b.follows(r, b.count(stream, every+3))
+	}
+	if err := b.log.SetStreamMetadata(t.Context(), "counter-1", eventstore.StreamMetadata{TruncateBefore: every + 3}); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(`UPDATE recount.snapshots SET state = '{}' WHERE stream = 'counter-2'`)
+	op, err := r.Run(t.Context(), projections.Request{Kind: projections.Rebuild, Projection: Name}, nil)
+	if err != nil || op.State != projections.OperationDone {
+		t.Fatalf("rebuild = %+v, %v", op, err)
+	}
+	b.wantList("counter-1@12", "counter-2@12")
+	b.wantLoaded("1", every+3, every+2, 1)
+	b.wantLoaded("2", every+3, every+2, 1)
+	b.follows(r, b.count("counter-1", every))
+	b.wantList("counter-1@22", "counter-2@12")
+}

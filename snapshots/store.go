@@ -49,6 +49,8 @@ CREATE TABLE {table} (
     event_id       uuid        NOT NULL,
     recorded_at    timestamptz NOT NULL,
     taken_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Taken over from the generation before, and not made anew yet.
+    carried        boolean     NOT NULL DEFAULT false,
     checksum       bytea       NOT NULL,
     state          bytea       NOT NULL,
     PRIMARY KEY (decider, stream)
@@ -56,14 +58,33 @@ CREATE TABLE {table} (
 
 const columns = `decider, stream, schema_version, version, position, event_id, recorded_at, checksum, state`
 
-// putSQL leaves a later snapshot of the same kind alone, unless $10 says not to.
+// putSQL leaves a later snapshot of the same kind alone, unless it was carried or $10 says not to.
 const putSQL = `
 INSERT INTO {table} AS kept (` + columns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (decider, stream) DO UPDATE
 SET schema_version = excluded.schema_version, version = excluded.version, position = excluded.position,
     event_id = excluded.event_id, recorded_at = excluded.recorded_at, taken_at = excluded.taken_at,
-    checksum = excluded.checksum, state = excluded.state
-WHERE $10 OR kept.schema_version <> excluded.schema_version OR kept.version <= excluded.version`
+    carried = false, checksum = excluded.checksum, state = excluded.state
+WHERE $10 OR kept.carried OR kept.schema_version <> excluded.schema_version OR kept.version <= excluded.version`
+
+// carrySQL begins a generation with the snapshots that there are: one of a truncated stream cannot
+// be made anew.
+const carrySQL = `
+INSERT INTO {table} (` + columns + `, taken_at, carried)
+SELECT ` + columns + `, taken_at, true FROM `
+
+// create makes the table of a generation.
+func (s *Store) create(ctx context.Context, tx pgx.Tx, table string) error {
+	if _, err := tx.Exec(ctx, in(table, createSQL)); err != nil {
+		return err
+	}
+	var before bool
+	if err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, s.view).Scan(&before); err != nil || !before {
+		return err
+	}
+	_, err := tx.Exec(ctx, in(table, carrySQL)+s.view)
+	return err
+}
 
 // in puts the name of a table or view into a statement.
 func in(table, sql string) string { return strings.ReplaceAll(sql, "{table}", table) }

@@ -76,11 +76,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 		return nil, err
 	}
 	if c.has(roleProjections) {
-		all := shop.Projections()
-		if sources := s.SnapshotSources(); len(sources) > 0 {
-			all = append(all, kept.Projection(c.logger, sources...))
-		}
-		if err := b.startProjections(ctx, c, codec, all); err != nil {
+		if err := b.startProjections(ctx, c, codec, allProjections(s, kept, c.logger)); err != nil {
 			return nil, err
 		}
 	}

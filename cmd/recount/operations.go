@@ -11,11 +11,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/snapshots"
 )
 
 // operating says where operations on projections are done: by a running server, or by this process
@@ -65,7 +67,13 @@ func (d *database) withRunner(ctx context.Context, use func(*projections.Runner)
 		if err != nil {
 			return err
 		}
-		runner, err := projections.NewRunner(projections.Config{Pool: pool, Schema: d.schema, Store: log, Codec: codec}, shop.Projections()...)
+		kept := snapshots.NewStore(pool, d.schema)
+		s, err := shop.New(log, codec, shop.Config{Snapshots: kept})
+		if err != nil {
+			return err
+		}
+		runner, err := projections.NewRunner(projections.Config{Pool: pool, Schema: d.schema, Store: log, Codec: codec},
+			allProjections(s, kept, zerolog.Nop())...)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/snapshots"
 )
@@ -23,6 +24,15 @@ func snapshotFlag(flags *pflag.FlagSet, every *map[string]int) {
 	flags.StringToIntVar(every, "snapshots", nil,
 		"events of a stream from one snapshot to the next, by category, 0: none (default stock=100,order=0,return=0)")
 	fromEnv(flags, "snapshots")
+}
+
+// allProjections returns the read models of the shop, and what makes its snapshots.
+func allProjections(s *shop.Shop, kept *snapshots.Store, log zerolog.Logger) []projections.Projection {
+	all := shop.Projections()
+	if sources := s.SnapshotSources(); len(sources) > 0 {
+		all = append(all, kept.Projection(log, sources...))
+	}
+	return all
 }
 
 func (a *app) snapshotsCommand() *cobra.Command {
