@@ -22,6 +22,10 @@
 // the view changes over when the new one has caught up. Package queries reads the generation that
 // fits the program.
 //
+// Operations rebuild the rows beside those that are read and switch to them, go back to those of
+// before, compare them with a fresh fold of the log, and repair a single one. Any process that runs
+// the projection works on them, and goes on with them when another has died: Runner.Run, Admin.Request.
+//
 // What a fold must keep to: it depends on nothing but its row and event (no clock, no other
 // state), and two rows share no memory. A change of what it makes needs a higher Version.
 package projections

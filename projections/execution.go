@@ -58,11 +58,7 @@ func (r *Runner) workerFor(projection string, version int) *worker {
 func (x *execution) run(ctx context.Context) (result any, err error) {
 	switch x.op.Kind {
 	case Rebuild:
-		if v, err := x.rebuild(ctx); v != nil {
-			return v, err
-		} else {
-			return nil, err
-		}
+		return x.rebuild(ctx)
 	case Rollback:
 		return nil, x.rollback(ctx)
 	case Verify:

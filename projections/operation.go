@@ -38,7 +38,8 @@ type Request struct {
 type Options struct {
 	// Workers is how many goroutines decode, and how many fold. Default: GOMAXPROCS. At most 64.
 	Workers int `json:"workers,omitempty"`
-	// Throttle is how many events may be read in a second. Default: 0, as many as there are.
+	// Throttle is how many events may be read in a second. It must be more than are appended, or the
+	// new rows never catch up. Default: 0, as many as there are.
 	Throttle int `json:"throttle,omitempty"`
 	// MemoryBytes bounds the rows that are in memory at once, as estimated; what does not fit takes
 	// another pass over the log. Default: 256 MiB. Minimum: 64 KiB.

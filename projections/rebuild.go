@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // bucketCount is into how many buckets a rebuild divides the key space: it can do with a memory of
@@ -15,12 +17,11 @@ const bucketCount = 256
 
 // rebuild builds a generation beside the present one and puts it in its place. Each step leaves in
 // the database what the next one needs, so that another process can go on from there.
-func (x *execution) rebuild(ctx context.Context) (*Verification, error) {
+func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 	g, err := x.prepare(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	var verification *Verification
 	if fold, ok := x.worker.runs.(bulk); ok && !g.built {
 		if err := x.copyAll(ctx, fold, g); err != nil {
 			return nil, err
@@ -29,8 +30,8 @@ func (x *execution) rebuild(ctx context.Context) (*Verification, error) {
 			return nil, err
 		}
 		if x.op.Options.Verify {
-			if verification, err = x.verifyBuilt(ctx, fold, g); err != nil {
-				return verification, err
+			if result, err = x.verifyBuilt(ctx, fold, g); err != nil {
+				return result, err
 			}
 		}
 	}
@@ -40,7 +41,7 @@ func (x *execution) rebuild(ctx context.Context) (*Verification, error) {
 		}
 	}
 	x.meter.phase("removing old generations", 0, 0)
-	return verification, x.prune(ctx)
+	return result, x.prune(ctx)
 }
 
 // target is the generation that an operation works on.
@@ -59,7 +60,7 @@ WHERE projection = $1 AND generation = $2`
 
 	restartSQL = `
 UPDATE {schema}.projection_generations
-SET target = $3, log_id = $4, incarnation = $5, definition = $6,
+SET target = $3, log_id = $4, incarnation = $5,
     failed_at = NULL, failed_position = NULL, failed_event_id = NULL, failed_type = NULL, failed_stream = NULL,
     failure = NULL, failure_hint = NULL
 WHERE projection = $1 AND generation = $2`
@@ -84,35 +85,8 @@ func (x *execution) prepare(ctx context.Context) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	p, runs := x.worker.projection, x.worker.runs
 	err = x.inTx(ctx, func(tx pgx.Tx) error {
-		live, err := x.catalog.lock(ctx, tx, p.Name())
-		if err != nil {
-			return err
-		}
-		_, isFold := runs.(bulk)
-		present, err := x.catalog.serving(ctx, tx, p, runs)
-		var g generation
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			g, err = x.catalog.add(ctx, tx, head, p, runs, true, !isFold)
-			if err == nil && g.number == live {
-				err = nameTaken(p.Name(), x.catalog.createView(ctx, tx, g))
-			}
-		case err != nil:
-		case !present.built:
-			// What an operation before this one left; nobody reads it.
-			g = present
-			if _, err = tx.Exec(ctx, `TRUNCATE `+g.table.String()); err != nil {
-				break
-			}
-			_, err = tx.Exec(ctx, x.catalog.sql(restartSQL), p.Name(), g.number, head.Position, head.Log, head.Incarnation, hashOf(runs.definition()))
-		default:
-			if g, err = x.catalog.add(ctx, tx, head, p, runs, false, !isFold); err != nil {
-				break
-			}
-			_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), p.Name(), present.number, g.number)
-		}
+		g, err := x.choose(ctx, tx, head)
 		if err != nil {
 			return err
 		}
@@ -124,6 +98,36 @@ func (x *execution) prepare(ctx context.Context) (target, error) {
 		return target{}, err
 	}
 	return x.target(ctx)
+}
+
+// choose returns the generation to build: a new one beside the one that serves the version, or that
+// one if it has no rows yet.
+func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token) (generation, error) {
+	p, runs := x.worker.projection, x.worker.runs
+	_, isFold := runs.(bulk)
+	if _, err := x.catalog.lock(ctx, tx, p.Name()); err != nil {
+		return generation{}, err
+	}
+	present, err := x.catalog.serving(ctx, tx, p, runs)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return x.catalog.create(ctx, tx, head, p, runs, !isFold)
+	case err != nil:
+		return present, err
+	case !present.built:
+		// What an operation before this one left; nobody reads it.
+		if _, err := tx.Exec(ctx, `TRUNCATE `+present.table.String()); err != nil {
+			return present, err
+		}
+		_, err = tx.Exec(ctx, x.catalog.sql(restartSQL), p.Name(), present.number, head.Position, head.Log, head.Incarnation)
+		return present, err
+	}
+	g, err := x.catalog.add(ctx, tx, head, p, runs, false, !isFold)
+	if err != nil {
+		return g, err
+	}
+	_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), p.Name(), present.number, g.number)
+	return g, err
 }
 
 func (x *execution) target(ctx context.Context) (target, error) {

@@ -56,9 +56,13 @@ func (x *execution) repair(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	x.meter.phase("reading the log", 0, position)
-	return fold.repair(ctx, &repairing{
+	done, err := fold.repair(ctx, &repairing{
 		claim: x.claim, generation: g, pass: x.pass(ctx, position, skips), text: x.op.Options.Key,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
 }
 
 const (

@@ -88,13 +88,20 @@ func (x *execution) verify(ctx context.Context) (any, error) {
 	if !g.built {
 		return nil, &lastError{fmt.Errorf("the generation is still being built"), "wait for it"}
 	}
-	return x.compare(ctx, fold, g)
+	v, err := x.compare(ctx, fold, g)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // verifyBuilt compares a generation that was just built, before anybody reads it.
-func (x *execution) verifyBuilt(ctx context.Context, fold bulk, g target) (*Verification, error) {
+func (x *execution) verifyBuilt(ctx context.Context, fold bulk, g target) (result any, err error) {
 	v, err := x.compare(ctx, fold, g.generation)
-	if err == nil && !v.OK() {
+	if err != nil {
+		return nil, err
+	}
+	if !v.OK() {
 		err = &lastError{fmt.Errorf("what was built is not what another fold of the log makes: %d rows differ", v.Differing),
 			"does the fold depend on anything but its row and event?"}
 	}

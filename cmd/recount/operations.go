@@ -55,7 +55,7 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 	}
 	p.end()
 	if ctx.Err() != nil {
-		err = &failure{exitInterrupted, err, "run it again: it goes on where it stopped"}
+		err = &failure{exitInterrupted, err, "run it again to go on where it stopped, as a server that runs the projection does by itself; recount projections cancel ends it"}
 	}
 	return op, err
 }
@@ -145,7 +145,7 @@ command is run again, or in any server that runs the projection.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&all, "all", false, "rebuild all projections, one after the other")
 	flags.IntVar(&o.Workers, "workers", 0, "how many goroutines decode, and how many fold (default one per CPU)")
-	flags.IntVar(&o.Throttle, "throttle", 0, "how many events to read in a second (default no limit)")
+	flags.IntVar(&o.Throttle, "throttle", 0, "how many events to read in a second, more than are appended (default no limit)")
 	flags.BoolVar(&o.Verify, "verify", false, "compare what was built with another fold of the log before the switch")
 	flags.IntVar(&keep, "keep", keep, "how many replaced generations to keep for a rollback")
 	flags.Int64Var(&memory, "memory", memory, "MiB that rows may take at once; what does not fit takes another pass over the log")
