@@ -11,7 +11,7 @@ race  = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 gofmt = $(shell go env GOROOT)/bin/gofmt
 
-.PHONY: help dev test test-short postgres import-check lint fmt build programs
+.PHONY: help dev test test-short postgres import-check bench lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ postgres: programs ## run a PostgreSQL for tests; keeps the databases of failed 
 
 import-check: programs ## send the real orders through a server that is killed on the way
 	sh scripts/import-check.sh $(ARGS)
+
+bench: programs ## measure how fast it is, for ten minutes; writes docs/benchmarks.md
+	sh scripts/bench.sh
 
 lint: ## check format, go vet, staticcheck
 	@unformatted=$$($(gofmt) -l .) && if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi

@@ -19,6 +19,11 @@
 //   - The cached state is the one a fresh load would give: events are evolved
 //     after a trip through the codec, and before they are appended. An event
 //     that could not be read back is never written.
+//   - With Config.Snapshots, loading begins with a snapshot, if there is one that
+//     fits the stream: it is whole, of this program's schema version, and its last
+//     event is in the log, in the stream's present life. Any other is ignored with
+//     a warning. Whether there are snapshots changes no state, only what loading
+//     costs, and whether a stream loads whose first events its metadata hides.
 //   - With Options.Receipt a request is carried out once. Sent again it gets
 //     the first answer, be it a success or a refusal, from any process.
 //

@@ -45,7 +45,8 @@ func (e *RejectedError) Unwrap() error { return e.Err }
 func (e *RejectedError) Is(target error) bool { return target == ErrRejected }
 
 // TruncatedError is returned for a stream whose first events are hidden by its
-// metadata: its state cannot be known from what is left.
+// metadata, and that has no snapshot to begin with: its state cannot be known from
+// what is left.
 type TruncatedError struct {
 	Stream string
 	// First is the lowest version that can be read, -1 if there is none.
@@ -79,3 +80,16 @@ func (e *EventError) Error() string {
 
 // Unwrap returns the reason.
 func (e *EventError) Unwrap() error { return e.Err }
+
+// StateError is returned for a state of which no snapshot can be made.
+type StateError struct {
+	Stream string
+	Err    error
+}
+
+func (e *StateError) Error() string {
+	return fmt.Sprintf("state of stream %q cannot be a snapshot: %v", e.Stream, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *StateError) Unwrap() error { return e.Err }

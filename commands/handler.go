@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -23,6 +25,10 @@ type Config struct {
 	// to its stream between load and append, before the conflict is returned.
 	// Default: 10. Negative: never.
 	Retries int
+	// Snapshots are what loading begins with. Default: none.
+	Snapshots SnapshotConfig
+	// Logger gets warnings about snapshots that are of no use. Default: none.
+	Logger zerolog.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -32,6 +38,7 @@ func (c Config) withDefaults() Config {
 	if c.Retries == 0 {
 		c.Retries = 10
 	}
+	c.Snapshots = c.Snapshots.withDefaults(c.Category)
 	return c
 }
 
@@ -45,7 +52,7 @@ func (c Config) validate() error {
 	if err := eventstore.ValidateStream(c.Category); err != nil {
 		return fmt.Errorf("commands: category %q: %w", c.Category, err)
 	}
-	return nil
+	return c.Snapshots.validate()
 }
 
 // Handler runs the commands of one kind of aggregate, with state S and events E.
@@ -83,6 +90,9 @@ func NewHandler[S any, E Event[S]](store eventstore.Store, codec *eventstore.Cod
 		loader: loader[S, E]{store: store, codec: codec},
 		cache:  newCache[S](c.CacheSize),
 		queue:  newQueue(),
+	}
+	if c.Snapshots.Store != nil {
+		h.loader.snapshots = &shelf[S]{config: c.Snapshots, log: c.Logger}
 	}
 	features := store.Features()
 	if features.Receipts {

@@ -13,6 +13,8 @@ import (
 type versioned[S any] struct {
 	state   S
 	version int64
+	// last is the last event in a state that was loaded.
+	last place
 }
 
 func nothing[S any]() versioned[S] { return versioned[S]{version: -1} }
@@ -22,6 +24,10 @@ type loader[S any, E Event[S]] struct {
 	store   eventstore.Reader
 	manager eventstore.StreamManager // nil: not supported
 	codec   *eventstore.Codec
+	// snapshots are what to begin with; nil: nothing.
+	snapshots *shelf[S]
+	// until, if set, says that an event is behind the one to end with.
+	until func(place, int64) bool
 }
 
 // errGap says that versions are missing: the stream was deleted, created again
@@ -31,20 +37,27 @@ var errGap = errors.New("versions are missing")
 // refresh returns the state that the store has now, starting from a known one.
 func (l loader[S, E]) refresh(ctx context.Context, stream string, known versioned[S]) (versioned[S], error) {
 	if known.version >= 0 {
-		now, err := l.follow(ctx, stream, known)
-		if !errors.Is(err, errGap) {
+		now, err := l.follow(ctx, stream, known, l.begin)
+		if !outgrown(err) {
 			return now, err
 		}
 	}
-	return l.load(ctx, stream)
+	if l.snapshots == nil {
+		return l.load(ctx, stream)
+	}
+	return l.resume(ctx, stream)
 }
+
+// outgrown reports whether a state could not be brought up to date because
+// events are missing, which says nothing about the stream.
+func outgrown(err error) bool { return errors.Is(err, errGap) || errors.Is(err, ErrTruncated) }
 
 // load returns the state that the store has now, starting from nothing.
 func (l loader[S, E]) load(ctx context.Context, stream string) (versioned[S], error) {
 	// A stream that is deleted while it is read is read again. It takes a
 	// damaged one to be so every time.
 	for range 3 {
-		now, err := l.follow(ctx, stream, nothing[S]())
+		now, err := l.follow(ctx, stream, nothing[S](), l.begin)
 		if !errors.Is(err, errGap) {
 			return now, err
 		}
@@ -52,10 +65,14 @@ func (l loader[S, E]) load(ctx context.Context, stream string) (versioned[S], er
 	return nothing[S](), fmt.Errorf("load stream %q: %w: %w", stream, eventstore.ErrCorrupt, errGap)
 }
 
+// joint checks that the first event read of a stream joins a known state: that
+// it is the last one in it (known), or the one behind that.
+type joint[S any] func(ctx context.Context, stream string, state versioned[S], first eventstore.RecordedEvent) (known bool, err error)
+
 // follow folds the events behind a known state into it. It reads the event of
 // that state again: if this one is still to be seen then so is all that
 // followed, since deletion and stream metadata hide the older events first.
-func (l loader[S, E]) follow(ctx context.Context, stream string, known versioned[S]) (versioned[S], error) {
+func (l loader[S, E]) follow(ctx context.Context, stream string, known versioned[S], joins joint[S]) (versioned[S], error) {
 	now, begun := known, false
 	for e, err := range l.store.ReadStream(ctx, stream, eventstore.ReadOptions{From: max(known.version, 0)}) {
 		if errors.Is(err, eventstore.ErrStreamNotFound) {
@@ -66,14 +83,17 @@ func (l loader[S, E]) follow(ctx context.Context, stream string, known versioned
 		}
 		if !begun {
 			begun = true
-			if e.Version == known.version {
+			if isKnown, err := joins(ctx, stream, known, e); isKnown || err != nil {
+				if err != nil {
+					return now, err
+				}
 				continue
-			}
-			if err := l.begin(ctx, stream, known, e.Version); err != nil {
-				return now, err
 			}
 		} else if e.Version != now.version+1 {
 			return now, errGap
+		}
+		if l.until != nil && l.until(placeOf(e), e.Version) {
+			break
 		}
 		if now, err = l.evolve(now, e); err != nil {
 			return now, err
@@ -85,27 +105,29 @@ func (l loader[S, E]) follow(ctx context.Context, stream string, known versioned
 	return now, nil
 }
 
-// begin checks that the fold of a stream may begin with the given version: from
-// nothing, where the stream's present life began.
-func (l loader[S, E]) begin(ctx context.Context, stream string, known versioned[S], first int64) error {
+// begin is the joint of a state that this process has folded, or of none: the
+// fold of a stream may begin from nothing where its present life began.
+func (l loader[S, E]) begin(ctx context.Context, stream string, state versioned[S], first eventstore.RecordedEvent) (known bool, err error) {
 	switch {
-	case known.version >= 0:
-		return errGap
-	case first == 0:
-		return nil
+	case first.Version == state.version:
+		return true, nil
+	case state.version >= 0:
+		return false, errGap
+	case first.Version == 0:
+		return false, nil
 	case l.manager == nil:
-		return &TruncatedError{Stream: stream, First: first}
+		return false, &TruncatedError{Stream: stream, First: first.Version}
 	}
 	info, err := l.manager.StreamInfo(ctx, stream)
 	switch {
 	case err != nil:
-		return fmt.Errorf("load stream %q: %w", stream, err)
-	case info.FirstVersion < first:
-		return &TruncatedError{Stream: stream, First: first}
-	case info.FirstVersion > first:
-		return errGap
+		return false, fmt.Errorf("load stream %q: %w", stream, err)
+	case info.FirstVersion < first.Version:
+		return false, &TruncatedError{Stream: stream, First: first.Version}
+	case info.FirstVersion > first.Version:
+		return false, errGap
 	default:
-		return nil
+		return false, nil
 	}
 }
 
@@ -120,5 +142,5 @@ func (l loader[S, E]) evolve(now versioned[S], e eventstore.RecordedEvent) (vers
 		err := fmt.Errorf("its Go type %T is no event of this aggregate; does it belong in another category?", v)
 		return now, &EventError{Stream: e.Stream, Version: e.Version, Type: e.Type, Err: err}
 	}
-	return versioned[S]{state: event.Evolve(now.state), version: e.Version}, nil
+	return versioned[S]{state: event.Evolve(now.state), version: e.Version, last: placeOf(e)}, nil
 }

@@ -70,6 +70,19 @@ func (c *Codec) TypeName(t reflect.Type) (name string, ok bool) {
 	return found.name, ok
 }
 
+// TypeNamesOf returns the event type names, in alphabetical order, of the Go types
+// registered that are t or, if t is an interface, implement it.
+func (c *Codec) TypeNamesOf(t reflect.Type) []string {
+	var names []string
+	for goType, found := range c.byGo {
+		if goType.AssignableTo(t) {
+			names = append(names, found.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // TypeNames returns the registered event type names in alphabetical order.
 func (c *Codec) TypeNames() []string {
 	return slices.Sorted(maps.Keys(c.byName))

@@ -158,6 +158,15 @@ func TestCodecRefusesToEncode(t *testing.T) {
 
 func TestCodecNames(t *testing.T) {
 	codec := priceCodec(t)
+	if got, want := codec.TypeNamesOf(reflect.TypeFor[priceV3]()), []string{"Priced"}; !slices.Equal(got, want) {
+		t.Errorf("TypeNamesOf(priceV3) = %q, want %q", got, want)
+	}
+	if got, want := codec.TypeNamesOf(reflect.TypeFor[any]()), []string{"Priced", "Shipped"}; !slices.Equal(got, want) {
+		t.Errorf("TypeNamesOf(any) = %q, want %q", got, want)
+	}
+	if got := codec.TypeNamesOf(reflect.TypeFor[error]()); len(got) > 0 {
+		t.Errorf("TypeNamesOf(error) = %q, want none", got)
+	}
 	if got, want := codec.TypeNames(), []string{"Priced", "Shipped"}; !slices.Equal(got, want) {
 		t.Errorf("TypeNames() = %q, want %q", got, want)
 	}

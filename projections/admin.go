@@ -29,7 +29,8 @@ func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader) *Admin {
 }
 
 const statusSQL = `
-SELECT g.projection, g.generation, g.version, g.generation = p.live_generation, g.position < g.target, g.table_name,
+SELECT g.projection, g.generation, g.version, g.generation = p.live_generation, g.serving, NOT g.built,
+       g.retired_at IS NOT NULL, g.position < g.target, g.table_name,
        CASE WHEN g.lease_expires_at >= clock_timestamp() THEN coalesce(g.owner, '') ELSE '' END,
        g.log_id, g.incarnation, g.position, g.events, g.digest, g.last_event_at,
        g.failed_at, coalesce(g.failed_position, 0), g.failed_event_id, coalesce(g.failed_type, ''),
@@ -94,7 +95,7 @@ func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 	var failedAt, troubleAt *time.Time
 	var eventID *uuid.UUID
 	var trouble *string
-	err := row.Scan(&s.Projection, &s.Generation, &s.Version, &s.Live, &s.Building, &s.Table, &s.Owner,
+	err := row.Scan(&s.Projection, &s.Generation, &s.Version, &s.Live, &s.Serving, &s.copying, &s.retired, &s.Building, &s.Table, &s.Owner,
 		&s.Checkpoint.Log, &s.Checkpoint.Incarnation, &s.Position, &s.Events, &digest, &s.LastEventAt,
 		&failedAt, &f.Position, &eventID, &f.Type, &f.Stream, &f.Error, &f.Hint,
 		&trouble, &troubleAt, &s.paused, &s.now)

@@ -43,6 +43,16 @@ func (d Digest) String() string { return hex.EncodeToString(d.Bytes()) }
 // MarshalText returns the digest in hexadecimal.
 func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
+// UnmarshalText reads what MarshalText returns.
+func (d *Digest) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil {
+		return fmt.Errorf("a digest is in hexadecimal: %w", err)
+	}
+	*d, err = digestOf(b)
+	return err
+}
+
 func digestOf(b []byte) (Digest, error) {
 	if len(b) != 16 {
 		return Digest{}, fmt.Errorf("a digest has 16 bytes, this has %d", len(b))

@@ -4,7 +4,7 @@
 // the row. From it the package makes the table, loads the rows that a batch of events touches,
 // folds, and writes rows and checkpoint in one transaction. A fold reads nothing but its row and
 // its event, so what it makes depends on the log alone. Where no fold can say it, a SQLProjector
-// gets the batch and the transaction.
+// gets the batch and the transaction, and a BatchProjector works out beforehand what to write.
 //
 // A Runner keeps projections up to date, each on its own. What it promises:
 //
@@ -21,6 +21,10 @@
 // is built into a generation of its own, while programs that know the old one go on with theirs;
 // the view changes over when the new one has caught up. Package queries reads the generation that
 // fits the program.
+//
+// Operations rebuild the rows beside those that are read and switch to them, go back to those of
+// before, compare them with a fresh fold of the log, and repair a single one. Any process that runs
+// the projection works on them, and goes on with them when another has died: Runner.Run, Admin.Request.
 //
 // What a fold must keep to: it depends on nothing but its row and event (no clock, no other
 // state), and two rows share no memory. A change of what it makes needs a higher Version.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 var (
@@ -62,3 +64,13 @@ func (e *InvalidError) Error() string {
 
 // Is matches ErrInvalid.
 func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+
+// notFound turns the absence of a row into ErrNotFound.
+func notFound(err error) error {
+	if isNoRows(err) {
+		return ErrNotFound
+	}
+	return err
+}

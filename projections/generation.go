@@ -18,26 +18,36 @@ type generation struct {
 	projection string
 	number     int
 	table      tableName
+	// built is false while its rows are copied: nobody applies events to it.
+	built bool
 }
 
 // servingSQL finds the generation that programs with a version of the projection read.
 const servingSQL = `
-SELECT generation, table_name, definition FROM {schema}.projection_generations
+SELECT generation, table_name, built, definition FROM {schema}.projection_generations
 WHERE projection = $1 AND version = $2 AND serving`
 
 // ensure returns the generation for the version of p, which is made if there is none. Any number of
-// processes may do so at once.
-func (c *catalog) ensure(ctx context.Context, log eventstore.Reader, p Projection, runs projector) (generation, error) {
+// processes may do so at once. A fold of a long log is left to be built by a rebuild.
+func (c *catalog) ensure(ctx context.Context, config Config, p Projection, runs projector) (generation, error) {
 	g, err := c.serving(ctx, c.pool, p, runs)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return g, err
 	}
-	head, err := log.Head(ctx)
+	if config.BuildOnCommand {
+		var live int
+		err := c.pool.QueryRow(ctx, c.sql(liveVersionSQL), p.Name()).Scan(&live)
+		if !isNoRows(err) {
+			return generation{}, err
+		}
+	}
+	head, err := config.Store.Head(ctx)
 	if err != nil {
 		return generation{}, fmt.Errorf("projection %s: read the log: %w", p.Name(), err)
 	}
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
-		g, err = c.create(ctx, tx, head, p, runs)
+		_, isFold := runs.(bulk)
+		g, err = c.create(ctx, tx, head, p, runs, !isFold || head.Position < config.BulkFrom)
 		return err
 	})
 	if err != nil {
@@ -49,7 +59,7 @@ func (c *catalog) ensure(ctx context.Context, log eventstore.Reader, p Projectio
 func (c *catalog) serving(ctx context.Context, db querier, p Projection, runs projector) (generation, error) {
 	g := generation{projection: p.Name(), table: tableName{schema: c.schema}}
 	var definition string
-	err := db.QueryRow(ctx, c.sql(servingSQL), p.Name(), p.Version()).Scan(&g.number, &g.table.name, &definition)
+	err := db.QueryRow(ctx, c.sql(servingSQL), p.Name(), p.Version()).Scan(&g.number, &g.table.name, &g.built, &definition)
 	if err != nil {
 		return g, err
 	}
@@ -70,21 +80,20 @@ const (
 	lockProjectionSQL = `SELECT live_generation FROM {schema}.projections WHERE name = $1 FOR UPDATE`
 
 	nextGenerationSQL = `
-SELECT coalesce(max(generation), 0) + 1 FROM {schema}.projection_generations WHERE projection = $1`
+SELECT greatest(
+    (SELECT max(generation) FROM {schema}.projection_generations WHERE projection = $1),
+    (SELECT max(generation) FROM {schema}.projection_operations WHERE projection = $1), 0) + 1`
 
 	insertGenerationSQL = `
 INSERT INTO {schema}.projection_generations
-    (projection, generation, version, definition, table_name, serving, target, log_id, incarnation)
-VALUES ($1, $2, $3, $4, $5, true, $6, $7, $8)`
+    (projection, generation, version, definition, table_name, serving, built, target, log_id, incarnation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 )
 
-// create makes a generation, with its table, under the lock on the projection's row.
-func (c *catalog) create(ctx context.Context, tx pgx.Tx, head eventstore.Token, p Projection, runs projector) (generation, error) {
-	if _, err := tx.Exec(ctx, c.sql(registerSQL), p.Name()); err != nil {
-		return generation{}, err
-	}
-	var live int
-	if err := tx.QueryRow(ctx, c.sql(lockProjectionSQL), p.Name()).Scan(&live); err != nil {
+// create makes the generation for the version of p, unless there is one.
+func (c *catalog) create(ctx context.Context, tx pgx.Tx, head eventstore.Token, p Projection, runs projector, built bool) (generation, error) {
+	live, err := c.lock(ctx, tx, p.Name())
+	if err != nil {
 		return generation{}, err
 	}
 	// Another process may have made it while this one waited for the lock.
@@ -92,22 +101,40 @@ func (c *catalog) create(ctx context.Context, tx pgx.Tx, head eventstore.Token, 
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return g, err
 	}
+	if g, err = c.add(ctx, tx, head, p, runs, true, built); err != nil || g.number != live {
+		return g, err
+	}
+	return g, nameTaken(p.Name(), c.createView(ctx, tx, g))
+}
+
+// lock locks the projection's row, which is made if there is none, and returns the generation that
+// its view shows.
+func (c *catalog) lock(ctx context.Context, tx pgx.Tx, projection string) (live int, err error) {
+	if _, err := tx.Exec(ctx, c.sql(registerSQL), projection); err != nil {
+		return 0, err
+	}
+	err = tx.QueryRow(ctx, c.sql(lockProjectionSQL), projection).Scan(&live)
+	return live, err
+}
+
+// add makes one more generation, with its table, which has no indexes yet if it is not built. The
+// projection's row must be locked.
+func (c *catalog) add(ctx context.Context, tx pgx.Tx, head eventstore.Token, p Projection, runs projector, serving, built bool) (generation, error) {
+	g := generation{projection: p.Name(), table: tableName{schema: c.schema}, built: built}
 	if err := tx.QueryRow(ctx, c.sql(nextGenerationSQL), p.Name()).Scan(&g.number); err != nil {
 		return g, err
 	}
 	g.table.name = fmt.Sprintf("%s_g%d", p.Name(), g.number)
-	_, err = tx.Exec(ctx, c.sql(insertGenerationSQL), p.Name(), g.number, p.Version(), hashOf(runs.definition()),
-		g.table.name, head.Position, head.Log, head.Incarnation)
+	_, err := tx.Exec(ctx, c.sql(insertGenerationSQL), p.Name(), g.number, p.Version(), hashOf(runs.definition()),
+		g.table.name, serving, built, head.Position, head.Log, head.Incarnation)
 	if err != nil {
 		return g, err
 	}
-	if err := runs.create(ctx, tx, g.table); err != nil {
-		return g, nameTaken(p.Name(), err)
+	create := runs.create
+	if fold, ok := runs.(bulk); ok && !built {
+		create = fold.createBare
 	}
-	if g.number == live {
-		return g, nameTaken(p.Name(), c.createView(ctx, tx, g))
-	}
-	return g, nil
+	return g, nameTaken(p.Name(), create(ctx, tx, g.table))
 }
 
 // createView makes the view that shows the rows to SQL users. The star becomes the table's columns.

@@ -32,7 +32,7 @@ var errStandby = errors.New("the projection is not this process's to run now")
 const acquireSQL = `
 UPDATE {schema}.projection_generations g
 SET owner = $3, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $4::interval
-WHERE projection = $1 AND generation = $2 AND failed_at IS NULL
+WHERE projection = $1 AND generation = $2 AND failed_at IS NULL AND built
   AND (owner IS NULL OR owner = $3 OR lease_expires_at < clock_timestamp())
   AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')
 RETURNING epoch, log_id, incarnation, position, events, digest, last_event_at`
@@ -82,7 +82,7 @@ WITH renewed AS (
       AND lease_expires_at < clock_timestamp() + $4::interval * 0.75
 )
 SELECT g.epoch = $3 AND p.desired = 'running',
-       g.version > live.version AND g.position >= g.target AND g.position >= live.position
+       g.serving AND g.version > live.version AND g.position >= g.target AND g.position >= live.position
 FROM {schema}.projection_generations g
 JOIN {schema}.projections p ON p.name = g.projection
 JOIN {schema}.projection_generations live ON live.projection = p.name AND live.generation = p.live_generation

@@ -23,6 +23,9 @@ type entry[Row any] struct {
 	stored bool
 	// position is that of the last event that touched the row, 0 if none did.
 	position int64
+	// touched is how often it was, and size about how many bytes it takes; only a shard counts.
+	touched uint64
+	size    int64
 }
 
 func newMemory[K comparable, Row any](p *foldProjector[K, Row]) *memory[K, Row] {

@@ -13,7 +13,7 @@ import (
 // Recorded is an event in its place in the log, as handlers get it. It must not be changed.
 type Recorded = *eventstore.RecordedEvent
 
-// Projection is what a Runner runs: a *Fold or a *SQLProjector.
+// Projection is what a Runner runs: a *Fold, a *SQLProjector or a *BatchProjector.
 type Projection interface {
 	// Name is the stable name: of the view, in commands and in the API.
 	Name() string

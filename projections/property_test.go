@@ -124,7 +124,7 @@ func (b *bench) live(history []step, wrap func(projector) projector) error {
 func (b *bench) finish(projection string) {
 	b.Helper()
 	b.eventually(func() error {
-		s := b.status(projection)
+		s := b.serving(projection)
 		if s.State == Failed {
 			if _, err := b.admin.Skip(b.Context(), projection, s.Failure.Position, "history", "test"); err != nil {
 				return err
@@ -137,9 +137,19 @@ func (b *bench) finish(projection string) {
 	})
 }
 
+// serving returns the status of the generation that is read.
+func (b *bench) serving(projection string) Status {
+	b.Helper()
+	all, err := b.admin.Show(b.Context(), projection)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return all[slices.IndexFunc(all, func(s Status) bool { return s.Live })]
+}
+
 // compare folds the log in a plain way, without the events that were skipped.
 func (b *bench) compare(f *Fold[string, account]) error {
-	s := b.status(f.Name())
+	s := b.serving(f.Name())
 	skips, err := b.admin.Skips(b.Context(), f.Name())
 	if err != nil {
 		return err

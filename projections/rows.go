@@ -15,6 +15,19 @@ import (
 
 // create makes the table of a generation with its indexes.
 func (p *foldProjector[K, Row]) create(ctx context.Context, tx pgx.Tx, table tableName) error {
+	if err := p.createBare(ctx, tx, table); err != nil {
+		return err
+	}
+	for _, ddl := range p.indexes(table) {
+		if _, err := tx.Exec(ctx, ddl); err != nil {
+			return fmt.Errorf("index table %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+// createBare makes the table without indexes, its primary key included.
+func (p *foldProjector[K, Row]) createBare(ctx context.Context, tx pgx.Tx, table tableName) error {
 	var columns []string
 	for _, c := range p.layout.Key {
 		columns = append(columns, c.Definition())
@@ -24,7 +37,6 @@ func (p *foldProjector[K, Row]) create(ctx context.Context, tx pgx.Tx, table tab
 	for _, c := range p.layout.Row {
 		columns = append(columns, c.Definition())
 	}
-	columns = append(columns, "PRIMARY KEY ("+list(p.layout.Key.Names())+")")
 	// Rows are updated far more often than in an ordinary table: room in the page for it, and
 	// vacuum before a fifth of it is dead.
 	ddl := fmt.Sprintf("CREATE TABLE %s (%s) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05)",
@@ -32,14 +44,17 @@ func (p *foldProjector[K, Row]) create(ctx context.Context, tx pgx.Tx, table tab
 	if _, err := tx.Exec(ctx, ddl); err != nil {
 		return fmt.Errorf("create table %s: %w", table, err)
 	}
+	return nil
+}
+
+// indexes are the statements that make the primary key and the indexes.
+func (p *foldProjector[K, Row]) indexes(table tableName) []string {
+	ddl := []string{fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (%s)", table, list(p.layout.Key.Names()))}
 	for i, index := range p.layout.Indexes {
 		name := rowmap.Quote(fmt.Sprintf("%s_i%d", table.name, i+1))
-		ddl := fmt.Sprintf("CREATE INDEX %s ON %s (%s)", name, table, list(p.layout.IndexColumns(index)))
-		if _, err := tx.Exec(ctx, ddl); err != nil {
-			return fmt.Errorf("create index %s: %w", name, err)
-		}
+		ddl = append(ddl, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", name, table, list(p.layout.IndexColumns(index))))
 	}
-	return nil
+	return ddl
 }
 
 // foldSettings hold for the transaction that writes rows. A crash of the server may lose it, rows and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -37,6 +38,12 @@ type Config struct {
 	// does not run: because another process does, or it is paused, or has failed.
 	// Default: 500ms.
 	PollInterval time.Duration
+	// BulkFrom is from how many events in the log on a fold that has no rows yet is built by a
+	// rebuild, in parallel, instead of event after event. Default: 10,000. Negative: never.
+	BulkFrom int64
+	// BuildOnCommand leaves it to an operator to rebuild a projection that has rows, but none of
+	// this version; until then reads of it fail. Default: false, Start sees to it.
+	BuildOnCommand bool
 }
 
 func (c *Config) setDefaults() error {
@@ -57,6 +64,12 @@ func (c *Config) setDefaults() error {
 	}
 	if c.PollInterval <= 0 {
 		c.PollInterval = 500 * time.Millisecond
+	}
+	switch {
+	case c.BulkFrom == 0:
+		c.BulkFrom = 10_000
+	case c.BulkFrom < 0:
+		c.BulkFrom = math.MaxInt64
 	}
 	return nil
 }
@@ -136,7 +149,7 @@ func (r *Runner) Start(ctx context.Context) error {
 	}
 	for _, w := range r.workers {
 		var err error
-		if w.generation, err = r.catalog.ensure(ctx, r.config.Store, w.projection, w.runs); err != nil {
+		if w.generation, err = r.catalog.ensure(ctx, r.config, w.projection, w.runs); err != nil {
 			return err
 		}
 	}
@@ -149,6 +162,7 @@ func (r *Runner) Start(ctx context.Context) error {
 	for _, w := range r.workers {
 		workers.Go(func() { w.run(soft, hard) })
 	}
+	workers.Go(func() { r.operate(soft) })
 	go func() {
 		workers.Wait()
 		stop()

@@ -24,6 +24,10 @@ const (
 	Failed State = "failed"
 	// NoOwner: no process runs it.
 	NoOwner State = "no owner"
+	// BeingBuilt: a rebuild makes its rows; nobody reads them yet.
+	BeingBuilt State = "being built"
+	// Retired: another generation took its place; it is kept to roll back to.
+	Retired State = "retired"
 )
 
 // Status is what is known of one generation of a projection.
@@ -35,6 +39,9 @@ type Status struct {
 	Version    int `json:"version"`
 	// Live says that the view with the projection's name shows these rows.
 	Live bool `json:"live"`
+	// Serving says that programs of the version read these rows. There is one such generation for
+	// each version.
+	Serving bool `json:"serving"`
 	// Building says that it has not yet come to where the log was when it was made; reads wait.
 	Building bool   `json:"building"`
 	Table    string `json:"table"`
@@ -58,6 +65,9 @@ type Status struct {
 	LastEventAt *time.Time `json:"last_event_at,omitempty"`
 	Failure     *Failure   `json:"failure,omitempty"`
 	Trouble     *Trouble   `json:"trouble,omitempty"`
+
+	// copying says that a rebuild copies its rows, retired that it was replaced.
+	copying, retired bool
 }
 
 // Failure is why a projection stopped.
@@ -96,8 +106,12 @@ type Skip struct {
 // setState derives the state, once everything else is known.
 func (s *Status) setState(paused bool) {
 	switch {
+	case s.retired:
+		s.State = Retired
 	case s.Failure != nil:
 		s.State = Failed
+	case s.copying:
+		s.State = BeingBuilt
 	case paused:
 		s.State = Paused
 	case s.Trouble != nil:

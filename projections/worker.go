@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
@@ -21,11 +22,19 @@ type worker struct {
 	progress   *progress
 	log        zerolog.Logger
 	hooks      hooks
+	// applied is told of each batch that was applied and may end the session with errArrived. It may
+	// be nil.
+	applied func(context.Context, eventstore.Batch) (arrived bool, err error)
+	// from is where the session began.
+	from eventstore.Token
 }
+
+// errArrived ends a session that has come as far as it was to.
+var errArrived = errors.New("the generation has come to where it was to")
 
 // hooks are where tests hold a worker. They may be nil.
 type hooks struct {
-	beforeWrite, beforeRenew func()
+	beforeWrite, beforeRenew, beforeSwitch, afterCopy func()
 }
 
 func newWorker(r *Runner, p Projection, runs projector) *worker {
@@ -43,7 +52,7 @@ func newWorker(r *Runner, p Projection, runs projector) *worker {
 func (w *worker) run(soft, hard context.Context) {
 	var retry backoff
 	for soft.Err() == nil {
-		moved, err := w.session(soft, hard)
+		moved, err := w.serve(soft, hard)
 		if moved {
 			retry.reset()
 		}
@@ -59,12 +68,34 @@ func (w *worker) run(soft, hard context.Context) {
 	}
 }
 
+// serve runs a session on the generation that serves the projection's version now. If that is
+// another one than before, it begins at once.
+func (w *worker) serve(soft, hard context.Context) (moved bool, err error) {
+	for {
+		g, err := w.runner.catalog.serving(hard, w.runner.config.Pool, w.projection, w.runs)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return moved, errStandby // it is built on command
+		case err != nil:
+			return moved, err
+		}
+		w.generation = g
+		if moved, err = w.session(soft, hard); !errors.Is(err, errStandby) || soft.Err() != nil {
+			return moved, err
+		}
+		now, err := w.runner.catalog.serving(hard, w.runner.config.Pool, w.projection, w.runs)
+		if err != nil || now.number == g.number {
+			return moved, errors.Join(errStandby, err)
+		}
+	}
+}
+
 // session runs the projection from taking the lease to losing it, or to an error. Moved says that
 // the checkpoint did.
 func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
 	// Its records are gone if the database was migrated down meanwhile. They are made anew when it is
 	// up again.
-	w.generation, err = w.runner.catalog.ensure(hard, w.runner.config.Store, w.projection, w.runs)
+	w.generation, err = w.runner.catalog.ensure(hard, w.runner.config, w.projection, w.runs)
 	if err != nil {
 		return false, err
 	}
@@ -72,12 +103,12 @@ func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	from := lease.checkpoint.token
-	w.log.Info().Int64("position", from.Position).Msg("projection runs here")
-	w.progress.set(true, from)
+	w.from = lease.checkpoint.token
+	w.log.Info().Int("generation", w.generation.number).Int64("position", w.from.Position).Msg("projection runs here")
+	w.progress.set(true, w.from)
 	err = w.follow(soft, hard, lease)
 	w.progress.set(false, eventstore.Token{})
-	return lease.checkpoint.token != from, w.end(hard, lease, err)
+	return lease.checkpoint.token != w.from, w.end(hard, lease, err)
 }
 
 // end leaves the generation as the next session should find it.
@@ -95,11 +126,18 @@ func (w *worker) end(hard context.Context, l *lease, err error) error {
 	case hasCode(err, fencedCode) || errors.Is(err, errStandby) || errors.Is(err, context.Canceled):
 		w.log.Info().Int64("position", l.checkpoint.token.Position).Msg("projection no longer runs here")
 		return errors.Join(errStandby, l.release(ctx))
+	case errors.Is(err, errArrived):
+		return errors.Join(errArrived, l.release(ctx))
 	default:
 		// The lease is kept: this process is as likely as any to be the next that can go on.
 		return errors.Join(err, l.note(ctx, err))
 	}
 }
+
+// gathering is how long a projection that has caught up lets events gather before it looks again. An
+// event that comes after a pause is applied at once; those of a steady stream share transactions,
+// which cost the same for one event as for a hundred.
+const gathering = 5 * time.Millisecond
 
 // follow applies the log from the lease's checkpoint on. It returns an error, always.
 func (w *worker) follow(soft, hard context.Context, l *lease) error {
@@ -131,6 +169,18 @@ func (w *worker) follow(soft, hard context.Context, l *lease) error {
 			return err
 		}
 		movedAt = time.Now()
+		if w.applied != nil {
+			arrived, err := w.applied(ctx, batch)
+			if err != nil {
+				return err
+			}
+			if arrived {
+				return errArrived
+			}
+		}
+		if atHead {
+			sleep(ctx, gathering)
+		}
 	}
 	if ctx.Err() == nil {
 		return errors.New("the subscription ended by itself")

@@ -151,7 +151,7 @@ func (r *Reader) follow(ctx context.Context, sources []source, token eventstore.
 
 // once runs a query in one round trip, unless the cached generations are no longer those to read.
 func (r *Reader) once(ctx context.Context, sources []source, token eventstore.Token, q query) (eventstore.Token, error) {
-	for {
+	for try := 1; ; try++ {
 		cached, err := r.cached(ctx, sources)
 		if err != nil {
 			return eventstore.Token{}, err
@@ -167,6 +167,11 @@ func (r *Reader) once(ctx context.Context, sources []source, token eventstore.To
 		q(&batch, tables, use)
 		err = r.config.Pool.SendBatch(ctx, &batch).Close()
 		if !use() && (err == nil || tableGone(err) || errors.Is(err, projections.ErrNotFound)) {
+			r.forget(sources)
+			continue
+		}
+		if tableGone(err) && try == 1 {
+			// Replaced and removed just between the two statements; again, once.
 			r.forget(sources)
 			continue
 		}

@@ -71,6 +71,7 @@ func TestEveryRefusal(t *testing.T) {
 	s.post("/v1/returns", small("r-1"))
 	s.post("/v1/stock/MUG/receive", `{"quantity":5}`)
 	s.post("/v1/stock/MUG/reserve", `{"order_id":"1","quantity":3}`)
+	s.do("POST", "/v1/projections/orders/rebuild", `{"throttle":1}`) // takes a second
 	var codes []string
 	for _, c := range []struct {
 		path, body   string
@@ -87,6 +88,9 @@ func TestEveryRefusal(t *testing.T) {
 		{"/v1/stock/MUG/adjust", `{"delta":-3,"reason":"lost"}`, 409, "stock-insufficient", "cannot take off 3"},
 		{"/v1/stock/MUG/commit", `{"order_id":"1","quantity":4}`, 409, "stock-not-reserved", "it has 3 reserved"},
 		{"/v1/stock/MUG/release", `{"order_id":"2","quantity":1}`, 409, "stock-not-reserved", "it has 0 reserved"},
+		{"/v1/projections/orders/rollback", ``, 409, "projection-busy", "a rebuild is running"},
+		{"/v1/projections/nothing/rebuild", ``, 404, "projection-not-found", "nothing"},
+		{"/v1/projections/orders/repair", ``, 400, "invalid-operation", "name the key"},
 	} {
 		p := s.do("POST", c.path, c.body).wantProblem(t, c.status, c.code)
 		if !strings.Contains(p.Detail, c.detail) {
@@ -96,8 +100,8 @@ func TestEveryRefusal(t *testing.T) {
 	}
 	for _, line := range shop.Problems() {
 		// To have more than 2^53 units on hand takes nine million commands, and
-		// total-too-large is for reads.
-		if !slices.Contains(append(codes, "stock-full", "total-too-large"), line.Kind.Code) {
+		// total-too-large and operation-not-found are for reads.
+		if !slices.Contains(append(codes, "stock-full", "total-too-large", "operation-not-found"), line.Kind.Code) {
 			t.Errorf("no refusal had the code %s", line.Kind.Code)
 		}
 		if a := s.do("GET", "/problems/"+line.Kind.Code, ""); a.status != http.StatusOK {

@@ -23,7 +23,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s, err := shop.New(store, codec)
+	s, err := shop.New(store, codec, shop.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}

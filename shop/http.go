@@ -7,14 +7,15 @@ import (
 )
 
 // Register adds the shop's routes to an API, which was made with Problems.
-// Reader answers the reads, admin says how the projections are.
+// Reader answers the reads, history those of the past, and admin says how the
+// projections are.
 //
 // Lists are pages of at most limit items, with a cursor for the parameter after.
 // Orders and the history of a customer are newest first. Sales can be sorted by
 // any member of their rows but the currency, e.g. sort=units, or sort=-units for
 // the best sellers first; without sort they are in the order of what they are
 // summed by.
-func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, admin *projections.Admin) {
+func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, history *projections.History, admin *projections.Admin) {
 	var body httpapi.CommandOptions
 	optionalBody := httpapi.CommandOptions{OptionalBody: true}
 	created := httpapi.CommandOptions{Location: orderLocation}
@@ -33,20 +34,23 @@ func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, admin *projectio
 
 	httpapi.Command(a, "POST", "/v1/returns", body, command(s.Returns, newReturnID, accept))
 
-	r := reads{reader, admin}
+	r := reads{reader, history, admin}
 	// ?customer=&status=&country=&day=&limit=&after=
 	httpapi.Read(a, "/v1/orders", orderQueryOf, r.orders)
-	httpapi.Read(a, "/v1/orders/{id}", httpapi.NoParams, r.order)
-	httpapi.Read(a, "/v1/stock/{sku}", httpapi.NoParams, r.stock)
+	// ?as_of=
+	httpapi.Read(a, "/v1/orders/{id}", asOf, r.order)
+	httpapi.Read(a, "/v1/stock/{sku}", asOf, r.stock)
 	// ?limit=&after=
 	httpapi.Read(a, "/v1/customers/{id}", historyPageOf, r.customer)
 	// ?by=day|country|sku&from=&to=&sort=&limit=&after=
 	httpapi.Read(a, "/v1/sales", salesQueryOf, r.sales)
 	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.projections)
+	r.operations(a)
 }
 
 // reads answers the reads.
 type reads struct {
-	reader *queries.Reader
-	admin  *projections.Admin
+	reader  *queries.Reader
+	history *projections.History
+	admin   *projections.Admin
 }

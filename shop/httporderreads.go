@@ -9,6 +9,7 @@ import (
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
 
@@ -21,8 +22,8 @@ type orderView struct {
 // StreamVersion implements httpapi.Versioned.
 func (o orderView) StreamVersion() int64 { return o.Version }
 
-func (r reads) order(ctx context.Context, in httpapi.ReadRequest[struct{}]) (orderView, error) {
-	row, err := queries.Get(ctx, r.reader, orders, in.Path("id"), in.Token)
+func (r reads) order(ctx context.Context, in httpapi.ReadRequest[*projections.Moment]) (orderView, error) {
+	row, err := rowOf(ctx, r, orders, categoryOrder, in.Path("id"), in)
 	return orderView{in.Path("id"), row}, err
 }
 

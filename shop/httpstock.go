@@ -9,7 +9,7 @@ import (
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/httpapi"
-	"github.com/57528e99/recount/queries"
+	"github.com/57528e99/recount/projections"
 )
 
 type stockCommand = commands.Command[stock.Stock, stock.Event]
@@ -76,8 +76,8 @@ type stockView struct {
 // StreamVersion implements httpapi.Versioned.
 func (s stockView) StreamVersion() int64 { return s.version }
 
-func (r reads) stock(ctx context.Context, in httpapi.ReadRequest[struct{}]) (stockView, error) {
+func (r reads) stock(ctx context.Context, in httpapi.ReadRequest[*projections.Moment]) (stockView, error) {
 	sku := in.Path("sku")
-	row, err := queries.Get(ctx, r.reader, stockLevels, sku, in.Token)
+	row, err := rowOf(ctx, r, stockLevels, categoryStock, sku, in)
 	return stockView{sku, row.OnHand, row.Reserved, row.OnHand - row.Reserved, row.Version}, err
 }

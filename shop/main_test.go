@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"github.com/57528e99/recount/eventstore/pgstore"
@@ -20,6 +21,7 @@ import (
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/snapshots"
 )
 
 func TestMain(m *testing.M) {
@@ -63,8 +65,11 @@ func startOn(t testing.TB, db *pgtest.DB) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kept := snapshots.NewStore(db.Pool, db.Schema)
+	theShop := must[*shop.Shop](t)(shop.New(store, codec, shop.Config{Snapshots: kept}))
 	runner := must[*projections.Runner](t)(projections.NewRunner(
-		projections.Config{Pool: db.Pool, Store: store, Codec: codec}, shop.Projections()...))
+		projections.Config{Pool: db.Pool, Store: store, Codec: codec},
+		append(shop.Projections(), kept.Projection(zerolog.Nop(), theShop.SnapshotSources()...))...))
 	if err := runner.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +77,9 @@ func startOn(t testing.TB, db *pgtest.DB) *server {
 	reader := must[*queries.Reader](t)(queries.NewReader(
 		queries.Config{Pool: db.Pool, Projections: shop.Projections(), Follower: runner, Log: store}))
 	api := must[*httpapi.API](t)(httpapi.New(httpapi.Config{Problems: shop.Problems()}))
-	must[*shop.Shop](t)(shop.New(store, codec)).Register(api, reader, projections.NewAdmin(db.Pool, db.Schema, store))
+	history := must[*projections.History](t)(projections.NewHistory(
+		projections.HistoryConfig{Pool: db.Pool, Store: store, Codec: codec}))
+	theShop.Register(api, reader, history, projections.NewAdmin(db.Pool, db.Schema, store))
 	s := &server{t, httptest.NewServer(must[http.Handler](t)(api.Handler())), db, store}
 	t.Cleanup(s.Close)
 	return s

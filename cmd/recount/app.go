@@ -49,7 +49,7 @@ usage, 3 not found, 4 conflict, 5 refused by a rule, 6 not authorized, 7 unavail
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.setFromEnv(cmd.Flags()) },
 	},
 		a.devCommand(), a.serveCommand(), a.migrateCommand(), a.dbCommand(), a.importCommand(),
-		a.projectionsCommand(), a.streamsCommand(), a.logCommand(), a.versionCommand(),
+		a.projectionsCommand(), a.snapshotsCommand(), a.streamsCommand(), a.logCommand(), a.benchCommand(), a.versionCommand(),
 	)
 	root.SetVersionTemplate("recount {{.Version}}\n")
 	// A group runs only to say which command is missing: that is no way to use it.

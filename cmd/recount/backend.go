@@ -17,6 +17,7 @@ import (
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/snapshots"
 )
 
 // Roles are the parts of a backend that a process can run.
@@ -31,6 +32,10 @@ type backendConfig struct {
 	roles       []string
 	maxConns    int32 // of the pool; the log has up to three beyond
 	logger      zerolog.Logger
+	// snapshotEvery is that of shop.Config.
+	snapshotEvery map[string]int
+	// buildOnCommand is that of projections.Config.
+	buildOnCommand bool
 }
 
 func (c backendConfig) has(role string) bool { return slices.Contains(c.roles, role) }
@@ -67,18 +72,23 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	if err != nil {
 		return nil, err
 	}
+	kept := snapshots.NewStore(b.pool, c.schema)
+	s, err := shop.New(b.store, codec, shop.Config{Snapshots: kept, SnapshotEvery: c.snapshotEvery, Logger: c.logger})
+	if err != nil {
+		return nil, err
+	}
 	if c.has(roleProjections) {
-		if err := b.startProjections(ctx, c, codec); err != nil {
+		if err := b.startProjections(ctx, c, codec, allProjections(s, kept, c.logger)); err != nil {
 			return nil, err
 		}
 	}
-	return b, b.makeAPI(c, codec)
+	return b, b.makeAPI(c, s, codec)
 }
 
-func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec) error {
+func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec, all []projections.Projection) error {
 	runner, err := projections.NewRunner(projections.Config{
-		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec, Logger: c.logger,
-	}, shop.Projections()...)
+		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec, Logger: c.logger, BuildOnCommand: c.buildOnCommand,
+	}, all...)
 	if err != nil {
 		return err
 	}
@@ -91,7 +101,7 @@ func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *
 }
 
 // makeAPI makes the routes. A process without the role has those for its health only.
-func (b *backend) makeAPI(c backendConfig, codec *eventstore.Codec) (err error) {
+func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec) (err error) {
 	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: shop.Problems()})
 	if err != nil {
 		return err
@@ -113,11 +123,11 @@ func (b *backend) makeAPI(c backendConfig, codec *eventstore.Codec) (err error) 
 	if err != nil {
 		return err
 	}
-	s, err := shop.New(b.store, codec)
+	history, err := projections.NewHistory(projections.HistoryConfig{Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec})
 	if err != nil {
 		return err
 	}
-	s.Register(b.api, reader, projections.NewAdmin(b.pool, c.schema, b.store))
+	s.Register(b.api, reader, history, projections.NewAdmin(b.pool, c.schema, b.store))
 	return nil
 }
 

@@ -27,6 +27,8 @@ type dev struct {
 	schema     string
 	seed       bool
 	seedOrders int
+	// snapshotEvery is that of shop.Config.
+	snapshotEvery map[string]int
 }
 
 // builtIn is the value of --pg for a database of dev's own.
@@ -55,6 +57,7 @@ them. Ctrl-C stops it.`,
 		fromEnv(flags, name)
 	}
 	schemaFlag(flags, &d.schema)
+	snapshotFlag(flags, &d.snapshotEvery)
 	logs := loggingFlags(cmd, "warn", "console")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if d.pg != builtIn && (d.fresh || d.pgPort != 0) {
@@ -89,7 +92,7 @@ func (a *app) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err err
 	}
 	b, err := openBackend(ctx, backendConfig{
 		dsn: db.dsn, schema: d.schema, roles: []string{roleAPI, roleProjections}, maxConns: 20,
-		logger: logger,
+		logger: logger, snapshotEvery: d.snapshotEvery,
 	})
 	if err != nil {
 		return err

@@ -13,11 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop/onlineretail"
+	"github.com/57528e99/recount/snapshots"
 )
 
 // Exit codes. They are documented and do not change.
@@ -71,6 +73,7 @@ func (a *app) report(err error) int {
 func exitCode(err error) int {
 	var own *failure
 	var refused *onlineretail.RefusedError
+	var answered *refusedByServer
 	switch {
 	case err == nil:
 		return exitOK
@@ -78,18 +81,23 @@ func exitCode(err error) int {
 		return own.code
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.Is(err, eventstore.ErrInvalid):
+	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, projections.ErrInvalidRequest):
 		return exitUsage
-	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound):
+	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound),
+		errors.Is(err, projections.ErrOperationNotFound):
 		return exitNotFound
 	case isConflict(err):
 		return exitConflict
 	case isAuth(err):
 		return exitAuth
+	case errors.Is(err, snapshots.ErrNoTable), errors.Is(err, commands.ErrNoVersion):
+		return exitNotFound
 	case isUnavailable(err):
 		return exitUnavailable
 	case errors.As(err, &refused):
 		return codeOfStatus(refused.Status)
+	case errors.As(err, &answered):
+		return codeOfStatus(answered.status)
 	}
 	return exitFailure
 }
@@ -113,7 +121,7 @@ func isConflict(err error) bool {
 	var running *pgembed.RunningError
 	var dirty *migrations.DirtyError
 	return errors.As(err, &running) || errors.As(err, &dirty) ||
-		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed)
+		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed) || errors.Is(err, projections.ErrBusy)
 }
 
 // isAuth reports whether the database refused who asked (SQLSTATE class 28) or what for (42501).
@@ -155,6 +163,10 @@ func hintFor(err error) string {
 		return "recount projections ls lists them"
 	case errors.Is(err, projections.ErrNotFailed):
 		return "recount projections show NAME says what it is doing"
+	case errors.Is(err, commands.ErrNoVersion):
+		return "recount streams show lists the versions that can be seen"
+	case errors.Is(err, snapshots.ErrNoTable):
+		return "start recount serve --roles projections, or recount dev, of this version once"
 	case isAuth(err):
 		return "look at user, password and rights in the database's address"
 	case errors.As(err, &connect):

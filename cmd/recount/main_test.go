@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -29,6 +32,7 @@ func (t tests) Run() int { return pgtest.Run(t.m) }
 //	exits CODE recount ARG...   runs the program and wants an exit code
 //	database [empty]            makes a database, migrated unless empty, and puts it into $DATABASE_URL
 //	append STREAM TYPE DATA     appends an event to the log in $DATABASE_URL
+//	project                     serves until all projections have come to the end of the log
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -43,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"database": func(ts *testscript.TestScript, _ bool, args []string) { newDatabase(t, ts, args) },
 			"append":   func(ts *testscript.TestScript, _ bool, args []string) { appendEvent(t, ts, args) },
+			"project":  func(ts *testscript.TestScript, _ bool, _ []string) { project(t, ts) },
 		},
 	})
 }
@@ -81,4 +86,29 @@ func appendEvent(t *testing.T, ts *testscript.TestScript, args []string) {
 	}, eventstore.AppendOptions{})
 	ts.Check(err)
 	ts.Check(closeStore(t.Context(), store))
+}
+
+func project(t *testing.T, ts *testscript.TestScript) {
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	pool, err := openPool(ctx, ts.Getenv("DATABASE_URL"), 1)
+	ts.Check(err)
+	defer pool.Close()
+	var log bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &log, getenv: ts.Getenv}
+		code <- a.run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--max-connections", "8"})
+	}()
+	for arrived := false; !arrived && ctx.Err() == nil; {
+		// As long as there are none it is NULL, which cannot be scanned.
+		err := pool.QueryRow(ctx, `SELECT bool_and(g.position >= (SELECT max(position) FROM recount.events))
+			FROM recount.projection_generations g`).Scan(&arrived)
+		arrived = err == nil && arrived
+	}
+	arrived := ctx.Err() == nil
+	stop()
+	if got := <-code; got != exitOK || !arrived {
+		ts.Fatalf("serve ended with exit code %d, projections arrived: %v\n%s", got, arrived, log.String())
+	}
 }

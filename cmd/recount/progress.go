@@ -8,7 +8,7 @@ import (
 	"github.com/57528e99/recount/shop/onlineretail"
 )
 
-// progress shows how far an import is: on a terminal in one line that is written over, elsewhere in
+// progress shows how far something long is: on a terminal in one line that is written over, elsewhere in
 // a plain line every few seconds.
 type progress struct {
 	w        io.Writer
@@ -39,6 +39,13 @@ func (p progress) show(r onlineretail.Report) {
 	if r.Retries > 0 {
 		line += fmt.Sprintf(", %d retries (%s)", r.Retries, cell(fmt.Sprint(r.Trouble), 100))
 	}
+	p.print(line)
+}
+
+// say shows what is being done.
+func (p progress) say(what string) { p.print(p.name + ": " + what) }
+
+func (p progress) print(line string) {
 	if p.rewrites {
 		line = "\r" + line + "\x1b[K" // which clears what is left of a longer line
 	} else {

@@ -16,7 +16,8 @@ import (
 func (a *app) projectionsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "projections", Short: "Look at the projections, and steer them"}
 	d := databaseFlags(cmd)
-	return group(cmd, a.projectionsList(d), a.projectionsShow(d), a.projectionsPause(d), a.projectionsResume(d), a.projectionsSkip(d))
+	return group(cmd, append(a.operationCommands(d),
+		a.projectionsList(d), a.projectionsShow(d), a.projectionsPause(d), a.projectionsResume(d), a.projectionsSkip(d))...)
 }
 
 // withAdmin gives access to the projections.
@@ -58,6 +59,8 @@ type shown struct {
 	Name        string               `json:"name"`
 	Generations []projections.Status `json:"generations"`
 	Skips       []projections.Skip   `json:"skips"`
+	// Operations are the last ones, the newest first.
+	Operations []projections.Operation `json:"operations"`
 }
 
 func (a *app) projectionsShow(d *database) *cobra.Command {
@@ -77,7 +80,11 @@ func (a *app) projectionsShow(d *database) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v := shown{args[0], generations, listOf(skips).Items}
+			operations, err := admin.Operations(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			v := shown{args[0], generations, listOf(skips).Items, listOf(operations).Items}
 			return out.print(a.stdout, v, func(w io.Writer) { showTable(w, v) })
 		})
 	}
@@ -97,6 +104,10 @@ func showTable(w io.Writer, v shown) {
 		if t := s.Trouble; t != nil {
 			fmt.Fprintf(w, "\ngeneration %d tries again since %s\nerror: %s\n", s.Generation, t.At.Format(timeFormat), cell(t.Error, 4000))
 		}
+	}
+	if len(v.Operations) > 0 {
+		fmt.Fprintln(w)
+		operationTable(w, v.Operations)
 	}
 	if len(v.Skips) == 0 {
 		return

@@ -21,6 +21,10 @@ type serving struct {
 	migrate  bool
 	wait     time.Duration
 	maxConns int32
+	// snapshotEvery is that of shop.Config.
+	snapshotEvery map[string]int
+	// buildOnCommand is that of projections.Config.
+	buildOnCommand bool
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -47,6 +51,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	fromEnv(flags, "wait")
 	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, besides up to 3 of the log")
 	fromEnv(flags, "max-connections")
+	snapshotFlag(flags, &s.snapshotEvery)
+	flags.BoolVar(&s.buildOnCommand, "build-on-command", false, "leave it to recount projections rebuild to build read models of a new version")
+	fromEnv(flags, "build-on-command")
 	logs := loggingFlags(cmd, "info", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if port := a.getenv("PORT"); port != "" && !flags.Changed("listen") {
@@ -91,6 +98,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	defer ln.Close() // once it is served this changes nothing
 	b, err := openBackend(ctx, backendConfig{
 		dsn: s.database.url, schema: s.database.schema, roles: s.roles, maxConns: s.maxConns, logger: logger,
+		snapshotEvery: s.snapshotEvery, buildOnCommand: s.buildOnCommand,
 	})
 	if err != nil {
 		return err

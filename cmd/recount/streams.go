@@ -15,7 +15,8 @@ import (
 
 func (a *app) streamsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "streams", Short: "Look at streams"}
-	return group(cmd, a.streamsShow(databaseFlags(cmd)))
+	d := databaseFlags(cmd)
+	return group(cmd, a.streamsShow(d), a.streamsState(d), a.streamsDiff(d))
 }
 
 func (a *app) streamsShow(d *database) *cobra.Command {

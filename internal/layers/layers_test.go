@@ -30,9 +30,9 @@ var units = []unit{
 	{"eventstore", 10}, {"domain/money", 10}, {"domain/goods", 11}, {"domain/order", 12}, {"domain/returns", 12}, {"domain/stock", 12},
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
 	{"commands", 30}, {"projections", 30},
-	{"queries", 40},
+	{"queries", 40}, {"snapshots", 40},
 	{"httpapi", 50},
-	{"shop", 60},
+	{"shop", 60}, {"internal/bench", 61},
 	{"cmd", 70}, {"scripts", 70}, {"docs/tour", 70},
 }
 
@@ -44,9 +44,9 @@ var restricted = []struct {
 	tests bool
 	why   string
 }{
-	{module + "/domain", []string{"domain", "shop"}, true, "the engine knows nothing of the shop"},
-	{module + "/shop", []string{"shop", "cmd"}, true, "the engine knows nothing of the shop"},
-	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "projections", "queries", "cmd", "docs/tour"}, false,
+	{module + "/domain", []string{"domain", "shop", "internal/bench"}, true, "the engine knows nothing of the shop"},
+	{module + "/shop", []string{"shop", "internal/bench", "cmd"}, true, "the engine knows nothing of the shop"},
+	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "projections", "queries", "snapshots", "cmd", "docs/tour"}, false,
 		"the driver stays in the packages that own tables"},
 }
 
@@ -96,6 +96,9 @@ func TestViolationsAreFound(t *testing.T) {
 		{"httpapi/a.go", "github.com/jackc/pgx/v5", "stays in the packages that own tables"},
 		{"internal/pgtest/a.go", "migrations", ""},
 		{"migrations/a.go", "internal/pgembed", "migrations may not import internal"},
+		{"snapshots/a.go", "commands", ""},
+		{"snapshots/a.go", "projections", ""},
+		{"snapshots/a.go", "queries", "snapshots may not import queries"},
 		{"novelty/a.go", "fmt", "has no layer"},
 	} {
 		files, err := scan(fstest.MapFS{

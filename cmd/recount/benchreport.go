@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/internal/bench"
+)
+
+func (a *app) benchReport() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "report FILE",
+		Short: "Write a page and plots of what was measured",
+		Long: `Write a page and plots of what was measured: benchmarks.md and the folder benchmarks, in --to. FILE has
+what the benchmarks printed with -o json, one after the other; - reads it from stdin.`,
+		Example: "  recount bench append -o json >reports.json\n  recount bench report reports.json --to docs",
+		Args:    oneArg("file"),
+	}
+	cmd.Flags().StringVar(&dir, "to", "docs", "folder to write to")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		reports, err := a.readReports(args[0])
+		if err != nil {
+			return err
+		}
+		if len(reports) == 0 {
+			return &failure{exitUsage, fmt.Errorf("there are no reports in %s", args[0]), "write some: recount bench append -o json >" + args[0]}
+		}
+		for name, content := range bench.Render(reports) {
+			path := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (a *app) readReports(name string) ([]bench.Report, error) {
+	if name == "-" {
+		return bench.ReadAll(a.stdin)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, &failure{exitNotFound, err, "write it: recount bench append -o json >" + name}
+	}
+	reports, err := bench.ReadAll(f)
+	return reports, errors.Join(err, f.Close())
+}

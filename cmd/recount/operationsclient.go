@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/projections"
+)
+
+// operationsClient has operations done by a running server.
+type operationsClient struct{ server string }
+
+// refusedByServer is an answer of a server that is no success.
+type refusedByServer struct {
+	status int
+	detail string
+	hint   string
+}
+
+func (e *refusedByServer) Error() string {
+	return fmt.Sprintf("the server answered %d: %s", e.status, e.detail)
+}
+
+// Hint says how to get on.
+func (e *refusedByServer) Hint() string { return e.hint }
+
+// run asks for an operation and follows it to its end.
+func (c *operationsClient) run(ctx context.Context, r projections.Request, show func(projections.Operation)) (projections.Operation, error) {
+	op, err := c.call(ctx, http.MethodPost, "/v1/projections/"+url.PathEscape(r.Projection)+"/"+string(r.Kind), r.Options)
+	if err != nil {
+		return op, fmt.Errorf("%s projection %q: %w", r.Kind, r.Projection, err)
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for op.State == projections.OperationRunning {
+		show(op)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return op, context.Cause(ctx)
+		}
+		if op, err = c.call(ctx, http.MethodGet, "/v1/operations/"+op.ID.String(), nil); err != nil {
+			return op, err
+		}
+	}
+	if op.State != projections.OperationDone {
+		return op, &projections.OperationError{Operation: op}
+	}
+	return op, nil
+}
+
+func (c *operationsClient) cancel(ctx context.Context, id uuid.UUID) (projections.Operation, error) {
+	return c.call(ctx, http.MethodDelete, "/v1/operations/"+id.String(), nil)
+}
+
+func (c *operationsClient) call(ctx context.Context, method, path string, body any) (op projections.Operation, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var sent io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return op, err
+		}
+		sent = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.server, "/")+path, sent)
+	if err != nil {
+		return op, &failure{exitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return op, &failure{exitUnavailable, err, "is the server running, and is the address right?"}
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return op, err
+	}
+	if resp.StatusCode >= 300 {
+		var problem struct{ Title, Detail, Hint string }
+		_ = json.Unmarshal(text, &problem) // an answer of something in between is no problem of ours
+		return op, &refusedByServer{resp.StatusCode, cell(problem.Title+" "+problem.Detail, 500), problem.Hint}
+	}
+	return op, json.Unmarshal(text, &op)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/internal/jsondiff"
+	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/snapshots"
+)
+
+// streamState is the state of a stream as JSON.
+type streamState struct {
+	Stream  string          `json:"stream"`
+	Version int64           `json:"version"`
+	State   json.RawMessage `json:"state"`
+}
+
+// loadState returns a state; a stream that did not exist then is not found.
+func loadState(ctx context.Context, s *shop.Shop, stream string, at commands.Moment) (streamState, error) {
+	state, version, err := s.State(ctx, stream, at)
+	if err == nil && version < 0 {
+		err = fmt.Errorf("stream %q at that moment: %w", stream, eventstore.ErrStreamNotFound)
+	}
+	if err != nil {
+		return streamState{}, err
+	}
+	data, err := json.Marshal(state)
+	return streamState{stream, version, data}, err
+}
+
+func (a *app) streamsState(d *database) *cobra.Command {
+	var version int64
+	var at string
+	cmd := &cobra.Command{
+		Use:   "state STREAM",
+		Short: "Print the state of an aggregate, as it is or as it was",
+		Long: `Print the state of an aggregate, as commands see it: now, at a version of its stream, or at a time.
+The time is that at which events were recorded, by the clock of the log, not the business time in
+them. What a deletion or the stream's metadata hides takes no part.`,
+		Example: "  recount streams state order-42\n  recount streams state order-42 --at-version 0\n  recount streams state stock-85123A --at-time 2026-01-31T23:59:59Z",
+		Args:    oneArg("stream"),
+	}
+	out := outputFlag(cmd)
+	cmd.Flags().Int64Var(&version, "at-version", 0, "version of the last event that counts (default the last)")
+	cmd.Flags().StringVar(&at, "at-time", "", "time up to which events count that were recorded then, in RFC 3339 (default now)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var moment commands.Moment
+		switch {
+		case cmd.Flags().Changed("at-version") && at != "":
+			return usageError(cmd, "--at-version and --at-time exclude each other")
+		case cmd.Flags().Changed("at-version") && version < 0:
+			return usageError(cmd, "--at-version must not be negative")
+		case cmd.Flags().Changed("at-version"):
+			moment = commands.AtVersion(version)
+		case at != "":
+			t, err := time.Parse(time.RFC3339, at)
+			if err != nil {
+				return usageError(cmd, "--at-time %q is no time: it looks like 2026-01-31T23:59:59Z", at)
+			}
+			moment = commands.AtTime(t)
+		}
+		return a.withShop(cmd.Context(), d, nil, func(s *shop.Shop, _ *snapshots.Store, _ *pgstore.Store) error {
+			state, err := loadState(cmd.Context(), s, args[0], moment)
+			if err != nil {
+				return err
+			}
+			if out.json() {
+				return encoder(a.stdout).Encode(state)
+			}
+			e := encoder(a.stdout)
+			e.SetIndent("", "  ")
+			return e.Encode(state.State)
+		})
+	}
+	return cmd
+}
+
+// streamDiff is what became of a state between two versions.
+type streamDiff struct {
+	Stream      string                `json:"stream"`
+	From        int64                 `json:"from"`
+	To          int64                 `json:"to"`
+	Differences []jsondiff.Difference `json:"differences"`
+}
+
+func (a *app) streamsDiff(d *database) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "diff STREAM A B",
+		Short:   "Print what in the state of an aggregate is not the same at two versions",
+		Example: "  recount streams diff order-42 0 3",
+	}
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) != 3 {
+			return usageError(cmd, "%s needs a stream and two versions, got %d arguments", cmd.CommandPath(), len(args))
+		}
+		v := streamDiff{Stream: args[0]}
+		for i, into := range []*int64{&v.From, &v.To} {
+			var err error
+			if *into, err = strconv.ParseInt(args[i+1], 10, 64); err != nil || *into < 0 {
+				return usageError(cmd, "%q is no version: versions are numbers from 0", args[i+1])
+			}
+		}
+		return a.withShop(cmd.Context(), d, nil, func(s *shop.Shop, _ *snapshots.Store, _ *pgstore.Store) error {
+			before, err := loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.From))
+			if err != nil {
+				return err
+			}
+			after, err := loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.To))
+			if err != nil {
+				return err
+			}
+			differences, err := jsondiff.Of(before.State, after.State)
+			if err != nil {
+				return err
+			}
+			v.Differences = listOf(differences).Items
+			return out.print(a.stdout, v, func(w io.Writer) { diffTable(w, v) })
+		})
+	}
+	return cmd
+}
+
+func diffTable(w io.Writer, v streamDiff) {
+	const limit = 80
+	fmt.Fprintf(w, "PATH\tVERSION %d\tVERSION %d\n", v.From, v.To)
+	for _, d := range v.Differences {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", cell(d.Path, limit), valueCell(d.Before, limit), valueCell(d.After, limit))
+	}
+	if len(v.Differences) == 0 {
+		fmt.Fprintln(w, "(no difference)")
+	}
+}
+
+// valueCell shows a value, and - where there is none.
+func valueCell(value json.RawMessage, limit int) string {
+	if value == nil {
+		return "-"
+	}
+	return cell(string(value), limit)
+}

@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// catchUp lets a fold work off a log, and the usual loop as much of it as it can in the same time or
+// in Duration, whatever is longer.
+func (p Project) catchUp(ctx context.Context, env *Env) (results []Result, _ error) {
+	err := env.with(ctx, appenders, func(s *scratch) error {
+		env.say("catching up with %d events", p.Events)
+		codec, err := newNoteCodec()
+		if err != nil {
+			return err
+		}
+		if err := s.fillNotes(ctx, codec, p.Events); err != nil {
+			return err
+		}
+		caught, err := s.catchUp(ctx, codec)
+		if err != nil {
+			return err
+		}
+		looped, err := s.loop(ctx, max(p.Duration, time.Duration(caught.Seconds*float64(time.Second))))
+		results = []Result{caught, looped}
+		return err
+	})
+	return results, err
+}
+
+// fillNotes appends notes, those of a stream in order.
+func (s *scratch) fillNotes(ctx context.Context, codec *eventstore.Codec, n int) error {
+	l := live{value: note}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4 * appenders)
+	for first := 0; first < n && ctx.Err() == nil; first += notesPerStream {
+		group.Go(func() error {
+			for i := first; i < min(first+notesPerStream, n); i++ {
+				if _, err := l.append(ctx, s.store, codec, i); err != nil {
+					return fmt.Errorf("fill the log: %w", err)
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// catchUp is the engine: from the start of the runner until the fold has the whole log.
+func (s *scratch) catchUp(ctx context.Context, codec *eventstore.Codec) (_ Result, err error) {
+	head, err := s.store.Head(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	begun := time.Now()
+	follow, err := s.startRunner(ctx, codec, newNotes())
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, follow.stop(ctx)) }()
+	if err := follow.reach(ctx, head); err != nil {
+		return Result{}, err
+	}
+	return oneCall(nameCatchUp, head.Position, time.Since(begun)), nil
+}
+
+// oneCall is the result of something that is done once.
+func oneCall(name string, events int64, took time.Duration) Result {
+	t := tally{events: events, elapsed: took, rounds: []float64{float64(events) / took.Seconds()}}
+	t.latency.add(took)
+	return t.result(name, 1)
+}
+
+const (
+	createLoopTables = `
+CREATE TABLE loop_notes (stream text PRIMARY KEY, count bigint NOT NULL, sum bigint NOT NULL, text text NOT NULL, at timestamptz NOT NULL);
+CREATE TABLE loop_checkpoint AS SELECT 0::bigint AS position`
+	upsertNote = `
+INSERT INTO loop_notes VALUES ($1, 1, $2, $3, $4)
+ON CONFLICT (stream) DO UPDATE SET count = loop_notes.count + 1, sum = loop_notes.sum + excluded.sum, text = excluded.text, at = excluded.at`
+	moveLoopCheckpoint = `
+UPDATE loop_checkpoint SET position = $1`
+)
+
+// loop is what a projection is without an engine: it reads the log and applies one event after the
+// other, each with the checkpoint in a transaction of its own, here even in one round trip.
+func (s *scratch) loop(ctx context.Context, duration time.Duration) (Result, error) {
+	if _, err := s.pool.Exec(ctx, createLoopTables, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return Result{}, err
+	}
+	var all tally
+	begun := time.Now()
+	before := begun
+	for e, err := range s.store.ReadAll(ctx, eventstore.ReadOptions{}) {
+		if err != nil {
+			return Result{}, err
+		}
+		var n noted
+		if err := json.Unmarshal(e.Data, &n); err != nil {
+			return Result{}, fmt.Errorf("decode an event: %w", err)
+		}
+		b := &pgx.Batch{}
+		b.Queue(upsertNote, e.Stream, n.N, n.Text, e.RecordedAt)
+		b.Queue(moveLoopCheckpoint, e.Position)
+		if err := s.pool.SendBatch(ctx, b).Close(); err != nil {
+			return Result{}, fmt.Errorf("apply an event: %w", err)
+		}
+		now := time.Now()
+		all.latency.add(now.Sub(before))
+		all.events++
+		before = now
+		if now.Sub(begun) > duration {
+			break
+		}
+	}
+	all.elapsed = time.Since(begun)
+	all.rounds = []float64{float64(all.events) / all.elapsed.Seconds()}
+	return all.result(nameLoop, 1), nil
+}

@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/projections"
+)
+
+// live appends at a steady rate while projections follow.
+type live struct {
+	name        string
+	rate        int
+	newCodec    func() (*eventstore.Codec, error)
+	projections []projections.Projection
+	// value is event number n, with the name of its stream.
+	value func(n int) (stream string, event any)
+}
+
+const (
+	// appenders is how many appends are on their way at once, at most.
+	appenders = 64
+	// pacing is how often appends become due. They do not wait for each other: who is late does not
+	// make the others late, and what is due counts from when it was.
+	pacing = 2 * time.Millisecond
+	// sampled is how many events a second are followed until they are visible.
+	sampled = 500
+)
+
+// due is an append that is to be made, and since when.
+type due struct {
+	n  int
+	at time.Time
+}
+
+// measure counts an event as visible when all projections have it. The time ends when all of them
+// have all events, so the rate is one that they have kept up with.
+func (l live) measure(ctx context.Context, s *scratch, duration time.Duration) (_ Result, err error) {
+	codec, err := l.newCodec()
+	if err != nil {
+		return Result{}, err
+	}
+	follow, err := s.startRunner(ctx, codec, l.projections...)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, follow.stop(ctx)) }()
+
+	group, appending := errgroup.WithContext(ctx)
+	dues := make(chan due, l.rate)
+	group.Go(func() error {
+		defer close(dues)
+		return l.schedule(appending, duration, dues)
+	})
+	var mu sync.Mutex
+	var all tally
+	var last eventstore.Token
+	begun := time.Now()
+	for range appenders {
+		group.Go(func() error {
+			for d := range dues {
+				at, err := l.append(appending, s.store, codec, d.n)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				all.events++
+				if at.Position > last.Position {
+					last = at
+				}
+				mu.Unlock()
+				if d.n%max(l.rate/sampled, 1) == 0 {
+					group.Go(func() error {
+						err := follow.reach(appending, at)
+						mu.Lock()
+						defer mu.Unlock()
+						all.latency.add(time.Since(d.at))
+						return err
+					})
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Result{}, err
+	}
+	if err := follow.reach(ctx, last); err != nil {
+		return Result{}, err
+	}
+	all.elapsed = time.Since(begun)
+	all.rounds = []float64{float64(all.events) / all.elapsed.Seconds()}
+	return all.result(l.name, appenders), nil
+}
+
+// schedule says what is due until duration is over.
+func (l live) schedule(ctx context.Context, duration time.Duration, dues chan<- due) error {
+	ticker := time.NewTicker(pacing)
+	defer ticker.Stop()
+	begun := time.Now()
+	for n := 0; ; {
+		now := time.Now()
+		elapsed := min(now.Sub(begun), duration)
+		for target := int(float64(l.rate) * elapsed.Seconds()); n < target; n++ {
+			select {
+			case dues <- due{n, now}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if elapsed == duration {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l live) append(ctx context.Context, store eventstore.Appender, codec *eventstore.Codec, n int) (eventstore.Token, error) {
+	stream, value := l.value(n)
+	event, err := codec.Encode(value)
+	if err != nil {
+		return eventstore.Token{}, err
+	}
+	appended, err := store.Append(ctx, eventstore.StreamAppend{Stream: stream, Events: []eventstore.Event{event}}, eventstore.AppendOptions{})
+	return appended.Token, err
+}

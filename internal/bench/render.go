@@ -1,0 +1,157 @@
+package bench
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Page and Plots are where Render's files belong, relative to the folder of the documentation.
+const (
+	Page  = "benchmarks.md"
+	Plots = "benchmarks"
+)
+
+// ReadAll reads reports that WriteJSON wrote, one after the other.
+func ReadAll(from io.Reader) (reports []Report, _ error) {
+	d := json.NewDecoder(from)
+	for {
+		var r Report
+		err := d.Decode(&r)
+		switch {
+		case errors.Is(err, io.EOF):
+			return reports, nil
+		case err != nil:
+			return nil, fmt.Errorf("read reports: %w", err)
+		case r.Bench == "" || len(r.Results) == 0:
+			return nil, errors.New("read reports: one has no bench or no results")
+		}
+		reports = append(reports, r)
+	}
+}
+
+// Render makes a page in Markdown of reports, and a plot of each. It returns the files by name.
+func Render(reports []Report) map[string][]byte {
+	files := make(map[string][]byte)
+	var page bytes.Buffer
+	page.WriteString(preface)
+	for _, m := range machines(reports) {
+		writeMachine(&page, m)
+	}
+	for _, r := range reports {
+		name := Plots + "/" + slug(r) + ".svg"
+		for n := 2; files[name] != nil; n++ {
+			name = fmt.Sprintf("%s/%s-%d.svg", Plots, slug(r), n)
+		}
+		files[name] = plot(r)
+		writeReport(&page, r, name)
+	}
+	files[Page] = page.Bytes()
+	return files
+}
+
+const preface = `# Benchmarks
+
+This page is written by ` + "`make bench`" + `, which measures, and ` + "`recount bench report`" + `, which writes. Do not edit it.
+
+Contenders work in turns on the same PostgreSQL, several rounds each, so that the ratios hold on other machines too. What is
+no part of Recount is a baseline: the plainest way to do the same, or less. [internal/bench](../internal/bench/doc.go) has them.
+A ratio ` + "`a/b@8`" + ` is the rate of a by that of b at 8 callers.
+`
+
+// machines returns the machines that reports come from, once each, whatever was measured on them.
+func machines(reports []Report) (list []Machine) {
+	seen := make(map[string]bool)
+	for _, r := range reports {
+		m := r.Machine
+		if key := m.hardware() + m.software(); !seen[key] {
+			seen[key] = true
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func writeMachine(b *bytes.Buffer, m Machine) {
+	fmt.Fprintf(b, "\n| | |\n|---|---|\n| Hardware | %s |\n| Software | %s |\n", m.hardware(), m.software())
+	var settings []string
+	for _, name := range slices.Sorted(maps.Keys(m.Settings)) {
+		settings = append(settings, "`"+name+" = "+m.Settings[name]+"`")
+	}
+	fmt.Fprintf(b, "| PostgreSQL | %s |\n", strings.Join(settings, ", "))
+}
+
+func (m Machine) hardware() string {
+	return fmt.Sprintf("%s, %d cores, %.0f GB of memory", m.CPU, m.Cores, float64(m.MemoryBytes)/1e9)
+}
+
+func (m Machine) software() string {
+	return fmt.Sprintf("recount %s, %s, PostgreSQL %s, %s", m.Recount, m.Go, m.Postgres, m.OS)
+}
+
+// questions are the titles of benchmarks.
+var questions = map[string]string{
+	"append":  "Appending",
+	"read":    "Reading the whole log",
+	"load":    "Loading one stream",
+	"project": "Following the log",
+	"http":    "The shop over HTTP",
+}
+
+// title says what was measured: the question, and how its command differs from the plain one.
+func title(r Report) string {
+	question := cmp.Or(questions[r.Bench], r.Bench)
+	if options := r.options(); options != "" {
+		return question + " (" + options + ")"
+	}
+	return question
+}
+
+// options are what the command line has behind the benchmark's name, without dashes.
+func (r Report) options() string {
+	_, options, _ := strings.Cut(r.Machine.Command, "bench "+r.Bench)
+	return strings.TrimSpace(strings.ReplaceAll(options, "--", ""))
+}
+
+// unit is what rates count.
+func unit(r Report) string {
+	if r.Bench == "http" {
+		return "requests"
+	}
+	return "events"
+}
+
+// slug is a title as a file name.
+func slug(r Report) string {
+	words := strings.FieldsFunc(r.Bench+" "+r.options(), func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9')
+	})
+	return strings.Join(words, "-")
+}
+
+func writeReport(b *bytes.Buffer, r Report, plot string) {
+	fmt.Fprintf(b, "\n## %s\n\n`%s`, %s, load average before it %.1f\n\n", title(r), r.Machine.Command, r.Machine.At.Format("2006-01-02 15:04 MST"), r.Machine.Load)
+	fmt.Fprintf(b, "![%s](%s)\n\n", title(r), plot)
+	fmt.Fprintf(b, "| callers | | %s/s | p50 ms | p99 ms | max ms |\n|---:|---|---:|---:|---:|---:|\n", unit(r))
+	for _, row := range r.Results {
+		fmt.Fprintf(b, "| %d | %s | %s | %.2f | %.2f | %.2f |\n", row.Callers, row.Name, grouped(row.EventsPerSecond), row.P50, row.P99, row.Max)
+	}
+	for _, row := range r.Results {
+		if row.PeakHeapMB > 0 {
+			fmt.Fprintf(b, "\n%s at %s: at most %.0f MB on the heap.\n", row.Name, callers(row.Callers), row.PeakHeapMB)
+		}
+	}
+	if len(r.Ratios) == 0 {
+		return
+	}
+	b.WriteString("\n| ratio | |\n|---|---:|\n")
+	for _, name := range r.ratioNames() {
+		fmt.Fprintf(b, "| %s | %.2f |\n", name, r.Ratios[name])
+	}
+}

@@ -1,0 +1,70 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// Request asks for an operation, which a process that runs the projection begins within a second,
+// and returns it.
+//
+// Errors: ErrNotFound, ErrInvalidRequest, *BusyError.
+func (a *Admin) Request(ctx context.Context, r Request) (Operation, error) {
+	op, err := a.request(ctx, r)
+	if err != nil {
+		return op, fmt.Errorf("%s projection %q: %w", r.Kind, r.Projection, err)
+	}
+	return op, nil
+}
+
+func (a *Admin) request(ctx context.Context, r Request) (Operation, error) {
+	if r.Version == 0 {
+		err := a.catalog.pool.QueryRow(ctx, a.catalog.sql(liveVersionSQL), r.Projection).Scan(&r.Version)
+		if err != nil {
+			return Operation{}, notFound(err)
+		}
+	} else if err := a.catalog.register(ctx, r); err != nil {
+		return Operation{}, err
+	}
+	id, err := a.catalog.request(ctx, a.catalog.pool, r, 0)
+	if err != nil {
+		return Operation{}, err
+	}
+	return a.catalog.operation(ctx, id)
+}
+
+// Operation returns an operation, or an error that matches ErrOperationNotFound.
+func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (Operation, error) {
+	op, err := a.catalog.operation(ctx, id)
+	if err != nil {
+		return op, fmt.Errorf("operation %s: %w", id, err)
+	}
+	return op, nil
+}
+
+// Operations returns the last ten operations on a projection, the newest first.
+func (a *Admin) Operations(ctx context.Context, projection string) ([]Operation, error) {
+	all, err := a.catalog.operations(ctx, `WHERE projection = $1 ORDER BY created_at DESC LIMIT 10`, projection)
+	if err != nil {
+		return nil, fmt.Errorf("list operations on projection %q: %w", projection, err)
+	}
+	return all, nil
+}
+
+const (
+	cancelSQL = `
+UPDATE {schema}.projection_operations SET cancel = true, updated_at = clock_timestamp()
+WHERE id = $1 AND state = 'running'`
+)
+
+// Cancel asks for the end of an operation and returns it. The process that works on it takes back
+// what it has built and then says that it is cancelled. Cancelling one that has ended is no error
+// and changes nothing.
+func (a *Admin) Cancel(ctx context.Context, id uuid.UUID) (Operation, error) {
+	if _, err := a.catalog.pool.Exec(ctx, a.catalog.sql(cancelSQL), id); err != nil {
+		return Operation{}, fmt.Errorf("cancel operation %s: %w", id, err)
+	}
+	return a.Operation(ctx, id)
+}

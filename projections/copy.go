@@ -1,0 +1,160 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+)
+
+// bulk is what a fold can do beside what every projector can: build many rows at once.
+type bulk interface {
+	projector
+	// createBare is create without indexes, whose statements indexes returns.
+	createBare(ctx context.Context, tx pgx.Tx, table tableName) error
+	indexes(table tableName) []string
+	// copyPass makes one pass over the log and copies the buckets that fitted.
+	copyPass(ctx context.Context, s pass, to copyTarget) (done int, err error)
+	// verifyPass makes one pass and compares the rows of the buckets that fitted with a table.
+	verifyPass(ctx context.Context, s pass, v *verifying) (done []int, t tally, err error)
+	// repair makes the row of one key anew.
+	repair(ctx context.Context, r *repairing) (Repaired, error)
+}
+
+// copyTarget is where buckets are copied to.
+type copyTarget struct {
+	claim *claim
+	table tableName
+	// todo are the buckets of the pass.
+	todo []int
+	// copied is told of each group of buckets that is in the table.
+	copied func(buckets int)
+}
+
+// copyGroup is how many rows are copied in one transaction, about.
+const copyGroup = 20_000
+
+const recordBucketsSQL = `
+INSERT INTO {schema}.projection_buckets (operation, bucket, rows, events, digest)
+SELECT $1, bucket, rows, $4, $5 FROM unnest($2::int[], $3::bigint[]) AS b (bucket, rows)`
+
+func (p *foldProjector[K, Row]) copyPass(ctx context.Context, s pass, to copyTarget) (done int, err error) {
+	shards, total, err := p.foldLog(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for i, shard := range shards {
+		var held []int
+		for _, bucket := range to.todo {
+			if bucket%s.workers == i && shard.held(bucket) {
+				held = append(held, bucket)
+			}
+		}
+		done += len(held)
+		group.Go(func() error {
+			for len(held) > 0 {
+				n := shard.group(held)
+				if err := p.copyBuckets(ctx, shard, held[:n], total, to); err != nil {
+					return fmt.Errorf("copy rows to %s: %w", to.table, err)
+				}
+				to.copied(n)
+				held = held[n:]
+			}
+			return nil
+		})
+	}
+	return done, group.Wait()
+}
+
+// group returns how many of the buckets to copy in one transaction.
+func (s *shard[K, Row]) group(buckets []int) int {
+	rows := 0
+	for i, number := range buckets {
+		if b := s.buckets[number]; b != nil {
+			rows += len(b.rows.order)
+		}
+		if rows >= copyGroup {
+			return i + 1
+		}
+	}
+	return len(buckets)
+}
+
+// copyBuckets copies the rows of some buckets and records that they are there, in one transaction:
+// whoever goes on after a crash finds both or neither.
+func (p *foldProjector[K, Row]) copyBuckets(ctx context.Context, s *shard[K, Row], buckets []int, total tally, to copyTarget) error {
+	catalog := to.claim.catalog
+	return to.claim.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, foldSettings); err != nil {
+			return err
+		}
+		counts := make([]int64, len(buckets))
+		source := &rowSource[K, Row]{projector: p}
+		for i, number := range buckets {
+			b := s.buckets[number]
+			if b == nil {
+				continue
+			}
+			for _, key := range b.rows.order {
+				if b.rows.entries[key].row != nil {
+					counts[i]++
+				}
+			}
+			source.add(b.rows)
+		}
+		columns := append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...)
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{to.table.schema, to.table.name}, columns, source); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, catalog.sql(recordBucketsSQL), to.claim.op.ID, buckets, counts, total.events, total.digest.Bytes())
+		return err
+	})
+}
+
+// rowSource gives the rows of several memories to COPY.
+type rowSource[K comparable, Row any] struct {
+	projector *foldProjector[K, Row]
+	memories  []*memory[K, Row]
+	next      int
+	values    []any
+	err       error
+}
+
+func (r *rowSource[K, Row]) add(m *memory[K, Row]) { r.memories = append(r.memories, m) }
+
+// Next implements pgx.CopyFromSource.
+func (r *rowSource[K, Row]) Next() bool {
+	for len(r.memories) > 0 && r.err == nil {
+		m := r.memories[0]
+		if r.next == len(m.order) {
+			r.memories, r.next = r.memories[1:], 0
+			continue
+		}
+		key := m.order[r.next]
+		r.next++
+		if e := m.entries[key]; e.row != nil {
+			r.values, r.err = r.projector.values(key, e)
+			return r.err == nil
+		}
+	}
+	return false
+}
+
+// Values implements pgx.CopyFromSource.
+func (r *rowSource[K, Row]) Values() ([]any, error) { return r.values, nil }
+
+// Err implements pgx.CopyFromSource.
+func (r *rowSource[K, Row]) Err() error { return r.err }
+
+// values returns the columns of a row: those of the key, the position, those of the row.
+func (p *foldProjector[K, Row]) values(key K, e *entry[Row]) ([]any, error) {
+	values, err := p.layout.Key.Args(reflect.ValueOf(key))
+	if err != nil {
+		return nil, err
+	}
+	rest, err := p.layout.Row.Args(reflect.ValueOf(e.row).Elem())
+	return append(append(values, e.position), rest...), err
+}

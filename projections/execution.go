@@ -1,0 +1,206 @@
+package projections
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// execution is an operation at work in this process.
+type execution struct {
+	*claim
+	runner *Runner
+	worker *worker // knows the projection; it is not the one that follows the log
+	meter  *meter
+}
+
+// execute works on an operation until it has ended, or this process cannot go on with it. A nil
+// error, and an *OperationError, say that it has ended; after any other it is left to whoever
+// claims it next.
+func (r *Runner) execute(ctx context.Context, cl *claim) error {
+	w := r.workerFor(cl.op.Projection, cl.op.Version)
+	if w == nil {
+		return errors.Join(errStandby, cl.release(ctx))
+	}
+	x := &execution{claim: cl, runner: r, worker: w, meter: newMeter(cl.op.Options.Throttle)}
+	work, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { x.keep(work, cancel) })
+	result, err := x.run(work)
+	if err != nil && work.Err() != nil {
+		err = context.Cause(work)
+	}
+	cancel(nil)
+	keeper.Wait()
+	return x.end(ctx, result, err)
+}
+
+// workerFor returns the worker that knows a version of a projection.
+func (r *Runner) workerFor(projection string, version int) *worker {
+	for _, w := range r.workers {
+		if w.projection.Name() == projection && w.projection.Version() == version {
+			return w
+		}
+	}
+	return nil
+}
+
+// run does what the operation is for, and returns its result.
+func (x *execution) run(ctx context.Context) (result any, err error) {
+	switch x.op.Kind {
+	case Rebuild:
+		return x.rebuild(ctx)
+	case Rollback:
+		return nil, x.rollback(ctx)
+	case Verify:
+		return x.verify(ctx)
+	case Repair:
+		return x.repair(ctx)
+	}
+	return nil, &lastError{err: fmt.Errorf("operations of the kind %q are unknown to this program", x.op.Kind)}
+}
+
+// keep extends the claim and says how far the work is, until ctx is done. It ends ctx when the claim
+// is lost or somebody wants the end of the operation.
+func (x *execution) keep(ctx context.Context, cancel context.CancelCauseFunc) {
+	ticker := time.NewTicker(x.ttl / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := x.renew(ctx, x.meter.progress())
+		switch {
+		case errors.Is(err, errStandby), errors.Is(err, errCancelled):
+			cancel(err)
+			return
+		case err != nil && ctx.Err() == nil:
+			// The next try or the next write will tell whether it matters.
+			x.worker.log.Warn().Err(err).Msg("claim on an operation is not renewed")
+		}
+	}
+}
+
+// lastError ends an operation: it would come again.
+type lastError struct {
+	err  error
+	hint string
+}
+
+func (e *lastError) Error() string { return e.err.Error() }
+func (e *lastError) Unwrap() error { return e.err }
+
+// final reports whether an operation that ended with err would do so again.
+func final(err error) bool {
+	var last *lastError
+	var at *eventError
+	return errors.As(err, &last) || errors.As(err, &at) || errors.Is(err, errTooLarge) || stopsFor(err) ||
+		refused(err) && !hasCode(err, fencedCode)
+}
+
+// end leaves the operation as whoever looks next should find it.
+func (x *execution) end(ctx context.Context, result any, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	// A write that was fenced does not say by what.
+	if hasCode(err, fencedCode) {
+		err = cmp.Or(x.renew(ctx, x.meter.progress()), err)
+	}
+	state, hinted := OperationDone, ""
+	switch {
+	case err == nil:
+	case errors.Is(err, errCancelled):
+		state = OperationCancelled
+	case final(err):
+		state, hinted = OperationFailed, x.hintFor(err)
+	default:
+		return errors.Join(err, x.release(ctx))
+	}
+	if state != OperationDone {
+		if err := x.discard(ctx, state, err); err != nil {
+			return errors.Join(err, x.release(ctx))
+		}
+	}
+	p := x.meter.progress()
+	if err := x.renew(ctx, p); err != nil && !errors.Is(err, errCancelled) {
+		return err
+	}
+	if err := x.finish(ctx, x.catalog.pool, state, result, err, hinted); err != nil {
+		return err
+	}
+	x.worker.log.Info().Stringer("operation", x.op.ID).Str("kind", string(x.op.Kind)).Str("state", string(state)).
+		AnErr("error", err).Msg("operation has ended")
+	ended, readErr := x.catalog.operation(ctx, x.op.ID)
+	if readErr != nil || state == OperationDone {
+		return readErr
+	}
+	return &OperationError{Operation: ended}
+}
+
+func (x *execution) hintFor(err error) string {
+	var last *lastError
+	switch {
+	case errors.As(err, &last):
+		return last.hint
+	case errors.Is(err, errTooLarge):
+		return "allow more memory, or fewer workers"
+	default:
+		return hint(x.catalog.schema, x.op.Projection, err)
+	}
+}
+
+// pass returns what all passes of the operation have in common.
+func (x *execution) pass(ctx context.Context, target int64, skips map[int64]bool) pass {
+	o := x.op.Options
+	return pass{
+		log:     x.runner.config.Store,
+		codec:   x.runner.config.Codec,
+		types:   x.worker.runs.types(),
+		target:  target,
+		skips:   skips,
+		workers: cmp.Or(o.Workers, min(runtime.GOMAXPROCS(0), maxWorkers)),
+		memory:  cmp.Or(o.MemoryBytes, defaultMemory),
+		read:    func(events int, position int64) error { return x.meter.read(ctx, events, position) },
+	}
+}
+
+// skipsUpTo returns the positions that a generation leaves out.
+func (c *catalog) skipsUpTo(ctx context.Context, g generation, target int64) (map[int64]bool, error) {
+	rows, err := c.pool.Query(ctx, c.sql(skipsSQL+` AND position <= $4`), g.projection, g.number, 0, target)
+	if err != nil {
+		return nil, err
+	}
+	positions, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	skips := make(map[int64]bool, len(positions))
+	for _, position := range positions {
+		skips[position] = true
+	}
+	return skips, err
+}
+
+// lastEventAt returns when the last event of a fold up to a position was recorded; nil: there is
+// none.
+func lastEventAt(ctx context.Context, log eventstore.Reader, types []string, position int64) (*time.Time, error) {
+	if position == 0 {
+		return nil, nil
+	}
+	options := eventstore.ReadOptions{Backwards: true, From: position, Limit: 1, Filter: eventstore.Filter{Types: types}}
+	for e, err := range log.ReadAll(ctx, options) {
+		if err != nil {
+			return nil, err
+		}
+		return &e.RecordedAt, nil
+	}
+	return nil, nil
+}

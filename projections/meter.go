@@ -1,0 +1,79 @@
+package projections
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// meter measures how far an operation is, and holds it to its throttle.
+type meter struct {
+	throttle int
+
+	mu    sync.Mutex
+	p     Progress
+	begun time.Time
+	// phaseBegun and phaseFrom are when and where the phase began, for the estimate.
+	phaseBegun time.Time
+	phaseFrom  int64
+}
+
+func newMeter(throttle int) *meter {
+	now := time.Now()
+	return &meter{throttle: throttle, begun: now, phaseBegun: now}
+}
+
+// phase says what comes now, and from where in the log it goes to where; 0, 0: it reads nothing.
+func (m *meter) phase(name string, from, target int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Phase, m.p.Position, m.p.Target = name, from, target
+	m.phaseBegun, m.phaseFrom = time.Now(), from
+}
+
+// buckets says how many there are, and how many are done.
+func (m *meter) buckets(all, done int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Buckets, m.p.BucketsDone = all, done
+}
+
+func (m *meter) bucketsDone(more int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.BucketsDone += more
+}
+
+// read counts events that were read, up to a position, and waits while that is more than the
+// throttle allows.
+func (m *meter) read(ctx context.Context, events int, position int64) error {
+	m.mu.Lock()
+	m.p.Events += int64(events)
+	m.p.Position = position
+	var wait time.Duration
+	if m.throttle > 0 {
+		due := time.Duration(float64(m.p.Events) / float64(m.throttle) * float64(time.Second))
+		wait = due - time.Since(m.begun)
+	}
+	m.mu.Unlock()
+	if wait > 0 {
+		sleep(ctx, wait)
+	}
+	return context.Cause(ctx)
+}
+
+// progress returns how far it is. The time left is that of the present phase.
+func (m *meter) progress() Progress {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.p
+	if elapsed := time.Since(m.begun).Seconds(); elapsed > 0 {
+		p.EventsPerSecond = float64(p.Events) / elapsed
+	}
+	gone := p.Position - m.phaseFrom
+	if gone > 0 && p.Target > 0 {
+		left := float64(max(p.Target-p.Position, 0)) / float64(gone) * time.Since(m.phaseBegun).Seconds()
+		p.SecondsLeft = &left
+	}
+	return p
+}

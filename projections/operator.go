@@ -1,0 +1,180 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Run does an operation in this process and returns it when it has ended. The runner need not have
+// been started. If such an operation is running already it is that one which is meant: Run follows
+// it, with its own options, and goes on with it when its process has died. If ctx ends, what was
+// begun can be run again, or is gone on with by another process.
+//
+// Show, which may be nil, is told about once a second how far it is, and at last that it has ended.
+//
+// Errors: *BusyError for an operation of another kind, *OperationError, ErrNotFound if the runner
+// does not know the projection, ErrInvalidRequest, those of the database.
+func (r *Runner) Run(ctx context.Context, request Request, show func(Operation)) (Operation, error) {
+	id, err := r.begin(ctx, request)
+	if err != nil {
+		return Operation{}, fmt.Errorf("%s projection %q: %w", request.Kind, request.Projection, err)
+	}
+	stop := r.showing(ctx, id, show)
+	defer stop()
+	for {
+		op, err := r.catalog.operation(ctx, id)
+		if err == nil && op.State != OperationRunning && show != nil {
+			stop()
+			show(op)
+		}
+		switch {
+		case err != nil:
+			return op, err
+		case op.State == OperationDone:
+			return op, nil
+		case op.State != OperationRunning:
+			return op, &OperationError{Operation: op}
+		}
+		cl, err := r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
+		if err == nil {
+			err = r.execute(ctx, cl)
+		}
+		var ended *OperationError
+		switch {
+		case err == nil || errors.As(err, &ended):
+		case ctx.Err() != nil:
+			return op, context.Cause(ctx)
+		case errors.Is(err, errStandby):
+			sleep(ctx, jitter(r.config.PollInterval))
+		default:
+			return op, fmt.Errorf("%s projection %q: %w", op.Kind, op.Projection, err)
+		}
+	}
+}
+
+// begin returns the operation that was asked for: a new one, or the one that runs.
+func (r *Runner) begin(ctx context.Context, request Request) (uuid.UUID, error) {
+	var known *worker
+	for _, w := range r.workers {
+		if w.projection.Name() == request.Projection {
+			known = w
+		}
+	}
+	if known == nil {
+		return uuid.Nil, ErrNotFound
+	}
+	request.Version = known.projection.Version()
+	if _, isFold := known.runs.(bulk); !isFold && (request.Kind == Verify || request.Kind == Repair) {
+		return uuid.Nil, fmt.Errorf("%w: only folds can be verified and repaired; rebuild a SQL projector", ErrInvalidRequest)
+	}
+	if err := r.catalog.register(ctx, request); err != nil {
+		return uuid.Nil, err
+	}
+	id, err := r.catalog.request(ctx, r.catalog.pool, request, 0)
+	var busy *BusyError
+	if errors.As(err, &busy) && busy.Operation.Kind == request.Kind && busy.Operation.Version == request.Version {
+		return busy.Operation.ID, nil
+	}
+	return id, err
+}
+
+// register makes sure that the projection of a rebuild is known to the database.
+func (c *catalog) register(ctx context.Context, request Request) error {
+	if request.Kind != Rebuild {
+		var live int
+		return notFound(c.pool.QueryRow(ctx, c.sql(liveVersionSQL), request.Projection).Scan(&live))
+	}
+	_, err := c.pool.Exec(ctx, c.sql(registerSQL), request.Projection)
+	return err
+}
+
+// showing tells show how far an operation is, until the function it returns is called.
+func (r *Runner) showing(ctx context.Context, id uuid.UUID, show func(Operation)) (stop func()) {
+	if show == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if op, err := r.catalog.operation(ctx, id); err == nil {
+				show(op)
+			}
+			sleep(ctx, time.Second)
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+const (
+	// buildSQL asks for the rebuild of generations that wait for their first rows, unless somebody
+	// cancelled one: then it takes a command.
+	buildSQL = `
+INSERT INTO {schema}.projection_operations (id, projection, kind, version, options, generation, requested_by)
+SELECT gen_random_uuid(), g.projection, 'rebuild', g.version, '{}', CASE WHEN o.state IS NULL THEN g.generation ELSE 0 END, $3
+FROM {schema}.projection_generations g
+JOIN unnest($1::text[], $2::int[]) AS known (projection, version) USING (projection, version)
+LEFT JOIN LATERAL (
+    SELECT state FROM {schema}.projection_operations o
+    WHERE o.projection = g.projection AND o.kind = 'rebuild' AND (o.generation = g.generation OR o.state = 'running')
+    ORDER BY created_at DESC LIMIT 1
+) o ON true
+WHERE g.serving AND NOT g.built AND g.failed_at IS NULL AND coalesce(o.state, 'failed') = 'failed'
+ON CONFLICT DO NOTHING`
+
+	claimableSQL = `
+SELECT id FROM {schema}.projection_operations o
+JOIN unnest($1::text[], $2::int[]) AS known (projection, version) USING (projection, version)
+WHERE o.state = 'running' AND (o.owner IS NULL OR o.lease_expires_at < clock_timestamp())
+ORDER BY o.created_at LIMIT 1`
+)
+
+// operate works on operations that nobody works on, one after the other, until soft is done. What
+// it has begun goes on elsewhere, or when the process is back.
+func (r *Runner) operate(soft context.Context) {
+	var names []string
+	var versions []int
+	for _, w := range r.workers {
+		names, versions = append(names, w.projection.Name()), append(versions, w.projection.Version())
+	}
+	var retry backoff
+	for soft.Err() == nil {
+		worked, err := r.operateOnce(soft, names, versions)
+		var ended *OperationError
+		switch {
+		case soft.Err() != nil:
+		case err == nil && worked, errors.As(err, &ended):
+			retry.reset()
+		case err == nil, errors.Is(err, errStandby):
+			sleep(soft, jitter(r.config.PollInterval))
+		default:
+			pause := retry.next()
+			r.config.Logger.Warn().Err(err).Dur("again_in", pause).Msg("operations are interrupted")
+			sleep(soft, pause)
+		}
+	}
+}
+
+func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int) (worked bool, err error) {
+	if _, err := r.catalog.pool.Exec(ctx, r.catalog.sql(buildSQL), names, versions, r.owner); err != nil {
+		return false, err
+	}
+	var id uuid.UUID
+	err = r.catalog.pool.QueryRow(ctx, r.catalog.sql(claimableSQL), names, versions).Scan(&id)
+	if isNoRows(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	cl, err := r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
+	if err != nil {
+		return false, err
+	}
+	return true, r.execute(ctx, cl)
+}

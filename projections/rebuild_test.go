@@ -1,0 +1,235 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// fill appends n streams of a few events each and returns the place behind them.
+func (b *bench) fill(n int) (end eventstore.Token) {
+	b.Helper()
+	for i := range n {
+		stream := fmt.Sprintf("account-%d", i)
+		b.append(stream, opened{Owner: ptr("ann"), At: time.Unix(int64(i), 0)}, deposited{Amount: 10, Note: "a"})
+		end = b.append(stream, transferred{To: []string{fmt.Sprint(i / 2), fmt.Sprint(i / 3)}, Amount: 1})
+	}
+	return end
+}
+
+func (b *bench) rebuild(r *Runner, projection string, o Options) Operation {
+	b.Helper()
+	op, err := r.Run(b.Context(), Request{Kind: Rebuild, Projection: projection, Options: o, Actor: "test"}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return op
+}
+
+func TestARebuildMakesTheSameRows(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f := newAccounts(1)
+	end := b.fill(300)
+	r := b.start(b.runner(f))
+	b.arrives(r, "accounts", end)
+	for _, o := range []Options{{}, {Workers: 3, MemoryBytes: minMemory, Verify: true}} {
+		op := b.rebuild(r, "accounts", o)
+		if op.State != OperationDone || op.Buckets != bucketCount || op.BucketsDone != bucketCount {
+			t.Errorf("the operation is %+v, want it done with all buckets", op)
+		}
+		b.arrives(r, "accounts", b.append("account-1", deposited{Amount: 1}))
+		if s := b.status("accounts"); s.Generation != op.Generation || !s.Live || s.Building {
+			t.Errorf("after it the newest generation is %+v, want %d, live", s, op.Generation)
+		}
+		if err := b.compare(f); err != nil {
+			t.Error(err)
+		}
+	}
+	all, err := b.admin.Show(t.Context(), "accounts")
+	if err != nil || len(all) != 2 {
+		t.Errorf("Show = %d generations, %v, want the live one and one to go back to", len(all), err)
+	}
+}
+
+// TestARebuildNeedsSeveralPassesInLittleMemory counts how often the log is read.
+func TestARebuildNeedsSeveralPassesInLittleMemory(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f := newAccounts(1)
+	end := b.fill(1000)
+	r := b.start(b.runner(f))
+	b.arrives(r, "accounts", end)
+	once := b.rebuild(r, "accounts", Options{})
+	often := b.rebuild(r, "accounts", Options{MemoryBytes: minMemory, Workers: 1})
+	if once.Events != end.Position || often.Events < 2*end.Position {
+		t.Errorf("%d events were read with much memory and %d with little, want %d and at least twice that", once.Events, often.Events, end.Position)
+	}
+	if err := b.compare(f); err != nil {
+		t.Error(err)
+	}
+}
+
+// errKilled is a process's end: nothing runs after it.
+var errKilled = errors.New("killed")
+
+// TestARebuildGoesOnAfterAKill ends a process after each of its steps, in turn, and goes on in
+// another.
+func TestARebuildGoesOnAfterAKill(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f := newAccounts(1)
+	end := b.fill(700)
+	live := b.start(b.runner(f))
+	b.arrives(live, "accounts", end)
+	steps := 0
+	for kill := 1; ; kill++ {
+		r := b.runner(f)
+		reached := 0
+		var cancel context.CancelCauseFunc
+		step := func() {
+			if reached++; reached == kill {
+				cancel(errKilled)
+			}
+		}
+		r.workers[0].hooks.afterCopy, r.workers[0].hooks.beforeSwitch, r.workers[0].hooks.beforeWrite = step, step, step
+		id, err := r.begin(t.Context(), Request{Kind: Rebuild, Projection: "accounts", Options: Options{MemoryBytes: minMemory, Workers: 1}, Actor: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cl, err := r.catalog.claim(t.Context(), id, r.owner, r.config.LeaseTTL)
+		if errors.Is(err, errStandby) { // the live runner was faster: it is done when that is
+			b.eventually(func() error { return b.ended(id.String()) })
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ctx context.Context
+		ctx, cancel = context.WithCancelCause(t.Context())
+		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newMeter(0)}
+		_, err = x.run(ctx) // and not end: a killed process does not clean up
+		cancel(nil)
+		if err == nil {
+			if err := x.end(t.Context(), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.append("account-1", deposited{Amount: 1})
+		b.eventually(func() error { return b.ended(id.String()) })
+		if reached < kill {
+			steps = reached
+			break
+		}
+	}
+	if steps < 4 {
+		t.Errorf("there were %d steps to be killed after, want at least 4", steps)
+	}
+	b.finish("accounts")
+	if err := b.compare(f); err != nil {
+		t.Error(err)
+	}
+}
+
+// ended returns an error unless the operation is done.
+func (b *bench) ended(id string) error {
+	all, err := b.admin.Operations(b.Context(), "accounts")
+	if err != nil {
+		return err
+	}
+	for _, op := range all {
+		if op.ID.String() == id && op.State != OperationDone {
+			return fmt.Errorf("the operation is %+v, want it done", op)
+		}
+	}
+	return nil
+}
+
+// readShort is a planted fault: a log that loses its tail.
+type readShort struct{ eventstore.Reader }
+
+func (s readShort) ReadAll(ctx context.Context, o eventstore.ReadOptions) iter.Seq2[eventstore.RecordedEvent, error] {
+	return func(yield func(eventstore.RecordedEvent, error) bool) {
+		n := 0
+		for e, err := range s.Reader.ReadAll(ctx, o) {
+			if n++; n > 100 && !o.Backwards || !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestTheTestsOfRebuildsCanFail plants faults in what a rebuild reads and in its statements.
+func TestTheTestsOfRebuildsCanFail(t *testing.T) {
+	t.Parallel()
+	for name, plant := range map[string]func(*Runner){
+		"none":               func(*Runner) {},
+		"the tail is lost":   func(r *Runner) { r.config.Store = readShort{r.config.Store} },
+		"a switch too early": func(r *Runner) { r.plant("AND position >= $3 AND", "AND $3::bigint IS NOT NULL AND") },
+		// As if the record were a transaction of its own, with a kill before it.
+		"a bucket is doubled": func(r *Runner) {
+			r.plant("AS b (bucket, rows)", "AS b (bucket, rows) WHERE bucket > 100 OR EXISTS (SELECT FROM {schema}.projection_buckets WHERE operation = $1)")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			err := b.rebuildDuringWrites(plant)
+			if name == "none" && err != nil {
+				t.Errorf("without a fault: %v", err)
+			}
+			if name != "none" && err == nil {
+				t.Error("nothing was noticed")
+			}
+			t.Log(err)
+		})
+	}
+}
+
+// plant replaces a part of a statement.
+func (r *Runner) plant(old, fault string) {
+	schema := r.catalog.sql("{schema}")
+	r.catalog.texts = strings.NewReplacer(old, strings.ReplaceAll(fault, "{schema}", schema), "{schema}", schema)
+}
+
+// rebuildDuringWrites rebuilds while events are applied, and compares.
+func (b *bench) rebuildDuringWrites(plant func(*Runner)) error {
+	f := newAccounts(1)
+	end := b.fill(200)
+	live := b.start(b.runner(f))
+	b.arrives(live, "accounts", end)
+	r := b.runner(f)
+	plant(r)
+	written := false
+	r.workers[0].hooks.beforeSwitch = func() {
+		if written {
+			return
+		}
+		written = true
+		b.arrives(live, "accounts", b.append("account-2", deposited{Amount: 5, Note: "late"}))
+	}
+	ctx, cancel := context.WithTimeout(b.Context(), 20*time.Second)
+	defer cancel()
+	_, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+	if err != nil {
+		return err
+	}
+	// What is shown now must not be behind what was shown before.
+	s, err := b.admin.Show(b.Context(), "accounts")
+	if err != nil {
+		return err
+	}
+	for _, g := range s {
+		if g.Live && g.Position < end.Position+1 {
+			return fmt.Errorf("generation %d is shown at position %d, the one before was at %d", g.Generation, g.Position, end.Position+1)
+		}
+	}
+	b.finish("accounts")
+	return b.compare(f)
+}

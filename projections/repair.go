@@ -1,0 +1,179 @@
+package projections
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/rowmap"
+)
+
+// Repaired is what became of a row that was made anew.
+type Repaired struct {
+	Projection string         `json:"projection"`
+	Generation int            `json:"generation"`
+	Key        map[string]any `json:"key"`
+	// Position is the checkpoint at which the row was made.
+	Position int64 `json:"position"`
+	// Changed says that it was not so before. Before and After have the columns of the row; nil:
+	// there was, or is, none.
+	Changed bool           `json:"changed"`
+	Before  map[string]any `json:"before"`
+	After   map[string]any `json:"after"`
+}
+
+// repairing is a repair underway.
+type repairing struct {
+	claim      *claim
+	generation generation
+	pass       pass
+	text       string
+}
+
+// repair makes one row of the generation that serves the version anew.
+func (x *execution) repair(ctx context.Context) (any, error) {
+	fold, ok := x.worker.runs.(bulk)
+	if !ok {
+		return nil, &lastError{err: errors.New("only folds can be repaired")}
+	}
+	g, err := x.catalog.serving(ctx, x.catalog.pool, x.worker.projection, x.worker.runs)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	if !g.built {
+		return nil, &lastError{errors.New("the generation is still being built"), "wait for it"}
+	}
+	var position int64
+	if err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(positionSQL), g.projection, g.number).Scan(&position); err != nil {
+		return nil, err
+	}
+	skips, err := x.catalog.skipsUpTo(ctx, g, position)
+	if err != nil {
+		return nil, err
+	}
+	x.meter.phase("reading the log", 0, position)
+	done, err := fold.repair(ctx, &repairing{
+		claim: x.claim, generation: g, pass: x.pass(ctx, position, skips), text: x.op.Options.Key,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
+}
+
+const (
+	positionSQL = `SELECT position FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2`
+
+	// seizeSQL takes the lease from whoever has it: what that process has not committed by now it
+	// cannot any more, and the checkpoint stands still.
+	seizeSQL = `
+UPDATE {schema}.projection_generations
+SET owner = $3, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $4::interval
+WHERE projection = $1 AND generation = $2
+RETURNING epoch, position`
+
+	giveBackSQL = `
+UPDATE {schema}.projection_generations SET owner = NULL, lease_expires_at = NULL
+WHERE projection = $1 AND generation = $2 AND epoch = $3 AND position = $4`
+)
+
+// repair folds the row up to where the checkpoint was, then takes the lease for the moment that the
+// rest takes: the projection waits only that long.
+func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repaired, error) {
+	done := Repaired{Projection: r.generation.projection, Generation: r.generation.number}
+	key, err := p.parseKey(r.text)
+	if err != nil {
+		return done, &lastError{err, "give a key of one column as text, one of several as a JSON array of their values"}
+	}
+	done.Key = shownAs(p.layout.Key, reflect.ValueOf(key))
+	m := newMemory(p)
+	m.want(key)
+	if err := p.foldKeys(ctx, r.pass, m, nil); err != nil {
+		return done, err
+	}
+	c := r.claim.catalog
+	var epoch int64
+	err = c.pool.QueryRow(ctx, c.sql(seizeSQL), r.generation.projection, r.generation.number, r.claim.owner, r.claim.ttl).Scan(&epoch, &done.Position)
+	if err != nil {
+		return done, err
+	}
+	rest := r.pass
+	rest.from, rest.target = r.pass.target+1, done.Position
+	if rest.skips, err = c.skipsUpTo(ctx, r.generation, done.Position); err != nil {
+		return done, err
+	}
+	if rest.target >= rest.from {
+		if err := p.foldKeys(ctx, rest, m, nil); err != nil {
+			return done, err
+		}
+	}
+	return done, r.claim.inTx(ctx, func(tx pgx.Tx) error {
+		if err := p.replaceRow(ctx, tx, r, m, key, &done); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, c.sql(giveBackSQL), r.generation.projection, r.generation.number, epoch, done.Position)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = errStandby // it was taken back: again
+		}
+		return err
+	})
+}
+
+// replaceRow writes the row of a key as m has it.
+func (p *foldProjector[K, Row]) replaceRow(ctx context.Context, tx pgx.Tx, r *repairing, m *memory[K, Row], key K, done *Repaired) error {
+	before := newMemory(p)
+	before.want(key)
+	if err := p.load(ctx, tx, r.generation.table, before); err != nil {
+		return err
+	}
+	old, now := before.entries[key], m.entries[key]
+	now.stored = old.row != nil
+	done.Changed = (old.row == nil) != (now.row == nil)
+	if old.row != nil {
+		done.Before = shownAs(p.layout.Row, reflect.ValueOf(old.row).Elem())
+	}
+	if now.row != nil {
+		done.After = shownAs(p.layout.Row, reflect.ValueOf(now.row).Elem())
+	}
+	if old.row != nil && now.row != nil {
+		same, err := p.sameRow(old.row, now.row)
+		if err != nil {
+			return err
+		}
+		done.Changed = !same
+	}
+	now.position = max(now.position, 1) // a row that no event touched is to go too
+	var batch pgx.Batch
+	if err := p.queue(r.generation.table, m, &batch); err != nil {
+		return err
+	}
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+// parseKey reads a key as people write it.
+func (p *foldProjector[K, Row]) parseKey(text string) (key K, err error) {
+	var parts []json.RawMessage
+	columns := p.layout.Key
+	switch {
+	case len(columns) > 1:
+		if err := json.Unmarshal([]byte(text), &parts); err != nil || len(parts) != len(columns) {
+			return key, fmt.Errorf("%q is no key: it has the columns %s", text, list(columns.Names()))
+		}
+	default:
+		parts = []json.RawMessage{json.RawMessage(text)}
+		if quoted, err := json.Marshal(text); err == nil && columns[0].Type != "bigint" && columns[0].Type != "boolean" {
+			parts[0] = quoted
+		}
+	}
+	v := reflect.ValueOf(&key).Elem()
+	for i, target := range columns.Targets(nil, v) {
+		if err := json.Unmarshal(parts[i], target); err != nil {
+			return key, fmt.Errorf("%q is no key: column %s: %w", text, rowmap.Quote(columns[i].Name), err)
+		}
+	}
+	return key, columns.Normalize(v)
+}

@@ -1,0 +1,58 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const retiredSQL = `
+SELECT generation FROM {schema}.projection_generations
+WHERE projection = $1 AND version = $2 AND retired_at IS NOT NULL AND built AND NOT serving
+ORDER BY retired_at DESC LIMIT 1 FOR UPDATE`
+
+// rollback takes the generation that was replaced last up to date and puts it back in its place. The
+// one that it replaces is kept, so another rollback changes them back.
+func (x *execution) rollback(ctx context.Context) error {
+	x.meter.phase("preparing", 0, 0)
+	if x.op.Generation == 0 {
+		if err := x.inTx(ctx, func(tx pgx.Tx) error { return x.chooseRetired(ctx, tx) }); err != nil {
+			return err
+		}
+	}
+	g, err := x.target(ctx)
+	if err != nil || g.serving {
+		return err
+	}
+	return x.takeOver(ctx, g)
+}
+
+func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx) error {
+	p := x.worker.projection
+	if _, err := x.catalog.lock(ctx, tx, p.Name()); err != nil {
+		return err
+	}
+	present, err := x.catalog.serving(ctx, tx, p, x.worker.runs)
+	if err != nil {
+		return notFound(err)
+	}
+	err = tx.QueryRow(ctx, x.catalog.sql(retiredSQL), p.Name(), p.Version()).Scan(&x.op.Generation)
+	if isNoRows(err) {
+		return &lastError{ErrNoGeneration, fmt.Sprintf(
+			"a rebuild keeps generations of the same version to go back to (--keep); to go back to another version than %d, run the program that has it: it reads its own generation",
+			p.Version())}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, x.catalog.sql(copySkipsSQL), p.Name(), present.number, x.op.Generation); err != nil {
+		return err
+	}
+	// It gets another chance with an event that it could not apply.
+	if _, err := tx.Exec(ctx, x.catalog.sql(clearFailureSQL+` AND generation = $2`), p.Name(), x.op.Generation); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, x.catalog.sql(setGenerationSQL), x.op.ID, x.op.Generation)
+	return err
+}

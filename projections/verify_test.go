@@ -1,0 +1,143 @@
+package projections
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func (b *bench) verify(r *Runner, projection string) Verification {
+	b.Helper()
+	op, err := r.Run(b.Context(), Request{Kind: Verify, Projection: projection, Actor: "test"}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var v Verification
+	if err := json.Unmarshal(op.Result, &v); err != nil {
+		b.Fatal(err)
+	}
+	return v
+}
+
+func (b *bench) exec(sql string, args ...any) {
+	b.Helper()
+	if _, err := b.pool().Exec(b.Context(), sql, args...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// TestAVerificationFindsWhatWasDamaged changes, removes and adds a row by hand, and falsifies the
+// checkpoint; a repair of each row then makes it right.
+func TestAVerificationFindsWhatWasDamaged(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newAccounts(1)))
+	b.arrives(r, "accounts", b.fill(50))
+	if v := b.verify(r, "accounts"); !v.OK() || v.Rows != 50 || v.Events != 150 {
+		t.Fatalf("of good rows it says %+v, want nothing wrong with 50 rows of 150 events", v)
+	}
+	b.exec(`UPDATE recount.accounts_g1 SET balance = balance + 1 WHERE id = '7'`)
+	b.exec(`DELETE FROM recount.accounts_g1 WHERE id = '8'`)
+	b.exec(`INSERT INTO recount.accounts_g1 (id, recount_position, owner, balance, opened_at, notes, touched)
+		SELECT 'nobody', recount_position, owner, balance, opened_at, notes, touched FROM recount.accounts_g1 WHERE id = '9'`)
+	v := b.verify(r, "accounts")
+	if v.OK() || v.Differing != 3 || len(v.Differences) != 3 {
+		t.Fatalf("it found %+v, want three rows that differ", v)
+	}
+	for _, d := range v.Differences {
+		switch d.Key["id"] {
+		case "7":
+			if d.Want["balance"] == d.Got["balance"] || len(d.Events) == 0 || d.Events[0].Stream != "account-7" {
+				t.Errorf("account 7: %+v, want both balances and its events", d)
+			}
+		case "8":
+			if d.Want == nil || d.Got != nil || len(d.Events) == 0 {
+				t.Errorf("account 8: %+v, want a missing row and its events", d)
+			}
+		case "nobody":
+			if d.Want != nil || d.Got == nil || len(d.Events) != 0 {
+				t.Errorf("nobody: %+v, want a row too many and no events", d)
+			}
+		default:
+			t.Errorf("it names %v", d.Key)
+		}
+		op, err := r.Run(t.Context(), Request{Kind: Repair, Projection: "accounts", Options: Options{Key: d.Key["id"].(string)}}, nil)
+		var repaired Repaired
+		if err := errors.Join(err, json.Unmarshal(op.Result, &repaired)); err != nil || !repaired.Changed {
+			t.Errorf("Repair(%v) = %+v, %v, want the row changed", d.Key, repaired, err)
+		}
+	}
+	if v := b.verify(r, "accounts"); !v.OK() {
+		t.Errorf("after the repairs it says %+v", v)
+	}
+	b.exec(`UPDATE recount.projection_generations SET events = events - 1`)
+	if v := b.verify(r, "accounts"); v.OK() || v.Events+1 != v.LogEvents {
+		t.Errorf("of a false count it says %+v, want it noticed", v)
+	}
+}
+
+// TestRowsThatChangeMeanwhileAreVerified writes while the log is read: all rows are newer by the
+// time that they are compared.
+func TestRowsThatChangeMeanwhileAreVerified(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newAccounts(1)))
+	b.arrives(r, "accounts", b.fill(60))
+	for _, damaged := range []bool{false, true} {
+		x := &execution{runner: r, worker: r.workers[0], meter: newMeter(0), claim: &claim{catalog: r.catalog}}
+		x.op.Options.Workers = 1
+		fold := x.worker.runs.(bulk)
+		written := false
+		x.runner = &Runner{config: r.config, catalog: r.catalog}
+		x.runner.config.Store = &hookedReader{Reader: b.store, before: func() {
+			if written {
+				return
+			}
+			written = true
+			for i := range 20 {
+				b.append(fmt.Sprintf("account-%d", i), deposited{Amount: 1, Note: "late"})
+			}
+			end := b.append("account-21", closed{})
+			b.arrives(r, "accounts", end)
+			if damaged {
+				b.exec(`UPDATE recount.accounts_g1 SET balance = balance + 1 WHERE id = '3'`)
+				b.exec(`DELETE FROM recount.accounts_g1 WHERE id = '30'`)
+			}
+		}}
+		v, err := x.compare(t.Context(), fold, r.workers[0].generation)
+		want := int64(0)
+		if damaged {
+			want = 2
+		}
+		if err != nil || v.Differing != want || v.Rechecked < 20 {
+			t.Errorf("damaged %v: compare = %+v, %v, want %d rows differing and 20 rechecked at least", damaged, v, err, want)
+		}
+	}
+}
+
+// TestARollbackCatchesUpFirst: what happened since the rebuild is in the old rows, too.
+func TestARollbackCatchesUpFirst(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f := newAccounts(1)
+	r := b.start(b.runner(f))
+	b.arrives(r, "accounts", b.fill(20))
+	request := Request{Kind: Rollback, Projection: "accounts", Actor: "test"}
+	var ended *OperationError
+	if _, err := r.Run(t.Context(), request, nil); !errors.As(err, &ended) || ended.Hint() == "" {
+		t.Errorf("without anything to go back to Run = %v, want *OperationError with a hint", err)
+	}
+	b.rebuild(r, "accounts", Options{})
+	b.arrives(r, "accounts", b.append("account-3", deposited{Amount: 9}))
+	if _, err := r.Run(t.Context(), request, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.arrives(r, "accounts", b.append("account-3", deposited{Amount: 9}))
+	if s := b.serving("accounts"); s.Generation != 1 {
+		t.Errorf("generation %d is shown, want 1 again", s.Generation)
+	}
+	if err := b.compare(f); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,53 @@
+package shop
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/queries"
+)
+
+var (
+	kindNotYet = httpapi.Kind{Code: "as-of-ahead", Status: http.StatusBadRequest,
+		Title:   "The log has not come that far",
+		Meaning: "as_of names a position that no event has yet.",
+		Fix:     "Take the position of a command's answer, or leave as_of out for what is known now."}
+	kindLongHistory = httpapi.Kind{Code: "history-too-long", Status: http.StatusUnprocessableEntity,
+		Title:   "There are too many events to fold",
+		Meaning: "What is asked for rests on more events than are read for one answer.",
+		Fix:     "Ask for an earlier moment, or read the events themselves: recount streams state"}
+)
+
+// asOf reads the parameter as_of: a position in the log, or a time in RFC 3339
+// up to which events count that were recorded by then. Nil: it was not given.
+func asOf(p *httpapi.Params) *projections.Moment {
+	text := p.Text("as_of")
+	if text == "" {
+		return nil
+	}
+	if position, err := strconv.ParseInt(text, 10, 64); err == nil && position > 0 {
+		return &projections.Moment{Position: position}
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		p.Fail("as_of", "must be a position in the log, from 1, or a time as in 2011-12-09T12:50:00Z; a + in a time is sent as %2B")
+	}
+	return &projections.Moment{RecordedAt: at}
+}
+
+// rowOf returns a row of a fold as it is, or as it was at in.Params. Only events
+// of the stream {category}-{key} touch it.
+func rowOf[Row any](ctx context.Context, r reads, f *projections.Fold[string, Row], category, key string, in httpapi.ReadRequest[*projections.Moment]) (Row, error) {
+	if in.Params == nil {
+		return queries.Get(ctx, r.reader, f, key, in.Token)
+	}
+	row, found, err := projections.AsOf(ctx, r.history, f, key, category+"-"+key, *in.Params)
+	if err == nil && !found {
+		err = queries.ErrNotFound
+	}
+	return row, err
+}

@@ -1,0 +1,64 @@
+package shop
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/projections"
+)
+
+// operations registers the routes by which projections are rebuilt, rolled back,
+// verified and repaired. A process that runs the projection does it.
+func (r reads) operations(a *httpapi.API) {
+	answer := httpapi.ActionOptions[projections.Operation]{
+		Location: func(op projections.Operation) string { return "/v1/operations/" + op.ID.String() },
+	}
+	for _, kind := range []projections.Kind{projections.Rebuild, projections.Rollback, projections.Verify, projections.Repair} {
+		httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/"+string(kind), answer, r.request(kind))
+	}
+	httpapi.Read(a, "/v1/operations/{id}", httpapi.NoParams, r.operation)
+	httpapi.Action(a, http.MethodDelete, "/v1/operations/{id}", httpapi.ActionOptions[projections.Operation]{}, r.cancel)
+}
+
+// request asks for an operation on the version of the projection that this
+// program has.
+func (r reads) request(kind projections.Kind) func(context.Context, httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
+	return func(ctx context.Context, in httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
+		for _, p := range Projections() {
+			if p.Name() == in.Path("name") {
+				return r.admin.Request(ctx, projections.Request{
+					Kind: kind, Projection: p.Name(), Version: p.Version(), Options: in.Body, Actor: "api"})
+			}
+		}
+		return projections.Operation{}, fmt.Errorf("projection %q: %w", in.Path("name"), projections.ErrNotFound)
+	}
+}
+
+func (r reads) operation(ctx context.Context, in httpapi.ReadRequest[struct{}]) (projections.Operation, error) {
+	id, err := operationID(in.Path("id"))
+	if err != nil {
+		return projections.Operation{}, err
+	}
+	return r.admin.Operation(ctx, id)
+}
+
+func (r reads) cancel(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Operation, error) {
+	id, err := operationID(in.Path("id"))
+	if err != nil {
+		return projections.Operation{}, err
+	}
+	return r.admin.Cancel(ctx, id)
+}
+
+// operationID reads the id of an operation. What is no id is that of none.
+func operationID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return id, fmt.Errorf("operation %q: %w", text, projections.ErrOperationNotFound)
+	}
+	return id, nil
+}

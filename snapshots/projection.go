@@ -1,0 +1,122 @@
+package snapshots
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/projections"
+)
+
+// Projection returns what makes the snapshots of the sources, for a projections.Runner. Streams that
+// cannot be loaded, and states that do not survive JSON, go without, with a warning.
+func (s *Store) Projection(log zerolog.Logger, sources ...commands.SnapshotSource) projections.Projection {
+	p := projector{store: s, log: log, sources: sources}
+	return projections.NewBatch(projections.BatchConfig{
+		Name: Name, Version: version, Types: eventTypes(sources), Create: s.create, Prepare: p.prepare,
+	})
+}
+
+func eventTypes(sources []commands.SnapshotSource) (names []string) {
+	for _, source := range sources {
+		names = append(names, source.EventTypes()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// projector makes snapshots.
+type projector struct {
+	store   *Store
+	log     zerolog.Logger
+	sources []commands.SnapshotSource
+}
+
+func (p projector) prepare(ctx context.Context, table string, events []projections.Decoded, out *pgx.Batch) error {
+	for _, source := range p.sources {
+		due := make(due)
+		for _, e := range events {
+			due.note(source, e.Event.Stream, e.Event.Version)
+		}
+		if len(due) == 0 {
+			continue
+		}
+		if err := p.leaveOutDone(ctx, table, source, due); err != nil {
+			return err
+		}
+		for _, stream := range due.streams() {
+			s, found, err := source.Snapshot(ctx, stream)
+			switch {
+			case goesWithout(err):
+				warn(p.log, stream, err)
+			case err != nil:
+				return err
+			case found:
+				put(out, table, s, false)
+			}
+		}
+	}
+	return nil
+}
+
+// due has the streams that want a snapshot, with the version that it must have come to.
+type due map[string]int64
+
+// note says that a stream has an event of a version.
+func (d due) note(source commands.SnapshotSource, stream string, version int64) {
+	if (version+1)%int64(source.Every()) == 0 && eventstore.Category(stream) == source.Category() {
+		d[stream] = max(d[stream], version)
+	}
+}
+
+// streams returns them in the order of their names.
+func (d due) streams() []string {
+	names := make([]string, 0, len(d))
+	for stream := range d {
+		names = append(names, stream)
+	}
+	slices.Sort(names)
+	return names
+}
+
+const doneSQL = `
+SELECT stream, version FROM {table} WHERE decider = $1 AND schema_version = $2 AND stream = ANY($3) AND NOT carried`
+
+// leaveOutDone takes out the streams that have come further: a snapshot is made of all events that
+// there are, also of those behind the batch.
+func (p projector) leaveOutDone(ctx context.Context, table string, source commands.SnapshotSource, d due) error {
+	rows, err := p.store.pool.Query(ctx, in(table, doneSQL), source.Decider(), source.SchemaVersion(), d.streams())
+	if err != nil {
+		return fmt.Errorf("look for snapshots: %w", err)
+	}
+	var stream string
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&stream, &version}, func() error {
+		if version >= d[stream] {
+			delete(d, stream)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for snapshots: %w", err)
+	}
+	return nil
+}
+
+// goesWithout reports whether an error is the fault of the stream itself: there is no snapshot of it,
+// and trying again would not help.
+func goesWithout(err error) bool {
+	_, event := errors.AsType[*commands.EventError](err)
+	_, state := errors.AsType[*commands.StateError](err)
+	return event || state || errors.Is(err, commands.ErrTruncated)
+}
+
+func warn(log zerolog.Logger, stream string, why error) {
+	log.Warn().Err(why).Str("stream", stream).Msg("stream goes without a new snapshot")
+}

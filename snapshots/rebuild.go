@@ -1,0 +1,78 @@
+package snapshots
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+)
+
+// Rebuilt is what Rebuild has done.
+type Rebuilt struct {
+	// Made counts the snapshots made anew.
+	Made int64 `json:"made"`
+	// Removed counts the streams that are deleted; what they had is removed.
+	Removed int64 `json:"removed"`
+	// Without counts the streams that cannot be loaded; what they had is left as it is.
+	Without int64 `json:"without"`
+}
+
+// Rebuild makes the snapshots of a source anew from the events, in place, whatever is there: all
+// streams in one pass over the log, or one that is named. It may run beside the projection, and
+// again. Streams that are truncated keep what they have, if it fits. If there is no table the error
+// is ErrNoTable.
+func (s *Store) Rebuild(ctx context.Context, events eventstore.Reader, source commands.SnapshotSource, stream string, log zerolog.Logger) (done Rebuilt, err error) {
+	streams := []string{stream}
+	if stream == "" {
+		if streams, err = longStreams(ctx, events, source); err != nil {
+			return done, err
+		}
+	}
+	for _, stream := range streams {
+		if err := s.rebuild(ctx, source, stream, log, &done); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (s *Store) rebuild(ctx context.Context, source commands.SnapshotSource, stream string, log zerolog.Logger, done *Rebuilt) error {
+	snapshot, found, err := source.Rebuild(ctx, stream)
+	switch {
+	case goesWithout(err):
+		warn(log, stream, err)
+		done.Without++
+		return nil
+	case err != nil:
+		return err
+	case found:
+		done.Made++
+		return s.replace(ctx, snapshot)
+	default:
+		done.Removed++
+		_, err := s.Purge(ctx, source.Decider(), stream)
+		return err
+	}
+}
+
+// longStreams returns the streams of the source that have come to a first snapshot.
+func longStreams(ctx context.Context, events eventstore.Reader, source commands.SnapshotSource) ([]string, error) {
+	due := make(due)
+	for e, err := range events.ReadAll(ctx, eventstore.ReadOptions{Filter: eventstore.Filter{Categories: []string{source.Category()}}}) {
+		if err != nil {
+			return nil, fmt.Errorf("read the log: %w", err)
+		}
+		due.note(source, e.Stream, e.Version)
+	}
+	return due.streams(), nil
+}
+
+func (s *Store) replace(ctx context.Context, snapshot commands.Snapshot) error {
+	var batch pgx.Batch
+	put(&batch, s.view, snapshot, true)
+	return s.describe("keep the snapshot of "+snapshot.Stream, s.pool.SendBatch(ctx, &batch).Close())
+}
