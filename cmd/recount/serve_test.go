@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -175,4 +176,25 @@ func forward(t *testing.T, address string, db *pgx.ConnConfig) {
 			})
 		}
 	})
+}
+
+func TestAConnectionThatDoesNotEndKeepsNoServer(t *testing.T) {
+	t.Parallel()
+	pool, err := openPool(t.Context(), pgtest.New(t).DSN, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := closePool(ctx, pool); !errors.Is(err, context.Canceled) {
+		t.Errorf("closePool = %v, want that the time is up", err)
+	}
+	conn.Release()
+	if err := closePool(t.Context(), pool); err != nil {
+		t.Errorf("closePool = %v once it has ended", err)
+	}
 }
