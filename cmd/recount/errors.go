@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -16,7 +17,6 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/migrations"
-	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop/onlineretail"
 )
 
@@ -60,12 +60,24 @@ func (a *app) report(err error) int {
 	case exitInterrupted:
 		fmt.Fprintln(a.stderr, "interrupted")
 	default:
-		fmt.Fprintln(a.stderr, "error:", strings.TrimSpace(err.Error()))
+		fmt.Fprintln(a.stderr, "error:", message(err))
 	}
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintln(a.stderr, "hint:", hint)
 	}
 	return code
+}
+
+// message is the text of an error without the lines that it has already: a connection that is tried
+// with and without TLS fails twice for the same reason.
+func message(err error) string {
+	var lines []string
+	for line := range strings.Lines(strings.TrimSpace(err.Error())) {
+		if line = strings.TrimRight(line, "\n"); line == "" || !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func exitCode(err error) int {
@@ -80,7 +92,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, eventstore.ErrInvalid):
 		return exitUsage
-	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound):
+	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted):
 		return exitNotFound
 	case isConflict(err):
 		return exitConflict
@@ -112,8 +124,7 @@ func codeOfStatus(status int) int {
 func isConflict(err error) bool {
 	var running *pgembed.RunningError
 	var dirty *migrations.DirtyError
-	return errors.As(err, &running) || errors.As(err, &dirty) ||
-		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed)
+	return errors.As(err, &running) || errors.As(err, &dirty) || errors.Is(err, syscall.EADDRINUSE)
 }
 
 // isAuth reports whether the database refused who asked (SQLSTATE class 28) or what for (42501).
@@ -129,6 +140,19 @@ func isUnavailable(err error) bool {
 	return errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrOverloaded) ||
 		errors.Is(err, migrations.ErrLocked) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.As(err, &connect) || isNetwork(err) || errors.As(err, &none) || errors.As(err, &gaveUp)
+}
+
+// lacksTables reports whether the database lacks tables, or parts of them, that a statement names.
+func lacksTables(err error) bool {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.Code {
+	case "42P01", "42703", "42883", "3F000": // no such table, column, function, schema
+		return true
+	}
+	return false
 }
 
 // isNetwork reports an error of the network. One of a file comes from the same system calls, and
@@ -149,14 +173,13 @@ func hintFor(err error) string {
 		return hinted.Hint()
 	}
 	var connect *pgconn.ConnectError
+	var refused *pgconn.PgError
 	var file *fs.PathError
 	switch {
-	case errors.Is(err, projections.ErrNotFound):
-		return "recount projections ls lists them"
-	case errors.Is(err, projections.ErrNotFailed):
-		return "recount projections show NAME says what it is doing"
 	case isAuth(err):
 		return "look at user, password and rights in the database's address"
+	case errors.As(err, &connect) && errors.As(err, &refused) && refused.Code == "3D000":
+		return "create it: createdb " + quote(connect.Config.Database)
 	case errors.As(err, &connect):
 		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"
 	case errors.Is(err, eventstore.ErrOverloaded), errors.Is(err, migrations.ErrLocked):

@@ -126,7 +126,7 @@ func TestServeWaitsForTheDatabase(t *testing.T) {
 	said := newTranscript()
 	done := make(chan error, 1)
 	go func() { done <- awaitDatabase(t.Context(), dsn.String(), patience, zerolog.New(said)) }()
-	said.await(t, "waiting for the database", nil)
+	said.await(t, `"error":"(failed to connect[^"]*refused)","patience_ms":30000,"message":"waiting for the database"`, nil)
 	forward(t, address, db)
 	if err := <-done; err != nil {
 		t.Errorf("a database that came later: %v", err)
@@ -135,6 +135,8 @@ func TestServeWaitsForTheDatabase(t *testing.T) {
 	dsn.Path += "_that_is_not_there"
 	if err := awaitDatabase(t.Context(), dsn.String(), time.Hour, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "3D000") {
 		t.Errorf("a database that the server does not have: %v, want its error at once", err)
+	} else if hint := hintFor(err); hint != "create it: createdb "+strings.TrimPrefix(dsn.Path, "/") {
+		t.Errorf("hint for a database that the server does not have: %q", hint)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errInterrupted)
