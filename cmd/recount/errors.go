@@ -17,6 +17,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop/onlineretail"
 )
 
@@ -92,7 +93,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, eventstore.ErrInvalid):
 		return exitUsage
-	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted):
+	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound):
 		return exitNotFound
 	case isConflict(err):
 		return exitConflict
@@ -124,7 +125,8 @@ func codeOfStatus(status int) int {
 func isConflict(err error) bool {
 	var running *pgembed.RunningError
 	var dirty *migrations.DirtyError
-	return errors.As(err, &running) || errors.As(err, &dirty) || errors.Is(err, syscall.EADDRINUSE)
+	return errors.As(err, &running) || errors.As(err, &dirty) ||
+		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed)
 }
 
 // isAuth reports whether the database refused who asked (SQLSTATE class 28) or what for (42501).

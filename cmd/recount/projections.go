@@ -27,9 +27,9 @@ func (d *database) withAdmin(ctx context.Context, use func(*projections.Admin) e
 	})
 	switch {
 	case errors.Is(err, projections.ErrNotFound):
-		return &failure{exitNotFound, err, "recount projections ls" + schemaArg(d.schema) + " lists them"}
+		return &failure{exitCode(err), err, "recount projections ls" + schemaArg(d.schema) + " lists them"}
 	case errors.Is(err, projections.ErrNotFailed):
-		return &failure{exitConflict, err, "recount projections show NAME" + schemaArg(d.schema) + " says what it is doing"}
+		return &failure{exitCode(err), err, "recount projections show NAME" + schemaArg(d.schema) + " says what it is doing"}
 	}
 	return err
 }
