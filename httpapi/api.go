@@ -83,12 +83,6 @@ type API struct {
 	mistakes []error
 }
 
-// route is a line of the index that GET / answers.
-type route struct {
-	Method string `json:"method"`
-	Path   string `json:"path"`
-}
-
 // New returns an API that serves its index at /, /livez, /readyz and the pages
 // under /problems. Mistakes in the config are errors.
 func New(config Config) (*API, error) {
@@ -137,8 +131,8 @@ func (a *API) mistake(format string, args ...any) {
 // handle registers a route. One for GET answers HEAD too: net/http leaves the
 // body out.
 func (a *API) handle(method, path string, h func(*exchange) error) {
-	r := route{method, path}
-	if slices.Contains(a.routes, r) {
+	r := route{Method: method, Path: path}
+	if slices.ContainsFunc(a.routes, r.same) {
 		a.mistake("route %s %s is registered twice", method, path)
 	}
 	methods := []string{method}
@@ -160,12 +154,6 @@ func (a *API) handler(route string, h func(*exchange) error) http.Handler {
 			x.fail(err)
 		}
 	})
-}
-
-func (a *API) index(x *exchange) error {
-	return x.writeJSON(http.StatusOK, struct {
-		Routes []route `json:"routes"`
-	}{a.routes})
 }
 
 // unroutable answers what no route takes: 405 if another method would be taken,

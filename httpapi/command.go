@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/57528e99/recount/commands"
@@ -66,6 +67,7 @@ func Command[Body any](a *API, method, path string, o CommandOptions, handle fun
 		in.Now, in.Options, in.vars = a.config.Now().UTC(), run.options, run.vars
 		return c.run(x, run, func(ctx context.Context) (commands.Result, error) { return handle(ctx, in) })
 	})
+	a.lastRoute().Body = membersOf(reflect.TypeFor[Body]())
 }
 
 // commandRoute is what Command does for every type of body.

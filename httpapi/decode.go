@@ -31,7 +31,7 @@ type Validator interface{ Validate() error }
 // room for it, no NUL, no number beyond ±(2^53-1). The error is a *Problem.
 func decode(body []byte, v any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
-		return kindMalformedJSON.Problem("The body is empty.").withHint("Send a JSON object; {} is the smallest.")
+		return kindMalformedJSON.Problem("The body is empty.").withHint("Send a JSON object; GET / lists its members for each route.")
 	}
 	if err := checkText(body); err != nil {
 		return err

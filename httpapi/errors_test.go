@@ -119,7 +119,7 @@ func TestFaultIsLoggedOnceWithItsCause(t *testing.T) {
 	})
 	h := handlerOf(t, a)
 	p := wantProblem(t, do(h, "GET", "/fault/7", ""), 500, "internal")
-	for _, want := range []string{`"level":"error"`, `"route":"/fault/{id}"`, `"path":"/fault/7"`, `"status":500`, `the cause`, p.RequestID} {
+	for _, want := range []string{`"level":"error"`, `"route":"/fault/{id}"`, `"path":"/fault/7"`, `"status":500`, `"duration_ms":`, `the cause`, p.RequestID} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log %s lacks %s", log.String(), want)
 		}

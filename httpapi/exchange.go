@@ -89,7 +89,7 @@ func (x *exchange) log() {
 		Str("route", x.route).
 		Str("path", tidy(x.r.URL.EscapedPath())).
 		Int("status", x.w.status).
-		Dur("duration", time.Since(x.begun)).
+		Dur("duration_ms", time.Since(x.begun)).
 		Int64("bytes", x.w.bytes).
 		Str("request_id", x.requestID)
 	if x.traceID != "" {

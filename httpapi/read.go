@@ -42,7 +42,7 @@ type Versioned interface{ StreamVersion() int64 }
 // Read registers a route that answers with JSON of T, or a Page. Parse takes
 // the query parameters; use NoParams if there are none. The parameter
 // consistency and the headers Consistency-Token, Prefer and If-None-Match are
-// taken care of.
+// taken care of. Parse is called once without any, for the index at /.
 func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(context.Context, ReadRequest[P]) (T, error)) {
 	a.handle(http.MethodGet, path, func(x *exchange) error {
 		var in ReadRequest[P]
@@ -70,6 +70,9 @@ func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(cont
 		}
 		return x.writeRead(answer)
 	})
+	asked := newParams("")
+	parse(asked)
+	a.lastRoute().Parameters = append(asked.known, "consistency")
 }
 
 // readConditions are what goes with every read.

@@ -151,9 +151,25 @@ func (b *backend) close(ctx context.Context) error {
 		errs = append(errs, b.store.Close(ctx))
 	}
 	if b.pool != nil {
-		b.pool.Close()
+		errs = append(errs, closePool(ctx, b.pool))
 	}
 	return errors.Join(errs...)
+}
+
+// closePool closes a pool, or gives up when ctx ends: connections that are being cut off wait for
+// the database, and one that is frozen must not keep the process.
+func closePool(ctx context.Context, pool *pgxpool.Pool) error {
+	closed := make(chan struct{})
+	go func() {
+		pool.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close the connections to the database: %w", ctx.Err())
+	}
 }
 
 // checkMigrated returns an error if the tables are older than this program needs them, or half

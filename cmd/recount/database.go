@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +75,9 @@ func (d *database) check() error {
 func describe(dsn string) string {
 	c, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return "the database"
+		return "of an unreadable address"
 	}
-	return fmt.Sprintf("database %s on %s", c.Database, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))))
+	return fmt.Sprintf("%s on %s", c.Database, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))))
 }
 
 // openPool returns connections to a database, at most maxConns at once. None is made yet.
@@ -103,12 +104,26 @@ func (d *database) withLog(ctx context.Context, use func(*pgxpool.Pool, *pgstore
 		return err
 	}
 	defer pool.Close()
+	defer func() {
+		if lacksTables(err) {
+			// That they are behind says it better, if that is why.
+			err = cmp.Or(checkMigrated(ctx, dsn, d.schema), err)
+		}
+	}()
 	store, err := pgstore.Open(ctx, pgstore.Config{Pool: pool, Schema: d.schema, ReceiptTTL: -1})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore(ctx, store)) }()
 	return use(pool, store)
+}
+
+// schemaArg is the flag that commands in hints need for a schema of one's own.
+func schemaArg(schema string) string {
+	if schema == migrations.DefaultSchema {
+		return ""
+	}
+	return " --schema " + quote(schema)
 }
 
 // closeTimeout bounds a goodbye that should take no time.

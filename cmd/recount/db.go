@@ -67,7 +67,7 @@ this database: what it remembers of the log may be lost, so it takes no commands
 		if err != nil {
 			return err
 		}
-		consequence := fmt.Sprintf("schema %s of %s becomes the only copy of its log that counts", d.schema, describe(dsn))
+		consequence := fmt.Sprintf("schema %s of database %s becomes the only copy of its log that counts", d.schema, describe(dsn))
 		if err := a.confirm(cmd.Context(), yes, consequence); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"sync"
@@ -74,6 +75,12 @@ them. Ctrl-C stops it.`,
 func (a *app) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err error) {
 	begun := time.Now()
 	ignoreClosedPipes()
+	// First, for if it fails there should be no database that nobody has ever used.
+	ln, err := listen(d.listen)
+	if err != nil {
+		return err
+	}
+	defer ln.Close() // once it is served this changes nothing
 	db, err := d.openDatabase(ctx)
 	if err != nil {
 		return err
@@ -82,11 +89,6 @@ func (a *app) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err err
 	ctx, release := db.whileItRuns(ctx)
 	defer release()
 
-	ln, err := listen(d.listen)
-	if err != nil {
-		return err
-	}
-	defer ln.Close() // once it is served this changes nothing
 	if _, err := migrations.Up(ctx, db.dsn, d.schema); err != nil {
 		return err
 	}
@@ -130,9 +132,17 @@ func (d *dev) openDatabase(ctx context.Context) (*devDatabase, error) {
 	}
 	server, err := pgembed.Start(ctx, config)
 	var none *pgembed.NoBinariesError
+	var wrong *pgembed.BinDirError
+	var running *pgembed.RunningError
+	var file *fs.PathError
 	switch {
-	case errors.As(err, &none):
+	case errors.As(err, &none), errors.As(err, &wrong):
 		return nil, &failure{exitUnavailable, err, hintFor(err) + "\n  recount dev --pg postgres://user:password@host:5432/name   # to use one that runs"}
+	case errors.As(err, &running):
+		return nil, &failure{exitConflict, fmt.Errorf("start the built-in PostgreSQL: %w", err), hintFor(err) + " with --data DIR"}
+	case !d.fresh && errors.As(err, &file):
+		return nil, &failure{exitFailure, fmt.Errorf("start the built-in PostgreSQL: %w", err),
+			hintFor(err) + " --data DIR keeps the data in another directory"}
 	case err != nil:
 		return nil, fmt.Errorf("start the built-in PostgreSQL: %w", err)
 	}

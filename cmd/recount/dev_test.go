@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/shop/onlineretail"
 	"github.com/57528e99/recount/shop/sample"
 )
@@ -47,6 +48,27 @@ func TestTheLinesThatDevPrintsWork(t *testing.T) {
 	}
 	dir := dataDir(t)
 	dev, _ := startDev(t, "--data", dir, "--listen", "127.0.0.1:0")
+	tryLines(t, dev)
+	dev.stopGently(t)
+}
+
+func TestTheLinesThatDevPrintsWorkOnAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl")
+	}
+	db := pgtest.NewEmpty(t)
+	dev := startProcess(t, "dev", "--pg", db.DSN, "--schema", "tickets", "--listen", "127.0.0.1:0")
+	dev.await(t, `Stop with Ctrl-C\.`)
+	dev.await(t, `\n  database  \w+ on \S+\n`)
+	dev.await(t, `--database \S+ --schema tickets\n`)
+	tryLines(t, dev)
+	dev.stopGently(t)
+}
+
+// tryLines runs the lines that dev prints.
+func tryLines(t *testing.T, dev *process) {
+	t.Helper()
 	text, _ := dev.stderr.read()
 	_, text, _ = strings.Cut(text, "read models:\n")
 	text, _, _ = strings.Cut(text, "\nStop")
@@ -62,7 +84,35 @@ func TestTheLinesThatDevPrintsWork(t *testing.T) {
 			return err == nil && strings.Contains(string(out), want)
 		})
 	}
-	dev.stopGently(t)
+}
+
+func TestDevSaysHowToKeepTheDataElsewhere(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dev := startProcess(t, "dev", "--data", filepath.Join(file, "data"), "--listen", "127.0.0.1:0")
+	dev.await(t, `error: start the built-in PostgreSQL: .*\nhint: .* --data DIR keeps the data in another directory`)
+	if code := dev.exit(t); code != exitFailure {
+		t.Errorf("exit code %d, want %d", code, exitFailure)
+	}
+}
+
+func TestDevSaysThatTheFolderOfPostgreSQLIsWrong(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "recount", "dev", "--fresh", "--listen", "127.0.0.1:0")
+	cmd.Env = append(cleanEnv(), pgembed.EnvBinDir+"=/nonexistent")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitUnavailable {
+		t.Errorf("ended with %v, want exit code %d", err, exitUnavailable)
+	}
+	for _, want := range []string{pgembed.EnvBinDir + "=/nonexistent: no program", "hint: correct or unset", "install PostgreSQL", "--pg"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
 }
 
 // Import and Verify retry, so the server may be away for a while.
@@ -194,15 +244,19 @@ func TestASecondDevSaysWhoIsInTheWay(t *testing.T) {
 	dev, url := startDev(t, "--data", dir, "--listen", "127.0.0.1:0")
 
 	second := startProcess(t, "dev", "--data", dir, "--listen", "127.0.0.1:0")
-	second.await(t, fmt.Sprintf(`error: .*already in use by process %d\nhint: .*kill -INT %[1]d`, dev.cmd.Process.Pid))
+	second.await(t, fmt.Sprintf(`error: .*already in use by process %d\nhint: .*kill -INT %[1]d.* with --data DIR`, dev.cmd.Process.Pid))
 	if code := second.exit(t); code != exitConflict {
 		t.Errorf("exit code %d for a directory in use, want %d", code, exitConflict)
 	}
 
-	third := startProcess(t, "dev", "--fresh", "--listen", strings.TrimPrefix(url, "http://"))
+	unused := filepath.Join(t.TempDir(), "unused")
+	third := startProcess(t, "dev", "--data", unused, "--listen", strings.TrimPrefix(url, "http://"))
 	third.await(t, `error: something else listens on 127.0.0.1:\d+ already\nhint: .*--listen 127.0.0.1:0`)
 	if code := third.exit(t); code != exitConflict {
 		t.Errorf("exit code %d for an address in use, want %d", code, exitConflict)
+	}
+	if _, err := os.Stat(unused); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it left a data directory behind: %v", err)
 	}
 	dev.stopGently(t)
 }
@@ -233,7 +287,7 @@ func TestDevSaysHowToGetPostgreSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "recount", "dev", "--fresh")
+	cmd := exec.CommandContext(t.Context(), "recount", "dev", "--fresh", "--listen", "127.0.0.1:0")
 	cmd.Env = append(cleanEnv(), pgembed.EnvBinDir+"="+old)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -62,12 +63,24 @@ func (a *app) report(err error) int {
 	case exitInterrupted:
 		fmt.Fprintln(a.stderr, "interrupted")
 	default:
-		fmt.Fprintln(a.stderr, "error:", strings.TrimSpace(err.Error()))
+		fmt.Fprintln(a.stderr, "error:", message(err))
 	}
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintln(a.stderr, "hint:", hint)
 	}
 	return code
+}
+
+// message is the text of an error without the lines that it has already: a connection that is tried
+// with and without TLS fails twice for the same reason.
+func message(err error) string {
+	var lines []string
+	for line := range strings.Lines(strings.TrimSpace(err.Error())) {
+		if line = strings.TrimRight(line, "\n"); line == "" || !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func exitCode(err error) int {
@@ -139,6 +152,19 @@ func isUnavailable(err error) bool {
 		errors.As(err, &connect) || isNetwork(err) || errors.As(err, &none) || errors.As(err, &gaveUp)
 }
 
+// lacksTables reports whether the database lacks tables, or parts of them, that a statement names.
+func lacksTables(err error) bool {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.Code {
+	case "42P01", "42703", "42883", "3F000": // no such table, column, function, schema
+		return true
+	}
+	return false
+}
+
 // isNetwork reports an error of the network. One of a file comes from the same system calls, and
 // their errors have the methods of net.Error too.
 func isNetwork(err error) bool {
@@ -157,18 +183,17 @@ func hintFor(err error) string {
 		return hinted.Hint()
 	}
 	var connect *pgconn.ConnectError
+	var refused *pgconn.PgError
 	var file *fs.PathError
 	switch {
-	case errors.Is(err, projections.ErrNotFound):
-		return "recount projections ls lists them"
-	case errors.Is(err, projections.ErrNotFailed):
-		return "recount projections show NAME says what it is doing"
 	case errors.Is(err, commands.ErrNoVersion):
 		return "recount streams show lists the versions that can be seen"
 	case errors.Is(err, snapshots.ErrNoTable):
 		return "start recount serve --roles projections, or recount dev, of this version once"
 	case isAuth(err):
 		return "look at user, password and rights in the database's address"
+	case errors.As(err, &connect) && errors.As(err, &refused) && refused.Code == "3D000":
+		return "create it: createdb " + quote(connect.Config.Database)
 	case errors.As(err, &connect):
 		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"
 	case errors.Is(err, eventstore.ErrOverloaded), errors.Is(err, migrations.ErrLocked):

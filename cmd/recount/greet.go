@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/internal/pgembed"
-	"github.com/57528e99/recount/migrations"
 )
 
 // greet says what runs where, and what to try. All lines can be copied as they are.
@@ -17,7 +16,6 @@ func (a *app) greet(d dev, db *devDatabase, url string, took time.Duration) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "recount is ready after %.1fs\n\n", took.Seconds())
 	fmt.Fprintf(&b, "  API       %s\n", url)
-	flags := ""
 	switch {
 	case db.server == nil:
 		fmt.Fprintf(&b, "  database  %s\n", describe(db.dsn))
@@ -27,7 +25,6 @@ func (a *app) greet(d dev, db *devDatabase, url string, took time.Duration) {
 			fmt.Fprintf(&b, "            psql '%s'\n", dsn)
 		}
 		fmt.Fprintf(&b, "  data      %s\n", d.whereData(db))
-		flags = a.findFlags(d, db)
 	}
 	// The id is new each time, so the lines work as often as recount is started.
 	id := "try-" + strings.ToLower(rand.Text()[:6])
@@ -36,9 +33,7 @@ Place an order, and see it in the log and in two read models:
 
   curl %s/v1/orders -H 'Content-Type: application/json' -d '%s'
 `, url, fmt.Sprintf(tryOrder, id))
-	if db.server != nil {
-		fmt.Fprintf(&b, "  %s streams show order-%s%s\n", self(), id, flags)
-	}
+	fmt.Fprintf(&b, "  %s streams show order-%s%s\n", self(), id, a.findFlags(d, db))
 	fmt.Fprintf(&b, "  curl %s/v1/orders/%s\n  curl '%[1]s/v1/sales?by=country'\n", url, id)
 	b.WriteString("\nStop with Ctrl-C.\n")
 	fmt.Fprint(a.stderr, b.String())
@@ -57,15 +52,12 @@ func (d *dev) whereData(db *devDatabase) string {
 func (a *app) findFlags(d dev, db *devDatabase) string {
 	flags := ""
 	switch {
-	case d.fresh, a.getenv("RECOUNT_DATABASE") != "", a.getenv("DATABASE_URL") != "":
-		flags = fmt.Sprintf(" --database '%s'", db.dsn)
+	case d.fresh, db.server == nil, a.getenv("RECOUNT_DATABASE") != "", a.getenv("DATABASE_URL") != "":
+		flags = " --database " + quote(db.dsn)
 	case d.dataDir != defaultDataDir:
 		flags = " --data " + quote(d.dataDir)
 	}
-	if d.schema != migrations.DefaultSchema {
-		flags += " --schema " + quote(d.schema)
-	}
-	return flags
+	return flags + schemaArg(d.schema)
 }
 
 // self returns how to call this program again.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,8 @@ func (a *app) importOnlineRetail() *cobra.Command {
 way of the commands of a running server, and compare the sales that it then reports with the file.
 Exit code 8 if they differ.
 
-Run again, it goes on where it stopped; run once more, it changes nothing.`,
+Run again within 24 hours, it goes on where it stopped; run once more, it changes nothing. After that the
+server may have forgotten the idempotency keys, and refuses the orders that it has.`,
 		Example: "  recount import online-retail online-retail.csv.gz\n  zcat online-retail.csv.gz | recount import online-retail -",
 		Args:    oneArg("file"),
 	}
@@ -87,7 +89,7 @@ func (a *app) load(ctx context.Context, c onlineretail.Config, name string, book
 	report, err := onlineretail.Import(ctx, c, book)
 	p.end()
 	if exitCode(err) == exitInterrupted {
-		err = &failure{exitInterrupted, err, "import again: it goes on where it stopped"}
+		err = &failure{exitInterrupted, err, "import again within 24 hours: it goes on where it stopped"}
 	}
 	return report, err
 }
@@ -102,6 +104,7 @@ type importReport struct {
 	Orders       int          `json:"orders"`
 	OrderLines   int          `json:"order_lines"`
 	Units        int64        `json:"units"`
+	Currency     string       `json:"currency"` // of the amounts, in its minor units
 	GrossMinor   int64        `json:"gross_minor"`
 	Returns      int          `json:"returns"`
 	ReturnLines  int          `json:"return_lines"`
@@ -123,7 +126,7 @@ type difference struct {
 func importReportOf(t onlineretail.Totals, r onlineretail.Report, differences onlineretail.Differences) importReport {
 	v := importReport{
 		Commands: r.Done, Replayed: r.Replayed, Retries: r.Retries, Seconds: r.Elapsed.Seconds(), Rate: r.Rate(),
-		Orders: t.Orders, OrderLines: t.OrderLines, Units: t.Units, GrossMinor: t.GrossMinor,
+		Orders: t.Orders, OrderLines: t.OrderLines, Units: t.Units, Currency: "GBP", GrossMinor: t.GrossMinor,
 		Returns: t.Returns, ReturnLines: t.ReturnLines, RefundsMinor: t.RefundsMinor,
 		NetMinor: t.NetMinor(), Adjustments: t.Adjustments,
 		Differences: make([]difference, 0, len(differences)),
@@ -140,13 +143,26 @@ func (r importReport) table(w io.Writer) {
 	if r.Replayed > 0 {
 		fmt.Fprintf(w, "\t%d of them were done before\n", r.Replayed)
 	}
-	fmt.Fprintf(w, "orders\t%d with %d lines, gross %d\n", r.Orders, r.OrderLines, r.GrossMinor)
-	fmt.Fprintf(w, "returns\t%d with %d lines, refunds %d\n", r.Returns, r.ReturnLines, r.RefundsMinor)
+	fmt.Fprintf(w, "orders\t%d with %d lines, gross %s\n", r.Orders, r.OrderLines, amount(r.GrossMinor, r.Currency))
+	fmt.Fprintf(w, "returns\t%d with %d lines, refunds %s\n", r.Returns, r.ReturnLines, amount(r.RefundsMinor, r.Currency))
 	fmt.Fprintf(w, "adjustments\t%d\n", r.Adjustments)
-	fmt.Fprintf(w, "net\t%d\n", r.NetMinor)
+	fmt.Fprintf(w, "net\t%s\n", amount(r.NetMinor, r.Currency))
 	if r.text == "" {
 		fmt.Fprintln(w, "check\tthe server reports the same sales, day by day")
 		return
 	}
 	fmt.Fprintf(w, "\n%s\n", strings.TrimSuffix(r.text, "\n"))
+}
+
+// amount writes minor units, a hundred of which are one of the currency: 95533893 as 955,338.93 GBP.
+func amount(minor int64, currency string) string {
+	sign := ""
+	if minor < 0 {
+		sign, minor = "-", -minor
+	}
+	whole := strconv.FormatInt(minor/100, 10)
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	return fmt.Sprintf("%s%s.%02d %s", sign, whole, minor%100, currency)
 }

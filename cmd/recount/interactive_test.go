@@ -137,7 +137,9 @@ func TestAFailedProjectionIsShownAndSkipped(t *testing.T) {
 		})
 	}
 	shows("failed", "on event", "Noted in note-1, position 2", "error: ", "unlucky\n", "hint: ", "recount projections skip notes")
-	run(exitConflict, "skip", "notes", "--position", "1", "--reason", "the wrong one")
+	if text := run(exitConflict, "skip", "notes", "--position", "1", "--reason", "the wrong one"); !strings.Contains(text, "it stopped at 2\n") {
+		t.Errorf("skip of another position printed:\n%s", text)
+	}
 	if text := run(exitOK, "skip", "notes", "--position", "2", "--reason", "a test"); !strings.Contains(text, "a test") {
 		t.Errorf("skip printed:\n%s", text)
 	}
@@ -146,9 +148,13 @@ func TestAFailedProjectionIsShownAndSkipped(t *testing.T) {
 		t.Errorf("show -o json printed:\n%s", text)
 	}
 	run(exitConflict, "skip", "notes", "--reason", "again")
-	run(exitOK, "pause", "notes")
+	if text := run(exitOK, "pause", "notes"); text != "notes is paused\n" {
+		t.Errorf("pause printed:\n%s", text)
+	}
 	shows("paused")
-	run(exitOK, "resume", "notes")
+	if text := run(exitOK, "resume", "notes", "-o", "json"); text != `{"name":"notes","paused":false}`+"\n" {
+		t.Errorf("resume -o json printed:\n%s", text)
+	}
 	shows("running")
 }
 
@@ -168,6 +174,15 @@ func TestProgressRewritesItsLineOnATerminal(t *testing.T) {
 		p.end()
 		if got, _ := said.read(); got != c.want {
 			t.Errorf("progress = %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestAmountsHaveAUnit(t *testing.T) {
+	t.Parallel()
+	for minor, want := range map[int64]string{0: "0.00 GBP", 5: "0.05 GBP", -99999: "-999.99 GBP", 100000: "1,000.00 GBP", 1234567890: "12,345,678.90 GBP"} {
+		if got := amount(minor, "GBP"); got != want {
+			t.Errorf("amount(%d) = %s, want %s", minor, got, want)
 		}
 	}
 }

@@ -33,11 +33,13 @@ func (a *app) logTail(d *database) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Print the events of the log, the last ones unless --from says otherwise",
+		Long: `Print the events of the log, the last ones unless --from says otherwise. With -o json each event is
+an object on a line of its own.`,
 		Example: `  recount log tail --follow
   recount log tail --from 1 --category order --type OrderPlaced -o json`,
 		Args: noArgs,
 	}
-	out := outputFlag(cmd) // JSON: an object per line
+	out := outputFlag(cmd)
 	flags := cmd.Flags()
 	flags.Int64VarP(&t.last, "last", "n", 20, "how many of the last events to begin with")
 	flags.StringVar(&t.from, "from", "", "position to begin with, or end for what is yet to come")
@@ -53,6 +55,9 @@ func (a *app) logTail(d *database) *cobra.Command {
 			return usageError(cmd, "%s", err)
 		}
 		return d.withLog(cmd.Context(), func(_ *pgxpool.Pool, log *pgstore.Store) error {
+			if err := printEventHeader(a.stdout, out); err != nil {
+				return err
+			}
 			return t.run(cmd.Context(), log, func(e eventstore.RecordedEvent) error {
 				return printEvent(a.stdout, out, eventOf(e))
 			})
@@ -142,12 +147,20 @@ func followLog(ctx context.Context, log eventstore.Reader, o eventstore.ReadOpti
 	return nil
 }
 
+func printEventHeader(w io.Writer, out output) error {
+	if out.json() {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%-8s %-24s %-24s %7s  %-16s %s\n", "POSITION", "RECORDED", "STREAM", "VERSION", "TYPE", "DATA")
+	return err
+}
+
 // printEvent prints an event on a line of its own, at once: others may wait for it.
 func printEvent(w io.Writer, out output, e event) error {
 	if out.json() {
 		return encoder(w).Encode(e)
 	}
-	_, err := fmt.Fprintf(w, "%-8d %s %-24s %4d  %-16s %s\n",
+	_, err := fmt.Fprintf(w, "%-8d %s %-24s %7d  %-16s %s\n",
 		e.Position, e.RecordedAt.Format(timeFormat), e.Stream, e.Version, cell(e.Type, 60), e.summary())
 	return err
 }

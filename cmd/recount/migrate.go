@@ -79,8 +79,13 @@ func (a *app) migrateDown(d *database) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if to > now.Current {
+			err := usageError(cmd, "version %d is above the current version %d", to, now.Current)
+			err.hint = "recount migrate up goes up"
+			return err
+		}
 		if to < now.Current {
-			consequence := fmt.Sprintf("going from version %d to %d in schema %s of %s deletes data for ever", now.Current, to, d.schema, describe(dsn))
+			consequence := fmt.Sprintf("going from version %d to %d in schema %s of database %s deletes data for ever", now.Current, to, d.schema, describe(dsn))
 			if err := a.confirm(cmd.Context(), yes, consequence); err != nil {
 				return err
 			}
@@ -142,7 +147,7 @@ func (a *app) migrateStatus(d *database) *cobra.Command {
 func behind(schema string, now migrations.State, code int) error {
 	return &failure{code,
 		fmt.Errorf("schema %s is at version %d, this program needs version %d", schema, now.Current, now.Latest),
-		"run recount migrate up"}
+		"run recount migrate up" + schemaArg(schema)}
 }
 
 func (a *app) migrateSQL(d *database) *cobra.Command {
@@ -166,6 +171,12 @@ func (a *app) migrateSQL(d *database) *cobra.Command {
 	return cmd
 }
 
+// forced is what migrate force prints, as JSON.
+type forced struct {
+	Schema  string `json:"schema"`
+	Version uint64 `json:"version"`
+}
+
 func (a *app) migrateForce(d *database) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
@@ -173,6 +184,7 @@ func (a *app) migrateForce(d *database) *cobra.Command {
 		Short: "Declare which version the tables are at, after a migration was cut off",
 		Args:  oneArg("version"),
 	}
+	out := outputFlag(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		version, err := strconv.ParseUint(args[0], 10, 31)
@@ -183,11 +195,16 @@ func (a *app) migrateForce(d *database) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		consequence := fmt.Sprintf("schema %s of %s will count as being at version %d, whatever its tables are", d.schema, describe(dsn), version)
+		consequence := fmt.Sprintf("schema %s of database %s will count as being at version %d, whatever its tables are", d.schema, describe(dsn), version)
 		if err := a.confirm(cmd.Context(), yes, consequence); err != nil {
 			return err
 		}
-		return migrations.Force(cmd.Context(), dsn, d.schema, uint(version))
+		if err := migrations.Force(cmd.Context(), dsn, d.schema, uint(version)); err != nil {
+			return err
+		}
+		return out.print(a.stdout, forced{d.schema, version}, func(w io.Writer) {
+			fmt.Fprintf(w, "schema %s counts as being at version %d\n", d.schema, version)
+		})
 	}
 	return cmd
 }

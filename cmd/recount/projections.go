@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/user"
@@ -22,9 +23,16 @@ func (a *app) projectionsCommand() *cobra.Command {
 
 // withAdmin gives access to the projections.
 func (d *database) withAdmin(ctx context.Context, use func(*projections.Admin) error) error {
-	return d.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
+	err := d.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
 		return use(projections.NewAdmin(pool, d.schema, log))
 	})
+	switch {
+	case errors.Is(err, projections.ErrNotFound):
+		return &failure{exitCode(err), err, "recount projections ls" + schemaArg(d.schema) + " lists them"}
+	case errors.Is(err, projections.ErrNotFailed):
+		return &failure{exitCode(err), err, "recount projections show NAME" + schemaArg(d.schema) + " says what it is doing"}
+	}
+	return err
 }
 
 func (a *app) projectionsList(d *database) *cobra.Command {
@@ -123,30 +131,46 @@ func skipRows(w io.Writer, skips []projections.Skip) {
 	}
 }
 
+// steered is what projections pause and resume print, as JSON.
+type steered struct {
+	Name   string `json:"name"`
+	Paused bool   `json:"paused"`
+}
+
+func (s steered) String() string {
+	if s.Paused {
+		return s.Name + " is paused"
+	}
+	return s.Name + " is resumed"
+}
+
 func (a *app) projectionsPause(d *database) *cobra.Command {
-	return &cobra.Command{
+	return a.projectionsSteer(d, &cobra.Command{
 		Use:   "pause NAME",
 		Short: "Stop a projection, whichever process runs it, until it is resumed",
-		Args:  oneArg("projection"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {
-				return admin.Pause(cmd.Context(), args[0])
-			})
-		},
-	}
+	}, true, (*projections.Admin).Pause)
 }
 
 func (a *app) projectionsResume(d *database) *cobra.Command {
-	return &cobra.Command{
+	return a.projectionsSteer(d, &cobra.Command{
 		Use:   "resume NAME",
 		Short: "Let a projection go on that was paused, or has stopped on an event",
-		Args:  oneArg("projection"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {
-				return admin.Resume(cmd.Context(), args[0])
-			})
-		},
+	}, false, (*projections.Admin).Resume)
+}
+
+func (a *app) projectionsSteer(d *database, cmd *cobra.Command, paused bool, steer func(*projections.Admin, context.Context, string) error) *cobra.Command {
+	cmd.Args = oneArg("projection")
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {
+			if err := steer(admin, cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			v := steered{args[0], paused}
+			return out.print(a.stdout, v, func(w io.Writer) { fmt.Fprintln(w, v) })
+		})
 	}
+	return cmd
 }
 
 func (a *app) projectionsSkip(d *database) *cobra.Command {

@@ -132,7 +132,7 @@ func awaitDatabase(ctx context.Context, dsn string, patience time.Duration, logg
 			return err
 		}
 		if !waited {
-			logger.Warn().Err(err).Dur("patience", patience).Msg("waiting for the database")
+			logger.Warn().Str(zerolog.ErrorFieldName, message(err)).Dur("patience_ms", patience).Msg("waiting for the database")
 		}
 		select {
 		case <-time.After(pause):

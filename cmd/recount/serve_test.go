@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -125,7 +126,7 @@ func TestServeWaitsForTheDatabase(t *testing.T) {
 	said := newTranscript()
 	done := make(chan error, 1)
 	go func() { done <- awaitDatabase(t.Context(), dsn.String(), patience, zerolog.New(said)) }()
-	said.await(t, "waiting for the database", nil)
+	said.await(t, `"error":"(failed to connect[^"]*refused)","patience_ms":30000,"message":"waiting for the database"`, nil)
 	forward(t, address, db)
 	if err := <-done; err != nil {
 		t.Errorf("a database that came later: %v", err)
@@ -134,6 +135,8 @@ func TestServeWaitsForTheDatabase(t *testing.T) {
 	dsn.Path += "_that_is_not_there"
 	if err := awaitDatabase(t.Context(), dsn.String(), time.Hour, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "3D000") {
 		t.Errorf("a database that the server does not have: %v, want its error at once", err)
+	} else if hint := hintFor(err); hint != "create it: createdb "+strings.TrimPrefix(dsn.Path, "/") {
+		t.Errorf("hint for a database that the server does not have: %q", hint)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errInterrupted)
@@ -175,4 +178,25 @@ func forward(t *testing.T, address string, db *pgx.ConnConfig) {
 			})
 		}
 	})
+}
+
+func TestAConnectionThatDoesNotEndKeepsNoServer(t *testing.T) {
+	t.Parallel()
+	pool, err := openPool(t.Context(), pgtest.New(t).DSN, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := closePool(ctx, pool); !errors.Is(err, context.Canceled) {
+		t.Errorf("closePool = %v, want that the time is up", err)
+	}
+	conn.Release()
+	if err := closePool(t.Context(), pool); err != nil {
+		t.Errorf("closePool = %v once it has ended", err)
+	}
 }

@@ -44,7 +44,7 @@ func (a *app) streamsShow(d *database) *cobra.Command {
 		return d.withLog(cmd.Context(), func(_ *pgxpool.Pool, log *pgstore.Store) error {
 			events, err := readStream(cmd.Context(), log, args[0], o, limit)
 			if errors.Is(err, eventstore.ErrStreamNotFound) || errors.Is(err, eventstore.ErrStreamDeleted) {
-				return &failure{exitNotFound, err, "what was deleted is still in the log: recount log tail --from 1 --prefix " + args[0]}
+				return &failure{exitNotFound, err, "what was deleted is still in the log: recount log tail --from 1 --prefix " + quote(args[0]) + schemaArg(d.schema)}
 			}
 			if err != nil {
 				return err

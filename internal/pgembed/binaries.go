@@ -30,12 +30,12 @@ type Binaries struct {
 // (and nothing else when it is set), `pg_config --bindir`, $PATH, the folders where Linux
 // distributions, Homebrew and Postgres.app put it (newest first), and the cache that
 // scripts/postgres.sh fills. With major above 0 only that major version will do.
-// It returns a *NoBinariesError if there is none.
+// It returns a *NoBinariesError if there is none, and a *BinDirError if there is none in $RECOUNT_PG_BIN.
 func FindBinaries(major int) (Binaries, error) {
 	if dir := os.Getenv(EnvBinDir); dir != "" {
 		b, err := binariesIn(dir)
 		if err != nil {
-			return Binaries{}, fmt.Errorf("use %s=%s: %w", EnvBinDir, dir, err)
+			return Binaries{}, &BinDirError{Dir: dir, Err: err}
 		}
 		return b, b.check(major)
 	}

@@ -51,8 +51,9 @@ func TestEnvironmentSaysWhichBinaries(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(pgembed.EnvBinDir, dir)
 	_, err := pgembed.FindBinaries(0)
-	if err == nil || !strings.Contains(err.Error(), pgembed.EnvBinDir+"="+dir) {
-		t.Errorf("FindBinaries with an empty folder = %v, want an error that names the variable", err)
+	var wrong *pgembed.BinDirError
+	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), pgembed.EnvBinDir+"="+dir) || !strings.Contains(wrong.Hint(), "unset "+pgembed.EnvBinDir) {
+		t.Errorf("FindBinaries with an empty folder = %v, want a BinDirError that names the variable", err)
 	}
 	install(t, dir, "16.4")
 	b, err := pgembed.FindBinaries(0)

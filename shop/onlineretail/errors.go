@@ -99,10 +99,10 @@ func (e *RefusedError) Hint() string {
 	switch {
 	case e.Problem.Code == "idempotency-key-reused":
 		return "an earlier import has sent something else under the same key: import another file, or a changed one, into another database"
+	case e.Problem.Code == "order-exists" || e.Problem.Code == "return-exists":
+		return "the server has this invoice, and has forgotten the keys of an import more than 24 hours ago: the file is there already, or has to go into another database"
 	case e.Replayed:
 		return strings.TrimSpace(e.Problem.Hint + " The server repeats this refusal for as long as it keeps the key.")
-	case strings.HasPrefix(e.Request, "POST /v1/orders ") || strings.HasPrefix(e.Request, "POST /v1/returns "):
-		return strings.TrimSpace(e.Problem.Hint + " If the file was imported more than a day ago, the server knows its invoices but has forgotten the keys: it is there already, or has to go into another database.")
 	}
 	return e.Problem.Hint
 }
@@ -128,5 +128,5 @@ func (e *GaveUpError) Unwrap() error { return e.Err }
 
 // Hint says how to get on.
 func (e *GaveUpError) Hint() string {
-	return "check that the server runs and can be reached, then import again: it goes on where it stopped"
+	return "check that the server runs and can be reached, then import again within 24 hours: it goes on where it stopped"
 }

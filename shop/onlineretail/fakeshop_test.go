@@ -156,8 +156,10 @@ func (s *fakeShop) answer(r *http.Request, key string, body []byte) (a keptAnswe
 		s.done = append(s.done, key)
 		a.status, a.token = http.StatusOK, "token-"+strconv.Itoa(len(s.done))
 		a.body = fmt.Appendf(nil, `{"stream":"x","version":0,"position":%d}`, len(s.done))
-	case errors.Is(err, order.ErrAlreadyPlaced), errors.Is(err, returns.ErrAlreadyReturned):
-		a.status, a.body = http.StatusConflict, problemBody("exists", err.Error())
+	case errors.Is(err, order.ErrAlreadyPlaced):
+		a.status, a.body = http.StatusConflict, problemBody("order-exists", err.Error())
+	case errors.Is(err, returns.ErrAlreadyReturned):
+		a.status, a.body = http.StatusConflict, problemBody("return-exists", err.Error())
 	default:
 		a.status, a.body = http.StatusUnprocessableEntity, problemBody("rejected", err.Error())
 	}

@@ -1,0 +1,89 @@
+package httpapi
+
+import (
+	"cmp"
+	"encoding"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// route is a line of the index that GET / answers.
+type route struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	// Parameters are the names of the query parameters.
+	Parameters []string `json:"parameters,omitzero"`
+	// Body has the members of the body.
+	Body []member `json:"body,omitzero"`
+}
+
+// member is a member of a JSON object.
+type member struct {
+	Name string `json:"name"`
+	// Type is that of JSON, or any.
+	Type string `json:"type"`
+	// Members are those of an object, or of each object in an array.
+	Members []member `json:"members,omitzero"`
+}
+
+func (r route) same(other route) bool { return r.Method == other.Method && r.Path == other.Path }
+
+// lastRoute is the one that was registered last.
+func (a *API) lastRoute() *route { return &a.routes[len(a.routes)-1] }
+
+func (a *API) index(x *exchange) error {
+	return x.writeJSON(http.StatusOK, struct {
+		Routes []route `json:"routes"`
+	}{a.routes})
+}
+
+// membersOf returns the members that a struct is decoded from. Those of a type
+// within itself are left out: they would have no end.
+func membersOf(t reflect.Type, within ...reflect.Type) []member {
+	if t.Kind() != reflect.Struct || slices.Contains(within, t) {
+		return nil
+	}
+	var list []member
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.IsExported() && !f.Anonymous && name != "-" {
+			m := member{Name: cmp.Or(name, f.Name)}
+			m.Type, m.Members = typeInJSON(f.Type, append(within, t))
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func typeInJSON(t reflect.Type, within []reflect.Type) (name string, members []member) {
+	switch pointer := reflect.PointerTo(t); {
+	case t == reflect.TypeFor[Time](), pointer.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
+		return "string", nil
+	case pointer.Implements(reflect.TypeFor[json.Unmarshaler]()):
+		return "any", nil
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return typeInJSON(t.Elem(), within)
+	case reflect.Struct:
+		return "object", membersOf(t, within...)
+	case reflect.Map:
+		return "object", nil
+	case reflect.Slice, reflect.Array:
+		_, members := typeInJSON(t.Elem(), within)
+		return "array", members
+	case reflect.String:
+		return "string", nil
+	case reflect.Bool:
+		return "boolean", nil
+	case reflect.Float32, reflect.Float64:
+		return "number", nil
+	case reflect.Interface:
+		return "any", nil
+	}
+	return "integer", nil
+}
