@@ -17,7 +17,8 @@ func (w *worker) apply(ctx context.Context, l *lease, events []eventstore.Record
 		return nil
 	case errors.As(err, &at):
 		return w.applyBefore(ctx, l, events, to, at)
-	case !refused(err):
+	case !refused(err) || len(events) == 0:
+		// Without an event there is none to blame, only a checkpoint that cannot move now.
 		return err
 	case oneAppend(events):
 		return w.blame(ctx, l, events, err)
