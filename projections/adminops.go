@@ -28,7 +28,7 @@ func (a *Admin) request(ctx context.Context, r Request) (Operation, error) {
 	} else if err := a.catalog.register(ctx, r); err != nil {
 		return Operation{}, err
 	}
-	id, err := a.catalog.request(ctx, a.catalog.pool, r, 0)
+	id, err := a.catalog.request(ctx, r, "", 0)
 	if err != nil {
 		return Operation{}, err
 	}

@@ -313,3 +313,21 @@ func TestHintsNameASchemaOfOnesOwn(t *testing.T) {
 		}
 	}
 }
+
+// A checkpoint that moves over events of others has no event to blame when it is refused.
+func TestARefusedCheckpointIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newBatchAccounts(prepareBalances)))
+	b.arrives(r, "batch_accounts", b.append("account-1", deposited{Amount: 1}))
+	rename := func(from, to string) {
+		if _, err := b.pool().Exec(t.Context(), `ALTER FUNCTION recount.`+from+`() RENAME TO `+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename("projection_fenced", "gone")
+	last := b.append("account-1", opened{})
+	b.reaches("batch_accounts", Retrying, 1)
+	rename("gone", "projection_fenced")
+	b.arrives(r, "batch_accounts", last)
+}

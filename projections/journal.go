@@ -63,14 +63,16 @@ JOIN {schema}.projection_generations g ON g.projection = p.name AND g.generation
 WHERE p.name = $1`
 
 	requestSQL = `
-INSERT INTO {schema}.projection_operations (id, projection, kind, version, options, generation, requested_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7)`
+INSERT INTO {schema}.projection_operations
+    (id, projection, kind, version, options, requested_by, owner, epoch, lease_expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), 1, clock_timestamp() + $8::interval)`
 
 	runningIndex = "projection_operations_running"
 )
 
-// request writes an operation down. If another one is running the error is a *BusyError.
-func (c *catalog) request(ctx context.Context, db querier, r Request, generation int) (uuid.UUID, error) {
+// request writes an operation down, for whoever claims it, or with a claim of owner, whose epoch is
+// 1, so that nobody else begins it. If another one is running the error is a *BusyError.
+func (c *catalog) request(ctx context.Context, r Request, owner string, ttl time.Duration) (uuid.UUID, error) {
 	if err := r.Options.check(r.Kind); err != nil {
 		return uuid.Nil, fmt.Errorf("%w: %w", ErrInvalidRequest, err)
 	}
@@ -79,7 +81,7 @@ func (c *catalog) request(ctx context.Context, db querier, r Request, generation
 	if err != nil {
 		return uuid.Nil, err
 	}
-	_, err = db.Exec(ctx, c.sql(requestSQL), id, r.Projection, r.Kind, r.Version, options, generation, storable(r.Actor))
+	_, err = c.pool.Exec(ctx, c.sql(requestSQL), id, r.Projection, r.Kind, r.Version, options, storable(r.Actor), owner, ttl)
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.ConstraintName == runningIndex {
 		return uuid.Nil, c.busy(ctx, r.Projection, err)

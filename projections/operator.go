@@ -19,7 +19,7 @@ import (
 // Errors: *BusyError for an operation of another kind, *OperationError, ErrNotFound if the runner
 // does not know the projection, ErrInvalidRequest, those of the database.
 func (r *Runner) Run(ctx context.Context, request Request, show func(Operation)) (Operation, error) {
-	id, err := r.begin(ctx, request)
+	id, cl, err := r.begin(ctx, request)
 	if err != nil {
 		return Operation{}, fmt.Errorf("%s projection %q: %w", request.Kind, request.Projection, err)
 	}
@@ -39,10 +39,13 @@ func (r *Runner) Run(ctx context.Context, request Request, show func(Operation))
 		case op.State != OperationRunning:
 			return op, &OperationError{Operation: op}
 		}
-		cl, err := r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
+		if cl == nil {
+			cl, err = r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
+		}
 		if err == nil {
 			err = r.execute(ctx, cl)
 		}
+		cl = nil
 		var ended *OperationError
 		switch {
 		case err == nil || errors.As(err, &ended):
@@ -56,8 +59,9 @@ func (r *Runner) Run(ctx context.Context, request Request, show func(Operation))
 	}
 }
 
-// begin returns the operation that was asked for: a new one, or the one that runs.
-func (r *Runner) begin(ctx context.Context, request Request) (uuid.UUID, error) {
+// begin returns the operation that was asked for: a new one, with the claim on it, or the one that
+// runs.
+func (r *Runner) begin(ctx context.Context, request Request) (uuid.UUID, *claim, error) {
 	var known *worker
 	for _, w := range r.workers {
 		if w.projection.Name() == request.Projection {
@@ -65,21 +69,25 @@ func (r *Runner) begin(ctx context.Context, request Request) (uuid.UUID, error) 
 		}
 	}
 	if known == nil {
-		return uuid.Nil, ErrNotFound
+		return uuid.Nil, nil, ErrNotFound
 	}
 	request.Version = known.projection.Version()
 	if _, isFold := known.runs.(bulk); !isFold && (request.Kind == Verify || request.Kind == Repair) {
-		return uuid.Nil, fmt.Errorf("%w: only folds can be verified and repaired; rebuild a SQL projector", ErrInvalidRequest)
+		return uuid.Nil, nil, fmt.Errorf("%w: only folds can be verified and repaired; rebuild a SQL projector", ErrInvalidRequest)
 	}
 	if err := r.catalog.register(ctx, request); err != nil {
-		return uuid.Nil, err
+		return uuid.Nil, nil, err
 	}
-	id, err := r.catalog.request(ctx, r.catalog.pool, request, 0)
+	id, err := r.catalog.request(ctx, request, r.owner, r.config.LeaseTTL)
 	var busy *BusyError
 	if errors.As(err, &busy) && busy.Operation.Kind == request.Kind && busy.Operation.Version == request.Version {
-		return busy.Operation.ID, nil
+		return busy.Operation.ID, nil, nil
 	}
-	return id, err
+	if err != nil {
+		return uuid.Nil, nil, err
+	}
+	op, err := r.catalog.operation(ctx, id)
+	return id, &claim{catalog: r.catalog, op: op, owner: r.owner, ttl: r.config.LeaseTTL, epoch: 1}, err
 }
 
 // register makes sure that the projection of a rebuild is known to the database.

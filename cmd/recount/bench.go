@@ -69,8 +69,12 @@ func (a *app) runBench(cmd *cobra.Command, o *benchOptions, b bench.Benchmark) e
 func commandLine(cmd *cobra.Command) string {
 	words := []string{cmd.CommandPath()}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if f.Name != "output" && f.Name != "database" {
-			words = append(words, "--"+f.Name+" "+strings.Trim(f.Value.String(), "[]"))
+		switch {
+		case f.Name == "output" || f.Name == "database":
+		case f.Value.String() == f.NoOptDefVal:
+			words = append(words, "--"+f.Name)
+		default:
+			words = append(words, "--"+f.Name, strings.Trim(f.Value.String(), "[]"))
 		}
 	})
 	return strings.Join(words, " ")

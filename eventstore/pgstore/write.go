@@ -22,13 +22,15 @@ SELECT only_row FROM recount.log_lock FOR UPDATE`
 // Everything depends on guard, which has a row only if the log still ends where
 // the plan begins. So a plan that is late, even one whose connection was given
 // up long ago, writes nothing.
-const writePlan = `
+const guarded = `
 WITH head AS MATERIALIZED (
     SELECT position, id, recorded_at FROM recount.events ORDER BY position DESC LIMIT 1
 ), guard AS MATERIALIZED (
     SELECT greatest(clock_timestamp(), (SELECT recorded_at FROM head)) AS now
     WHERE coalesce((SELECT position = $1 AND id = $2 FROM head), $1 = 0)
-), new_streams AS (
+)`
+
+const writePlan = guarded + `, new_streams AS (
     INSERT INTO recount.streams (id, name, category_id)
     SELECT u.id, u.name, u.category_id
     FROM guard, unnest($3::bigint[], $4::text[], $5::int[]) AS u(id, name, category_id)
@@ -45,6 +47,20 @@ WITH head AS MATERIALIZED (
     FROM guard, unnest($11::bigint[], $12::bigint[], $13::bigint[], $14::uuid[], $15::int[], $16::int[],
         $17::int[], $18::smallint[], $19::bytea[], $20::bytea[])
         AS u(position, stream_id, version, id, type_id, category_id, append_rest, flags, data, metadata)
+)
+SELECT now FROM guard`
+
+// writeEvent is writePlan for one event and nothing else, in two thirds of the
+// server's time. A stream's id is the position of its first event.
+const writeEvent = guarded + `, new_stream AS (
+    INSERT INTO recount.streams (id, name, category_id)
+    SELECT $3::bigint, $4::text, $5::int FROM guard WHERE $3::bigint = $6::bigint
+), new_event AS (
+    INSERT INTO recount.events (position, stream_id, version, recorded_at, id, type_id, category_id,
+        append_rest, flags, data, metadata)
+    SELECT $6::bigint, $3::bigint, $7::bigint, guard.now, $8::uuid, $9::int, $5::int,
+        0, $10::smallint, $11::bytea, $12::bytea
+    FROM guard
 )
 SELECT now FROM guard`
 
@@ -68,12 +84,8 @@ func (s *Store) queueLock(b *pgx.Batch) {
 // queueWrite writes the plan. A plan that is late leaves errLate in late: the
 // statements behind it must run all the same.
 func (s *Store) queueWrite(b *pgx.Batch, p *plan, now *time.Time, late *error) {
-	b.Queue(s.sql(writePlan), p.base.position, p.base.id,
-		p.newStreamIDs, p.newStreamNames, p.newStreamCategories,
-		p.scopes, p.keys, p.fingerprints, p.answers, p.results,
-		p.positions, p.streamIDs, p.versions, p.ids, p.typeIDs, p.categoryIDs,
-		p.rests, p.flags, p.data, p.metadata,
-	).QueryRow(func(row pgx.Row) error {
+	sql, args := p.statement()
+	b.Queue(s.sql(sql), args...).QueryRow(func(row pgx.Row) error {
 		err := row.Scan(now)
 		if errors.Is(err, pgx.ErrNoRows) {
 			*late = errLate
@@ -81,6 +93,20 @@ func (s *Store) queueWrite(b *pgx.Batch, p *plan, now *time.Time, late *error) {
 		}
 		return err
 	})
+}
+
+// statement returns what writes the plan, with its parameters.
+func (p *plan) statement() (sql string, args []any) {
+	if len(p.events) == 1 && len(p.keys) == 0 {
+		return writeEvent, []any{p.base.position, p.base.id,
+			p.streamIDs[0], p.events[0].Stream, p.categoryIDs[0],
+			p.positions[0], p.versions[0], p.ids[0], p.typeIDs[0], p.flags[0], p.data[0], p.metadata[0]}
+	}
+	return writePlan, []any{p.base.position, p.base.id,
+		p.newStreamIDs, p.newStreamNames, p.newStreamCategories,
+		p.scopes, p.keys, p.fingerprints, p.answers, p.results,
+		p.positions, p.streamIDs, p.versions, p.ids, p.typeIDs, p.categoryIDs,
+		p.rests, p.flags, p.data, p.metadata}
 }
 
 // commit sends b, whose last statement is COMMIT, and reads the results. An
