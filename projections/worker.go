@@ -72,12 +72,14 @@ func (w *worker) run(soft, hard context.Context) {
 // another one than before, it begins at once.
 func (w *worker) serve(soft, hard context.Context) (moved bool, err error) {
 	for {
-		g, err := w.runner.catalog.serving(hard, w.runner.config.Pool, w.projection, w.runs)
+		// The records are gone if the database was migrated down meanwhile. They are made anew when
+		// it is up again.
+		g, err := w.runner.catalog.ensure(hard, w.runner.config, w.projection, w.runs)
 		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			return moved, errStandby // it is built on command
 		case err != nil:
 			return moved, err
+		case g.number == 0:
+			return moved, errStandby // it is built on command
 		}
 		w.generation = g
 		if moved, err = w.session(soft, hard); !errors.Is(err, errStandby) || soft.Err() != nil {
@@ -93,12 +95,6 @@ func (w *worker) serve(soft, hard context.Context) (moved bool, err error) {
 // session runs the projection from taking the lease to losing it, or to an error. Moved says that
 // the checkpoint did.
 func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
-	// Its records are gone if the database was migrated down meanwhile. They are made anew when it is
-	// up again.
-	w.generation, err = w.runner.catalog.ensure(hard, w.runner.config, w.projection, w.runs)
-	if err != nil {
-		return false, err
-	}
 	lease, err := w.runner.catalog.acquire(hard, w.generation, w.runner.owner, w.runner.config.LeaseTTL)
 	if err != nil {
 		return false, err
