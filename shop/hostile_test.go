@@ -238,9 +238,9 @@ func TestBadReads(t *testing.T) {
 		{"/v1/projections?name=orders", 400, "invalid-parameter"},
 		{"/v1/orders/1?consistency=made-up", 400, "invalid-token"},
 		{"/v1/orders/1?consistency=" + other.String(), 409, "log-changed"},
-		{"/v1/orders/1?consistency=" + ahead.String(), 503, "projection-behind"},
+		{"/v1/orders/1?consistency=" + ahead.String(), 409, "log-changed"},
 		{"/v1/sales?consistency=" + other.String(), 409, "log-changed"},
-		{"/v1/customers/1?consistency=" + ahead.String(), 503, "projection-behind"},
+		{"/v1/customers/1?consistency=" + ahead.String(), 409, "log-changed"},
 		{"/v1/nothing", 404, "route-not-found"},
 	} {
 		s.do("GET", c.path, "", "Prefer: wait=0").wantProblem(t, c.status, c.code)

@@ -74,6 +74,10 @@ func (a *appender) write(requests []*request) {
 			// too: at this end of the log they say the same, at another they are
 			// late.
 			a.rollback()
+			if isReadOnly(err) {
+				// The session may have taken this over when it began, and keeps it.
+				a.disconnect()
+			}
 			if try.slow || isLockTimeout(err) {
 				a.fail(try.requests, err)
 				return

@@ -25,6 +25,8 @@ func sqlState(err error) string {
 
 func isLockTimeout(err error) bool { return sqlState(err) == "55P03" }
 
+func isReadOnly(err error) bool { return sqlState(err) == "25006" }
+
 // isRefusedContent reports whether the database refused what a request holds
 // (data, constraint, or too complex), rather than to work at all.
 func isRefusedContent(err error) bool {

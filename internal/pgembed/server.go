@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -144,14 +145,31 @@ func (s *Server) start(ctx context.Context, bin Binaries) (err error) {
 		return err
 	}
 	defer log.Close() // the server has its own
-	if err := s.run(bin, log); err != nil {
-		return err
+	for deadline := time.Now().Add(orphanPatience); ; {
+		if err := s.run(bin, log); err != nil {
+			return err
+		}
+		err := s.awaitReady(ctx)
+		if err == nil {
+			return s.prepare(ctx)
+		}
+		said := s.tail(log)
+		if !strings.Contains(said, orphansLeft) || time.Now().After(deadline) {
+			return fmt.Errorf("%w; its log:\n%s", err, said)
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+		s.stopped = make(chan struct{})
 	}
-	if err := s.awaitReady(ctx); err != nil {
-		return fmt.Errorf("%w; its log:\n%s", err, s.tail(log))
-	}
-	return s.prepare(ctx)
 }
+
+// The processes of a server whose main process was killed end by themselves, a moment later. Until
+// then another server cannot start on their data, and says this.
+const (
+	orphansLeft    = "pre-existing shared memory block"
+	orphanPatience = 5 * time.Second
+)
 
 // run starts the server on a thread that it keeps until the server has ended: on Linux the
 // server is told to die with that thread.
