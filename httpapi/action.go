@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"reflect"
 )
 
 // ActionOptions are the choices of one action route. All may be left out.
@@ -58,4 +59,5 @@ func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle
 		x.w.Header().Set("Location", o.Location(answer))
 		return x.writeJSON(http.StatusAccepted, answer)
 	})
+	a.lastRoute().Body = membersOf(reflect.TypeFor[Body]())
 }
