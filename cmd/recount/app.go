@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 )
@@ -24,12 +25,25 @@ type app struct {
 
 // run runs a command line and returns the exit code. Ctx ends when the program is to stop.
 func (a *app) run(ctx context.Context, args []string) int {
+	a.stderr = &sharedWriter{to: a.stderr}
 	root := a.rootCommand()
 	root.SetArgs(append([]string{}, args...)) // nil would mean those of the process
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	return a.report(root.ExecuteContext(ctx))
+}
+
+// sharedWriter is for log and messages of several goroutines.
+type sharedWriter struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *sharedWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(b)
 }
 
 func (a *app) rootCommand() *cobra.Command {

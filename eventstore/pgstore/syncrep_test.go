@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
@@ -105,4 +106,43 @@ func setStandbys(t *testing.T, db *pgtest.DB, names string) {
 		}
 		return now == names
 	})
+	if names != "" {
+		eventually(t, "commits wait for the standby", func() bool { return commitWaits(t, db) })
+	}
+}
+
+// commitWaits tries a commit. Whether one waits is decided by the server's
+// checkpointer, which may read a setting later than others do.
+func commitWaits(t *testing.T, db *pgtest.DB) bool {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), db.Pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(t.Context(), `SELECT pg_logical_emit_message(true, 'test', 'commit')`)
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return false
+		default:
+		}
+		var waited bool
+		err := db.Pool.QueryRow(t.Context(), `SELECT coalesce(bool_or(pg_cancel_backend(pid)), false)
+			FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'`, int32(conn.PgConn().PID())).Scan(&waited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waited {
+			<-done // with a warning
+			return true
+		}
+	}
 }

@@ -151,8 +151,7 @@ var subscribeFaults = []fault{
 
 	{"shows an append before it is whole", func(b *broken) {
 		b.readAll = func(ctx context.Context, opts eventstore.ReadOptions) seq {
-			head, _ := b.Store.Head(ctx)
-			return changed(b.Store.ReadAll(ctx, opts), func(e *eventstore.RecordedEvent) bool { return e.Position != head.Position })
+			return changed(b.Store.ReadAll(ctx, opts), func(e *eventstore.RecordedEvent) bool { return e.Position != e.AppendEnd })
 		}
 	}, []string{"shows appends whole to readers while others write", "shows an append to readers when it returns"}},
 

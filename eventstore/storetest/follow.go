@@ -109,7 +109,9 @@ func showsWholeAppends(f *fixture) {
 		return nil
 	}
 	read := func() error {
-		for !written.Load() {
+		// The last time behind the last append, however late this begins.
+		for done := false; !done; {
+			done = written.Load()
 			log, logErr := collect(f.ReadAll(f.Context(), eventstore.ReadOptions{PageSize: 50}))
 			stream, streamErr := collect(f.ReadStream(f.Context(), "order-1", eventstore.ReadOptions{PageSize: 50}))
 			if err := errors.Join(logErr, streamErr); err != nil {
