@@ -12,7 +12,8 @@ import (
 
 // The timeouts are local to the transaction, so that they hold behind a
 // transaction pooler too. The second frees the log from an appender that was
-// frozen while it held the lock.
+// frozen between two round trips of the long way. One whose machine is gone in
+// the middle of sending holds the lock until the server's TCP gives it up.
 const setTimeouts = `
 SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)`
 
