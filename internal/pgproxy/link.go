@@ -35,6 +35,8 @@ const (
 	typeQuery    = 'Q'
 	typeComplete = 'C'
 	typeReady    = 'Z'
+
+	typeNotification = 'A'
 )
 
 var errCut = errors.New("connection was cut")
@@ -138,25 +140,40 @@ func (l *link) hold(r *bufio.Reader, flight []byte) {
 func (l *link) backward() {
 	defer close(l.ended)
 	defer l.proxy.close(l.client)
-	r := bufio.NewReader(l.server)
+	r := bufio.NewReaderSize(l.server, bufferSize)
+	w := bufio.NewWriterSize(l.client, bufferSize)
 	for {
 		kind, message, err := readMessage(r, false)
-		if err != nil {
+		if err != nil || l.hides(kind, message) {
 			return
 		}
-		if kind == typeComplete && bytes.HasPrefix(message[5:], []byte("COMMIT\x00")) && l.cutAfter.Load() {
-			return
-		}
-		if l.alone.Load() {
+		switch {
+		case l.alone.Load():
 			if kind == typeReady {
 				return
 			}
 			continue
+		case kind == typeNotification && l.proxy.deaf.Load():
+			l.proxy.dropped.Add(1)
+		default:
+			if _, err := w.Write(message); err != nil {
+				return
+			}
 		}
-		if _, err := l.client.Write(message); err != nil {
+		// What comes next may take long: the client gets what there is.
+		if r.Buffered() == 0 && w.Flush() != nil {
 			return
 		}
 	}
+}
+
+// bufferSize is how much of an answer is passed on at once.
+const bufferSize = 32 << 10
+
+// hides reports whether a message is the answer to a COMMIT that the client must
+// not see.
+func (l *link) hides(kind byte, message []byte) bool {
+	return kind == typeComplete && l.cutAfter.Load() && bytes.HasPrefix(message[5:], []byte("COMMIT\x00"))
 }
 
 // isCommit reports whether a message makes the server commit.

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -31,21 +33,40 @@ const (
 // Proxy is a listener that passes connections on to a server.
 type Proxy struct {
 	listener net.Listener
-	network  string
-	address  string
 	// choose is asked at every COMMIT.
 	choose func() Fault
+	// deaf says that notifications do not pass.
+	deaf    atomic.Bool
+	dropped atomic.Int64
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	group sync.WaitGroup
-	held  chan struct{}
+	mu     sync.Mutex
+	target target
+	closed bool
+	conns  map[net.Conn]bool
+	group  sync.WaitGroup
+	held   chan struct{}
+}
+
+// target is a server as the proxy reaches it.
+type target struct{ network, address, user, database string }
+
+func parseTarget(dsn string) (target, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return target{}, fmt.Errorf("address of the proxy's server: %w", err)
+	}
+	t := target{"tcp", net.JoinHostPort(config.Host, fmt.Sprint(config.Port)), config.User, config.Database}
+	if filepath.IsAbs(config.Host) {
+		t.network, t.address = "unix", filepath.Join(config.Host, fmt.Sprintf(".s.PGSQL.%d", config.Port))
+	}
+	return t, nil
 }
 
 // Start listens on a free local port and passes connections on to the server of
-// dsn. Choose is called at every COMMIT, from several goroutines.
+// dsn. Choose is called at every COMMIT, from several goroutines; it may take
+// its time, and the COMMIT waits.
 func Start(dsn string, choose func() Fault) (*Proxy, error) {
-	config, err := pgx.ParseConfig(dsn)
+	t, err := parseTarget(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("start proxy: %w", err)
 	}
@@ -53,14 +74,38 @@ func Start(dsn string, choose func() Fault) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start proxy: %w", err)
 	}
-	p := &Proxy{listener: listener, choose: choose, conns: make(map[net.Conn]bool), held: make(chan struct{})}
-	p.network, p.address = "tcp", net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
-	if filepath.IsAbs(config.Host) {
-		p.network, p.address = "unix", filepath.Join(config.Host, fmt.Sprintf(".s.PGSQL.%d", config.Port))
-	}
+	p := &Proxy{listener: listener, choose: choose, target: t, conns: make(map[net.Conn]bool), held: make(chan struct{})}
 	p.group.Go(p.accept)
 	return p, nil
 }
+
+// Redirect passes connections made from now on to the server of dsn.
+func (p *Proxy) Redirect(dsn string) error {
+	t, err := parseTarget(dsn)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = t
+	return nil
+}
+
+// DSN is the address of the server's database through the proxy, without a
+// password and without TLS, for programs.
+func (p *Proxy) DSN() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := url.URL{Scheme: "postgres", User: url.User(p.target.user), Host: p.listener.Addr().String(),
+		Path: "/" + p.target.database, RawQuery: "sslmode=disable"}
+	return u.String()
+}
+
+// DropNotifications decides whether what NOTIFY sends is kept from clients.
+func (p *Proxy) DropNotifications(drop bool) { p.deaf.Store(drop) }
+
+// Dropped is how many notifications were kept from clients so far.
+func (p *Proxy) Dropped() int64 { return p.dropped.Load() }
 
 // Configure makes connections of config go through the proxy.
 func (p *Proxy) Configure(config *pgx.ConnConfig) {
@@ -80,21 +125,29 @@ func (p *Proxy) Release() {
 	}
 }
 
-// Cut closes all present connections.
-func (p *Proxy) Cut() {
+// Cut closes all present connections and returns how many there were.
+func (p *Proxy) Cut() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.cut()
+}
+
+func (p *Proxy) cut() int {
 	for c := range p.conns {
 		// A second close says only that.
 		_ = c.Close()
 	}
+	return len(p.conns) / 2
 }
 
 // Close ends the proxy and its connections.
 func (p *Proxy) Close() error {
 	err := p.listener.Close()
 	p.Release()
-	p.Cut()
+	p.mu.Lock()
+	p.closed = true
+	p.cut()
+	p.mu.Unlock()
 	p.group.Wait()
 	if errors.Is(err, net.ErrClosed) {
 		return nil
@@ -108,23 +161,35 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial(p.network, p.address)
+		p.mu.Lock()
+		to := p.target
+		p.mu.Unlock()
+		server, err := net.Dial(to.network, to.address)
 		if err != nil {
 			_ = client.Close()
 			continue
 		}
-		p.track(client)
-		p.track(server)
 		l := &link{proxy: p, client: client, server: server, commits: make(map[string]bool), ended: make(chan struct{})}
+		if !p.track(client, server) {
+			return
+		}
 		p.group.Go(l.forward)
 		p.group.Go(l.backward)
 	}
 }
 
-func (p *Proxy) track(c net.Conn) {
+// track remembers the two ends of a link, or closes them if the proxy is closed.
+func (p *Proxy) track(ends ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.conns[c] = true
+	for _, c := range ends {
+		if p.closed {
+			_ = c.Close()
+			continue
+		}
+		p.conns[c] = true
+	}
+	return !p.closed
 }
 
 func (p *Proxy) close(c net.Conn) {
