@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -29,6 +30,9 @@ type Config struct {
 	Snapshots SnapshotConfig
 	// Logger gets warnings about snapshots that are of no use. Default: none.
 	Logger zerolog.Logger
+	// Observe is told of every command that was run, by many goroutines at once.
+	// Default: nobody.
+	Observe func(Observation)
 }
 
 func (c Config) withDefaults() Config {
@@ -125,11 +129,19 @@ func NewHandler[S any, E Event[S]](store eventstore.Store, codec *eventstore.Cod
 //   - other errors of the store, such as ErrOverloaded and ErrUnavailable, and
 //     the error of ctx.
 func (h *Handler[S, E]) Handle(ctx context.Context, id string, c Command[S, E], o Options) (Result, error) {
+	begun := time.Now()
 	r, err := h.newRequest(id, o)
 	if err != nil {
 		return Result{}, err
 	}
-	if result, found, err := h.replay(ctx, o.Receipt); found || err != nil {
+	result, err := h.inTurn(ctx, &r, c)
+	h.observe(Observation{Outcome: outcomeOf(result, err), Retries: r.retries, Duration: time.Since(begun)})
+	return result, err
+}
+
+// inTurn runs a command that was not run before when the stream is its.
+func (h *Handler[S, E]) inTurn(ctx context.Context, r *request, c Command[S, E]) (Result, error) {
+	if result, found, err := h.replay(ctx, r.Receipt); found || err != nil {
 		return result, err
 	}
 	if err := h.queue.enter(ctx, r.stream); err != nil {

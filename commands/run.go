@@ -13,6 +13,8 @@ type request struct {
 	Options
 	stream   string
 	metadata []byte
+	// retries is how often it was decided again so far.
+	retries int
 }
 
 func (h *Handler[S, E]) newRequest(id string, o Options) (request, error) {
@@ -29,7 +31,7 @@ func (h *Handler[S, E]) newRequest(id string, o Options) (request, error) {
 
 // run decides the command and carries the decision out. The caller has the
 // stream's turn.
-func (h *Handler[S, E]) run(ctx context.Context, r request, c Command[S, E]) (Result, error) {
+func (h *Handler[S, E]) run(ctx context.Context, r *request, c Command[S, E]) (Result, error) {
 	now, cached := h.cache.get(r.stream)
 	if !cached {
 		var err error
@@ -37,19 +39,19 @@ func (h *Handler[S, E]) run(ctx context.Context, r request, c Command[S, E]) (Re
 			return Result{}, err
 		}
 	}
-	for retries := 0; ; {
-		d := decide(c, now, r)
+	for {
+		d := decide(c, now, *r)
 		switch {
 		case cached && len(d.events) == 0:
 			// No append will tell whether the cached state is the latest.
 		case d.unmet != nil:
-			return h.unmet(ctx, r, d.unmet)
+			return h.unmet(ctx, *r, d.unmet)
 		default:
-			result, err := h.carryOut(ctx, r, now, d)
-			if !overtaken(err) || retries >= h.config.Retries {
+			result, err := h.carryOut(ctx, *r, now, d)
+			if !overtaken(err) || r.retries >= h.config.Retries {
 				return result, err
 			}
-			retries++
+			r.retries++
 		}
 		var err error
 		if now, err = h.reload(ctx, r.stream, now); err != nil {

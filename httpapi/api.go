@@ -36,6 +36,21 @@ type Config struct {
 	MaxReadWait time.Duration
 	// CheckTimeout is how long the checks of /readyz may take. Default: 2s.
 	CheckTimeout time.Duration
+	// Observe is told of every request that was answered, by many goroutines at
+	// once. Default: nobody.
+	Observe func(Observation)
+}
+
+// Observation is a request that was answered.
+type Observation struct {
+	// Method is as the client sent it: any word at all.
+	Method string
+	// Route is the path as it was registered; empty: no route took the request.
+	Route string
+	// Status is that of HTTP.
+	Status int
+	// Duration is from the header of the request to the end of the answer.
+	Duration time.Duration
 }
 
 func (c *Config) setDefaults() error {

@@ -68,6 +68,9 @@ func (x *exchange) end() {
 		x.fail(fmt.Errorf("panic: %v", cause))
 	}
 	x.log()
+	if observe := x.api.config.Observe; observe != nil {
+		observe(Observation{Method: x.r.Method, Route: x.route, Status: x.w.status, Duration: time.Since(x.begun)})
+	}
 	if cause != nil && begunAnswer {
 		// Half an answer is out: cutting it off is the only way to say so.
 		panic(http.ErrAbortHandler)

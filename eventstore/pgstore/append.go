@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -27,11 +28,13 @@ func (s *Store) AppendStreams(ctx context.Context, appends []eventstore.StreamAp
 }
 
 // append queues what was validated, or was made by the store itself.
-func (s *Store) append(ctx context.Context, appends []eventstore.StreamAppend, receipt *eventstore.Receipt) ([]eventstore.Appended, error) {
+func (s *Store) append(ctx context.Context, appends []eventstore.StreamAppend, receipt *eventstore.Receipt) (appended []eventstore.Appended, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	r := newRequest(appends, receipt)
+	begun := time.Now()
+	defer func() { s.observeAppend(begun, r.events, err) }()
 	if err := s.queue.put(r); err != nil {
 		return nil, err
 	}

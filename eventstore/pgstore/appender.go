@@ -47,12 +47,14 @@ type attempt struct {
 	unsettled []*plan
 	// slow says that the fast path is ruled out.
 	slow     bool
+	begun    time.Time
 	deadline time.Time
 }
 
 // write writes a batch and answers all of its callers.
 func (a *appender) write(requests []*request) {
-	try := &attempt{requests: requests, deadline: time.Now().Add(a.store.cfg.RetryTimeout)}
+	begun := time.Now()
+	try := &attempt{requests: requests, begun: begun, deadline: begun.Add(a.store.cfg.RetryTimeout)}
 	var pause backoff
 	for {
 		p, err := a.attempt(try)
@@ -60,6 +62,7 @@ func (a *appender) write(requests []*request) {
 		switch {
 		case err == nil:
 			a.succeed(try.requests, p)
+			a.observe(try, p, nil)
 			return
 		case errors.Is(err, errLate):
 			try.slow = true
@@ -79,6 +82,7 @@ func (a *appender) write(requests []*request) {
 				a.disconnect()
 			}
 			if try.slow || isLockTimeout(err) {
+				a.observe(try, nil, err)
 				a.fail(try.requests, err)
 				return
 			}
@@ -88,6 +92,7 @@ func (a *appender) write(requests []*request) {
 		a.disconnect()
 		if time.Now().After(try.deadline) || isPermanent(err) {
 			a.giveUp(try, err)
+			a.observe(try, nil, err)
 			return
 		}
 		pause.wait()

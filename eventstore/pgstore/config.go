@@ -57,6 +57,11 @@ type Config struct {
 	// ReceiptTTL is how long receipts are kept. Default: 24h. Negative: until
 	// PurgeReceipts is called.
 	ReceiptTTL time.Duration
+	// ObserveAppend is told of every append, and ObserveBatch of every
+	// transaction in which the appender wrote some. The first is called by many
+	// goroutines at once; the second holds up the next batch. Default: nobody.
+	ObserveAppend func(AppendObservation)
+	ObserveBatch  func(BatchObservation)
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -105,6 +110,9 @@ type Store struct {
 	known atomic.Pointer[identity]
 	// home is the incarnation that this store may append to.
 	home atomic.Int64
+	// subscriptions and receiptsPurged are for Stats.
+	subscriptions, receiptsPurged atomic.Int64
+
 	stop context.CancelFunc
 	// done is closed when the store is closed.
 	done    <-chan struct{}

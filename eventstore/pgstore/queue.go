@@ -111,6 +111,13 @@ func (q *queue) put(r *request) error {
 	return nil
 }
 
+// size returns how many requests wait, and how many bytes they have.
+func (q *queue) size() (appends, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting), q.bytes
+}
+
 func (q *queue) signal() {
 	select {
 	case q.ready <- struct{}{}:

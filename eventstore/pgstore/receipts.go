@@ -51,6 +51,7 @@ func (s *Store) PurgeReceipts(ctx context.Context, before time.Time) (int64, err
 			return total, fmt.Errorf("purge receipts: %w", translate(err))
 		}
 		total += tag.RowsAffected()
+		s.receiptsPurged.Add(tag.RowsAffected())
 		if tag.RowsAffected() < purgeBatch {
 			return total, nil
 		}

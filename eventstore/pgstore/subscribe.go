@@ -25,6 +25,8 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	if err := opts.ValidateSubscribe(); err != nil {
 		return err
 	}
+	s.subscriptions.Add(1)
+	defer s.subscriptions.Add(-1)
 	head, err := s.Head(ctx)
 	if err != nil {
 		return err

@@ -21,7 +21,9 @@ import (
 // Tx must not be nested in another transaction and must be at isolation level
 // read committed, the default. It should be short: what it locked stays locked
 // while it waits for the log.
-func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) ([]eventstore.Appended, error) {
+func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) (appended []eventstore.Appended, err error) {
+	begun := time.Now()
+	defer func() { s.observeAppend(begun, countEvents(appends), err) }()
 	p, err := s.writeIn(ctx, tx, appends, opts)
 	if err == nil {
 		err = p.outcomes[0].err
@@ -40,6 +42,13 @@ func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstor
 	}
 	s.hub.appended(p.events)
 	return p.outcomes[0].appended, nil
+}
+
+func countEvents(appends []eventstore.StreamAppend) (n int) {
+	for _, a := range appends {
+		n += len(a.Events)
+	}
+	return n
 }
 
 func rollback(ctx context.Context, tx pgx.Tx) {
