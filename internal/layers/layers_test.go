@@ -28,6 +28,7 @@ type unit struct {
 var units = []unit{
 	{"migrations", 0}, {"internal", 0}, {"internal/pgtest", 1},
 	{"eventstore", 10}, {"domain/money", 10}, {"domain/goods", 11}, {"domain/order", 12}, {"domain/returns", 12}, {"domain/stock", 12},
+	{"internal/validate", 13},
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
 	{"commands", 30}, {"projections", 30},
 	{"queries", 40}, {"snapshots", 40},
@@ -98,6 +99,8 @@ func TestViolationsAreFound(t *testing.T) {
 		{"migrations/a.go", "internal/pgembed", "migrations may not import internal"},
 		{"snapshots/a.go", "commands", ""},
 		{"snapshots/a.go", "projections", ""},
+		{"internal/validate/a.go", "eventstore", ""},
+		{"internal/validate/a.go", "eventstore/pgstore", "internal/validate may not import eventstore/pgstore"},
 		{"snapshots/a.go", "queries", "snapshots may not import queries"},
 		{"novelty/a.go", "fmt", "has no layer"},
 	} {
