@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // request is one command's way through the handler.
@@ -41,6 +42,7 @@ func (h *Handler[S, E]) run(ctx context.Context, r *request, c Command[S, E]) (R
 	}
 	for {
 		d := decide(c, now, *r)
+		failpoint.Hit(failpoint.CommandDecided)
 		switch {
 		case cached && len(d.events) == 0:
 			// No append will tell whether the cached state is the latest.
@@ -127,6 +129,7 @@ func (h *Handler[S, E]) carryOut(ctx context.Context, r request, now versioned[S
 		}
 		return Result{}, fmt.Errorf("append to stream %q: %w", r.stream, err)
 	}
+	failpoint.Hit(failpoint.CommandAppended)
 	if len(events) > 0 {
 		// The store counts: the versions of a stream that was deleted go on.
 		next.version = appended.Version

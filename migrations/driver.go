@@ -10,6 +10,8 @@ import (
 
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // driver is golang-migrate's PostgreSQL driver with two changes: a wait for a lock is given up
@@ -21,7 +23,9 @@ type driver struct {
 }
 
 func (d *driver) Lock() error {
-	return whileLocked(d.ctx, migratorWait, d.Driver.Lock)
+	err := whileLocked(d.ctx, migratorWait, d.Driver.Lock)
+	failpoint.Hit(failpoint.MigrateLocked)
+	return err
 }
 
 func (d *driver) Version() (int, bool, error) {
@@ -45,7 +49,9 @@ func (d *driver) Run(file io.Reader) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.MigrateRunning)
 	err = whileLocked(d.ctx, patience, func() error { return d.Driver.Run(bytes.NewReader(sql)) })
+	failpoint.Hit(failpoint.MigrateRan)
 	var refused *pgconn.PgError
 	if !errors.As(unwrapDatabaseError(err), &refused) {
 		return err // applied, or cut off: nobody knows

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // apply applies events and moves the checkpoint to a place in the log behind them. If an event
@@ -50,11 +51,13 @@ func (w *worker) commit(ctx context.Context, l *lease, events []eventstore.Recor
 	if err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.ProjectRead)
 	call(w.hooks.beforeWrite)
 	checkpoint := l.checkpoint.after(events, to)
 	if err := w.runs.commit(ctx, w.runner.config.Pool, w.generation.table, decoded, l.move(checkpoint)); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.ProjectCommitted)
 	l.checkpoint = checkpoint
 	w.progress.set(true, to)
 	return nil

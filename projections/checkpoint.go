@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // checkpoint is how far a generation has come, and by which events.
@@ -18,8 +19,13 @@ type checkpoint struct {
 // after returns the checkpoint behind events, at a place in the log.
 func (c checkpoint) after(events []eventstore.RecordedEvent, at eventstore.Token) checkpoint {
 	c.token = at
+	if failpoint.Planted(failpoint.CheckpointAhead) {
+		c.token.Position++
+	}
 	for i := range events {
-		c.digest = c.digest.Add(events[i].Position, events[i].ID)
+		if !failpoint.Planted(failpoint.DigestNotMoved) {
+			c.digest = c.digest.Add(events[i].Position, events[i].ID)
+		}
 		c.events++
 		c.lastEvent = &events[i].RecordedAt
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // bulk is what a fold can do beside what every projector can: build many rows at once.
@@ -45,6 +47,7 @@ func (p *foldProjector[K, Row]) copyPass(ctx context.Context, s pass, to copyTar
 	if err != nil {
 		return 0, err
 	}
+	failpoint.Hit(failpoint.RebuildFolded)
 	group, ctx := errgroup.WithContext(ctx)
 	for i, shard := range shards {
 		var held []int
@@ -60,6 +63,7 @@ func (p *foldProjector[K, Row]) copyPass(ctx context.Context, s pass, to copyTar
 				if err := p.copyBuckets(ctx, shard, held[:n], total, to); err != nil {
 					return fmt.Errorf("copy rows to %s: %w", to.table, err)
 				}
+				failpoint.Hit(failpoint.RebuildRecorded)
 				to.copied(n)
 				held = held[n:]
 			}
@@ -109,6 +113,7 @@ func (p *foldProjector[K, Row]) copyBuckets(ctx context.Context, s *shard[K, Row
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{to.table.schema, to.table.name}, columns, source); err != nil {
 			return err
 		}
+		failpoint.Hit(failpoint.RebuildCopied)
 		_, err := tx.Exec(ctx, catalog.sql(recordBucketsSQL), to.claim.op.ID, buckets, counts, total.events, total.digest.Bytes())
 		return err
 	})

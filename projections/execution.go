@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // execution is an operation at work in this process.
@@ -31,6 +32,7 @@ func (r *Runner) execute(ctx context.Context, cl *claim) error {
 		return errors.Join(errStandby, cl.release(ctx))
 	}
 	x := &execution{claim: cl, runner: r, worker: w, meter: newMeter(cl.op.Options.Throttle)}
+	failpoint.Hit(failpoint.OperationClaimed)
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var keeper sync.WaitGroup
@@ -41,6 +43,7 @@ func (r *Runner) execute(ctx context.Context, cl *claim) error {
 	}
 	cancel(nil)
 	keeper.Wait()
+	failpoint.Hit(failpoint.OperationEnding)
 	return x.end(ctx, result, err)
 }
 

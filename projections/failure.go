@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
@@ -70,6 +71,7 @@ WHERE projection = $1 AND generation = $2 AND epoch = $3`
 
 // fail stops the projection with an error, and gives the lease back.
 func (l *lease) fail(ctx context.Context, cause error) error {
+	failpoint.Hit(failpoint.ProjectFailing)
 	var position *int64
 	var id *uuid.UUID
 	var eventType, stream *string

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // lease is the right to apply events to a generation, and where to go on. Only the transaction that
@@ -68,6 +70,7 @@ func (c *catalog) acquire(ctx context.Context, g generation, owner string, ttl t
 	for _, position := range skips {
 		l.skips[position] = true
 	}
+	failpoint.Hit(failpoint.LeaseAcquired)
 	return l, nil
 }
 
@@ -91,12 +94,14 @@ WHERE g.projection = $1 AND g.generation = $2`
 // renew extends the lease. It returns errStandby if the lease is lost or the projection paused.
 // CaughtUp says that the generation has caught up with the one that is shown.
 func (l *lease) renew(ctx context.Context) (caughtUp bool, err error) {
+	failpoint.Hit(failpoint.LeaseRenewing)
 	var mine bool
 	err = l.catalog.pool.QueryRow(ctx, l.catalog.sql(renewSQL),
 		l.generation.projection, l.generation.number, l.epoch, l.ttl).Scan(&mine, &caughtUp)
 	if err == nil && !mine || errors.Is(err, pgx.ErrNoRows) { // gone with its records
 		err = errStandby
 	}
+	failpoint.Hit(failpoint.LeaseRenewed)
 	return caughtUp, err
 }
 
@@ -107,6 +112,7 @@ WHERE projection = $1 AND generation = $2 AND epoch = $3`
 // release gives the lease back, so that another process need not wait for its end.
 func (l *lease) release(ctx context.Context) error {
 	_, err := l.catalog.pool.Exec(ctx, l.catalog.sql(releaseSQL), l.generation.projection, l.generation.number, l.epoch)
+	failpoint.Hit(failpoint.LeaseReleased)
 	return err
 }
 

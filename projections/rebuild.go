@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // bucketCount is into how many buckets a rebuild divides the key space: it can do with a memory of
@@ -22,6 +23,7 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
+	failpoint.Hit(failpoint.RebuildPrepared)
 	if fold, ok := x.worker.runs.(bulk); ok && !g.built {
 		if err := x.copyAll(ctx, fold, g); err != nil {
 			return nil, err
@@ -29,6 +31,7 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 		if err := x.complete(ctx, fold, g); err != nil {
 			return nil, err
 		}
+		failpoint.Hit(failpoint.RebuildCompleted)
 		if x.op.Options.Verify {
 			if result, err = x.verifyBuilt(ctx, fold, g); err != nil {
 				return result, err
@@ -213,6 +216,7 @@ func (x *execution) complete(ctx context.Context, fold bulk, g target) error {
 				return fmt.Errorf("%s: %w", ddl, err)
 			}
 		}
+		failpoint.Hit(failpoint.RebuildIndexed)
 		_, err = tx.Exec(ctx, x.catalog.sql(builtSQL), g.projection, g.number, events, digest, lastEvent)
 		return err
 	})
@@ -307,12 +311,14 @@ func (x *execution) prune(ctx context.Context) error {
 		return err
 	}
 	for _, g := range old {
+		failpoint.Hit(failpoint.RebuildDropping)
 		switch err := x.catalog.drop(ctx, g); {
 		case hasCode(err, codeLockTimeout):
 			x.worker.log.Warn().Int("generation", g.number).Msg("old generation is in use, the next rebuild will remove it")
 		case err != nil:
 			return fmt.Errorf("remove generation %d: %w", g.number, err)
 		}
+		failpoint.Hit(failpoint.RebuildDropped)
 	}
 	return nil
 }

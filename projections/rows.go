@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
@@ -74,7 +76,7 @@ func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, 
 	defer cancel()
 	var batch pgx.Batch
 	batch.Queue(foldSettings)
-	if err := p.fold(ctx, pool, table, events, &batch); err != nil {
+	if err := cmp.Or(p.fold(ctx, pool, table, events, &batch), failpoint.Fail(failpoint.ProjectFolded)); err != nil {
 		return err
 	}
 	batch.Queue(move.sql, move.args...)

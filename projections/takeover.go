@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // takeOver applies the events since a generation's checkpoint to it and then puts it in the place of
@@ -123,6 +124,7 @@ func (x *execution) trySwitch(ctx context.Context, g target) (done bool, err err
 		return false, fmt.Errorf("switch to generation %d: %w", g.number, err)
 	}
 	if done {
+		failpoint.Hit(failpoint.RebuildSwitched)
 		x.worker.log.Info().Int("generation", g.number).Msg("generation takes its place")
 	}
 	return done, nil
@@ -132,6 +134,7 @@ func (x *execution) trySwitch(ctx context.Context, g target) (done bool, err err
 // keep out whoever applied events to them.
 func (x *execution) switchTo(ctx context.Context, g target) (done bool, err error) {
 	call(x.worker.hooks.beforeSwitch)
+	failpoint.Hit(failpoint.RebuildCaughtUp)
 	done = true
 	err = x.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, limitSwitch); err != nil {
@@ -167,6 +170,7 @@ func (x *execution) switchTo(ctx context.Context, g target) (done bool, err erro
 		if _, err := tx.Exec(ctx, x.catalog.sql(setLiveSQL), g.projection, g.number); err != nil {
 			return err
 		}
+		failpoint.Hit(failpoint.RebuildPointed)
 		return x.catalog.replaceView(ctx, tx, g.generation)
 	})
 	return done && err == nil, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -58,6 +59,7 @@ func (p projector) prepare(ctx context.Context, table string, events []projectio
 			case err != nil:
 				return err
 			case found:
+				failpoint.Hit(failpoint.SnapshotTaken)
 				put(out, table, s, false)
 			}
 		}

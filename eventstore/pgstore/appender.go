@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // appender writes the batches of a process, one after the other, on a
@@ -68,6 +70,7 @@ func (a *appender) write(requests []*request) {
 			try.slow = true
 			continue
 		case errors.As(err, &unknown):
+			failpoint.Hit(failpoint.AppendUnknown)
 			if len(try.unsettled) == 0 {
 				try.deadline = time.Now().Add(a.store.cfg.SettleTimeout)
 			}
@@ -102,6 +105,7 @@ func (a *appender) write(requests []*request) {
 func (a *appender) connected() bool { return a.conn != nil && !a.conn.IsClosed() }
 
 func (a *appender) attempt(try *attempt) (*plan, error) {
+	failpoint.Hit(failpoint.AppendBegin)
 	ctx, cancel := context.WithTimeout(context.Background(), a.store.cfg.WriteTimeout)
 	defer cancel()
 	if !a.connected() {
@@ -143,6 +147,7 @@ func (a *appender) connect(ctx context.Context, deadline time.Time) error {
 }
 
 func (a *appender) succeed(requests []*request, p *plan) {
+	failpoint.Hit(failpoint.AppendCommitted)
 	for name, st := range p.streams {
 		a.streams.Add(name, st)
 	}
@@ -153,6 +158,7 @@ func (a *appender) succeed(requests []*request, p *plan) {
 	a.store.hub.appended(p.events)
 	for i, r := range requests {
 		r.done <- p.outcomes[i]
+		failpoint.Hit(failpoint.AppendAnswered)
 	}
 }
 

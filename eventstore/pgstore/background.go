@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 const (
@@ -24,7 +26,9 @@ const (
 // done. All of it may fail: subscriptions then find new events by polling.
 func (s *Store) runBackground(ctx context.Context) {
 	var group sync.WaitGroup
-	group.Go(func() { s.poll(ctx) })
+	if !failpoint.Planted(failpoint.NotifyOnly) {
+		group.Go(func() { s.poll(ctx) })
+	}
 	group.Go(func() { s.purge(ctx) })
 	if !s.cfg.NoListen {
 		group.Go(func() { s.listen(ctx) })
@@ -136,6 +140,8 @@ func (s *Store) notifyOn(ctx context.Context, conn *session) *session {
 			return nil
 		}
 	}
-	_, _ = conn.Exec(ctx, "SELECT pg_notify($1, '')", s.channel())
+	if failpoint.Fail(failpoint.NotifySend) == nil {
+		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, '')", s.channel())
+	}
 	return conn
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // typeKey is what the dictionary of event types keeps in one row.
@@ -151,6 +152,7 @@ func (s *Store) makeNames(ctx context.Context, q querier, refs references, miss 
 	if err := s.makeTypes(ctx, q, refs, miss.types); err != nil {
 		return fmt.Errorf("look up event types: %w", err)
 	}
+	failpoint.Hit(failpoint.AppendNames)
 	if err := s.makeCategories(ctx, q, refs, miss.categories); err != nil {
 		return fmt.Errorf("look up categories: %w", err)
 	}

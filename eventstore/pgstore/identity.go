@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // ErrNotAdopted is returned by appends to a log whose database is another than
@@ -200,12 +201,14 @@ func (s *Store) Adopt(ctx context.Context) (incarnation, lastCommon int64, err e
 				return err
 			}
 		}
+		failpoint.Hit(failpoint.AdoptWritten)
 		incarnation, lastCommon = in.n, in.fromPosition
 		return nil
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("adopt the log: %w", translate(err))
 	}
+	failpoint.Hit(failpoint.AdoptDone)
 	s.home.Store(incarnation)
 	return incarnation, lastCommon, s.identify(ctx)
 }

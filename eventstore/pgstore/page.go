@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 const eventColumns = `
@@ -136,6 +137,9 @@ ORDER BY e.position %s LIMIT $3`
 // readRange reads the events picked by f with positions from low to high, at
 // most limit, from the high end if backwards.
 func (s *Store) readRange(ctx context.Context, f eventstore.Filter, low, high int64, limit int, backwards bool) ([]eventstore.RecordedEvent, error) {
+	if err := failpoint.Fail(failpoint.ReadPage); err != nil {
+		return nil, err
+	}
 	order := "ASC"
 	if backwards {
 		order = "DESC"

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // Receipt implements eventstore.ReceiptStore.
@@ -52,6 +53,7 @@ func (s *Store) PurgeReceipts(ctx context.Context, before time.Time) (int64, err
 		}
 		total += tag.RowsAffected()
 		s.receiptsPurged.Add(tag.RowsAffected())
+		failpoint.Hit(failpoint.ReceiptPurge)
 		if tag.RowsAffected() < purgeBatch {
 			return total, nil
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // AppendCommit appends together with the caller's own rows: it locks the log,
@@ -32,14 +33,17 @@ func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstor
 		rollback(ctx, tx)
 		return nil, err
 	}
+	failpoint.Hit(failpoint.TxWritten)
 	// From here on the caller's context must not end what may have happened.
 	commitCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.WriteTimeout)
 	defer cancel()
 	if err := tx.Commit(commitCtx); err != nil {
+		failpoint.Hit(failpoint.TxUnknown)
 		if err := s.settle(commitCtx, p, err); err != nil {
 			return nil, err
 		}
 	}
+	failpoint.Hit(failpoint.TxCommitted)
 	s.hub.appended(p.events)
 	return p.outcomes[0].appended, nil
 }
@@ -96,6 +100,7 @@ func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.Str
 	if err := s.loadKnown(ctx, tx, f, requests); err != nil {
 		return nil, translate(err)
 	}
+	failpoint.Hit(failpoint.TxLocked)
 	p := makePlan(f, refs, s.identity(), requests)
 	if p.isEmpty() {
 		return p, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // fastPath judges the batch by what the appender remembers and writes it in one
@@ -22,6 +23,7 @@ func (a *appender) fastPath(ctx context.Context, refs references, requests []*re
 		// Refusals need the guard as much as writes do, and nothing would carry it.
 		return nil, errLate
 	}
+	failpoint.Hit(failpoint.AppendJudged)
 	b := &pgx.Batch{}
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	a.store.queueLock(b)
@@ -84,6 +86,7 @@ func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (
 	}
 	commit := &pgx.Batch{}
 	if landed != nil {
+		failpoint.Hit(failpoint.AppendLanded)
 		// This commit waits for whatever the first one may have missed.
 		commit.Queue("COMMIT")
 		return landed, a.conn.commit(ctx, commit)
@@ -92,6 +95,7 @@ func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (
 		return nil, err
 	}
 	p := makePlan(f, refs, a.store.identity(), try.requests)
+	failpoint.Hit(failpoint.AppendLocked)
 	var now time.Time
 	var late error
 	if !p.isEmpty() {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // The timeouts are local to the transaction, so that they hold behind a
@@ -115,7 +117,9 @@ func (p *plan) statement() (sql string, args []any) {
 // *unknownError.
 func (c *session) commit(ctx context.Context, b *pgx.Batch) error {
 	c.warnings.Store(0)
-	err := c.SendBatch(ctx, b).Close()
+	results := c.SendBatch(ctx, b)
+	failpoint.Hit(failpoint.AppendSent)
+	err := results.Close()
 	var refused *pgconn.PgError
 	switch {
 	case err == nil && c.warnings.Load() > 0:

@@ -1,0 +1,30 @@
+// Package failpoint names instructions of the product at which a test may end, freeze, delay or
+// fail the process, and faults that a test may plant in it to see whether anybody would notice.
+//
+// All of it is there only in programs built with the tag failpoints, on Linux:
+//
+//	go build -tags failpoints ./cmd/recount
+//
+// In all others Hit and Fail do nothing and Planted is false, at compile time: calls are inlined and
+// what they guard is left out, names included.
+//
+// # Points
+//
+// RECOUNT_FAILPOINTS says what happens where, settings apart by semicolons:
+//
+//	append/committed=kill@37      SIGKILL at the 37th hit
+//	lease/renewed=stop@3          SIGSTOP at the 3rd; whoever set it sends SIGCONT
+//	append/begin=delay:20ms       20 ms at every hit
+//	notify/send=error             an error at every hit, at the points that can fail
+//
+// A point counts its own hits, from 1, in this process. Whatever happens is said on stderr first.
+// Points lists all points with a sentence each.
+//
+// # Faults
+//
+// RECOUNT_PLANT names the faults to plant, apart by commas: mistakes that somebody could make, or has
+// made elsewhere, and that the checks of this project must notice. Faults lists them.
+//
+// A program with a setting that it does not understand says so and ends with exit code 2 before it
+// does anything else.
+package failpoint

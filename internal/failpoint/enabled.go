@@ -1,0 +1,82 @@
+//go:build failpoints && linux
+
+package failpoint
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Enabled reports whether this program has failpoints and faults.
+const Enabled = true
+
+var (
+	armed   = make(map[Point]*trap)
+	planted map[Fault]bool
+)
+
+// trap is a setting, and how often its point was hit.
+type trap struct {
+	setting
+	hits atomic.Int64
+}
+
+func init() {
+	settings, err := parseSettings(os.Getenv("RECOUNT_FAILPOINTS"))
+	exitOn("RECOUNT_FAILPOINTS", err)
+	for _, s := range settings {
+		armed[s.point] = &trap{setting: s}
+	}
+	planted, err = parseFaults(os.Getenv("RECOUNT_PLANT"))
+	exitOn("RECOUNT_PLANT", err)
+}
+
+func exitOn(variable string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", variable, err)
+		os.Exit(2)
+	}
+}
+
+// Hit marks a point. What RECOUNT_FAILPOINTS says of it happens now.
+func Hit(p Point) { _ = Fail(p) }
+
+// Fail is Hit at a point that can also fail: then it returns an *Error.
+func Fail(p Point) error {
+	t := armed[p]
+	if t == nil {
+		return nil
+	}
+	hit := t.hits.Add(1)
+	if t.at != 0 && t.at != hit {
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "failpoint %s: %s at hit %d\n", p, t.action, hit)
+	switch t.action {
+	case kill:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // the signal needs no more than a moment, in which nothing may go on here
+	case stop:
+		freeze()
+	case delay:
+		time.Sleep(t.delay)
+	case fail:
+		return &Error{Point: p}
+	}
+	return nil
+}
+
+// freeze stops the process. The signal is for this thread, so that it does not get to run on until
+// another one has taken it.
+func freeze() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_, _, _ = syscall.Syscall(syscall.SYS_TGKILL, uintptr(os.Getpid()), uintptr(syscall.Gettid()), uintptr(syscall.SIGSTOP))
+}
+
+// Planted reports whether RECOUNT_PLANT names a fault.
+func Planted(f Fault) bool { return planted[f] }

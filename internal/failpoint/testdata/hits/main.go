@@ -1,0 +1,19 @@
+// Hits hits a point ten times and counts aloud.
+package main
+
+import (
+	"fmt"
+
+	"github.com/57528e99/recount/internal/failpoint"
+)
+
+func main() {
+	fmt.Println("planted:", failpoint.Planted(failpoint.NotifyOnly))
+	for i := range 10 {
+		if err := failpoint.Fail(failpoint.NotifySend); err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(i + 1)
+	}
+}
