@@ -15,23 +15,29 @@ import (
 const eventColumns = `
 SELECT e.position, e.stream_id, e.version, e.recorded_at, e.id, e.type_id, e.append_rest, e.data, e.metadata`
 
-// rawEvent is a row of the log before its names are filled in.
-type rawEvent struct {
-	eventstore.RecordedEvent
-	streamID int64
-	typeID   int32
+// page is rows of the log. Fill makes them whole.
+type page struct {
+	events []eventstore.RecordedEvent
+	// ids are what their streams and types have in place of names.
+	ids []nameIDs
 }
 
-// scanEvents collects the rows of a query that selects eventColumns.
-func scanEvents(rows pgx.Rows, into *[]rawEvent) error {
-	var r rawEvent
+type nameIDs struct {
+	stream int64
+	typ    int32
+}
+
+// scan collects the rows of a query that selects eventColumns.
+func (p *page) scan(rows pgx.Rows) error {
+	var e eventstore.RecordedEvent
+	var ids nameIDs
 	var rest int64
-	_, err := pgx.ForEachRow(rows, []any{&r.Position, &r.streamID, &r.Version, &r.RecordedAt, &r.ID, &r.typeID, &rest, &r.Data, &r.Metadata}, func() error {
-		r.AppendEnd = r.Position + rest
-		r.RecordedAt = r.RecordedAt.UTC()
-		*into = append(*into, r)
+	_, err := pgx.ForEachRow(rows, []any{&e.Position, &ids.stream, &e.Version, &e.RecordedAt, &e.ID, &ids.typ, &rest, &e.Data, &e.Metadata}, func() error {
+		e.AppendEnd = e.Position + rest
+		e.RecordedAt = e.RecordedAt.UTC()
+		p.events, p.ids = append(p.events, e), append(p.ids, ids)
 		// The next row must not be scanned into this one's bytes.
-		r.Data, r.Metadata = nil, nil
+		e.Data, e.Metadata = nil, nil
 		return nil
 	})
 	return err
@@ -39,33 +45,31 @@ func scanEvents(rows pgx.Rows, into *[]rawEvent) error {
 
 // fill puts names in place of ids. If stream is not empty it is the name of all
 // events' stream.
-func (s *Store) fill(ctx context.Context, raw []rawEvent, stream string) ([]eventstore.RecordedEvent, error) {
-	names := make(map[int64]string)
-	for _, r := range raw {
-		names[r.streamID] = stream
+func (s *Store) fill(ctx context.Context, p *page, stream string) error {
+	names := make(map[int64]string, len(p.ids))
+	for _, ids := range p.ids {
+		names[ids.stream] = stream
 	}
 	if stream == "" {
 		if err := s.streamNames(ctx, s.cfg.Pool, names); err != nil {
-			return nil, fmt.Errorf("look up stream names: %w", translate(err))
+			return fmt.Errorf("look up stream names: %w", translate(err))
 		}
 	}
-	events := make([]eventstore.RecordedEvent, len(raw))
-	for i, r := range raw {
-		key, ok := s.dictionary.typeByID(r.typeID)
+	for i, ids := range p.ids {
+		key, ok := s.dictionary.typeByID(ids.typ)
 		if !ok {
 			if err := s.learnTypes(ctx, s.cfg.Pool); err != nil {
-				return nil, fmt.Errorf("look up event types: %w", translate(err))
+				return fmt.Errorf("look up event types: %w", translate(err))
 			}
-			key, ok = s.dictionary.typeByID(r.typeID)
+			key, ok = s.dictionary.typeByID(ids.typ)
 		}
-		name := names[r.streamID]
+		e, name := &p.events[i], names[ids.stream]
 		if !ok || name == "" {
-			return nil, fmt.Errorf("%w: event at position %d refers to a type or stream that is missing", eventstore.ErrCorrupt, r.Position)
+			return fmt.Errorf("%w: event at position %d refers to a type or stream that is missing", eventstore.ErrCorrupt, e.Position)
 		}
-		r.Stream, r.Type, r.SchemaVersion, r.ContentType = name, key.name, key.version, key.contentType
-		events[i] = r.RecordedEvent
+		e.Stream, e.Type, e.SchemaVersion, e.ContentType = name, key.name, key.version, key.contentType
 	}
-	return events, nil
+	return nil
 }
 
 // filter is an eventstore.Filter in the form of statement arguments. A nil
@@ -157,28 +161,29 @@ func (s *Store) readRange(ctx context.Context, f eventstore.Filter, low, high in
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", translate(err))
 	}
-	var raw []rawEvent
-	if err := scanEvents(rows, &raw); err != nil {
+	room := min(limit, int(high-low+1))
+	p := &page{events: make([]eventstore.RecordedEvent, 0, room), ids: make([]nameIDs, 0, room)}
+	if err := p.scan(rows); err != nil {
 		return nil, fmt.Errorf("read the log: %w", translate(err))
 	}
 	if f.IsZero() {
-		if err := checkGapless(raw, low, high, limit, backwards); err != nil {
+		if err := checkGapless(p.events, low, high, limit, backwards); err != nil {
 			return nil, err
 		}
 	}
-	return s.fill(ctx, raw, "")
+	return p.events, s.fill(ctx, p, "")
 }
 
 // checkGapless makes sure that an unfiltered page has every position that it
 // must have.
-func checkGapless(raw []rawEvent, low, high int64, limit int, backwards bool) error {
+func checkGapless(events []eventstore.RecordedEvent, low, high int64, limit int, backwards bool) error {
 	want := min(high-low+1, int64(limit))
 	next, step := low, int64(1)
 	if backwards {
 		next, step = high, -1
 	}
-	for _, r := range raw {
-		if r.Position != next {
+	for i := range events {
+		if events[i].Position != next {
 			break
 		}
 		next += step

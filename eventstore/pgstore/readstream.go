@@ -130,15 +130,15 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 		// Events that are not shown do not count, so the page is not cut down to
 		// what is left of the limit.
 		limit := sizes.size()
-		raw, err := s.readStreamPage(ctx, statement, stream, next, limit, first, &state)
+		page, err := s.readStreamPage(ctx, statement, stream, next, limit, first, &state)
 		if err != nil {
 			return err
 		}
-		if first && opts.Backwards && len(raw) > 0 {
-			next = min(next, max(raw[0].Version, state.Version))
+		events := page.events
+		if first && opts.Backwards && len(events) > 0 {
+			next = min(next, max(events[0].Version, state.Version))
 		}
-		events, err := s.fill(ctx, raw, stream)
-		if err != nil {
+		if err := s.fill(ctx, page, stream); err != nil {
 			return err
 		}
 		sizes.learn(events)
@@ -169,17 +169,17 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 
 // readStreamPage reads a page of a stream, and with the first one the state that
 // says what may be shown.
-func (s *Store) readStreamPage(ctx context.Context, statement, stream string, next int64, limit int, first bool, state *streamState) ([]rawEvent, error) {
+func (s *Store) readStreamPage(ctx context.Context, statement, stream string, next int64, limit int, first bool, state *streamState) (*page, error) {
 	b := &pgx.Batch{}
 	if first {
 		s.queueStreamState(b, stream, state)
 	}
-	var raw []rawEvent
-	b.Queue(s.sql(statement), stream, next, limit).Query(func(rows pgx.Rows) error { return scanEvents(rows, &raw) })
+	p := &page{}
+	b.Queue(s.sql(statement), stream, next, limit).Query(p.scan)
 	if err := s.cfg.Pool.SendBatch(ctx, b).Close(); err != nil {
 		return nil, fmt.Errorf("read stream %q: %w", stream, translate(err))
 	}
-	return raw, state.check()
+	return p, state.check()
 }
 
 func (st *streamState) shows(e eventstore.RecordedEvent) bool {
