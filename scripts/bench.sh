@@ -19,6 +19,7 @@ measure append --callers 64 --duration 30s --snapshot --only recount,counter-row
 measure read
 measure load
 measure project
+measure rebuild
 measure http
 "$dir/recount" bench report "$dir/reports.json" --to docs
 echo "docs/benchmarks.md is written"

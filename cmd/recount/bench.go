@@ -22,7 +22,7 @@ PostgreSQL, in turns. Trust the ratios more than the rates.
 
 By default it starts a PostgreSQL, with fsync, and throws it away. With --database it measures the
 given one, in schemas of its own, which it removes.`,
-	}, a.benchAppend(), a.benchRead(), a.benchLoad(), a.benchProject(), a.benchHTTP(), a.benchReport())
+	}, a.benchAppend(), a.benchRead(), a.benchLoad(), a.benchProject(), a.benchRebuild(), a.benchHTTP(), a.benchReport())
 }
 
 // benchOptions are the flags that all benchmarks have.
@@ -158,6 +158,29 @@ The latency of the first two is from when an event was due until all have it.`,
 	flags.IntVar(&b.Rate, "rate", 20_000, "events a second for the fold")
 	flags.IntVar(&b.ShopRate, "shop-rate", 5000, "orders a second for the shop")
 	flags.IntVar(&b.Events, "events", 300_000, "how long the log is that the fold catches up with")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		b.Duration = o.duration
+		return a.runBench(cmd, o, b)
+	}
+	return cmd
+}
+
+func (a *app) benchRebuild() *cobra.Command {
+	var b bench.Rebuild
+	cmd := &cobra.Command{
+		Use:   "rebuild",
+		Short: "Measure how read models are built anew",
+		Long: `Measure how read models are built anew from a whole log:
+  rebuild  a fold with a row for each stream, from a log of --events
+  loop     the same without an engine: an event, a row and the checkpoint in a transaction
+and the read models of the shop, each by its name, from a log of --shop-events. Rates count the events of
+the log, whether or not the read model is about them.`,
+	}
+	o := benchFlags(cmd, 10*time.Second, "how long to measure each contender; a rebuild that was begun is finished")
+	flags := cmd.Flags()
+	flags.IntVar(&b.Events, "events", 1_000_000, "how long the log of the fold is")
+	flags.IntVar(&b.ShopEvents, "shop-events", 200_000, "about how long the log of the shop is; 0 leaves the shop out")
+	flags.IntVar(&b.MemoryMiB, "memory", 256, "MiB that rows may take at once")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		b.Duration = o.duration
 		return a.runBench(cmd, o, b)

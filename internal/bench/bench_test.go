@@ -169,6 +169,30 @@ func TestProject(t *testing.T) {
 	}
 }
 
+func TestRebuild(t *testing.T) {
+	t.Parallel()
+	r := tiny(t, Rebuild{Events: 1000, ShopEvents: 200, Duration: moment, MemoryMiB: 1})
+	want := []string{nameRebuild, nameLoop, "orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku"}
+	if !slices.Equal(names(r), want) {
+		t.Errorf("contenders are %v, want %v", names(r), want)
+	}
+	for i, res := range r.Results {
+		wantEvents := int64(200)
+		if i == 0 {
+			wantEvents = 1000
+		}
+		if res.Name != nameLoop && res.Events != res.Calls*wantEvents {
+			t.Errorf("%s: %d events in %d calls, want %d each", res.Name, res.Events, res.Calls, wantEvents)
+		}
+		if (res.Name == nameLoop) != (res.PeakMemoryMB == 0) {
+			t.Errorf("%s: peak of the memory is %g", res.Name, res.PeakMemoryMB)
+		}
+	}
+	if want := []string{"rebuild/loop@1"}; !slices.Equal(ratiosOf(r, ""), want) {
+		t.Errorf("ratios are %v, want %v", r.Ratios, want)
+	}
+}
+
 func TestSettingsThatCannotBeMeasured(t *testing.T) {
 	t.Parallel()
 	ok := Append{Callers: []int{1}, Duration: time.Second, Batch: 1, Streams: StreamsNew}
@@ -187,6 +211,7 @@ func TestSettingsThatCannotBeMeasured(t *testing.T) {
 		"empty log":        Read{Callers: []int{1}, Duration: 1},
 		"empty streams":    Load{Callers: []int{1}, Duration: 1},
 		"no rate":          Project{ShopRate: 1, Duration: 1, Events: 1},
+		"no memory":        Rebuild{Events: 1, Duration: 1},
 		"no orders":        HTTP{Connections: []int{1}, Duration: 1},
 	} {
 		if _, err := Run(t.Context(), Options{Database: "postgres://nobody@127.0.0.1:1/none"}, b); !errors.Is(err, ErrInvalid) {

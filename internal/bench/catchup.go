@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,9 +30,18 @@ func (p Project) catchUp(ctx context.Context, env *Env) (results []Result, _ err
 		if err != nil {
 			return err
 		}
-		looped, err := s.loop(ctx, max(p.Duration, time.Duration(caught.Seconds*float64(time.Second))))
-		results = []Result{caught, looped}
-		return err
+		l, err := s.newLoop(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { l.stop() }()
+		var looped tally
+		duration := max(p.Duration, time.Duration(caught.Seconds*float64(time.Second)))
+		if err := looped.round(ctx, contender{nameLoop, l.one}, 1, duration); err != nil {
+			return err
+		}
+		results = []Result{caught, looped.result(nameLoop, 1)}
+		return nil
 	})
 	return results, err
 }
@@ -92,36 +102,49 @@ UPDATE loop_checkpoint SET position = $1`
 
 // loop is what a projection is without an engine: it reads the log and applies one event after the
 // other, each with the checkpoint in a transaction of its own, here even in one round trip.
-func (s *scratch) loop(ctx context.Context, duration time.Duration) (Result, error) {
+type loop struct {
+	s    *scratch
+	next func() (eventstore.RecordedEvent, error, bool)
+	stop func()
+}
+
+// newLoop returns a loop that is at the beginning of the log.
+func (s *scratch) newLoop(ctx context.Context) (*loop, error) {
 	if _, err := s.pool.Exec(ctx, createLoopTables, pgx.QueryExecModeSimpleProtocol); err != nil {
-		return Result{}, err
+		return nil, fmt.Errorf("make the tables of the loop: %w", err)
 	}
-	var all tally
-	begun := time.Now()
-	before := begun
-	for e, err := range s.store.ReadAll(ctx, eventstore.ReadOptions{}) {
-		if err != nil {
-			return Result{}, err
-		}
-		var n noted
-		if err := json.Unmarshal(e.Data, &n); err != nil {
-			return Result{}, fmt.Errorf("decode an event: %w", err)
-		}
-		b := &pgx.Batch{}
-		b.Queue(upsertNote, e.Stream, n.N, n.Text, e.RecordedAt)
-		b.Queue(moveLoopCheckpoint, e.Position)
-		if err := s.pool.SendBatch(ctx, b).Close(); err != nil {
-			return Result{}, fmt.Errorf("apply an event: %w", err)
-		}
-		now := time.Now()
-		all.latency.add(now.Sub(before))
-		all.events++
-		before = now
-		if now.Sub(begun) > duration {
-			break
-		}
+	l := &loop{s: s}
+	l.begin(ctx)
+	return l, nil
+}
+
+func (l *loop) begin(ctx context.Context) {
+	l.next, l.stop = iter.Pull2(l.s.store.ReadAll(ctx, eventstore.ReadOptions{}))
+}
+
+// one applies the next event. Behind the last one of the log comes the first again.
+func (l *loop) one(ctx context.Context, _ int) (events int, _ error) {
+	e, err, more := l.next()
+	if !more {
+		l.stop()
+		l.begin(ctx)
+		e, err, more = l.next()
 	}
-	all.elapsed = time.Since(begun)
-	all.rounds = []float64{float64(all.events) / all.elapsed.Seconds()}
-	return all.result(nameLoop, 1), nil
+	switch {
+	case err != nil:
+		return 0, err
+	case !more:
+		return 0, errors.New("the log is empty")
+	}
+	var n noted
+	if err := json.Unmarshal(e.Data, &n); err != nil {
+		return 0, fmt.Errorf("decode an event: %w", err)
+	}
+	b := &pgx.Batch{}
+	b.Queue(upsertNote, e.Stream, n.N, n.Text, e.RecordedAt)
+	b.Queue(moveLoopCheckpoint, e.Position)
+	if err := l.s.pool.SendBatch(ctx, b).Close(); err != nil {
+		return 0, fmt.Errorf("apply an event: %w", err)
+	}
+	return 1, nil
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"runtime/metrics"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,13 +56,13 @@ func (r Read) run(ctx context.Context, env *Env) (results []Result, _ map[string
 			return err
 		}
 		for _, callers := range r.Callers {
-			var heap heapWatch
+			var watch memoryWatch
 			found, err := compete(ctx, env, pace{callers, r.Duration, defaultRounds},
-				contender{nameRecount, heap.watching(s.readAll)}, contender{nameSelect, s.selectAll})
+				contender{nameRecount, watch.watching(s.readAll)}, contender{nameSelect, s.selectAll})
 			if err != nil {
 				return err
 			}
-			found[0].PeakHeapMB = heap.peak()
+			found[0].PeakHeapMB = megabytes(watch.heap)
 			results = append(results, found...)
 		}
 		return nil
@@ -116,36 +115,3 @@ func scanRows(rows pgx.Rows) (n int, _ error) {
 	})
 	return n, err
 }
-
-// heapWatch notes how large the heap gets during calls.
-type heapWatch struct{ largest uint64 }
-
-// watching looks at the heap while the first caller calls.
-func (w *heapWatch) watching(call func(context.Context, int) (int, error)) func(context.Context, int) (int, error) {
-	return func(ctx context.Context, caller int) (int, error) {
-		if caller != 0 {
-			return call(ctx, caller)
-		}
-		done := make(chan struct{})
-		looked := make(chan struct{})
-		go func() {
-			defer close(looked)
-			ticker := time.NewTicker(10 * time.Millisecond)
-			defer ticker.Stop()
-			for {
-				sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-				metrics.Read(sample)
-				w.largest = max(w.largest, sample[0].Value.Uint64())
-				select {
-				case <-ticker.C:
-				case <-done:
-					return
-				}
-			}
-		}()
-		defer func() { close(done); <-looked }()
-		return call(ctx, caller)
-	}
-}
-
-func (w *heapWatch) peak() float64 { return float64(w.largest) / 1e6 }

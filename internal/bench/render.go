@@ -101,6 +101,7 @@ var questions = map[string]string{
 	"read":    "Reading the whole log",
 	"load":    "Loading one stream",
 	"project": "Following the log",
+	"rebuild": "Building read models anew",
 	"http":    "The shop over HTTP",
 }
 
@@ -145,6 +146,9 @@ func writeReport(b *bytes.Buffer, r Report, plot string) {
 	for _, row := range r.Results {
 		if row.PeakHeapMB > 0 {
 			fmt.Fprintf(b, "\n%s at %s: at most %.0f MB on the heap.\n", row.Name, callers(row.Callers), row.PeakHeapMB)
+		}
+		if row.PeakMemoryMB > 0 {
+			fmt.Fprintf(b, "\n%s: at most %.0f MB of memory in the process.\n", row.Name, row.PeakMemoryMB)
 		}
 	}
 	if len(r.Ratios) == 0 {

@@ -40,6 +40,8 @@ type Result struct {
 	Rounds []float64 `json:"rounds"`
 	// PeakHeapMB is the largest size of live and not yet collected objects, where it was watched.
 	PeakHeapMB float64 `json:"peak_heap_mb,omitempty"`
+	// PeakMemoryMB is the most memory that the program had from the system, where it was watched.
+	PeakMemoryMB float64 `json:"peak_memory_mb,omitempty"`
 }
 
 // rate and median are what ratios compare.
@@ -78,6 +80,11 @@ func (r Report) WriteTable(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w)
+	for _, row := range r.Results {
+		if row.PeakMemoryMB > 0 {
+			fmt.Fprintf(w, "%s: at most %.0f MB of memory\n", row.Name, row.PeakMemoryMB)
+		}
+	}
 	for _, name := range r.ratioNames() {
 		if _, err := fmt.Fprintf(w, "%-28s %8.2f\n", name, r.Ratios[name]); err != nil {
 			return err
