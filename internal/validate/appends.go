@@ -3,8 +3,6 @@ package validate
 import (
 	"cmp"
 	"slices"
-
-	"github.com/google/uuid"
 )
 
 // AckedStored checks that what was acknowledged is in the log, whole, at exactly
@@ -90,29 +88,18 @@ func Unsent(h *History, l *Log) []Violation {
 // attempt was refused.
 func RefusedNotStored(h *History, l *Log) []Violation {
 	f := findings{rule: RuleRefused}
-	hopes := make(map[streamID]bool) // some attempt may have stored it
-	key := func(a *Append) (streamID, bool) {
-		if len(a.IDs) == 0 {
-			return streamID{}, false
-		}
-		place, ok := l.find(a.Stream, a.IDs[0])
-		if !ok {
-			return streamID{}, false
-		}
-		return streamID{l.events[place].stream, a.IDs[0]}, true
-	}
+	hopes := make([]bool, len(l.events)) // some attempt may have stored what is at this place
 	for i := range h.Appends {
 		if a := &h.Appends[i]; a.Outcome == Acked || a.Outcome == Unknown {
-			if k, ok := key(a); ok {
-				hopes[k] = true
+			if place, ok := l.first(a); ok {
+				hopes[place] = true
 			}
 		}
 	}
 	for i := range h.Appends {
 		a := &h.Appends[i]
-		if k, ok := key(a); ok && !hopes[k] && (a.Outcome == Refused || a.Outcome == Conflicted) {
-			place, _ := l.find(a.Stream, a.IDs[0])
-			f.add("%s was refused (%s), yet stored at %s", a, a.Outcome, l.event(&l.events[place]))
+		if place, ok := l.first(a); ok && !hopes[place] {
+			f.add("%s was refused (%s), yet there is %s", a, a.Outcome, l.event(&l.events[place]))
 		}
 	}
 	return f.list()
@@ -153,28 +140,26 @@ func OneWinner(h *History, l *Log) []Violation {
 // receipt.
 func Retries(h *History, l *Log) []Violation {
 	f := findings{rule: RuleRetries}
-	first := make(map[streamKey]*Append)
+	first := make([]*Append, len(l.events)) // by the place of their first event
 	receipts := make(map[string]*Append)
 	stored := make(map[receiptPart]*Append)
 	for i := range h.Appends {
 		a := &h.Appends[i]
-		if a.Receipt != "" && len(a.IDs) > 0 {
-			if _, ok := l.find(a.Stream, a.IDs[0]); ok {
-				part := receiptPart{a.Receipt, a.Stream}
-				if other := stored[part]; other == nil {
-					stored[part] = a
-				} else if !slices.Equal(other.IDs, a.IDs) && a.Together == 0 {
-					f.add("%s and %s had one receipt, %q, and are both stored", other, a, a.Receipt)
-				}
+		place, ok := l.first(a)
+		if ok && a.Receipt != "" {
+			part := receiptPart{a.Receipt, a.Stream}
+			if other := stored[part]; other == nil {
+				stored[part] = a
+			} else if !slices.Equal(other.IDs, a.IDs) && a.Together == 0 {
+				f.add("%s and %s had one receipt, %q, and are both stored", other, a, a.Receipt)
 			}
 		}
 		if a.Outcome != Acked || l.lost(a.Incarnation, a.Position) {
 			continue
 		}
-		if len(a.IDs) > 0 {
-			k := streamKey{a.Stream, a.IDs[0]}
-			sameAnswer(&f, first[k], a)
-			first[k] = cmp.Or(first[k], a)
+		if ok {
+			sameAnswer(&f, first[place], a)
+			first[place] = cmp.Or(first[place], a)
 		}
 		if a.Receipt != "" && a.Together == 0 {
 			sameAnswer(&f, receipts[a.Receipt], a)
@@ -182,11 +167,6 @@ func Retries(h *History, l *Log) []Violation {
 		}
 	}
 	return f.list()
-}
-
-type streamKey struct {
-	stream string
-	id     uuid.UUID
 }
 
 type receiptPart struct{ receipt, stream string }

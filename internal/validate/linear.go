@@ -2,6 +2,7 @@ package validate
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -43,31 +44,20 @@ func Linearizable(h *History, l *Log, o LinearOptions) []Violation {
 		points = c.fill(points)
 		slices.SortStableFunc(points, comparePoints)
 		deadline := time.Now().Add(o.PerStream)
-		state, begun := int64(-1), point{start: math.MinInt64}
-		for len(points) > 0 {
-			n := chunkEnd(points, o.Chunk)
-			chunk := points[:n]
-			points = points[n:]
-			if late := clamp(chunk, begun.start); late != nil {
-				illegal.add("%s ended before %s began, but must come after it", c.name(late), c.name(&begun))
+		version, begun := int64(-1), point{start: math.MinInt64}
+		for chunk := range slices.Chunk(points, o.Chunk) {
+			result, why := c.chunk(version, begun, chunk, time.Until(deadline))
+			if result == porcupine.Illegal {
+				illegal.add("stream %q: %s", name, why)
 				break
 			}
-			result := c.search(state, chunk, time.Until(deadline))
 			if result == porcupine.Unknown {
 				undecided.add("stream %q: %d operations from version %d on, and all behind them, were not decided in %s",
-					name, len(chunk), state, o.PerStream)
+					name, len(chunk), version, o.PerStream)
 				break
 			}
-			if result == porcupine.Illegal {
-				illegal.add("stream %q: %s", name, c.explain(state, chunk))
-				break
-			}
-			state = chunk[n-1].version
-			for _, p := range chunk {
-				if p.start > begun.start {
-					begun = p
-				}
-			}
+			version = chunk[len(chunk)-1].version
+			begun = slices.MaxFunc(append(chunk, begun), func(a, b point) int { return cmp.Compare(a.start, b.start) })
 		}
 	}
 	return append(illegal.list(), undecided.list()...)
@@ -92,16 +82,17 @@ const (
 	read
 )
 
-// comparePoints orders by the version after a point, and the one that wrote it
-// first.
+// comparePoints orders by the version after a point. Of those that have one, the
+// one that wrote it comes first; the others may be in any order that their times
+// allow, so that they can be cut anywhere if they are by their starts.
 func comparePoints(a, b point) int {
-	return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(b.version-b.before, a.version-a.before))
+	return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(b.version-b.before, a.version-a.before), cmp.Compare(a.start, b.start))
 }
 
 // pointsOf returns what is known to have happened in each stream.
 func pointsOf(h *History, l *Log) map[string][]point {
 	points := make(map[string][]point)
-	logical := make(map[streamKey]int) // the place of an append among its stream's points
+	attempts := make(map[int32]int) // the place of an append among its stream's points, by that in the log
 	for i := range h.Appends {
 		a := &h.Appends[i]
 		switch {
@@ -115,13 +106,14 @@ func pointsOf(h *History, l *Log) map[string][]point {
 			}
 			// Attempts of one append wrote it once: after the first of them began, before any was
 			// acknowledged.
-			k := streamKey{a.Stream, a.IDs[0]}
-			if at, ok := logical[k]; ok {
-				one := &points[a.Stream][at]
-				one.start, one.end = min(one.start, p.start), min(one.end, p.end)
-				continue
+			if place, stored := l.first(a); stored {
+				if at, again := attempts[place]; again {
+					one := &points[a.Stream][at]
+					one.start, one.end = min(one.start, p.start), min(one.end, p.end)
+					continue
+				}
+				attempts[place] = len(points[a.Stream])
 			}
-			logical[k] = len(points[a.Stream])
 			points[a.Stream] = append(points[a.Stream], p)
 		}
 	}
@@ -182,63 +174,86 @@ func (c *checker) fill(points []point) []point {
 	return points
 }
 
-// chunkEnd returns where to cut: behind the given number of points, but not
-// between an append and what it must be compared with at its version, unless
-// that alone would be too many.
-func chunkEnd(points []point, limit int) int {
-	n := min(limit, len(points))
-	for n < len(points) && n < 2*limit && points[n].version == points[n-1].version {
-		n++
+// chunk checks a chunk that begins at a version, and no earlier than begun did.
+// It says what is wrong.
+func (c *checker) chunk(version int64, begun point, points []point, timeout time.Duration) (result porcupine.CheckResult, why string) {
+	for i := range points {
+		if points[i].end < begun.start {
+			return porcupine.Illegal, c.name(&points[i]) + " ended before " + c.name(&begun) + " began, but must come after it"
+		}
+		points[i].start = max(points[i].start, begun.start)
 	}
-	return n
+	if result = c.search(version, points, timeout); result == porcupine.Ok {
+		return result, ""
+	}
+	if why = c.explain(version, points); why != "" {
+		result = porcupine.Illegal
+	}
+	return result, why
 }
 
-// clamp lets no point begin before a time. It returns a point that ended before.
-func clamp(points []point, begun int64) (late *point) {
-	for i := range points {
-		if points[i].end < begun {
-			return &points[i]
-		}
-		points[i].start = max(points[i].start, begun)
-	}
-	return nil
+// progress is a state of the search.
+type progress struct {
+	version int64
+	// seen is how many points that wrote nothing have happened at it.
+	seen int
+}
+
+// candidate is a point in the search.
+type candidate struct {
+	*point
+	// first is how many points must have happened at the version before: those
+	// that wrote nothing. It keeps the search from going on without them.
+	first int
 }
 
 // search asks porcupine for an order.
-func (c *checker) search(state int64, points []point, timeout time.Duration) porcupine.CheckResult {
-	if len(points) == 1 {
-		if ok, _ := c.step(state, &points[0]); ok {
-			return porcupine.Ok
-		}
-		return porcupine.Illegal
-	}
+func (c *checker) search(version int64, points []point, timeout time.Duration) porcupine.CheckResult {
 	if timeout <= 0 {
 		return porcupine.Unknown
 	}
 	operations := make([]porcupine.Operation, len(points))
+	at, seen := version, 0
 	for i := range points {
-		operations[i] = porcupine.Operation{Input: &points[i], Call: points[i].start, Return: points[i].end}
+		p := candidate{point: &points[i]}
+		switch {
+		case p.version != p.before:
+			p.first = seen
+			at, seen = p.version, 0
+		case p.version == at:
+			seen++
+		}
+		operations[i] = porcupine.Operation{Input: p, Call: p.start, Return: p.end}
 	}
 	return porcupine.CheckOperationsTimeout(porcupine.Model{
-		Init: func() any { return state },
-		Step: func(state, input, _ any) (bool, any) { return c.step(state.(int64), input.(*point)) },
+		Init: func() any { return progress{version: version} },
+		Step: func(state, input, _ any) (bool, any) {
+			now, p := state.(progress), input.(candidate)
+			switch {
+			case !c.possible(now.version, p.point) || now.seen < p.first:
+				return false, state
+			case p.version == p.before:
+				now.seen++
+			default:
+				now = progress{version: p.version}
+			}
+			return true, now
+		},
 	}, operations, timeout)
 }
 
-// step says whether a point may happen at a version, and the version after it.
-func (c *checker) step(state int64, p *point) (ok bool, next int64) {
-	if p.before != state {
-		return false, state
-	}
-	switch p.kind {
-	case wrote:
-		ok = c.accepts(c.h.Appends[p.place].Expected, state)
-	case conflicted:
-		ok = !c.accepts(c.h.Appends[p.place].Expected, state)
+// possible says whether a point may happen at a version.
+func (c *checker) possible(version int64, p *point) bool {
+	switch {
+	case p.before != version:
+		return false
+	case p.kind == wrote:
+		return c.accepts(c.h.Appends[p.place].Expected, version)
+	case p.kind == conflicted:
+		return !c.accepts(c.h.Appends[p.place].Expected, version)
 	default:
-		ok = true
+		return true
 	}
-	return ok, p.version
 }
 
 // accepts says whether a demand is met at a version.
@@ -265,31 +280,27 @@ func (l *Log) deletes(s int32, version int64) bool {
 	return kind == "$deleted" || kind == "$tombstone"
 }
 
-// explain says why points have no order.
-func (c *checker) explain(state int64, points []point) string {
+// explain says why points have no order. It finds the reason of most that have
+// none, and none of those that have one.
+func (c *checker) explain(version int64, points []point) string {
 	begun := &points[0]
 	for i := range points {
 		p := &points[i]
 		switch {
-		case p.kind == wrote || p.kind == appeared:
-			if p.before != state {
-				return c.name(p) + " does not follow the version before it"
-			}
-		case p.before != state:
-			return c.name(p) + " saw a version that nobody wrote"
-		}
-		if ok, _ := c.step(state, p); !ok {
+		case p.before != version && p.version != p.before:
+			return fmt.Sprintf("%s does not follow version %d", c.name(p), version)
+		case p.before != version:
+			return fmt.Sprintf("%s comes when the stream goes from version %d to another", c.name(p), version)
+		case !c.possible(version, p):
 			return c.name(p) + " should have been answered otherwise"
-		}
-		if p.end < begun.start {
+		case p.end < begun.start:
 			return c.name(p) + " ended before " + c.name(begun) + " began, but must come after it"
-		}
-		if p.start > begun.start {
+		case p.start > begun.start:
 			begun = p
 		}
-		state = p.version
+		version = p.version
 	}
-	return "porcupine finds no order of operations that have one" // a bug of ours
+	return ""
 }
 
 func (c *checker) name(p *point) string {

@@ -135,6 +135,14 @@ func (l *Log) find(stream string, id uuid.UUID) (place int32, ok bool) {
 	return place, ok
 }
 
+// first returns the place of an append's first event, if that is stored.
+func (l *Log) first(a *Append) (place int32, ok bool) {
+	if len(a.IDs) == 0 {
+		return 0, false
+	}
+	return l.find(a.Stream, a.IDs[0])
+}
+
 // at returns the place of a position, or of the first one behind it.
 func (l *Log) at(position int64) (place int, ok bool) {
 	if i := position - 1; i >= 0 && i < int64(len(l.events)) && l.events[i].position == position {
