@@ -53,6 +53,18 @@ func (a *Admin) Operations(ctx context.Context, projection string) ([]Operation,
 	return all, nil
 }
 
+// LastOperations returns the last operation of each kind on each projection, ordered by projection and
+// kind.
+func (a *Admin) LastOperations(ctx context.Context) ([]Operation, error) {
+	all, err := a.catalog.operations(ctx, `
+WHERE id IN (SELECT DISTINCT ON (projection, kind) id FROM {schema}.projection_operations ORDER BY projection, kind, created_at DESC)
+ORDER BY projection, kind`)
+	if err != nil {
+		return nil, fmt.Errorf("list operations: %w", err)
+	}
+	return all, nil
+}
+
 const (
 	cancelSQL = `
 UPDATE {schema}.projection_operations SET cancel = true, updated_at = clock_timestamp()

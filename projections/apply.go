@@ -59,6 +59,8 @@ func (w *worker) commit(ctx context.Context, l *lease, events []eventstore.Recor
 	}
 	failpoint.Hit(failpoint.ProjectCommitted)
 	l.checkpoint = checkpoint
+	w.counts.batches.Add(1)
+	w.counts.events.Add(int64(len(events)))
 	w.progress.set(true, to)
 	return nil
 }

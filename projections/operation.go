@@ -97,6 +97,11 @@ const (
 	OperationCancelled OperationState = "cancelled"
 )
 
+// OperationStates are all there are.
+func OperationStates() []OperationState {
+	return []OperationState{OperationRunning, OperationDone, OperationFailed, OperationCancelled}
+}
+
 // Operation is long work on a projection. It outlives the process that does it: if that dies, any
 // other that runs the projection goes on, at the latest with the last bucket.
 type Operation struct {

@@ -26,6 +26,12 @@ func (p *progress) set(running bool, at eventstore.Token) {
 	p.changed = make(chan struct{})
 }
 
+func (p *progress) isRunning() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running
+}
+
 // wait waits while the projection runs in this process and is before want, and until ctx ends.
 func (p *progress) wait(ctx context.Context, want eventstore.Token) (at eventstore.Token, running bool) {
 	for {

@@ -30,6 +30,11 @@ const (
 	Retired State = "retired"
 )
 
+// States are all there are.
+func States() []State {
+	return []State{Running, CatchingUp, Retrying, Paused, Failed, NoOwner, BeingBuilt, Retired}
+}
+
 // Status is what is known of one generation of a projection.
 type Status struct {
 	Projection string `json:"projection"`

@@ -25,7 +25,8 @@ type worker struct {
 	// be nil.
 	applied func(context.Context, eventstore.Batch) (arrived bool, err error)
 	// from is where the session began.
-	from eventstore.Token
+	from   eventstore.Token
+	counts counts
 }
 
 // errArrived ends a session that has come as far as it was to.
@@ -61,6 +62,7 @@ func (w *worker) run(soft, hard context.Context) {
 			sleep(soft, jitter(w.runner.config.PollInterval))
 		default:
 			pause := retry.next()
+			w.counts.interruptions.Add(1)
 			w.log.Warn().Err(err).Dur("again_in_ms", pause).Msg("projection is interrupted")
 			sleep(soft, pause)
 		}
@@ -116,6 +118,7 @@ func (w *worker) end(hard context.Context, l *lease, err error) error {
 		if err := l.fail(ctx, err); err != nil {
 			return err
 		}
+		w.counts.stops.Add(1)
 		w.log.Error().Err(err).Str("hint", hint(w.runner.catalog.schema, w.projection.Name(), err)).Msg("projection stopped")
 		return errStandby
 	case hasCode(err, fencedCode) || errors.Is(err, errStandby) || errors.Is(err, context.Canceled):

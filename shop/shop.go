@@ -48,6 +48,9 @@ type Config struct {
 	SnapshotEvery map[string]int
 	// Logger gets warnings about snapshots that are of no use. Default: none.
 	Logger zerolog.Logger
+	// Observe is told of every command that was run, by many goroutines at once.
+	// Default: nobody.
+	Observe func(commands.Observation)
 }
 
 // New returns the shop whose events are in store, written with the codec of
@@ -99,7 +102,7 @@ func (c Config) every(category string) int {
 // handler returns the configuration of a category's handler. The version of a
 // state is raised with every change of its type or of what its events do to it.
 func (c Config) handler(category string) commands.Config {
-	h := commands.Config{Category: category, Logger: c.Logger}
+	h := commands.Config{Category: category, Logger: c.Logger, Observe: c.Observe}
 	if n := c.every(category); n > 0 {
 		h.Snapshots = commands.SnapshotConfig{Store: c.Snapshots, SchemaVersion: 1, Every: n}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/internal/telemetry"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
@@ -46,12 +47,15 @@ type backend struct {
 	store  *pgstore.Store
 	runner *projections.Runner // nil without the role
 	api    *httpapi.API
+	// metrics are served on a listener of their own.
+	metrics *telemetry.Metrics
 }
 
 // openBackend connects to a migrated database and starts what runs in the background. Close stops
 // it.
 func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
-	b := &backend{}
+	about := readBuild()
+	b := &backend{metrics: telemetry.New(telemetry.Build{Version: about.Version, Revision: about.Revision, Go: about.Go})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close(ctx))
@@ -60,7 +64,9 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	if b.pool, err = openPool(ctx, c.dsn, c.maxConns); err != nil {
 		return nil, err
 	}
-	b.store, err = pgstore.Open(ctx, pgstore.Config{Pool: b.pool, Schema: c.schema})
+	b.store, err = pgstore.Open(ctx, pgstore.Config{
+		Pool: b.pool, Schema: c.schema, ObserveAppend: b.metrics.Append, ObserveBatch: b.metrics.Batch,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +79,21 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 		return nil, err
 	}
 	kept := snapshots.NewStore(b.pool, c.schema)
-	s, err := shop.New(b.store, codec, shop.Config{Snapshots: kept, SnapshotEvery: c.snapshotEvery, Logger: c.logger})
+	s, err := shop.New(b.store, codec, shop.Config{
+		Snapshots: kept, SnapshotEvery: c.snapshotEvery, Logger: c.logger, Observe: b.metrics.Command,
+	})
 	if err != nil {
 		return nil, err
 	}
+	all := allProjections(s, kept, c.logger)
 	if c.has(roleProjections) {
-		if err := b.startProjections(ctx, c, codec, allProjections(s, kept, c.logger)); err != nil {
+		if err := b.startProjections(ctx, c, codec, all); err != nil {
 			return nil, err
 		}
 	}
-	return b, b.makeAPI(c, s, codec)
+	admin := projections.NewAdmin(b.pool, c.schema, b.store)
+	b.metrics.Watch(telemetry.Sources{Pool: b.pool, Store: b.store, Admin: admin, Known: all, Runner: b.runner})
+	return b, b.makeAPI(c, s, codec, admin)
 }
 
 func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec, all []projections.Projection) error {
@@ -101,8 +112,8 @@ func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *
 }
 
 // makeAPI makes the routes. A process without the role has those for its health only.
-func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec) (err error) {
-	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: shop.Problems()})
+func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec, admin *projections.Admin) (err error) {
+	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: shop.Problems(), Observe: b.metrics.Request})
 	if err != nil {
 		return err
 	}
@@ -127,13 +138,23 @@ func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec
 	if err != nil {
 		return err
 	}
-	s.Register(b.api, reader, history, projections.NewAdmin(b.pool, c.schema, b.store))
+	s.Register(b.api, reader, history, admin)
 	return nil
 }
 
-// serve answers requests until ctx ends, and those that are being worked on then.
-func (b *backend) serve(ctx context.Context, ln net.Listener) error {
-	return b.api.Serve(ctx, ln, httpapi.ServeOptions{})
+// serve answers requests until ctx ends, and those that are being worked on then. Operators are served
+// on admin, unless it is nil, for as long.
+func (b *backend) serve(ctx context.Context, ln, admin net.Listener) error {
+	if admin == nil {
+		return b.api.Serve(ctx, ln, httpapi.ServeOptions{})
+	}
+	adminCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- b.metrics.Serve(adminCtx, admin) }()
+	err := b.api.Serve(ctx, ln, httpapi.ServeOptions{})
+	stop()
+	return errors.Join(err, <-served)
 }
 
 // close stops what runs, from the outside in: projections give their leases back, the appender

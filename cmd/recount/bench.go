@@ -211,7 +211,7 @@ func (a *app) benchHTTP() *cobra.Command {
 
 // serveForBench starts what dev runs, on the log of a benchmark.
 func serveForBench(ctx context.Context, dsn, schema string) (url string, stop func() error, err error) {
-	ln, err := listen("127.0.0.1:0")
+	ln, err := listen("127.0.0.1:0", "--listen")
 	if err != nil {
 		return "", nil, err
 	}
@@ -223,7 +223,7 @@ func serveForBench(ctx context.Context, dsn, schema string) (url string, stop fu
 	}
 	serving, cancel := context.WithCancel(ctx)
 	served := make(chan error, 1)
-	go func() { served <- b.serve(serving, ln) }()
+	go func() { served <- b.serve(serving, ln, nil) }()
 	return urlOf(ln), func() error {
 		cancel()
 		return errors.Join(<-served, b.close(ctx))

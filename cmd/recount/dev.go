@@ -23,6 +23,8 @@ type dev struct {
 	dataDir    string
 	fresh      bool
 	listen     string
+	admin      string
+	adminAsked bool // somebody chose admin
 	pg         string
 	pgPort     int
 	schema     string
@@ -50,6 +52,7 @@ them. Ctrl-C stops it.`,
 	flags.StringVar(&d.dataDir, "data", defaultDataDir, "directory to keep the data in")
 	flags.BoolVar(&d.fresh, "fresh", false, "keep the data in a temporary directory instead, and remove it at the end")
 	flags.StringVar(&d.listen, "listen", defaultListen, "address for HTTP; port 0 takes a free one")
+	adminFlag(flags, &d.admin)
 	flags.BoolVar(&d.seed, "seed", false, "load made-up orders, unless they are there already")
 	flags.IntVar(&d.seedOrders, "seed-orders", 100, "how many orders --seed makes up")
 	flags.StringVar(&d.pg, "pg", builtIn, "auto, or the address of a PostgreSQL to use instead of an own one")
@@ -64,6 +67,7 @@ them. Ctrl-C stops it.`,
 		if d.pg != builtIn && (d.fresh || d.pgPort != 0) {
 			return usageError(cmd, "--fresh and --pg-port are for the own PostgreSQL, and --pg names another")
 		}
+		d.adminAsked = flags.Changed("admin")
 		if d.seedOrders < 1 {
 			return usageError(cmd, "--seed-orders must be 1 or more")
 		}
@@ -76,11 +80,11 @@ func (a *app) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err err
 	begun := time.Now()
 	ignoreClosedPipes()
 	// First, for if it fails there should be no database that nobody has ever used.
-	ln, err := listen(d.listen)
+	ln, admin, err := listenBoth(d.listen, d.admin, d.adminAsked)
 	if err != nil {
 		return err
 	}
-	defer ln.Close() // once it is served this changes nothing
+	defer closeListeners(ln, admin)
 	db, err := d.openDatabase(ctx)
 	if err != nil {
 		return err
@@ -100,7 +104,7 @@ func (a *app) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
-	a.greet(d, db, urlOf(ln), time.Since(begun))
+	a.greet(d, db, urlOf(ln), urlOf(admin), time.Since(begun))
 
 	var seeding sync.WaitGroup
 	if d.seed {
@@ -111,7 +115,7 @@ func (a *app) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err err
 			}
 		})
 	}
-	err = b.serve(ctx, ln)
+	err = b.serve(ctx, ln, admin)
 	seeding.Wait()
 	return errors.Join(err, db.endedBy(ctx))
 }

@@ -12,10 +12,13 @@ import (
 )
 
 // greet says what runs where, and what to try. All lines can be copied as they are.
-func (a *app) greet(d dev, db *devDatabase, url string, took time.Duration) {
+func (a *app) greet(d dev, db *devDatabase, url, admin string, took time.Duration) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "recount is ready after %.1fs\n\n", took.Seconds())
 	fmt.Fprintf(&b, "  API       %s\n", url)
+	if admin != "" {
+		fmt.Fprintf(&b, "  metrics   %s/metrics\n", admin)
+	}
 	switch {
 	case db.server == nil:
 		fmt.Fprintf(&b, "  database  %s\n", describe(db.dsn))

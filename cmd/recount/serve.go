@@ -17,6 +17,10 @@ import (
 type serving struct {
 	database database
 	listen   string
+	admin    string
+	// adminAsked says that somebody chose admin.
+	adminAsked bool
+
 	roles    []string
 	migrate  bool
 	wait     time.Duration
@@ -43,6 +47,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	schemaFlag(flags, &s.database.schema)
 	flags.StringVar(&s.listen, "listen", defaultListen, "address for HTTP; $PORT alone means that port on all addresses")
 	fromEnv(flags, "listen")
+	adminFlag(flags, &s.admin)
 	flags.StringSliceVar(&s.roles, "roles", []string{roleAPI, roleProjections}, "what to run: api, projections")
 	fromEnv(flags, "roles")
 	flags.BoolVar(&s.migrate, "migrate", false, "bring the tables to the version of this program first")
@@ -59,6 +64,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 		if port := a.getenv("PORT"); port != "" && !flags.Changed("listen") {
 			s.listen = ":" + port
 		}
+		s.adminAsked = flags.Changed("admin")
 		if err := s.check(cmd); err != nil {
 			return err
 		}
@@ -91,11 +97,11 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	if err := s.prepare(ctx, logger); err != nil {
 		return err
 	}
-	ln, err := listen(s.listen)
+	ln, admin, err := listenBoth(s.listen, s.admin, s.adminAsked)
 	if err != nil {
 		return err
 	}
-	defer ln.Close() // once it is served this changes nothing
+	defer closeListeners(ln, admin)
 	b, err := openBackend(ctx, backendConfig{
 		dsn: s.database.url, schema: s.database.schema, roles: s.roles, maxConns: s.maxConns, logger: logger,
 		snapshotEvery: s.snapshotEvery, buildOnCommand: s.buildOnCommand,
@@ -104,9 +110,9 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
-	logger.Info().Str("url", urlOf(ln)).Strs("roles", s.roles).Str("database", describe(s.database.url)).Msg("serving")
+	logger.Info().Str("url", urlOf(ln)).Str("admin", urlOf(admin)).Strs("roles", s.roles).Str("database", describe(s.database.url)).Msg("serving")
 	defer context.AfterFunc(ctx, func() { logger.Info().Msg("stopping") })()
-	return b.serve(ctx, ln)
+	return b.serve(ctx, ln, admin)
 }
 
 // prepare migrates, if that is wanted, and makes sure that the tables are there.

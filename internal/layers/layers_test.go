@@ -32,7 +32,7 @@ var units = []unit{
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
 	{"commands", 30}, {"projections", 30},
 	{"queries", 40}, {"snapshots", 40},
-	{"httpapi", 50},
+	{"httpapi", 50}, {"internal/telemetry", 51},
 	{"shop", 60}, {"internal/bench", 61},
 	{"cmd", 70}, {"scripts", 70}, {"docs/tour", 70},
 }
@@ -49,6 +49,7 @@ var restricted = []struct {
 	{module + "/shop", []string{"shop", "internal/bench", "cmd"}, true, "the engine knows nothing of the shop"},
 	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "projections", "queries", "snapshots", "cmd", "docs/tour"}, false,
 		"the driver stays in the packages that own tables"},
+	{"github.com/prometheus", []string{"internal/telemetry"}, true, "the engine tells plain numbers"},
 }
 
 func TestPackagesStayInTheirLayers(t *testing.T) {

@@ -1,0 +1,103 @@
+package telemetry
+
+import "github.com/prometheus/client_golang/prometheus"
+
+var (
+	// seconds are of what takes from a fraction of a millisecond to half a minute.
+	seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	events  = prometheus.ExponentialBuckets(1, 4, 7) // to 4096
+)
+
+var (
+	httpRequests = counter("http_requests_total",
+		"Requests that were answered, by the class of the status: 2xx to 5xx.", "route", "method", "status")
+	httpSeconds = histogram("http_request_seconds",
+		"From the header of a request to the end of its answer; reads may wait for their read model.", seconds, "route", "method")
+
+	commandsTotal = counter("commands_total",
+		"Commands that were run, by what became of them: accepted, unchanged (nothing to do), rejected (by a rule), replayed (run before), conflict, failed.",
+		"category", "outcome")
+	commandSeconds = histogram("command_seconds",
+		"From taking a command to its answer, the wait for its turn on the stream included.", seconds, "category")
+	commandRetries = counter("command_retries_total",
+		"Commands decided again because others wrote to their stream meanwhile.", "category")
+
+	logPosition = gauge("log_position",
+		"Last position of the log that this process knows of.")
+	appendsTotal = counter("appends_total",
+		"Appends by what became of them: appended (or found to be there already), conflict, receipt (key known), deleted, invalid, overloaded, unknown, unavailable, moved (database not adopted), closed, left (the caller gave up), failed.",
+		"outcome")
+	appendSeconds = histogram("append_seconds",
+		"What callers waited for an append, the queue included.", seconds)
+	batchesTotal = counter("append_batches_total",
+		"Transactions of the appender, by way (fast: one round trip; long) and result: written, failed. One that is refused for its content is then tried in parts.", "way", "result")
+	batchSeconds = histogram("append_batch_seconds",
+		"From the queue to the answers of a batch.", seconds, "way")
+	batchEvents = histogram("append_batch_events",
+		"Events that a batch has written.", events)
+	lostCommits = counter("append_lost_commits_total",
+		"Batches whose commit was lost on the way, by what came of it: landed (it had happened), repeated (it had not), unknown (nobody could tell in time).",
+		"outcome")
+	queuedAppends = gauge("append_queue_appends", "Appends that wait for the appender.")
+	queuedBytes   = gauge("append_queue_bytes", "Bytes of the appends that wait for the appender.")
+	subscriptions = gauge("subscriptions", "Subscriptions to the log in this process; a projection that runs here has one.")
+	receipts      = counter("receipts_written_total", "Idempotency keys that were kept with their answer.")
+	receiptsGone  = counter("receipts_purged_total", "Idempotency keys that this process removed because of their age.")
+
+	databaseUp = gauge("database_up", "1 if the database answered while the metrics were read. If it is 0 most of what follows is missing.")
+
+	projectionKnown    = gauge("projection_position_known", "1 if the position is known; 0: no table of rows for this program's version yet, or the database does not answer.", "projection")
+	projectionPosition = gauge("projection_position", "Position of the log that the rows are at.", "projection")
+	projectionLag      = gauge("projection_lag_events", "Positions of the log that are left to go through.", "projection")
+	projectionSeconds  = gauge("projection_lag_seconds", "Age of the oldest event not yet applied; 0 if there is none.", "projection")
+	projectionState    = gauge("projection_state",
+		"1 for the state that it is in, as recount projections show says it.", "projection", "state")
+	projectionGeneration = gauge("projection_generation", "Number of the table of rows that this program reads.", "projection")
+	projectionRunning    = gauge("projection_runs_here", "1 if this process applies its events.", "projection")
+	projectionEvents     = counter("projection_events_total", "Events that this process has applied to it.", "projection")
+	projectionBatches    = counter("projection_batches_total", "Transactions in which this process has applied them.", "projection")
+	projectionErrors     = counter("projection_errors_total",
+		"Errors in this process, by kind: interruption (it tries again), stop (an operator has to look).", "projection", "kind")
+
+	operationState = gauge("operation_state",
+		"1 for the state of the last operation of the kind: running, done, failed, cancelled.", "projection", "operation", "state")
+	operationEvents      = gauge("operation_events", "Events that the last operation has read, over all its passes.", "projection", "operation")
+	operationPosition    = gauge("operation_position", "Position of the log that its present pass is at.", "projection", "operation")
+	operationTarget      = gauge("operation_target_position", "Position of the log where that pass ends.", "projection", "operation")
+	operationRate        = gauge("operation_events_per_second", "How fast it has read events.", "projection", "operation")
+	operationLeft        = gauge("operation_left_seconds", "Estimate of what its present phase still takes; missing if there is none.", "projection", "operation")
+	operationBuckets     = gauge("operation_buckets", "Parts that the keys of a rebuild are divided into.", "projection", "operation")
+	operationBucketsDone = gauge("operation_buckets_done", "Those of them whose rows are in the table.", "projection", "operation")
+	operationBegun       = gauge("operation_begun_timestamp_seconds", "When it was asked for, in Unix time.", "projection", "operation")
+	operationFinished    = gauge("operation_finished_timestamp_seconds", "When it ended, in Unix time; missing while it runs.", "projection", "operation")
+
+	poolConnections = gauge("pool_connections", "Connections of the pool, by state: acquired, idle, constructing.", "state")
+	poolMax         = gauge("pool_max_connections", "As many as the pool makes at most.")
+	poolNew         = counter("pool_new_connections_total", "Connections that the pool has made.")
+	poolAcquires    = counter("pool_acquires_total", "Times that a connection was taken from the pool.")
+	poolWaits       = counter("pool_waits_total", "Those of them that had to wait for one to be free or made.")
+	poolWaitSeconds = counter("pool_wait_seconds_total", "How long they waited, in all.")
+	poolCanceled    = counter("pool_canceled_acquires_total", "Waits for a connection that were given up.")
+
+	buildInfo = gauge("build_info", "1, for the labels.", "version", "revision", "go")
+)
+
+// section is a part of the catalogue.
+type section struct {
+	title   string
+	metrics []*metric
+}
+
+// catalogue has every metric of this package once.
+var catalogue = []section{
+	{"HTTP", []*metric{httpRequests, httpSeconds}},
+	{"Commands", []*metric{commandsTotal, commandSeconds, commandRetries}},
+	{"The log", []*metric{logPosition, appendsTotal, appendSeconds, batchesTotal, batchSeconds, batchEvents, lostCommits,
+		queuedAppends, queuedBytes, subscriptions, receipts, receiptsGone}},
+	{"Projections", []*metric{databaseUp, projectionKnown, projectionPosition, projectionLag, projectionSeconds, projectionState,
+		projectionGeneration, projectionRunning, projectionEvents, projectionBatches, projectionErrors}},
+	{"Operations", []*metric{operationState, operationEvents, operationPosition, operationTarget, operationRate, operationLeft,
+		operationBuckets, operationBucketsDone, operationBegun, operationFinished}},
+	{"Connections", []*metric{poolConnections, poolMax, poolNew, poolAcquires, poolWaits, poolWaitSeconds, poolCanceled}},
+	{"The program", []*metric{buildInfo}},
+}
