@@ -128,6 +128,16 @@ func TestCanonicalIgnoresSpelling(t *testing.T) {
 	}
 }
 
+// A pointer to the whole body is empty, and there all the same.
+func TestAnErrorOfTheWholeBodyHasAPointer(t *testing.T) {
+	for _, body := range []string{"\ufeff{}", "[]"} {
+		var p *Problem
+		if err := decode([]byte(body), &basket{}); !errors.As(err, &p) || !bytes.Contains(p.body(), []byte(`"errors":[{"pointer":"",`)) {
+			t.Errorf("decode(%q) = %v", body, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"at":"2011-12-09T12:50:00Z","guest":"a\u0000","lines":[{"sku":"x","quantity":1,"price":1e400}]}`))
 	f.Add([]byte("{\"\xff\":[{{"))

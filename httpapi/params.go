@@ -136,15 +136,18 @@ func (p *Params) take(name string) (value string, given bool) {
 
 // err returns what was wrong, once all parameters were taken.
 func (p *Params) err() error {
+	known := "there are none"
+	if len(p.known) > 0 {
+		known = "known are " + strings.Join(p.known, ", ")
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {
-		if slices.Contains(p.known, name) {
-			continue
+		switch {
+		case slices.Contains(p.known, name):
+		case name != "":
+			p.Fail(name, "is not known here; "+known)
+		case p.problem == nil: // errors has no place for what has no name
+			p.problem = kindInvalidParameter.Problem("A parameter without a name is not known here; " + known + ".")
 		}
-		detail := "is not known here; known are " + strings.Join(p.known, ", ")
-		if len(p.known) == 0 {
-			detail = "is not known here; there are none"
-		}
-		p.Fail(name, detail)
 	}
 	if p.problem == nil {
 		return nil // not a nil *Problem in an error

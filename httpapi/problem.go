@@ -41,8 +41,8 @@ type Problem struct {
 // FieldError says what is wrong with one part of a request. One of Pointer,
 // Parameter and Header is set.
 type FieldError struct {
-	// Pointer is the JSON pointer of a member of the body.
-	Pointer *string `json:"pointer,omitempty"`
+	// Pointer is the JSON pointer of a member of the body; empty, for all of it.
+	Pointer *string `json:"pointer,omitzero"`
 	// Parameter is the name of a query parameter or of a part of the path.
 	Parameter string `json:"parameter,omitempty"`
 	// Header is the name of a header.
