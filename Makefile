@@ -11,7 +11,7 @@ race  = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 gofmt = $(shell go env GOROOT)/bin/gofmt
 
-.PHONY: help dev test test-short postgres import-check bench lint fmt build programs
+.PHONY: help dev test test-short hostile postgres import-check bench lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,12 @@ test: programs ## test with the race detector, on one throw-away PostgreSQL
 
 test-short: programs ## test quickly: without the race detector and the long tests
 	$(with_postgres) go test -short $(ARGS) $(PKG)
+
+# Which requests are sent: make hostile SEED=42
+SEED ?= $(shell date +%j%H%M)
+
+hostile: programs ## attack a server with 50,000 requests, and check every answer
+	$(with_postgres) go test ./cmd/recount -run TestHostileClient -v -timeout 5m -args -hostile.requests 50000 -hostile.seed $(SEED)
 
 postgres: programs ## run a PostgreSQL for tests; keeps the databases of failed ones
 	$(with_postgres)

@@ -59,6 +59,12 @@ func start(t testing.TB) *server {
 
 func startOn(t testing.TB, db *pgtest.DB) *server {
 	t.Helper()
+	return startBehind(t, db, func(api http.Handler) http.Handler { return api })
+}
+
+// startBehind is startOn with something between the clients and the API.
+func startBehind(t testing.TB, db *pgtest.DB, wrap func(http.Handler) http.Handler) *server {
+	t.Helper()
 	store := must[*pgstore.Store](t)(pgstore.Open(t.Context(), pgstore.Config{Pool: db.Pool}))
 	atEnd(t, store.Close)
 	codec, err := shop.NewCodec()
@@ -80,7 +86,7 @@ func startOn(t testing.TB, db *pgtest.DB) *server {
 	history := must[*projections.History](t)(projections.NewHistory(
 		projections.HistoryConfig{Pool: db.Pool, Store: store, Codec: codec}))
 	theShop.Register(api, reader, history, projections.NewAdmin(db.Pool, db.Schema, store))
-	s := &server{t, httptest.NewServer(must[http.Handler](t)(api.Handler())), db, store}
+	s := &server{t, httptest.NewServer(wrap(must[http.Handler](t)(api.Handler()))), db, store}
 	t.Cleanup(s.Close)
 	return s
 }

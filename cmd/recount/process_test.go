@@ -25,6 +25,9 @@ import (
 // patience is how long tests wait for what should take a moment.
 const patience = 30 * time.Second
 
+// maxSaid bounds what a failed test shows of the log of a process.
+const maxSaid = 10_000
+
 // transcript keeps what was written, and lets others wait for it.
 type transcript struct {
 	mu      sync.Mutex
@@ -97,7 +100,8 @@ func startProcess(t *testing.T, args ...string) *process {
 		<-p.ended
 		if t.Failed() {
 			text, _ := p.stderr.read()
-			t.Logf("recount %s said:\n%s", strings.Join(args, " "), text)
+			text = text[max(0, len(text)-maxSaid):]
+			t.Logf("recount %s said at last:\n%s", strings.Join(args, " "), text)
 		}
 	})
 	return p

@@ -1,0 +1,180 @@
+package hostile
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func (w *world) readOrder() (call, bool) {
+	o := w.anOrder()
+	if o == nil || w.chance(20) {
+		return w.read("/v1/orders/{id}", "/v1/orders/"+w.id(), nil).refused(404, "not-found"), true
+	}
+	if w.chance(4) {
+		return w.readPast(o), true
+	}
+	return w.readPresent(o), true
+}
+
+func (w *world) readPresent(o *order) call {
+	c := w.read("/v1/orders/{id}", "/v1/orders/"+url.PathEscape(o.ID), nil).wantOK()
+	tag := fmt.Sprintf(`"%d"`, o.version)
+	ask := w.rng.IntN(6)
+	switch ask {
+	case 0:
+		c.set("If-None-Match", `"none", W/`+tag)
+		c.wants = []want{{status: 304}}
+	case 1:
+		c.method = "HEAD"
+	}
+	c.done = func(a answer) error {
+		if a.header.Get("ETag") != tag {
+			return fmt.Errorf("the ETag is %s, want %s", a.header.Get("ETag"), tag)
+		}
+		if ask < 2 {
+			return nil
+		}
+		return same(a, o)
+	}
+	return c
+}
+
+// readPast reads an order as it was after one of its events.
+func (w *world) readPast(o *order) call {
+	at := pick(w, o.past)
+	c := w.read("/v1/orders/{id}", "/v1/orders/"+url.PathEscape(o.ID), url.Values{"as_of": {strconv.FormatInt(at.position, 10)}}).wantOK()
+	was := *o
+	was.Status = at.status
+	c.done = func(a answer) error { return same(a, was) }
+	return c
+}
+
+// list is a list that is read page by page.
+type list struct {
+	route, path string
+	query       url.Values
+	limit       int
+	// items are all that it has, in order.
+	items []any
+	// rest checks what an answer has beside a page; nil: nothing.
+	rest func(json.RawMessage) error
+	read int
+}
+
+// pageFrom returns the call of the page behind a cursor, "" for the first one.
+func (w *world) pageFrom(l *list, cursor string) call {
+	query := url.Values{"limit": {strconv.Itoa(l.limit)}}
+	for name, values := range l.query {
+		query[name] = values
+	}
+	if cursor != "" {
+		query.Set("after", cursor)
+	}
+	c := w.read(l.route, l.path, query).wantOK()
+	c.done = func(a answer) error { return w.readPage(l, a) }
+	return c
+}
+
+// readPage checks one page, and says that the next one is to be read.
+func (w *world) readPage(l *list, a answer) error {
+	var page struct {
+		Items []json.RawMessage `json:"items"`
+		Next  *string           `json:"next"`
+		Rest  json.RawMessage   `json:"totals"`
+		ID    string            `json:"customer_id"`
+	}
+	if err := decodeStrictly(a.body, &page); err != nil {
+		return err
+	}
+	if page.Items == nil {
+		return errors.New("items is null, want []")
+	}
+	end := min(len(l.items), l.read+l.limit)
+	if err := same(answer{body: canonicalItems(page.Items)}, append([]any{}, l.items[l.read:end]...)); err != nil {
+		return fmt.Errorf("items %d to %d of %d: %w", l.read, end, len(l.items), err)
+	}
+	l.read = end
+	if l.rest != nil {
+		if err := l.rest(page.Rest); err != nil {
+			return err
+		}
+	}
+	if last := end == len(l.items); last != (page.Next == nil) {
+		return fmt.Errorf("next is %v behind %d of %d items", page.Next != nil, end, len(l.items))
+	}
+	if page.Next == nil {
+		return nil
+	}
+	if !strings.Contains(a.header.Get("Link"), "after="+*page.Next) {
+		return fmt.Errorf("the Link is %q, next %q", a.header.Get("Link"), *page.Next)
+	}
+	w.remember(*page.Next)
+	c := w.pageFrom(l, *page.Next)
+	w.next = &c
+	return nil
+}
+
+func canonicalItems(items []json.RawMessage) []byte {
+	text, err := json.Marshal(items)
+	if err != nil {
+		panic(fmt.Sprintf("items came from JSON: %v", err))
+	}
+	return text
+}
+
+// remember keeps a cursor, to be used where it does not belong.
+func (w *world) remember(cursor string) {
+	if len(w.cursors) == 10 {
+		w.cursors = w.cursors[1:]
+	}
+	w.cursors = append(w.cursors, cursor)
+}
+
+// listOrders lists orders by at least one filter that only orders of this world
+// pass.
+func (w *world) listOrders() (call, bool) {
+	query, passes := url.Values{}, []func(*order) bool{}
+	filter := func(name, value string, pass func(*order) bool) {
+		query.Set(name, value)
+		passes = append(passes, pass)
+	}
+	switch w.rng.IntN(3) {
+	case 0:
+		customer := pick(w, w.customers)
+		filter("customer", customer, func(o *order) bool { return o.CustomerID != nil && *o.CustomerID == customer })
+	case 1:
+		filter("country", w.country, func(*order) bool { return true })
+	case 2:
+		day := w.time().Format("2006-01-02")
+		filter("day", day, func(o *order) bool { return o.PlacedAt.Format("2006-01-02") == day })
+	}
+	if w.chance(2) {
+		status := pick(w, []string{"placed", "confirmed", "shipped", "completed", "cancelled"})
+		filter("status", status, func(o *order) bool { return o.Status == status })
+	}
+	var found []*order
+	for _, o := range w.orders {
+		if !slices.ContainsFunc(passes, func(pass func(*order) bool) bool { return !pass(o) }) {
+			found = append(found, o)
+		}
+	}
+	l := &list{route: "/v1/orders", path: "/v1/orders", query: query, limit: 5 + w.rng.IntN(96)}
+	for _, o := range newestFirst(found) {
+		l.items = append(l.items, o)
+	}
+	return w.pageFrom(l, ""), true
+}
+
+// newestFirst sorts by time and id, the highest first.
+func newestFirst(list []*order) []*order {
+	slices.SortFunc(list, func(a, b *order) int {
+		return cmp.Or(b.PlacedAt.Compare(a.PlacedAt), strings.Compare(b.ID, a.ID))
+	})
+	return list
+}
