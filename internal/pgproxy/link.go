@@ -129,8 +129,9 @@ func (l *link) hold(r *bufio.Reader, flight []byte) {
 		flight = append(flight, message...)
 	}
 	l.alone.Store(true)
+	released := l.proxy.released()
 	l.proxy.close(l.client)
-	<-l.proxy.held
+	<-released
 	if _, err := l.server.Write(flight); err == nil {
 		<-l.ended
 	}

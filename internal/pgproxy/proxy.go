@@ -114,15 +114,24 @@ func (p *Proxy) Configure(config *pgx.ConnConfig) {
 	config.TLSConfig, config.Fallbacks = nil, nil
 }
 
-// Release lets the messages go that Hold kept back, now and from now on.
+// Release lets the messages go that Hold keeps back now.
 func (p *Proxy) Release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.held:
-	default:
-		close(p.held)
+	close(p.held)
+	p.held = make(chan struct{})
+}
+
+// released is closed by the next Release, or is closed if there is none to come.
+func (p *Proxy) released() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		closed := make(chan struct{})
+		close(closed)
+		return closed
 	}
+	return p.held
 }
 
 // Cut closes all present connections and returns how many there were.
@@ -143,11 +152,11 @@ func (p *Proxy) cut() int {
 // Close ends the proxy and its connections.
 func (p *Proxy) Close() error {
 	err := p.listener.Close()
-	p.Release()
 	p.mu.Lock()
 	p.closed = true
 	p.cut()
 	p.mu.Unlock()
+	p.Release()
 	p.group.Wait()
 	if errors.Is(err, net.ErrClosed) {
 		return nil
