@@ -11,7 +11,7 @@ race  = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 gofmt = $(shell go env GOROOT)/bin/gofmt
 
-.PHONY: help dev test test-short hostile postgres import-check bench lint fmt build programs
+.PHONY: help dev test test-short hostile postgres import-check bench chaos lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ import-check: programs ## send the real orders through a server that is killed o
 
 bench: programs ## measure how fast it is, for ten minutes; writes docs/benchmarks.md
 	sh scripts/bench.sh
+
+chaos: programs ## break everything for a while and check that nothing was lost (ARGS=-h)
+	go run ./internal/chaos/cmd/chaos --duration 90s --faults 340 --events 500000 -q $(ARGS)
 
 lint: ## check format, go vet, staticcheck
 	@unformatted=$$($(gofmt) -l .) && if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi

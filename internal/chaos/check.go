@@ -1,0 +1,234 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/chaos/work"
+	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/internal/validate/pglog"
+	"github.com/57528e99/recount/migrations"
+)
+
+// judge heals, lets everybody finish, and checks what is left.
+func (r *run) judge(ctx context.Context) error {
+	begin := time.Now()
+	recovery, err := r.recover(ctx)
+	if err != nil {
+		return err
+	}
+	r.report.Recovery = recoveryOf(recovery)
+	r.check("comes back", len(recovery.AtHead)+1, validate.Converged(recovery, appendWithin, headWithin))
+	r.check("ends in good order", len(r.processes), r.quiesce(ctx))
+	r.report.Seconds.Recovery = time.Since(begin).Seconds()
+
+	begin = time.Now()
+	err = r.onDatabase(ctx, func(conn *pgx.Conn) error { return r.checkAll(ctx, conn) })
+	r.report.Seconds.Checks = time.Since(begin).Seconds()
+	return err
+}
+
+// check puts what a validator has found into the report.
+func (r *run) check(name string, n int, found []validate.Violation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Checks = append(r.report.Checks, Check{Name: name, Checked: n, Violations: len(found)})
+	for _, v := range found {
+		r.report.Violations = append(r.report.Violations, Violation{Rule: string(v.Rule), Text: v.Text})
+		fmt.Fprintf(r.config.Log, "VIOLATION %s\n", v)
+	}
+}
+
+func (r *run) checkAll(ctx context.Context, conn *pgx.Conn) error {
+	left, err := pglog.Connections(ctx, conn)
+	if err != nil {
+		return err
+	}
+	r.check("connections left behind", len(left), validate.Leaks(nil, withoutOurs(left)))
+	r.checkProcesses()
+	log, err := r.readLog(ctx, conn)
+	if err != nil {
+		return err
+	}
+	history, err := r.history()
+	if err != nil {
+		return err
+	}
+	r.checkHistory(&history, log)
+	if err := r.checkSide(ctx, conn, &history, log); err != nil {
+		return err
+	}
+	if err := r.checkProjections(ctx, conn, log); err != nil {
+		return err
+	}
+	return r.checkOrders(ctx, log)
+}
+
+// withoutOurs takes the harness's own connections out.
+func withoutOurs(connections map[string]int) map[string]int {
+	for name := range connections {
+		if strings.HasPrefix(name, "connections of "+harnessName+",") {
+			delete(connections, name)
+		}
+	}
+	return connections
+}
+
+// checkProcesses looks for crashes that nobody caused.
+func (r *run) checkProcesses() {
+	var found []validate.Violation
+	for _, p := range r.processes {
+		text, err := os.ReadFile(p.log.Name())
+		if err != nil {
+			found = append(found, validate.Violation{Rule: RuleCrash, Text: err.Error()})
+		}
+		for _, sign := range []string{"panic:", "fatal error:", "WARNING: DATA RACE", work.ErrLeak.Error()} {
+			if strings.Contains(string(text), sign) {
+				found = append(found, validate.Violation{Rule: RuleCrash, Text: fmt.Sprintf("%s: its log has %q", p.name, sign)})
+			}
+		}
+		if c := p.counts(); p.done && !c.Finished {
+			found = append(found, validate.Violation{Rule: RuleCrash, Text: fmt.Sprintf("%s did not finish; last exit: %s", p.name, c.LastExit)})
+		}
+	}
+	r.check("no crash of their own", len(r.processes), found)
+}
+
+// The rules that only a harness of processes can check.
+const (
+	// RuleCrash is violated by a process that ends for no reason of ours.
+	RuleCrash validate.Rule = "processes end when they are told to"
+	// RuleSide is violated if rows of a caller's own transaction are not there
+	// together with its events.
+	RuleSide validate.Rule = "own rows and events together"
+	// RuleHTTP is violated by answers over HTTP that do not fit the log.
+	RuleHTTP validate.Rule = "answers over HTTP hold"
+	// RuleLoad is violated by a run that did too little.
+	RuleLoad validate.Rule = "enough was done"
+)
+
+// storedLog is the log with what the checks of this package need beyond it.
+type storedLog struct {
+	*validate.Log
+	notes  *validate.Log // the writers' events alone
+	rows   map[string]*work.NoteRow
+	ids    map[uuid.UUID]bool
+	orders map[string]*storedOrder
+	head   int64
+}
+
+func (r *run) readLog(ctx context.Context, conn *pgx.Conn) (*storedLog, error) {
+	l := &storedLog{notes: validate.NewLog(work.Identify), rows: make(map[string]*work.NoteRow),
+		ids: make(map[uuid.UUID]bool), orders: make(map[string]*storedOrder)}
+	var err error
+	l.Log, err = pglog.Read(ctx, conn, migrations.DefaultSchema, func(e *eventstore.RecordedEvent) uuid.UUID {
+		return l.add(e)
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.head = l.Head()
+	return l, nil
+}
+
+// add looks at an event as it is read, and returns what its sender knows it by.
+func (l *storedLog) add(e *eventstore.RecordedEvent) uuid.UUID {
+	id := work.Identify(e)
+	if id != uuid.Nil {
+		l.notes.Add(*e)
+		l.ids[id] = true
+		l.addNote(e)
+	}
+	l.addOrder(e)
+	return id
+}
+
+// history returns what all writers and readers did.
+func (r *run) history() (validate.History, error) {
+	var paths []string
+	for _, p := range r.ofRole(roleWriter, roleReader) {
+		path := work.HistoryFile(r.dir, p.name)
+		if _, err := os.Stat(path); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return validate.Load(paths...)
+}
+
+// checkHistory runs the rules of package validate, and counts what was done.
+func (r *run) checkHistory(h *validate.History, l *storedLog) {
+	acked := 0
+	seen := make(map[uuid.UUID]bool)
+	for i := range h.Appends {
+		if a := &h.Appends[i]; a.Outcome == validate.Acked && !seen[a.IDs[0]] {
+			seen[a.IDs[0]] = true
+			acked += len(a.IDs)
+		}
+	}
+	r.report.Stored, r.report.Acked = l.Len(), acked
+	r.report.Appends, r.report.Reads, r.report.Batches = len(h.Appends), len(h.Reads), len(h.Batches)
+
+	filters := make(map[string]eventstore.Filter)
+	for _, name := range r.filtered {
+		filters[name] = eventstore.Filter{Categories: filteredCategories}
+	}
+	n := len(h.Appends) + len(h.Reads)
+	r.check("the log by itself", l.Len(), validate.CheckLog(l.Log))
+	r.check("stored was sent", l.notes.Len(), validate.Unsent(h, l.notes))
+	for _, rule := range []struct {
+		name  string
+		check func(*validate.History, *validate.Log) []validate.Violation
+	}{
+		{"acknowledged is stored", validate.AckedStored}, {"refused is not stored", validate.RefusedNotStored},
+		{"one winner for each version", validate.OneWinner}, {"retries are stored once", validate.Retries},
+		{"several streams all or none", validate.Together}, {"reads are of the log", validate.ReadsOfLog},
+	} {
+		r.check(rule.name, n, rule.check(h, l.Log))
+	}
+	r.check("appends and reads linearizable", n, validate.Linearizable(h, l.Log, validate.LinearOptions{}))
+	r.check("deliveries", len(h.Batches), validate.Deliveries(h, l.Log, validate.DeliveryOptions{Filters: filters, Head: l.head}))
+	var found []validate.Violation
+	if acked < r.config.Events {
+		found = append(found, validate.Violation{Rule: RuleLoad, Text: fmt.Sprintf("%d events were acknowledged, %d were to be", acked, r.config.Events)})
+	}
+	r.check("enough was done", acked, found)
+}
+
+// checkSide checks that rows that writers wrote in the transactions of their
+// appends are there if and only if the events are.
+func (r *run) checkSide(ctx context.Context, conn *pgx.Conn, h *validate.History, l *storedLog) error {
+	rows, err := conn.Query(ctx, `SELECT id FROM chaos.side WHERE clash IS NULL`)
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return err
+	}
+	var found []validate.Violation
+	for _, id := range ids {
+		if !l.ids[id] {
+			found = append(found, validate.Violation{Rule: RuleSide, Text: fmt.Sprintf("the row for %s is there, its event is not", id)})
+		}
+	}
+	r.check("own rows have their events", len(ids), found)
+	return nil
+}
+
+// sorted returns the keys of a map in order.
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

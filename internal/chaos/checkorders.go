@@ -1,0 +1,71 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os/exec"
+
+	"github.com/57528e99/recount/internal/chaos/work"
+	"github.com/57528e99/recount/internal/validate"
+)
+
+// checkOrders checks what clients were told over HTTP against the log, and lets
+// the product verify all of its projections.
+func (r *run) checkOrders(ctx context.Context, l *storedLog) error {
+	if r.config.Servers == 0 {
+		return nil
+	}
+	var found []validate.Violation
+	broken := func(format string, args ...any) {
+		found = append(found, validate.Violation{Rule: RuleHTTP, Text: fmt.Sprintf(format, args...)})
+	}
+	n := 0
+	for _, p := range r.ofRole(roleClient) {
+		placings, err := work.LoadPlacings(work.HistoryFile(r.dir, p.name))
+		if err != nil {
+			return err
+		}
+		n += len(placings)
+		checkPlacings(placings, l, broken)
+	}
+	for id, o := range l.orders {
+		if o.placed != 1 {
+			broken("order %s was placed %d times", id, o.placed)
+		}
+	}
+	r.check("answers over HTTP", n, found)
+	found = nil
+	if out, err := exec.CommandContext(ctx, r.config.Recount, "projections", "verify", "--all", "--database", r.cluster.dsn()).CombinedOutput(); err != nil {
+		found = append(found, validate.Violation{Rule: validate.RuleRows, Text: fmt.Sprintf("recount projections verify --all: %s\n%.2000s", err, out)})
+	}
+	r.check("recount projections verify --all", 1, found)
+	return nil
+}
+
+// checkPlacings checks what one client was told.
+func checkPlacings(placings []work.Placing, l *storedLog, broken func(string, ...any)) {
+	answers := make(map[string]work.Placing)
+	for _, p := range placings {
+		if p.Status == 0 {
+			continue
+		}
+		if first, ok := answers[p.ID]; ok && (first.Status != p.Status || first.Body != p.Body || first.ETag != p.ETag) {
+			broken("order %s was answered %d %s, and then %d %s", p.ID, first.Status, first.Body, p.Status, p.Body)
+		}
+		answers[p.ID] = p
+		if p.Status != http.StatusCreated {
+			broken("order %s was answered %d %s", p.ID, p.Status, p.Body)
+			continue
+		}
+		stored, ok := l.orders[p.ID]
+		switch {
+		case !ok:
+			broken("order %s was acknowledged and is not in the log", p.ID)
+		case stored.quantity != p.Quantity:
+			broken("order %s was of %d pieces, the log has %d", p.ID, p.Quantity, stored.quantity)
+		case p.Read != 0 && p.Read != int64(p.Quantity)*work.UnitPrice:
+			broken("order %s was read with a total of %d at the token of its answer, it is %d (-1: no order)", p.ID, p.Read, p.Quantity*work.UnitPrice)
+		}
+	}
+}

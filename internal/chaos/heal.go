@@ -1,0 +1,186 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/internal/chaos/work"
+	"github.com/57528e99/recount/internal/validate"
+)
+
+const (
+	// appendWithin and headWithin are how soon after the last fault the system is
+	// to work again.
+	appendWithin = 10 * time.Second
+	headWithin   = 10 * time.Second
+	// patience is how long the harness waits for it, to say how late it is.
+	patience = 45 * time.Second
+)
+
+// heal mends all that may be broken. Processes that are down come back by
+// themselves.
+func (r *run) heal(ctx context.Context) error {
+	for _, g := range r.gates {
+		g.disarm()
+		g.proxy.DropNotifications(false)
+	}
+	for _, p := range r.processes {
+		p.thaw()
+	}
+	if err := r.cluster.revive(ctx); err != nil {
+		return err
+	}
+	return r.persist(ctx, `UPDATE chaos.knobs SET step = '0', rollbacks = 0`)
+}
+
+// recover heals and measures how long it takes until the system works again.
+func (r *run) recover(ctx context.Context) (validate.Recovery, error) {
+	if err := r.heal(ctx); err != nil {
+		return validate.Recovery{}, err
+	}
+	recovery := validate.Recovery{Over: time.Now(), AtHead: make(map[string]time.Time)}
+	head := r.head(ctx)
+	r.note("healed at position %d", head)
+	if err := r.appendFresh(ctx); err == nil {
+		recovery.Appended = time.Now()
+	} else {
+		r.note("a fresh append: %v", err)
+	}
+	r.awaitHead(ctx, head, recovery.AtHead)
+	return recovery, nil
+}
+
+// head returns the last position of the log, 0 if nobody can say now.
+func (r *run) head(ctx context.Context) (position int64) {
+	_ = r.onDatabase(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT coalesce(max(position), 0) FROM recount.events`).Scan(&position)
+	})
+	return position
+}
+
+// appendFresh appends as a process does that begins now.
+func (r *run) appendFresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	pool, err := pgxpool.New(ctx, r.cluster.dsn())
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	store, err := pgstore.Open(ctx, pgstore.Config{Pool: pool})
+	if err != nil {
+		return err
+	}
+	_, err = store.Append(ctx, eventstore.StreamAppend{
+		Stream: "chaos-healed", Events: []eventstore.Event{{Type: healedType, Data: []byte("{}")}},
+	}, eventstore.AppendOptions{})
+	return errors.Join(err, store.Close(ctx))
+}
+
+// healedType is the type of the harness's own events.
+const healedType = "ChaosHealed"
+
+// awaitHead notes when each projection and reader has come to a position.
+func (r *run) awaitHead(ctx context.Context, head int64, at map[string]time.Time) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; wait(ctx, 50*time.Millisecond) {
+		missing := false
+		for name, position := range r.positions(ctx) {
+			if before, seen := at[name]; seen && !before.IsZero() {
+				continue
+			}
+			at[name] = time.Time{}
+			if position >= head {
+				at[name] = time.Now()
+			} else {
+				missing = true
+			}
+		}
+		if !missing && len(at) > 0 {
+			return
+		}
+	}
+}
+
+// positions returns how far projections and readers have come.
+func (r *run) positions(ctx context.Context) map[string]int64 {
+	positions := make(map[string]int64)
+	for _, p := range r.ofRole(roleReader) {
+		positions[p.name] = lastRead(work.HistoryFile(r.dir, p.name))
+	}
+	err := r.onDatabase(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `SELECT projection, position FROM recount.projection_generations WHERE serving`)
+		if err != nil {
+			return err
+		}
+		var name string
+		var position int64
+		_, err = pgx.ForEachRow(rows, []any{&name, &position}, func() error {
+			positions["projection "+name] = position
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		r.note("look at projections: %v", err)
+		return map[string]int64{"the database": -1}
+	}
+	return positions
+}
+
+// quiesce stops those that append, waits until all others have everything, and
+// stops those too. Servers are last, since importers and clients need them.
+func (r *run) quiesce(ctx context.Context) (found []validate.Violation) {
+	r.awaitImport(ctx)
+	found = append(found, r.stopAll(roleWriter, roleClient, roleImporter)...)
+	head := r.head(ctx)
+	at := make(map[string]time.Time)
+	over := time.Now()
+	r.awaitHead(ctx, head, at)
+	found = append(found, validate.Converged(validate.Recovery{Over: over, Appended: over, AtHead: at}, appendWithin, headWithin)...)
+	return append(found, r.stopAll(roleReader, roleProjector, roleServer)...)
+}
+
+// awaitImport waits until the importer is done: what it has done before it was
+// killed it must not have to do again.
+func (r *run) awaitImport(ctx context.Context) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); wait(ctx, 100*time.Millisecond) {
+		done := true
+		for _, p := range r.ofRole(roleImporter) {
+			done = done && p.counts().Finished
+		}
+		if done || ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// stopAll stops the processes of some roles, which are to end in good order.
+func (r *run) stopAll(roles ...role) (found []validate.Violation) {
+	type end struct {
+		name, exit string
+		inTime     bool
+	}
+	processes := r.ofRole(roles...)
+	ends := make(chan end)
+	for _, p := range processes {
+		go func() {
+			exit, inTime := p.stop(30 * time.Second)
+			ends <- end{p.name, exit, inTime}
+		}()
+	}
+	for range processes {
+		e := <-ends
+		if !e.inTime || e.exit != "" && e.exit != "exit status 0" {
+			found = append(found, validate.Violation{Rule: validate.RuleLeaks,
+				Text: fmt.Sprintf("%s did not end in good order when it was asked to: %s (in time: %t), see its log", e.name, e.exit, e.inTime)})
+		}
+	}
+	return found
+}

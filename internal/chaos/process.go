@@ -1,0 +1,179 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// role is what a process does.
+type role string
+
+const (
+	roleServer    role = "server"
+	roleImporter  role = "importer"
+	roleWriter    role = "writer"
+	roleReader    role = "reader"
+	roleProjector role = "projector"
+	roleClient    role = "client"
+)
+
+// process is a process that is started again whenever it ends, until it is
+// stopped.
+type process struct {
+	name string
+	role role
+	// command is its program and arguments, env what its environment has besides
+	// ours.
+	command []string
+	env     []string
+	// done says that the process may end: it has no more to do once it has
+	// succeeded.
+	done bool
+	log  *os.File
+
+	mu       sync.Mutex
+	cmd      *exec.Cmd
+	ended    chan struct{} // of the present cmd
+	stopping bool
+	frozen   bool
+	point    string // the failpoint of the next start
+	armed    string // the failpoint of the present start
+	// killed says that the present cmd was killed by us.
+	killed bool
+	tally
+}
+
+// tally counts how a process ended.
+type tally struct {
+	Starts int `json:"starts"`
+	// Killed is by us, AtPoints by a failpoint.
+	Killed   int `json:"killed"`
+	AtPoints int `json:"at_points"`
+	// ByItself counts ends that nobody asked for, LastExit says how the last of
+	// them looked.
+	ByItself int    `json:"by_itself"`
+	LastExit string `json:"last_exit,omitempty"`
+	// Finished says that it ended with success, having no more to do.
+	Finished bool `json:"finished,omitempty"`
+}
+
+// restartPause keeps a process that cannot start from filling the log.
+const restartPause = 200 * time.Millisecond
+
+func newProcess(dir, name string, r role, command, env []string) (*process, error) {
+	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s: %w", name, err)
+	}
+	return &process{name: name, role: r, command: command, env: env, log: log}, nil
+}
+
+// start starts the process and keeps it running.
+func (p *process) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.startLocked()
+}
+
+func (p *process) startLocked() error {
+	cmd := exec.Command(p.command[0], p.command[1:]...)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	cmd.Env = append(os.Environ(), p.env...)
+	if p.point != "" {
+		cmd.Env = append(cmd.Env, "RECOUNT_FAILPOINTS="+p.point)
+	}
+	// Ctrl-C is for the harness, which then ends the others.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	ended := make(chan struct{})
+	go p.run(cmd, started, ended)
+	if err := <-started; err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.cmd, p.ended, p.killed, p.frozen, p.armed, p.point = cmd, ended, false, false, p.point, ""
+	p.Starts++
+	return nil
+}
+
+// kill ends the process by SIGKILL, with a failpoint set for the next one if
+// point is not empty. It reports whether there was one to kill.
+func (p *process) kill(point string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping || p.cmd == nil || p.killed {
+		return false
+	}
+	p.point = point
+	p.killed = true
+	return p.cmd.Process.Signal(syscall.SIGKILL) == nil
+}
+
+// freeze stops the process by SIGSTOP and reports whether there was one.
+func (p *process) freeze() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping || p.cmd == nil || p.killed || p.frozen {
+		return false
+	}
+	p.frozen = p.cmd.Process.Signal(syscall.SIGSTOP) == nil
+	return p.frozen
+}
+
+// thaw lets the process go on.
+func (p *process) thaw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil && p.frozen {
+		_ = p.cmd.Process.Signal(syscall.SIGCONT) // one that has ended needs none
+		p.frozen = false
+	}
+}
+
+// stop asks the process to end and returns how it did. One that does not end in
+// time is killed.
+func (p *process) stop(patience time.Duration) (exit string, inTime bool) {
+	p.thaw()
+	p.mu.Lock()
+	p.stopping = true
+	cmd, ended := p.cmd, p.ended
+	p.mu.Unlock()
+	if cmd == nil {
+		return "", true
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+	select {
+	case <-ended:
+		inTime = true
+	case <-time.After(patience):
+		_ = cmd.Process.Signal(syscall.SIGABRT) // says where it hangs
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+	}
+	return cmd.ProcessState.String(), inTime
+}
+
+// pid returns the number of the process, 0 if there is none.
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
+// counts returns how the process has ended so far.
+func (p *process) counts() tally {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tally
+}

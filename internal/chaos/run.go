@@ -1,0 +1,168 @@
+package chaos
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// run is one run, from the start of PostgreSQL to its end.
+type run struct {
+	config    Config
+	dir       string
+	plan      Plan
+	cluster   *cluster
+	injector  *injector
+	processes map[string]*process
+	gates     map[string]*gate
+	// filtered are the readers that do not read everything.
+	filtered []string
+	begun    time.Time
+
+	mu       sync.Mutex
+	problems []error
+	counts   map[string]int
+	report   Report
+}
+
+// Run breaks things for a while and checks what is left. Violations are in the
+// report and no error; errors are about what kept it from checking.
+func Run(ctx context.Context, c Config) (report Report, err error) {
+	if err := c.setDefaults(); err != nil {
+		return Report{}, err
+	}
+	r := &run{config: c, processes: make(map[string]*process), gates: make(map[string]*gate), counts: make(map[string]int), begun: time.Now()}
+	r.injector = newInjector(r)
+	r.plan = newPlan(c.Seed, c.Faults, c.Duration, c.names(), points(), c.Only)
+	if r.dir, err = makeDir(c.Dir); err != nil {
+		return Report{}, err
+	}
+	defer func() {
+		err = errors.Join(err, r.close())
+		if err == nil && c.Dir == "" && len(report.Violations) == 0 {
+			err = os.RemoveAll(r.dir)
+		}
+	}()
+	if err := r.build(ctx); err != nil {
+		return Report{}, err
+	}
+	if err := r.start(ctx); err != nil {
+		return Report{}, fmt.Errorf("start: %w", err)
+	}
+	r.breakThings(ctx)
+	if ctx.Err() != nil {
+		return Report{}, context.Cause(ctx)
+	}
+	if err := r.judge(ctx); err != nil {
+		return Report{}, fmt.Errorf("check: %w", err)
+	}
+	return r.finish(), errors.Join(r.problems...)
+}
+
+// makeDir makes the folder of a run, which PostgreSQL's user can enter.
+func makeDir(dir string) (string, error) {
+	if dir == "" {
+		made, err := os.MkdirTemp("", "recount-chaos-*")
+		if err != nil {
+			return "", err
+		}
+		return made, os.Chmod(made, 0o755)
+	}
+	made, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(made, 0o755); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(made)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s is not empty: the run needs a folder of its own", made)
+	}
+	return made, err
+}
+
+// start starts PostgreSQL and all processes.
+func (r *run) start(ctx context.Context) (err error) {
+	if r.cluster, err = newCluster(filepath.Join(r.dir, "postgres"), r.config.DiskSize); err != nil {
+		return err
+	}
+	if err := r.cluster.create(ctx); err != nil {
+		return err
+	}
+	if err := r.prepareDatabase(ctx); err != nil {
+		return err
+	}
+	if err := r.makeProcesses(); err != nil {
+		return err
+	}
+	for _, p := range r.ofRole(roleServer, roleWriter, roleReader, roleProjector, roleClient, roleImporter) {
+		if err := p.start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// breakThings carries the plan out, and waits then until the writers have
+// acknowledged what they were to, for half of the time again at most.
+func (r *run) breakThings(ctx context.Context) {
+	r.note("%d faults in %s, seed %d", len(r.plan), r.config.Duration, r.config.Seed)
+	var held sync.WaitGroup
+	defer held.Wait()
+	ctx, release := context.WithCancel(ctx)
+	defer release()
+	for name, sql := range sessions {
+		held.Go(func() { r.hold(ctx, name, sql) })
+	}
+	begin := time.Now()
+	r.injector.carryOut(ctx, r.plan)
+	wait(ctx, time.Until(begin.Add(r.config.Duration)))
+	for time.Since(begin) < r.config.Duration*3/2 && r.head(ctx) < int64(r.config.Events)*21/20 {
+		wait(ctx, 250*time.Millisecond)
+	}
+}
+
+// problem notes what the harness could not do.
+func (r *run) problem(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.problems = append(r.problems, err)
+}
+
+// count counts something that the report names.
+func (r *run) count(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[what]++
+}
+
+// note says what happens.
+func (r *run) note(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.config.Log, "[%6.2fs] %s\n", time.Since(r.begun).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// close ends whatever still runs.
+func (r *run) close() error {
+	var errs []error
+	for _, p := range r.processes {
+		p.stop(time.Second)
+		errs = append(errs, p.log.Close())
+	}
+	for _, g := range r.gates {
+		errs = append(errs, g.proxy.Close())
+	}
+	if r.cluster != nil {
+		errs = append(errs, r.cluster.close())
+	}
+	return errors.Join(errs...)
+}
+
+func compareNames(a, b string) int { return cmp.Compare(a, b) }

@@ -1,0 +1,82 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/internal/pgembed"
+)
+
+// programs are those that all tests of this package run, built by the first.
+var programs struct {
+	sync.Once
+	dir, recount, worker string
+	err                  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programs.dir != "" {
+		_ = os.RemoveAll(programs.dir) // a temporary folder
+	}
+	os.Exit(code)
+}
+
+func needPrograms(t *testing.T) (recount, worker string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it builds programs and runs them")
+	}
+	_, err := pgembed.FindBinaries(0)
+	var none *pgembed.NoBinariesError
+	if errors.As(err, &none) {
+		t.Skipf("%v\n%s", err, none.Hint())
+	}
+	p := &programs
+	p.Do(func() {
+		if p.dir, p.err = os.MkdirTemp("", "recount-chaos-test-*"); p.err != nil {
+			return
+		}
+		p.recount, p.worker = filepath.Join(p.dir, "recount"), filepath.Join(p.dir, "chaos")
+		p.err = errors.Join(Build(context.Background(), p.recount, "cmd/recount"),
+			Build(context.Background(), p.worker, "internal/chaos/cmd/chaos"))
+	})
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	return p.recount, p.worker
+}
+
+// TestAShortRun breaks everything once. It also says that the report is whole.
+func TestAShortRun(t *testing.T) {
+	c := Config{Seed: 1, Duration: 8 * time.Second, Faults: 40, Events: 5000, Readers: 2, Orders: 3}
+	c.Recount, c.Worker = needPrograms(t)
+	report, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range report.Violations {
+		t.Errorf("%s: %s", v.Rule, v.Text)
+	}
+	if t.Failed() {
+		t.Logf("histories and logs are in %s", report.Dir)
+	}
+	if report.Acked < c.Events || report.Total < len(recipes) || len(report.Checks) < 15 {
+		t.Errorf("the report is of %d events, %d faults and %d checks, want some", report.Acked, report.Total, len(report.Checks))
+	}
+	for _, check := range report.Checks {
+		if check.Checked == 0 && check.Name != "connections left behind" {
+			t.Errorf("there was nothing to check for %q", check.Name)
+		}
+	}
+	var text bytes.Buffer
+	if err := report.Text(&text); err != nil || !bytes.Contains(text.Bytes(), []byte("ok: no violation")) {
+		t.Errorf("the report reads (%v)\n%s", err, &text)
+	}
+}

@@ -1,0 +1,176 @@
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/57528e99/recount/internal/chaos/work"
+	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/shop/sample"
+)
+
+// names returns the names of all processes there are to be, by role.
+func (c *Config) names() map[role][]string {
+	names := make(map[role][]string)
+	for r, n := range map[role]int{
+		roleServer: c.Servers, roleWriter: c.Writers, roleReader: c.Readers,
+		roleProjector: c.Projectors, roleClient: c.Clients, roleImporter: min(c.Orders, 1),
+	} {
+		for i := range n {
+			names[r] = append(names[r], fmt.Sprintf("%s-%d", r, i+1))
+		}
+	}
+	return names
+}
+
+// points are the failpoints that processes of ours can come by.
+func points() (names []string) {
+	for _, p := range failpoint.Points() {
+		names = append(names, string(p.Name))
+	}
+	return names
+}
+
+// serverRoles are what servers run, one after the other: everything, and the
+// parts.
+var serverRoles = []string{"api,projections", "api", "projections"}
+
+// makeProcesses makes all processes, without starting them.
+func (r *run) makeProcesses() error {
+	names := r.config.names()
+	var urls []string
+	for i, name := range names[roleServer] {
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		roles := serverRoles[i%len(serverRoles)]
+		// The last one has a pool that is too small for what it runs.
+		conns := "12"
+		if i == len(names[roleServer])-1 {
+			conns = "2"
+		}
+		if roles != "projections" {
+			urls = append(urls, "http://"+address)
+		}
+		dsn, err := r.gated(name)
+		if err != nil {
+			return err
+		}
+		if err := r.add(name, roleServer, r.config.Recount, "serve", "--database", dsn, "--listen", address,
+			"--roles", roles, "--max-connections", conns, "--log-level", "warn", "--wait", "60s"); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []role{roleWriter, roleReader, roleProjector, roleClient} {
+		for i, name := range names[kind] {
+			if err := r.addWorker(i, name, kind, urls); err != nil {
+				return err
+			}
+		}
+	}
+	if len(names[roleImporter]) == 0 {
+		return nil
+	}
+	return r.addImporter(names[roleImporter][0], urls[0])
+}
+
+// gated returns an address of the database that leads through a proxy of the
+// process's own.
+func (r *run) gated(name string) (string, error) {
+	g, err := newGate(r.cluster.dsn(), r.injector.struck)
+	if err != nil {
+		return "", err
+	}
+	r.gates[name] = g
+	return g.proxy.DSN() + "&application_name=" + name, nil
+}
+
+func (r *run) add(name string, kind role, command ...string) error {
+	p, err := newProcess(r.dir, name, kind, command, r.config.Env)
+	if err != nil {
+		return err
+	}
+	r.processes[name] = p
+	return nil
+}
+
+func (r *run) addWorker(i int, name string, kind role, urls []string) error {
+	s := work.Spec{Name: name, Kind: work.Kind(kind), Seed: r.config.Seed<<8 + uint64(len(r.processes)), Dir: r.dir}
+	switch kind {
+	case roleClient:
+		s.Servers = urls
+	case roleWriter:
+		// What is broken costs time: aim higher than what is needed.
+		s.Rate = 1.6 * float64(r.config.Events) / r.config.Duration.Seconds() / float64(r.config.Writers)
+		if i == r.config.Writers-1 && i > 0 {
+			s.MaxConns = 1
+		}
+	case roleReader:
+		if i%3 == 2 {
+			s.Categories = filteredCategories
+		}
+	}
+	if kind != roleClient {
+		var err error
+		if s.DSN, err = r.gated(name); err != nil {
+			return err
+		}
+	}
+	spec, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if s.Categories != nil {
+		r.filtered = append(r.filtered, name)
+	}
+	return r.add(name, kind, r.config.Worker, "work", string(spec))
+}
+
+// filteredCategories are what some readers read of the log.
+var filteredCategories = []string{"hot", "own"}
+
+// addImporter makes the importer and the file that it imports.
+func (r *run) addImporter(name, url string) (err error) {
+	path := filepath.Join(r.dir, "orders.csv")
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := sample.Generate(file, sample.Config{Seed: r.config.Seed, Orders: r.config.Orders, MaxLines: 40}); err != nil {
+		return fmt.Errorf("make orders up: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	if err := r.add(name, roleImporter, r.config.Recount, "import", "online-retail", path, "--server", url, "--concurrency", "4", "-o", "json"); err != nil {
+		return err
+	}
+	r.processes[name].done = true
+	return nil
+}
+
+// freeAddress returns a local address that nobody listens on. Servers keep theirs
+// over restarts.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// ofRole returns the processes of some roles, by name.
+func (r *run) ofRole(roles ...role) (list []*process) {
+	for _, p := range r.processes {
+		if slices.Contains(roles, p.role) {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b *process) int { return compareNames(a.name, b.name) })
+	return list
+}
