@@ -74,6 +74,9 @@ func (w *worker) decode(l *lease, events []eventstore.RecordedEvent) ([]Decoded,
 			continue
 		}
 		value, err := w.runner.config.Codec.Decode(e.Event)
+		if err != nil && failpoint.Planted(failpoint.SkipUnrecorded) {
+			continue
+		}
 		if err != nil {
 			return nil, &eventError{event: e, err: err}
 		}

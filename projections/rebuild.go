@@ -180,7 +180,7 @@ func (x *execution) bucketsLeft(ctx context.Context) ([]int, error) {
 	}
 	var left []int
 	for bucket := range bucketCount {
-		if !slices.Contains(done, bucket) {
+		if !slices.Contains(done, bucket) || failpoint.Planted(failpoint.BucketTwice) {
 			left = append(left, bucket)
 		}
 	}

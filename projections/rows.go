@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -76,7 +75,16 @@ func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, 
 	defer cancel()
 	var batch pgx.Batch
 	batch.Queue(foldSettings)
-	if err := cmp.Or(p.fold(ctx, pool, table, events, &batch), failpoint.Fail(failpoint.ProjectFolded)); err != nil {
+	if err := p.fold(ctx, pool, table, events, &batch); err != nil {
+		return err
+	}
+	if failpoint.Planted(failpoint.CheckpointApart) {
+		if err := pool.SendBatch(ctx, &batch).Close(); err != nil {
+			return err
+		}
+		batch = pgx.Batch{}
+	}
+	if err := failpoint.Fail(failpoint.ProjectFolded); err != nil {
 		return err
 	}
 	batch.Queue(move.sql, move.args...)
@@ -93,7 +101,7 @@ func (p *foldProjector[K, Row]) probe(ctx context.Context, tx pgx.Tx, table tabl
 
 // fold loads the rows that events touch, applies the events and queues what writes the rows.
 func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tableName, events []Decoded, batch *pgx.Batch) error {
-	m := newMemory(p)
+	m := memoryFor(p)
 	todo := make([]changes[K, Row], len(events))
 	for i, d := range events {
 		cs, err := p.changes(d)

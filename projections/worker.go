@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // worker runs one projection of a runner, whenever this process may.
@@ -144,6 +145,9 @@ func (w *worker) follow(soft, hard context.Context, l *lease) error {
 	keeper.Go(func() { w.keep(ctx, cancel, l) })
 	defer keeper.Wait()
 	defer cancel(nil)
+	if failpoint.Planted(failpoint.GoroutineLeak) {
+		go w.keep(context.WithoutCancel(ctx), cancel, l)
+	}
 
 	batches := w.runner.config.Store.Subscribe(ctx, eventstore.ReadOptions{
 		After:    l.checkpoint.token,

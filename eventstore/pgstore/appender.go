@@ -74,7 +74,9 @@ func (a *appender) write(requests []*request) {
 			if len(try.unsettled) == 0 {
 				try.deadline = time.Now().Add(a.store.cfg.SettleTimeout)
 			}
-			try.unsettled = append(try.unsettled, p)
+			if !failpoint.Planted(failpoint.BlindRetry) {
+				try.unsettled = append(try.unsettled, p)
+			}
 		case a.connected() && (len(try.unsettled) == 0 || isRefusedContent(err)):
 			// What is refused as content now is refused of the unsettled plans
 			// too: at this end of the log they say the same, at another they are
@@ -117,7 +119,7 @@ func (a *appender) attempt(try *attempt) (*plan, error) {
 	if err := a.store.makeNames(ctx, a.conn, refs, missing); err != nil {
 		return nil, err
 	}
-	try.slow = try.slow || a.mine == nil || len(try.unsettled) > 0
+	try.slow = try.slow || a.mine == nil || len(try.unsettled) > 0 || failpoint.Planted(failpoint.SequencePositions)
 	var p *plan
 	var err error
 	if try.slow {
@@ -148,6 +150,7 @@ func (a *appender) connect(ctx context.Context, deadline time.Time) error {
 
 func (a *appender) succeed(requests []*request, p *plan) {
 	failpoint.Hit(failpoint.AppendCommitted)
+	a.writeReceiptsLate(p)
 	for name, st := range p.streams {
 		a.streams.Add(name, st)
 	}

@@ -156,7 +156,7 @@ func (s *Store) checkHome(in identity, here place) error {
 		return fmt.Errorf("%w: %w: it is at incarnation %d now, this process began at %d; restart it",
 			eventstore.ErrUnavailable, ErrAdopted, in.n, home)
 	}
-	if here != in.place {
+	if here != in.place && !failpoint.Planted(failpoint.HomeUnchecked) {
 		adopt := "recount db adopt"
 		if s.cfg.Schema != DefaultSchema {
 			adopt += " --schema " + s.cfg.Schema
@@ -219,7 +219,7 @@ func (s *Store) checkToken(ctx context.Context, t, head eventstore.Token) error 
 		return &eventstore.LogChangedError{Token: t, Head: head, LastCommon: -1}
 	}
 	lastCommon := head.Position
-	if t.Incarnation != head.Incarnation {
+	if t.Incarnation != head.Incarnation && !failpoint.Planted(failpoint.IncarnationUnchecked) {
 		// The lowest beginning of all lives since the token's.
 		err := s.cfg.Pool.QueryRow(ctx,
 			s.sql(`SELECT coalesce(min(from_position), 0) FROM recount.log_incarnations WHERE n > $1`),

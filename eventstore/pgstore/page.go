@@ -189,7 +189,7 @@ func checkGapless(events []eventstore.RecordedEvent, low, high int64, limit int,
 		next += step
 		want--
 	}
-	if want > 0 {
+	if want > 0 && !failpoint.Planted(failpoint.GapIgnored) && !failpoint.Planted(failpoint.SequencePositions) {
 		return missing(next)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 const selectEnd = `
@@ -113,6 +114,12 @@ func (s *Store) firstPosition(ctx context.Context, opts eventstore.ReadOptions, 
 	}
 	if opts.Backwards {
 		return opts.After.Position - 1, nil
+	}
+	switch {
+	case failpoint.Planted(failpoint.ResumeLate):
+		return opts.After.Position + 2, nil
+	case failpoint.Planted(failpoint.ResumeEarly):
+		return opts.After.Position, nil
 	}
 	return opts.After.Position + 1, nil
 }

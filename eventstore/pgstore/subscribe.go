@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // Subscribe implements eventstore.Reader.
@@ -139,7 +140,7 @@ func (s *Store) wholeAppends(ctx context.Context, f eventstore.Filter, next, hig
 		return nil, high, nil
 	}
 	end := events[len(events)-1].AppendEnd
-	if end <= high {
+	if end <= high || failpoint.Planted(failpoint.AppendSplit) {
 		return events, high, nil
 	}
 	first := slices.IndexFunc(events, func(e eventstore.RecordedEvent) bool { return e.AppendEnd == end })

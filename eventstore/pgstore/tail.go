@@ -1,6 +1,9 @@
 package pgstore
 
-import "github.com/57528e99/recount/eventstore"
+import (
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
+)
 
 const (
 	tailEvents = 8192
@@ -14,7 +17,7 @@ type tail struct {
 }
 
 func (t *tail) add(events []eventstore.RecordedEvent) {
-	if n := len(t.events); n > 0 && events[0].Position != t.events[n-1].Position+1 {
+	if n := len(t.events); n > 0 && events[0].Position != t.events[n-1].Position+1 && !failpoint.Planted(failpoint.TailAcross) {
 		// Another process appended in between.
 		t.events, t.bytes = nil, 0
 	}

@@ -128,7 +128,9 @@ func (s *Store) resolve(ctx context.Context, requests []*request) (references, e
 	if err != nil {
 		return refs, err
 	}
-	defer closeConn(ctx, conn.Conn)
+	if !failpoint.Planted(failpoint.ConnectionLeak) {
+		defer closeConn(ctx, conn.Conn)
+	}
 	return refs, s.makeNames(ctx, conn, refs, missing)
 }
 
