@@ -25,16 +25,17 @@ func (r reads) operations(a *httpapi.API) {
 }
 
 // request asks for an operation on the version of the projection that this
-// program has.
+// program has. One that is none of the shop's read models, such as that of the
+// snapshots, is taken as it is shown.
 func (r reads) request(kind projections.Kind) func(context.Context, httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
 	return func(ctx context.Context, in httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
+		asked := projections.Request{Kind: kind, Projection: in.Path("name"), Options: in.Body, Actor: "api"}
 		for _, p := range Projections() {
-			if p.Name() == in.Path("name") {
-				return r.admin.Request(ctx, projections.Request{
-					Kind: kind, Projection: p.Name(), Version: p.Version(), Options: in.Body, Actor: "api"})
+			if p.Name() == asked.Projection {
+				asked.Version = p.Version()
 			}
 		}
-		return projections.Operation{}, fmt.Errorf("projection %q: %w", in.Path("name"), projections.ErrNotFound)
+		return r.admin.Request(ctx, asked)
 	}
 }
 

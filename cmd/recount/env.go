@@ -10,6 +10,29 @@ import (
 // envNames is the annotation of a flag with the environment variables that set it.
 const envNames = "recount_env"
 
+// fromEnvironment is the annotation of a flag that the environment has set.
+const fromEnvironment = "recount_from_env"
+
+// origin is who said what a flag is, the last one first.
+type origin int
+
+const (
+	byDefault origin = iota
+	byEnvironment
+	byCommandLine
+)
+
+func originOf(flags *pflag.FlagSet, name string) origin {
+	f := flags.Lookup(name)
+	switch {
+	case !f.Changed:
+		return byDefault
+	case f.Annotations[fromEnvironment] != nil:
+		return byEnvironment
+	}
+	return byCommandLine
+}
+
 // fromEnv lets the environment set a flag that the command line does not: RECOUNT_ and the flag's
 // name, else one of the others. The help names them. It is for settings; what says what to do this
 // time stays on the command line.
@@ -35,6 +58,7 @@ func (a *app) setFromEnv(flags *pflag.FlagSet) error {
 			if value == "" {
 				continue
 			}
+			f.Annotations[fromEnvironment] = []string{name}
 			if err := flags.Set(f.Name, value); err != nil && fault == nil {
 				fault = &failure{exitUsage, fmt.Errorf("environment variable %s: %w", name, err), "correct or unset " + name}
 			}

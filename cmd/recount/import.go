@@ -35,8 +35,7 @@ server may have forgotten the idempotency keys, and refuses the orders that it h
 	}
 	out := outputFlag(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&c.Server, "server", "http://"+defaultListen, "address of the server")
-	fromEnv(flags, "server")
+	serverFlag(flags, &c.Server)
 	flags.IntVar(&c.Concurrency, "concurrency", 64, "how many requests to send at once")
 	fromEnv(flags, "concurrency")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -20,32 +20,21 @@ import (
 	"github.com/57528e99/recount/snapshots"
 )
 
-// operating says where operations on projections are done: by a running server, or by this process
-// straight on a database.
-type operating struct {
-	database *database
-	server   string
-}
-
 func (a *app) operationCommands(d *database) []*cobra.Command {
 	return []*cobra.Command{a.projectionsRebuild(d), a.projectionsRollback(d), a.projectionsVerify(d), a.projectionsRepair(d), a.projectionsCancel(d)}
-}
-
-func operatingFlags(cmd *cobra.Command, d *database) *operating {
-	o := &operating{database: d}
-	cmd.Flags().StringVar(&o.server, "server", "", "have a running server do it, e.g. http://"+defaultListen+" (default this process, on the database)")
-	fromEnv(cmd.Flags(), "server")
-	return o
 }
 
 // run does an operation, shows how far it is, and returns it when it has ended well.
 func (a *app) operate(ctx context.Context, o *operating, r projections.Request) (projections.Operation, error) {
 	r.Actor = actor()
+	byServer, err := o.byServer()
+	if err != nil {
+		return projections.Operation{}, err
+	}
 	p := a.progress(string(r.Kind) + " " + r.Projection)
 	show := a.showOperation(p)
 	var op projections.Operation
-	var err error
-	if o.server != "" {
+	if byServer {
 		op, err = (&operationsClient{server: o.server}).run(ctx, r, show)
 	} else {
 		err = o.database.withRunner(ctx, func(runner *projections.Runner) error {
@@ -324,8 +313,12 @@ func (a *app) projectionsCancel(d *database) *cobra.Command {
 		if err != nil {
 			return &failure{exitUsage, fmt.Errorf("%q is no operation: %w", args[0], err), "recount projections show NAME lists them"}
 		}
+		byServer, err := where.byServer()
+		if err != nil {
+			return err
+		}
 		var op projections.Operation
-		if where.server != "" {
+		if byServer {
 			op, err = (&operationsClient{server: where.server}).cancel(cmd.Context(), id)
 		} else {
 			err = d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {

@@ -82,7 +82,8 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body a
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return op, &failure{exitUnavailable, err, "is the server running, and is the address right?"}
+		return op, &failure{exitUnavailable, fmt.Errorf("ask the server: %w", err),
+			"is it running? recount dev starts one, --server URL names another, and --database postgres://user:password@host:5432/name works without"}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/57528e99/recount/migrations"
+)
+
+// operating says where operations on projections are done: by a running server, or by this process
+// straight on a database.
+type operating struct {
+	database *database
+	server   string
+	cmd      *cobra.Command
+}
+
+func operatingFlags(cmd *cobra.Command, d *database) *operating {
+	o := &operating{database: d, cmd: cmd}
+	serverFlag(cmd.Flags(), &o.server)
+	cmd.Flags().Lookup("server").Usage += ", unless --database or --data says that this process does it"
+	return o
+}
+
+// serverFlag gives a command the flag that says which server does it.
+func serverFlag(flags *pflag.FlagSet, address *string) {
+	flags.StringVar(address, "server", "http://"+defaultListen, "address of the server that does it")
+	fromEnv(flags, "server")
+}
+
+// byServer reports whether a server does it. What the command line says goes before the environment,
+// in which a database goes before a server.
+func (o *operating) byServer() (bool, error) {
+	flags := o.cmd.Flags()
+	server := originOf(flags, "server")
+	database := max(originOf(flags, "database"), originOf(flags, "data"))
+	switch {
+	case server == byCommandLine && database == byCommandLine:
+		return false, usageError(o.cmd, "a server does it, or this process on a database: give --server or --database, not both")
+	case database != byDefault && server != byCommandLine:
+		return false, nil
+	case o.database.schema != migrations.DefaultSchema:
+		return false, usageError(o.cmd, "a server works on the schema that it was started with: leave out --schema %s, or name the database", o.database.schema)
+	}
+	return true, nil
+}
