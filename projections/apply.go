@@ -31,6 +31,34 @@ func (w *worker) apply(ctx context.Context, l *lease, events []eventstore.Record
 	return w.apply(ctx, l, events[half:], to)
 }
 
+// applyUpTo applies the events from the checkpoint up to a position, which is the end of an append.
+func (w *worker) applyUpTo(ctx context.Context, l *lease, position int64) error {
+	to := l.checkpoint.token
+	if to.Position >= position {
+		return nil
+	}
+	var events []eventstore.RecordedEvent
+	size := w.runner.config.BatchSize
+	options := eventstore.ReadOptions{After: to, PageSize: size, Filter: eventstore.Filter{Types: w.runs.types()}}
+	for e, err := range w.runner.config.Store.ReadAll(ctx, options) {
+		if err != nil {
+			return err
+		}
+		if e.Position > position {
+			break
+		}
+		if n := len(events); n >= size && events[n-1].AppendEnd != e.AppendEnd {
+			if err := w.apply(ctx, l, events, behind(events, to)); err != nil {
+				return err
+			}
+			events = nil
+		}
+		events = append(events, e)
+	}
+	to.Position = position
+	return w.apply(ctx, l, events, to)
+}
+
 // applyBefore applies the appends before that of a bad event.
 func (w *worker) applyBefore(ctx context.Context, l *lease, events []eventstore.RecordedEvent, to eventstore.Token, bad *eventError) error {
 	good := 0

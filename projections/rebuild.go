@@ -278,9 +278,20 @@ func (x *execution) discard(ctx context.Context, state OperationState, cause err
 const dropGenerationSQL = `
 DELETE FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2 AND NOT serving`
 
-// drop removes a generation that no program reads.
+// drop removes a generation that no program reads. It locks the table before the record, as a worker
+// does that is on its last write to it and will be fenced: the other way round each would wait for the
+// other.
 func (c *catalog) drop(ctx context.Context, g generation) error {
 	return c.inTx(ctx, func(tx pgx.Tx) error {
+		var exists bool
+		if err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, g.table.String()).Scan(&exists); err != nil {
+			return err
+		}
+		if exists {
+			if _, err := tx.Exec(ctx, `LOCK TABLE `+g.table.String()); err != nil {
+				return err
+			}
+		}
 		tag, err := tx.Exec(ctx, c.sql(dropGenerationSQL), g.projection, g.number)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -54,5 +55,67 @@ func TestOperationsEndUnderWrites(t *testing.T) {
 	b.finish("accounts")
 	if err := b.compare(f); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestASwitchHoldsWhatMovesOn lets the generation that serves move on before each try to switch: the
+// new one is never as far by itself, so it must be held for a moment.
+func TestASwitchHoldsWhatMovesOn(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []Kind{Rebuild, Rollback} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			f := newAccounts(1)
+			live := b.start(b.runner(f))
+			b.arrives(live, "accounts", b.fill(50))
+			r := b.runner(f) // as another process
+			if kind == Rollback {
+				b.rebuild(r, "accounts", Options{})
+			}
+			tries := 0
+			r.workers[0].hooks.beforeSwitch = func() {
+				tries++
+				b.arrives(live, "accounts", b.append("account-2", deposited{Amount: 5, Note: "late"}))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			if _, err := r.Run(ctx, Request{Kind: kind, Projection: "accounts", Actor: "test"}, nil); err != nil {
+				t.Fatalf("after %d tries: %v", tries, err)
+			}
+			b.finish("accounts")
+			if err := b.compare(f); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestASwitchEndsUnderAppendsWithoutAPause appends one event after the other, with nothing in between,
+// until all is done.
+func TestASwitchEndsUnderAppendsWithoutAPause(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f := newAccounts(1)
+	b.arrives(b.start(b.runner(f)), "accounts", b.fill(50))
+	ctx, stop := context.WithCancel(t.Context())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			b.append(fmt.Sprintf("account-%d", i%50), deposited{Amount: 1, Note: "on and on"})
+		}
+	})
+	other := b.runner(f)
+	for _, kind := range []Kind{Rebuild, Rollback} {
+		within, cancel := context.WithTimeout(t.Context(), time.Minute)
+		if _, err := other.Run(within, Request{Kind: kind, Projection: "accounts", Actor: "test"}, nil); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+		cancel()
+	}
+	stop()
+	writer.Wait()
+	if v := b.verify(other, "accounts"); !v.OK() {
+		t.Errorf("after all: %+v", v)
 	}
 }

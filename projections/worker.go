@@ -22,9 +22,9 @@ type worker struct {
 	progress   *progress
 	log        zerolog.Logger
 	hooks      hooks
-	// applied is told of each batch that was applied and may end the session with errArrived. It may
-	// be nil.
-	applied func(context.Context, eventstore.Batch) (arrived bool, err error)
+	// applied is told of each batch that was applied and may end the session with errArrived, or with
+	// errMovedOn if it has applied more itself. It may be nil.
+	applied func(context.Context, *lease, eventstore.Batch) (arrived bool, err error)
 	// from is where the session began.
 	from   eventstore.Token
 	counts counts
@@ -125,8 +125,8 @@ func (w *worker) end(hard context.Context, l *lease, err error) error {
 	case hasCode(err, fencedCode) || errors.Is(err, errStandby) || errors.Is(err, context.Canceled):
 		w.log.Info().Int64("position", l.checkpoint.token.Position).Msg("projection no longer runs here")
 		return errors.Join(errStandby, l.release(ctx))
-	case errors.Is(err, errArrived):
-		return errors.Join(errArrived, l.release(ctx))
+	case errors.Is(err, errArrived), errors.Is(err, errMovedOn):
+		return errors.Join(err, l.release(ctx))
 	default:
 		// The lease is kept: this process is as likely as any to be the next that can go on.
 		return errors.Join(err, l.note(ctx, err))
@@ -172,7 +172,7 @@ func (w *worker) follow(soft, hard context.Context, l *lease) error {
 		}
 		movedAt = time.Now()
 		if w.applied != nil {
-			arrived, err := w.applied(ctx, batch)
+			arrived, err := w.applied(ctx, l, batch)
 			if err != nil {
 				return err
 			}
