@@ -35,7 +35,7 @@ func restore(t *testing.T, db *pgtest.DB, position int64) *pgstore.Store {
 // went on, others that got their positions would be skipped.
 func TestSubscriptionEndsWhenWhatItHasReadIsLost(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	reader := open(t, db, func(c *pgstore.Config) { c.PollInterval = 5 * time.Millisecond })
 	for n := range 4 {
 		mustAppend(t, reader, happened("lost-1", n))
@@ -104,7 +104,7 @@ func subscribe(t *testing.T, s *pgstore.Store, opts eventstore.ReadOptions) (del
 // Ids of streams and types that a restore has lost are given to others.
 func TestNamesAreForgottenWithTheLogThatHadThem(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	reader := open(t, db)
 	mustAppend(t, reader, happened("kept-1", 0))
 	lost := happened("lost-1", 1)

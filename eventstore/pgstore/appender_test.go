@@ -92,7 +92,7 @@ func appendInOneBatch(t *testing.T, db *pgtest.DB, s *pgstore.Store, appends []e
 // Batching must not share fate: a stale append fails alone.
 func TestConflictsInABatchLeaveTheirNeighboursAlone(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	mustAppend(t, s, happened("taken-1", 0))
 	var appends []eventstore.StreamAppend
@@ -117,7 +117,7 @@ func TestConflictsInABatchLeaveTheirNeighboursAlone(t *testing.T) {
 // met, is pinned down to the append that holds it.
 func TestRefusedAppendIsFoundAmongItsNeighbours(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	used := happened("used-1", 0)
 	used.Events[0].ID = uuid.New()
@@ -138,7 +138,7 @@ func TestRefusedAppendIsFoundAmongItsNeighbours(t *testing.T) {
 // A retry that overtakes its first attempt finds it in the same batch.
 func TestRetryInTheSameBatchIsADuplicate(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	a := happened("retry-1", 1)
 	a.Events[0].ID = uuid.New()
@@ -158,7 +158,7 @@ func TestRetryInTheSameBatchIsADuplicate(t *testing.T) {
 
 func TestAppendNamesWhoHoldsTheLock(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db, func(c *pgstore.Config) { c.LockTimeout = 50 * time.Millisecond })
 	lockLog(t, db)
 	_, err := s.Append(t.Context(), happened("locked-1", 0), eventstore.AppendOptions{})
@@ -169,7 +169,7 @@ func TestAppendNamesWhoHoldsTheLock(t *testing.T) {
 
 func TestAppendsBeyondTheQueueAreRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db, func(c *pgstore.Config) { c.QueueAppends = 3; c.BatchEvents = 1 })
 	release := lockLog(t, db)
 	errs := make(chan error, 10)
@@ -199,7 +199,7 @@ func TestAppendsBeyondTheQueueAreRefusedAtOnce(t *testing.T) {
 // Long snapshots turn updates of a log into a pile of dead rows.
 func TestLogIsOnlyInsertedInto(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s, beside := open(t, db), open(t, db)
 	for n := range 20 {
 		mustAppend(t, s, happened("insert-1", n))

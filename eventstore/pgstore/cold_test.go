@@ -9,14 +9,13 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/pgtest"
 )
 
 // The appender takes a stream that must not exist for new. Without events
 // nothing in the database would contradict it.
 func TestAppendOfNoEventsIsJudgedByStreamsThatWereForgotten(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db, func(c *pgstore.Config) { c.CacheStreams = 1 })
 	mustAppend(t, s, happened("forgotten-1", 0))
 	mustAppend(t, s, happened("other-1", 0))
@@ -31,7 +30,7 @@ func TestAppendOfNoEventsIsJudgedByStreamsThatWereForgotten(t *testing.T) {
 // stream.
 func TestReusedIDIsNamedWhereverItIs(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	used := happened("used-1", 0)
 	used.Events[0].ID = uuid.New()
@@ -53,7 +52,7 @@ func TestReusedIDIsNamedWhereverItIs(t *testing.T) {
 // everybody else waits.
 func TestManyIDsForOneStream(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	mustAppend(t, s, happened("hot-1", 0))
 	appends := make([]eventstore.StreamAppend, 10_000)
@@ -79,7 +78,7 @@ func TestManyIDsForOneStream(t *testing.T) {
 // Events without data take memory too.
 func TestQueueIsBoundedForEmptyEvents(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db, func(c *pgstore.Config) { c.QueueBytes = 1 << 20 })
 	release := lockLog(t, db)
 	many := eventstore.StreamAppend{Stream: "many-1", Events: make([]eventstore.Event, 5000)}

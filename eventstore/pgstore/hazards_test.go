@@ -10,14 +10,13 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/pgtest"
 )
 
 // A clock that jumps must not make time run backwards along positions. The
 // clock of these sessions is a function of the test's.
 func TestRecordedTimeNeverRunsBackwards(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	exec(t, db, `CREATE SCHEMA faked`)
 	setClock := func(offset string) {
 		exec(t, db, fmt.Sprintf(`CREATE OR REPLACE FUNCTION faked.clock_timestamp() RETURNS timestamptz
@@ -53,7 +52,7 @@ func TestRecordedTimeNeverRunsBackwards(t *testing.T) {
 // default of a database may be, appends are read committed.
 func TestAppendsBringTheirOwnSettings(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	exec(t, db, `CREATE TABLE seen (isolation text, lock_timeout text, idle_timeout text)`)
 	exec(t, db, `CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 		INSERT INTO seen VALUES (current_setting('transaction_isolation'), current_setting('lock_timeout'),
@@ -83,7 +82,7 @@ func TestAppendsBringTheirOwnSettings(t *testing.T) {
 // up behind each other.
 func TestAppendsDoNotNotify(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	listener, err := db.Pool.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +105,7 @@ func TestAppendsDoNotNotify(t *testing.T) {
 // Readers do not wait for writers, whatever those do in this database.
 func TestOpenTransactionsDoNotHoldReadersBack(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	tx, err := db.Pool.Begin(t.Context())
 	if err != nil {
@@ -126,7 +125,7 @@ func TestOpenTransactionsDoNotHoldReadersBack(t *testing.T) {
 // deadlock.
 func TestAppendsToTheSameStreamsInOppositeOrder(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	errs := make(chan error, 2)
 	for i := range 2 {
 		s := open(t, db)
@@ -153,7 +152,7 @@ func TestAppendsToTheSameStreamsInOppositeOrder(t *testing.T) {
 // What the tables must be for the log to stay fast and to survive a dump.
 func TestTablesAreMadeForALog(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	for what, query := range map[string]string{
 		"columns hold transaction ids": `SELECT count(*) = 0 FROM information_schema.columns
 			WHERE table_schema = 'recount' AND data_type IN ('xid', 'xid8', 'pg_snapshot')`,
@@ -173,7 +172,7 @@ func TestTablesAreMadeForALog(t *testing.T) {
 // A statement that was prepared before a migration must not fail for ever.
 func TestStoreSurvivesChangedColumns(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	cfg := func(c *pgstore.Config) { c.Pool = changedPool(t, db, func(*pgx.ConnConfig) {}) }
 	s := open(t, db, cfg)
 	mustAppend(t, s, happened("changed-1", 0))

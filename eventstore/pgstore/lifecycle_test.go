@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/pgtest"
 )
 
 func TestCallerThatLeavesTheQueueWritesNothing(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	release := lockLog(t, db)
 	taken, leaveTaken := context.WithCancel(t.Context())
@@ -45,7 +44,7 @@ func TestCallerThatLeavesTheQueueWritesNothing(t *testing.T) {
 
 func TestCloseWritesWhatWaits(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	release := lockLog(t, db)
 	errs := make(chan error, 2)

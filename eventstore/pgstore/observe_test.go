@@ -9,7 +9,6 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgproxy"
-	"github.com/57528e99/recount/internal/pgtest"
 )
 
 // observer keeps what a store tells.
@@ -47,7 +46,7 @@ func (o *observer) batch(t *testing.T) pgstore.BatchObservation {
 
 func TestAppendsAndBatchesAreObserved(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	var f faults
 	_, pool := throughProxy(t, db, f.choose)
 	var o observer
@@ -96,7 +95,7 @@ func TestAppendsAndBatchesAreObserved(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	mustAppend(t, s, happened("a-1", 1))
 	receipt := eventstore.AppendOptions{Receipt: &eventstore.Receipt{Scope: "s", Key: "k"}}

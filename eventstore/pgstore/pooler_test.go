@@ -27,7 +27,7 @@ import (
 func TestStoreBehindATransactionPooler(t *testing.T) {
 	host, port := startPgBouncer(t, pgtest.NewEmpty(t).Pool.Config().ConnConfig)
 	storetest.Run(t, func(t *testing.T) eventstore.Store {
-		db := pgtest.New(t)
+		db := newLog(t)
 		pool := changedPool(t, db, func(c *pgx.ConnConfig) {
 			c.Host, c.Port, c.TLSConfig, c.Fallbacks = host, port, nil, nil
 			c.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -45,7 +45,7 @@ func TestStoreInEveryExecutionMode(t *testing.T) {
 	} {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
-			db := pgtest.New(t)
+			db := newLog(t)
 			pool := changedPool(t, db, func(c *pgx.ConnConfig) { c.DefaultQueryExecMode = mode })
 			appendsInEveryWay(t, pool, open(t, db, func(c *pgstore.Config) { c.Pool = pool }))
 		})

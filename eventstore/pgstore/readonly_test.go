@@ -5,13 +5,12 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/pgtest"
 )
 
 // What a connection took over when the database was read-only it keeps for good.
 func TestAppendsGoOnWhenTheDatabaseIsNoLongerReadOnly(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	mustAppend(t, s, happened("readonly-1", 0))
 	exec(t, db, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)

@@ -40,7 +40,7 @@ func countOwn(t *testing.T, db *pgtest.DB) (n int) {
 
 func TestAppendCommitWritesBothOrNothing(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	begin := func() (pgx.Tx, error) { return db.Pool.Begin(t.Context()) }
 	a := happened("own-1", 1)
@@ -69,7 +69,7 @@ func TestAppendCommitWritesBothOrNothing(t *testing.T) {
 
 func TestAppendCommitRefusesOldSnapshots(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	begin := func() (pgx.Tx, error) {
 		return db.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
@@ -85,7 +85,7 @@ func TestAppendCommitRefusesOldSnapshots(t *testing.T) {
 
 func TestAppendCommitSettlesALostAnswer(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	var f faults
 	_, pool := throughProxy(t, db, f.choose)
 	s := open(t, db, func(c *pgstore.Config) { c.Pool = pool })
@@ -110,7 +110,7 @@ func TestAppendCommitSettlesALostAnswer(t *testing.T) {
 // Callers hold connections of the pool while they wait, maybe all of them.
 func TestAppendCommitNeedsNoSecondConnectionOfThePool(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	cfg := db.Pool.Config()
 	cfg.MaxConns = 1
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
@@ -142,7 +142,7 @@ func TestAppendCommitNeedsNoSecondConnectionOfThePool(t *testing.T) {
 // What is wrong with the caller's rows is no damage of the log.
 func TestAppendCommitSaysWhatIsWrongWithTheCallersRows(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	exec(t, db, `CREATE TABLE parent (n int PRIMARY KEY)`)
 	exec(t, db, `CREATE TABLE child (n int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)`)
@@ -165,7 +165,7 @@ func TestAppendCommitSaysWhatIsWrongWithTheCallersRows(t *testing.T) {
 
 func TestAppendCommitToAClosedStore(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	s := open(t, db)
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)

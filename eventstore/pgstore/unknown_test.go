@@ -11,14 +11,13 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgproxy"
-	"github.com/57528e99/recount/internal/pgtest"
 )
 
 // A client that retries elsewhere may put its event at the very position that
 // the lost append had chosen for it. What went with it is not there.
 func TestRetryElsewhereIsNotTakenForTheLostAppend(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	beside := open(t, db)
 	retried := happened("retried-1", 1)
 	retried.Events[0].ID = uuid.New()
@@ -52,7 +51,7 @@ func TestRetryElsewhereIsNotTakenForTheLostAppend(t *testing.T) {
 // at once.
 func TestRefusalAfterALostConnectionHitsTheRightAppend(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	var f faults
 	_, pool := throughProxy(t, db, f.choose)
 	s := open(t, db, func(c *pgstore.Config) { c.Pool, c.SettleTimeout = pool, 5*time.Second })

@@ -1,12 +1,14 @@
 package storetest
 
 import (
+	"context"
 	"flag"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -97,6 +99,39 @@ func TestMissingMethodsAreCaught(t *testing.T) {
 	failures := failuresOf(t, c, func() eventstore.Store { return struct{ eventstore.Store }{newBroken()} })
 	if len(failures) != 3 {
 		t.Errorf("a store without the methods of 3 abilities fails with %q", failures)
+	}
+}
+
+// What no clause looks for is left to the rules about the whole of what happened.
+func TestJudgeCatchesFaults(t *testing.T) {
+	judged := clause{run: func(f *fixture) {
+		f.append("order-1", eventstore.NoStream, event("a"))
+		f.append("order-1", eventstore.Exact(0), event("b"))
+		<-time.After(time.Second) // or the read would be at the time of the append
+		f.stream("order-1", eventstore.ReadOptions{})
+		f.judge()
+	}}
+	for what, plant := range map[string]func(*broken){
+		"nothing": func(*broken) {},
+		"an acknowledged event that is nowhere": func(b *broken) {
+			b.append = func(context.Context, []eventstore.StreamAppend, eventstore.AppendOptions) ([]eventstore.Appended, error) {
+				return []eventstore.Appended{{Stream: "order-1", Position: 1}}, nil
+			}
+		},
+		"a stale read": func(b *broken) {
+			b.readStream = func(ctx context.Context, stream string, _ eventstore.ReadOptions) seq {
+				return b.Store.ReadStream(ctx, stream, eventstore.ReadOptions{Limit: 1})
+			}
+		},
+	} {
+		failures := failuresOf(t, judged, func() eventstore.Store {
+			b := newBroken()
+			plant(b)
+			return b
+		})
+		if (len(failures) > 0) != (what != "nothing") {
+			t.Errorf("%s: the rules say %q", what, failures)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/validate"
 )
 
 // patience is how long a clause waits for what must come.
@@ -22,6 +23,25 @@ const patience = 20 * time.Second
 type fixture struct {
 	T
 	eventstore.Store
+	*validate.Recorder
+}
+
+// judge checks all that was recorded, and the log.
+func (f *fixture) judge() {
+	f.Helper()
+	if !f.Features().GaplessLog {
+		return
+	}
+	l, err := validate.ReadLog(f.Context(), f.Store)
+	if errors.Is(err, eventstore.ErrClosed) {
+		return
+	}
+	if err != nil {
+		f.Fatalf("%v", err)
+	}
+	h := f.History()
+	// Not every call goes through the fixture.
+	validate.Test(f, validate.Check(&h, l, validate.Options{OthersAppended: true}))
 }
 
 // event returns an event with an id. Its data is the label, by which failures
@@ -60,7 +80,11 @@ func streamAppend(stream string, expected eventstore.ExpectedVersion, list ...ev
 }
 
 func (f *fixture) tryAppend(stream string, expected eventstore.ExpectedVersion, list ...eventstore.Event) (eventstore.Appended, error) {
-	return f.Append(f.Context(), streamAppend(stream, expected, list...), eventstore.AppendOptions{})
+	a := streamAppend(stream, expected, list...)
+	p := f.Begin(validate.AppendOf("clause", a, eventstore.AppendOptions{}))
+	done, err := f.Append(f.Context(), a, eventstore.AppendOptions{})
+	p.Answer(done, err)
+	return done, err
 }
 
 func (f *fixture) append(stream string, expected eventstore.ExpectedVersion, list ...eventstore.Event) eventstore.Appended {
@@ -120,9 +144,13 @@ func collect[E any](seq iter.Seq2[E, error]) ([]E, error) {
 
 func (f *fixture) stream(name string, opts eventstore.ReadOptions) []eventstore.RecordedEvent {
 	f.Helper()
+	read := validate.ReadOf("clause", name)
 	list, err := collect(f.ReadStream(f.Context(), name, opts))
 	if err != nil {
 		f.Fatalf("ReadStream(%q, %+v): %v", name, opts, err)
+	}
+	if opts.From == 0 && opts.Limit == 0 && !opts.Backwards && len(list) > 0 {
+		f.Recorder.Read(read.Saw(list...))
 	}
 	return list
 }

@@ -19,7 +19,7 @@ var modelClauses = []clause{
 func behavesLikeList(f *fixture) {
 	rapid.Check(f.T, func(t *rapid.T) {
 		m := &model{
-			fixture: &fixture{T: t, Store: f.Store},
+			fixture: &fixture{T: t, Store: f.Store, Recorder: f.Recorder},
 			start:   f.head(),
 			prefix:  uuid.NewString(),
 			streams: make(map[string]*modelStream),

@@ -18,7 +18,10 @@ var multiStreamClauses = []clause{
 }
 
 func (f *fixture) tryAppendStreams(appends ...eventstore.StreamAppend) ([]eventstore.Appended, error) {
-	return f.Store.(eventstore.MultiStreamAppender).AppendStreams(f.Context(), appends, eventstore.AppendOptions{})
+	pending := f.BeginTogether("clause", appends, eventstore.AppendOptions{})
+	done, err := f.Store.(eventstore.MultiStreamAppender).AppendStreams(f.Context(), appends, eventstore.AppendOptions{})
+	pending.Answer(done, err)
+	return done, err
 }
 
 func (f *fixture) appendStreams(appends ...eventstore.StreamAppend) []eventstore.Appended {

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/validate"
 )
 
 // T is what a clause needs of a *testing.T. It is an interface so that the
@@ -20,7 +21,8 @@ type T interface {
 
 // Run tests the store that newStore makes. NewStore is called once for each
 // clause and must return an empty log each time, with the default limits; it
-// cleans up with t.Cleanup. Clauses run in parallel.
+// cleans up with t.Cleanup. Clauses run in parallel. What each of them did is
+// judged as a whole at its end, if the store declares Features.GaplessLog.
 func Run(t *testing.T, newStore func(t *testing.T) eventstore.Store) {
 	for _, c := range clauses() {
 		t.Run(c.name, func(t *testing.T) {
@@ -29,7 +31,9 @@ func Run(t *testing.T, newStore func(t *testing.T) eventstore.Store) {
 			if !c.needs.declared(s) {
 				t.Skipf("not declared: %s", c.needs.name)
 			}
-			c.run(&fixture{T: t, Store: s})
+			f := &fixture{T: t, Store: s, Recorder: new(validate.Recorder)}
+			c.run(f)
+			f.judge()
 		})
 	}
 }

@@ -48,7 +48,7 @@ func (l *Log) checkEnd(f *findings, a *Append) {
 
 // checkContent compares what is stored with what was sent.
 func (l *Log) checkContent(f *findings, a *Append) {
-	if a.Content == 0 {
+	if a.Content == 0 || len(a.IDs) == 0 {
 		return
 	}
 	content := uint64(0)
@@ -90,8 +90,12 @@ func RefusedNotStored(h *History, l *Log) []Violation {
 	f := findings{rule: RuleRefused}
 	hopes := make([]bool, len(l.events)) // some attempt may have stored what is at this place
 	for i := range h.Appends {
-		if a := &h.Appends[i]; a.Outcome == Acked || a.Outcome == Unknown {
-			if place, ok := l.first(a); ok {
+		a := &h.Appends[i]
+		if a.Outcome != Acked && a.Outcome != Unknown {
+			continue
+		}
+		for _, id := range a.IDs {
+			if place, ok := l.find(a.Stream, id); ok {
 				hopes[place] = true
 			}
 		}
@@ -135,36 +139,31 @@ func OneWinner(h *History, l *Log) []Violation {
 	return f.list()
 }
 
-// Retries checks that all acknowledgements of the same events, or for the same
-// receipt, say the same, and that only one set of events is stored for a
-// receipt.
+// Retries checks that all acknowledgements for one receipt say the same, and that
+// one set of events is stored for it. That those of the same events say the same
+// follows from AckedStored, and that they are stored once from IDsOnce.
 func Retries(h *History, l *Log) []Violation {
 	f := findings{rule: RuleRetries}
-	first := make([]*Append, len(l.events)) // by the place of their first event
 	receipts := make(map[string]*Append)
 	stored := make(map[receiptPart]*Append)
 	for i := range h.Appends {
 		a := &h.Appends[i]
-		place, ok := l.first(a)
-		if ok && a.Receipt != "" {
+		if a.Receipt == "" || a.Together != 0 {
+			continue
+		}
+		if _, ok := l.first(a); ok {
 			part := receiptPart{a.Receipt, a.Stream}
 			if other := stored[part]; other == nil {
 				stored[part] = a
-			} else if !slices.Equal(other.IDs, a.IDs) && a.Together == 0 {
+			} else if !slices.Equal(other.IDs, a.IDs) {
 				f.add("%s and %s had one receipt, %q, and are both stored", other, a, a.Receipt)
 			}
 		}
 		if a.Outcome != Acked || l.lost(a.Incarnation, a.Position) {
 			continue
 		}
-		if ok {
-			sameAnswer(&f, first[place], a)
-			first[place] = cmp.Or(first[place], a)
-		}
-		if a.Receipt != "" && a.Together == 0 {
-			sameAnswer(&f, receipts[a.Receipt], a)
-			receipts[a.Receipt] = cmp.Or(receipts[a.Receipt], a)
-		}
+		sameAnswer(&f, receipts[a.Receipt], a)
+		receipts[a.Receipt] = cmp.Or(receipts[a.Receipt], a)
 	}
 	return f.list()
 }
@@ -194,7 +193,7 @@ func Together(h *History, l *Log) []Violation {
 	groups := make(map[group]ends)
 	for i := range h.Appends {
 		a := &h.Appends[i]
-		if a.Together == 0 {
+		if a.Together == 0 || a.Outcome != Acked && a.Outcome != Unknown {
 			continue
 		}
 		for _, id := range a.IDs {

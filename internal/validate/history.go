@@ -103,6 +103,8 @@ type Append struct {
 	Position int64 `json:"-"`
 	// Incarnation is the life of the log that acknowledged it. 0: not told.
 	Incarnation int64 `json:"-"`
+	// Duplicate says that the client was told that it had been stored before.
+	Duplicate bool `json:"-"`
 }
 
 func (a *Append) String() string {

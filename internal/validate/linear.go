@@ -92,43 +92,58 @@ func comparePoints(a, b point) int {
 // pointsOf returns what is known to have happened in each stream.
 func pointsOf(h *History, l *Log) map[string][]point {
 	points := make(map[string][]point)
-	attempts := make(map[int32]int) // the place of an append among its stream's points, by that in the log
-	for i := range h.Appends {
-		a := &h.Appends[i]
-		switch {
-		case a.Outcome == Conflicted:
-			points[a.Stream] = append(points[a.Stream], point{a.Version, a.Version, a.Start, a.End, conflicted, int32(i)})
-		case len(a.IDs) == 0 || a.Outcome == Refused || l.lost(a.Incarnation, a.Position):
-		default:
-			p, ok := l.wrote(a, int32(i))
-			if !ok {
-				continue
-			}
-			// Attempts of one append wrote it once: after the first of them began, before any was
-			// acknowledged.
-			if place, stored := l.first(a); stored {
-				if at, again := attempts[place]; again {
-					one := &points[a.Stream][at]
-					one.start, one.end = min(one.start, p.start), min(one.end, p.end)
-					continue
-				}
-				attempts[place] = len(points[a.Stream])
-			}
-			points[a.Stream] = append(points[a.Stream], p)
-		}
-	}
 	for i := range h.Reads {
 		r := &h.Reads[i]
 		points[r.Stream] = append(points[r.Stream], point{r.Version, r.Version, r.Start, r.End, read, int32(i)})
 	}
+	first := make(map[int32]int) // the place of an append among its stream's points, by that of its first event
+	for _, duplicates := range []bool{false, true} {
+		for i := range h.Appends {
+			a := &h.Appends[i]
+			if a.Duplicate != duplicates {
+				continue
+			}
+			if a.Outcome == Conflicted {
+				points[a.Stream] = append(points[a.Stream], point{a.Version, a.Version, a.Start, a.End, conflicted, int32(i)})
+				continue
+			}
+			p, ok := l.wrote(a, int32(i))
+			if !ok {
+				continue
+			}
+			place, stored := l.first(a)
+			if at, again := first[place]; stored && again {
+				points[a.Stream][at].retried(p)
+				continue
+			}
+			if duplicates {
+				continue // somebody else wrote it, maybe in other pieces
+			}
+			if stored {
+				first[place] = len(points[a.Stream])
+			}
+			points[a.Stream] = append(points[a.Stream], p)
+		}
+	}
 	return points
+}
+
+// retried adds an attempt of the same append. One of them wrote it: after the
+// first of them began, before any was acknowledged.
+func (p *point) retried(again point) {
+	if p.version == again.version && p.before == again.before {
+		p.start, p.end = min(p.start, again.start), min(p.end, again.end)
+	}
 }
 
 // wrote returns where an append wrote: where the client was told, or, if it was
 // not told, where it is in the log.
 func (l *Log) wrote(a *Append, i int32) (p point, ok bool) {
 	n := int64(len(a.IDs))
-	if a.Outcome == Acked {
+	switch {
+	case n == 0 || a.Outcome == Refused || l.lost(a.Incarnation, a.Position):
+		return point{}, false
+	case a.Outcome == Acked:
 		return point{a.Version - n, a.Version, a.Start, a.End, wrote, i}, true
 	}
 	place, ok := l.find(a.Stream, a.IDs[n-1])

@@ -158,7 +158,7 @@ var faults = []struct {
 	}},
 	{"a winner is told another version", validate.RuleOneWinner, func(e *evidence) { e.history.Appends[2].Version = 3 }},
 	{"a conflict with the version demanded", validate.RuleOneWinner, func(e *evidence) { e.history.Appends[3].Version = 1 }},
-	{"a retry is answered otherwise", validate.RuleRetries, func(e *evidence) { a := &e.history.Appends[6]; a.Outcome, a.Version = validate.Acked, 3 }},
+	{"a retry is answered otherwise", validate.RuleAcked, func(e *evidence) { a := &e.history.Appends[6]; a.Outcome, a.Version = validate.Acked, 3 }},
 	{"a retry is stored again", validate.RuleRetries, func(e *evidence) {
 		e.history.Appends[6].IDs, e.history.Appends[6].Expected = []uuid.UUID{id(8)}, validate.AnyVersion
 		e.append(8)
@@ -243,6 +243,12 @@ func TestWhatIsNoFault(t *testing.T) {
 	for name, change := range map[string]func(e *evidence){
 		"an unknown append that did not happen": func(e *evidence) {
 			e.history.Appends = append(e.history.Appends, validate.Append{Client: "z", Op: 20, Stream: "a-1", Expected: 0, IDs: []uuid.UUID{id(90)}, Start: 1, Outcome: validate.Unknown})
+		},
+		"a retry in other pieces": func(e *evidence) {
+			for n := range int64(2) {
+				e.history.Appends = append(e.history.Appends, validate.Append{Client: "z", Op: 23 + n, Stream: "a-1", Expected: validate.AnyVersion,
+					IDs: []uuid.UUID{id(int(n) + 1)}, Start: 200, End: 210, Outcome: validate.Acked, Version: n, Position: n + 1, Duplicate: true})
+			}
 		},
 		"an event of the store": func(e *evidence) {
 			e.append(70)

@@ -72,11 +72,13 @@ type answer struct {
 	Version     int64   `json:"version"`
 	Position    int64   `json:"position,omitempty"`
 	Incarnation int64   `json:"incarnation,omitempty"`
+	Duplicate   bool    `json:"duplicate,omitempty"`
 }
 
 // apply writes the answer into its append.
 func (n *answer) apply(a *Append) {
-	a.End, a.Outcome, a.Version, a.Position, a.Incarnation = n.At, n.Outcome, n.Version, n.Position, n.Incarnation
+	a.End, a.Outcome, a.Version, a.Position = n.At, n.Outcome, n.Version, n.Position
+	a.Incarnation, a.Duplicate = n.Incarnation, n.Duplicate
 }
 
 // Pending is an append that has begun.
@@ -105,22 +107,26 @@ func (r *Recorder) Begin(a Append) Pending {
 
 // Answer records what an eventstore.Appender returned.
 func (p Pending) Answer(done eventstore.Appended, err error) {
-	outcome := outcomeOf(err)
+	n := answer{Outcome: outcomeOf(err), Version: done.Version}
 	var conflict *eventstore.ConflictError
-	if errors.As(err, &conflict) {
-		done.Version = conflict.Actual
+	switch {
+	case errors.As(err, &conflict):
+		n.Version = conflict.Actual
+	case err == nil:
+		n.Position, n.Incarnation, n.Duplicate = done.Position, done.Token.Incarnation, done.Duplicate
 	}
-	if err != nil {
-		done.Position, done.Token = 0, eventstore.Token{}
-	}
-	p.End(outcome, done.Version, done.Position, done.Token.Incarnation)
+	p.end(n)
 }
 
 // End records the answer of a client that speaks another language: see the
 // fields of Append. An unknown outcome needs no End.
 func (p Pending) End(outcome Outcome, version, position, incarnation int64) {
-	n := answer{Op: p.op, At: Now(), Outcome: outcome, Version: version, Position: position, Incarnation: incarnation}
-	if outcome == Unknown {
+	p.end(answer{Outcome: outcome, Version: version, Position: position, Incarnation: incarnation})
+}
+
+func (p Pending) end(n answer) {
+	n.Op, n.At = p.op, Now()
+	if n.Outcome == Unknown {
 		n.At = never
 	}
 	r := p.recorder
