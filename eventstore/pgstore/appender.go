@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
@@ -19,13 +17,11 @@ type appender struct {
 	// mine is the end of the log as this appender left it. While the log still
 	// ends there, streams holds.
 	mine    *head
-	streams *simplelru.LRU[string, stream]
+	streams *recentStreams
 }
 
 func newAppender(s *Store) *appender {
-	// An error means a size below one, which Config rules out.
-	streams, _ := simplelru.NewLRU[string, stream](s.cfg.CacheStreams, nil)
-	return &appender{store: s, drained: make(chan struct{}), streams: streams}
+	return &appender{store: s, drained: make(chan struct{}), streams: newRecentStreams(s.cfg.CacheStreams)}
 }
 
 // run writes batches until the queue is closed and empty.
@@ -152,7 +148,7 @@ func (a *appender) succeed(requests []*request, p *plan) {
 	failpoint.Hit(failpoint.AppendCommitted)
 	a.writeReceiptsLate(p)
 	for name, st := range p.streams {
-		a.streams.Add(name, st)
+		a.streams.add(name, st)
 	}
 	end := p.end
 	a.mine = &end
@@ -193,7 +189,7 @@ func (a *appender) giveUp(try *attempt, err error) {
 // forget drops what the appender remembers of streams.
 func (a *appender) forget() {
 	a.mine = nil
-	a.streams.Purge()
+	a.streams.clear()
 }
 
 func (a *appender) rollback() {

@@ -24,11 +24,13 @@ func newHub() *hub {
 	return &hub{moved: make(chan struct{}), notify: make(chan struct{}, 1)}
 }
 
-// appended makes events known that this process has committed.
+// appended makes events known that this process has committed. The slice is the
+// hub's from then on; the bytes of the events may still be those of a caller.
 func (h *hub) appended(events []eventstore.RecordedEvent) {
 	if len(events) == 0 {
 		return
 	}
+	ownBytes(events)
 	h.mu.Lock()
 	h.tail.add(events)
 	h.advance(events[len(events)-1].Position)
@@ -100,6 +102,7 @@ func (h *hub) wait(ctx context.Context, position int64, closed <-chan struct{}, 
 // behind them.
 func (h *hub) recent(from int64, n int) (events []eventstore.RecordedEvent, head int64) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.tail.from(from, n), h.head
+	runs, head := h.tail.from(from, n), h.head
+	h.mu.Unlock()
+	return copyAppends(runs, n), head
 }

@@ -39,6 +39,23 @@ type plan struct {
 	fingerprints, answers, results [][]byte
 }
 
+// newPlan makes a plan with room for all that the requests want to write.
+func newPlan(f *facts, requests []*request) *plan {
+	n := 0
+	for _, r := range requests {
+		n += r.events
+	}
+	return &plan{
+		base: f.head, end: f.head, streams: f.streams,
+		outcomes:  make([]outcome, len(requests)),
+		events:    make([]eventstore.RecordedEvent, 0, n),
+		positions: make([]int64, 0, n), streamIDs: make([]int64, 0, n), versions: make([]int64, 0, n),
+		ids: make([]pgtype.UUID, 0, n), typeIDs: make([]int32, 0, n), categoryIDs: make([]int32, 0, n),
+		rests: make([]int32, 0, n), flags: make([]int16, 0, n),
+		data: make([][]byte, 0, n), metadata: make([][]byte, 0, n),
+	}
+}
+
 func (p *plan) isEmpty() bool { return len(p.positions) == 0 && len(p.keys) == 0 }
 
 // planner judges the requests of a batch one after the other. Each sees what
@@ -54,13 +71,12 @@ type planner struct {
 // makePlan judges requests by facts. It is pure but for fresh event ids.
 func makePlan(f *facts, refs references, in identity, requests []*request) *plan {
 	p := &planner{
-		plan:     &plan{base: f.head, end: f.head, streams: f.streams},
+		plan:     newPlan(f, requests),
 		facts:    f,
 		refs:     refs,
 		identity: in,
 		receipts: make(map[receiptKey]eventstore.StoredReceipt),
 	}
-	p.outcomes = make([]outcome, len(requests))
 	for i, r := range requests {
 		p.outcomes[i].appended, p.outcomes[i].err = p.judge(r)
 	}
@@ -73,9 +89,23 @@ func (p *planner) judge(r *request) ([]eventstore.Appended, error) {
 			return nil, err
 		}
 	}
-	touched := make(map[string]stream, len(r.appends))
-	var written []eventstore.RecordedEvent
-	own := make(idIndex)
+	begin := len(p.events)
+	results, touched, own, err := p.judgeAppends(r)
+	if err != nil {
+		p.events = p.events[:begin]
+		return nil, err
+	}
+	setTokens(results, p.identity)
+	maps.Copy(p.facts.known, own)
+	p.accept(r, touched, p.events[begin:], results)
+	return results, nil
+}
+
+// judgeAppends adds what the request's appends write to the plan's events, and
+// returns what becomes of the streams, and the ids that callers supplied.
+func (p *planner) judgeAppends(r *request) (_ []eventstore.Appended, touched map[string]stream, own idIndex, _ error) {
+	touched = make(map[string]stream, len(r.appends))
+	own = make(idIndex)
 	results := make([]eventstore.Appended, len(r.appends))
 	for i, a := range r.appends {
 		before := p.state(touched, a.Stream)
@@ -84,25 +114,23 @@ func (p *planner) judge(r *request) ([]eventstore.Appended, error) {
 		})
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, nil, nil, err
 		case v.Duplicate != nil:
 			results[i] = *v.Duplicate
 		default:
-			placed := p.place(a, &before, len(written))
-			own.add(placed...)
-			written = append(written, placed...)
+			own.add(p.place(a, &before)...)
 			touched[a.Stream] = before
-			results[i] = result(a, before, written)
+			results[i] = eventstore.Appended{Stream: a.Stream, Version: before.Version}
+			if len(a.Events) > 0 {
+				results[i].Position = p.lastPosition()
+			}
 		}
 	}
-	if err := verdict.Whole(r.appends, results); err != nil {
-		return nil, err
-	}
-	setTokens(results, p.identity)
-	maps.Copy(p.facts.known, own)
-	p.accept(r, touched, written, results)
-	return results, nil
+	return results, touched, own, verdict.Whole(r.appends, results)
 }
+
+// lastPosition is the end of the log with all the events that were placed.
+func (p *planner) lastPosition() int64 { return p.base.position + int64(len(p.events)) }
 
 func (p *planner) judgeReceipt(r *eventstore.Receipt) error {
 	stored, ok := p.receipts[keyOf(r)]
@@ -134,11 +162,11 @@ func (p *planner) state(touched map[string]stream, name string) stream {
 }
 
 // place gives the events of one append their places and moves the stream's
-// state behind them. Offset is how many events of the request come before.
-func (p *planner) place(a eventstore.StreamAppend, st *stream, offset int) []eventstore.RecordedEvent {
-	placed := make([]eventstore.RecordedEvent, len(a.Events))
-	for i, e := range a.Events {
-		position := p.end.position + int64(offset+i) + 1
+// state behind them.
+func (p *planner) place(a eventstore.StreamAppend, st *stream) []eventstore.RecordedEvent {
+	begin := len(p.events)
+	for _, e := range a.Events {
+		position := p.lastPosition() + 1
 		if st.id == 0 {
 			st.id = position
 		}
@@ -151,9 +179,10 @@ func (p *planner) place(a eventstore.StreamAppend, st *stream, offset int) []eve
 			st.Deleted, st.Tombstoned = true, mark == flagTombstone
 			st.FirstVersion = st.Version + 1
 		}
-		placed[i] = eventstore.RecordedEvent{Event: withDefaults(e), Stream: a.Stream, Version: st.Version, Position: position}
+		p.events = append(p.events, eventstore.RecordedEvent{
+			Event: withDefaults(e), Stream: a.Stream, Version: st.Version, Position: position})
 	}
-	return placed
+	return p.events[begin:]
 }
 
 func withDefaults(e eventstore.Event) eventstore.Event {
@@ -180,12 +209,4 @@ func markOf(eventType string) int16 {
 	default:
 		return 0
 	}
-}
-
-func result(a eventstore.StreamAppend, st stream, written []eventstore.RecordedEvent) eventstore.Appended {
-	result := eventstore.Appended{Stream: a.Stream, Version: st.Version}
-	if len(a.Events) > 0 {
-		result.Position = written[len(written)-1].Position
-	}
-	return result
 }

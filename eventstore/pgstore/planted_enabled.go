@@ -16,8 +16,8 @@ var spoiled = []struct {
 	fault    failpoint.Fault
 	old, new string
 }{
-	{failpoint.AppendUnlocked, "log_lock FOR UPDATE", "log_lock"},
-	{failpoint.SequencePositions, "log_lock FOR UPDATE", "log_lock"},
+	{failpoint.AppendUnlocked, " FOR UPDATE OF log_lock", ""},
+	{failpoint.SequencePositions, " FOR UPDATE OF log_lock", ""},
 	{failpoint.SequencePositions, "WHERE coalesce((SELECT position = $1", "WHERE true OR coalesce((SELECT position = $1"},
 	{failpoint.FastPathUnguarded, "WHERE coalesce((SELECT position = $1", "WHERE true OR coalesce((SELECT position = $1"},
 	{failpoint.RecordedAtBegin, "greatest(clock_timestamp(), (SELECT recorded_at FROM head))", "now()"},

@@ -36,7 +36,6 @@ func (p *planner) accept(r *request, touched map[string]stream, written []events
 	if len(written) > 0 {
 		last := written[len(written)-1]
 		p.end = head{last.Position, last.ID}
-		p.events = append(p.events, written...)
 	}
 	if r.receipt != nil {
 		p.addReceipt(r.receipt, results)

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -127,7 +128,14 @@ func (q *queue) signal() {
 
 // next waits for requests and takes as many as fit into a batch. It returns nil
 // when the queue is closed and empty.
+//
+// Callers that were just answered, and come back at once, run first. Otherwise
+// those that came during the last batch would be a batch, and those of the last
+// batch the next, for ever: twice as many commits as are needed. It takes two
+// rounds, one in which they are woken and one in which they run.
 func (q *queue) next() []*request {
+	runtime.Gosched()
+	runtime.Gosched()
 	for {
 		if batch, closed := q.takeBatch(); len(batch) > 0 || closed {
 			return batch

@@ -1,6 +1,8 @@
 package pgstore
 
 import (
+	"slices"
+
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 )
@@ -10,65 +12,87 @@ const (
 	tailBytes  = 16 << 20
 )
 
-// tail is a run of the last events without gaps, bounded in number and bytes.
-type tail struct {
-	events []eventstore.RecordedEvent
-	bytes  int
+// run is what one transaction appended. It is never changed.
+type run []eventstore.RecordedEvent
+
+func (r run) end() int64 { return r[len(r)-1].Position }
+
+func (r run) bytes() (n int) {
+	for i := range r {
+		n += len(r[i].Data) + len(r[i].Metadata)
+	}
+	return n
 }
 
-func (t *tail) add(events []eventstore.RecordedEvent) {
-	if n := len(t.events); n > 0 && events[0].Position != t.events[n-1].Position+1 && !failpoint.Planted(failpoint.TailAcross) {
+// tail is the last events of the log without gaps, bounded in number and bytes.
+type tail struct {
+	runs          []run
+	events, bytes int
+}
+
+func (t *tail) add(r run) {
+	if n := len(t.runs); n > 0 && r[0].Position != t.runs[n-1].end()+1 && !failpoint.Planted(failpoint.TailAcross) {
 		// Another process appended in between.
-		t.events, t.bytes = nil, 0
+		*t = tail{}
 	}
-	t.events = append(t.events, copyEvents(events)...)
-	for _, e := range events {
-		t.bytes += len(e.Data) + len(e.Metadata)
-	}
+	t.runs = append(t.runs, r)
+	t.events, t.bytes = t.events+len(r), t.bytes+r.bytes()
 	drop := 0
-	for len(t.events)-drop > tailEvents || t.bytes > tailBytes {
-		t.bytes -= len(t.events[drop].Data) + len(t.events[drop].Metadata)
-		drop++
+	for ; t.events > tailEvents || t.bytes > tailBytes; drop++ {
+		first := t.runs[drop]
+		t.events, t.bytes = t.events-len(first), t.bytes-first.bytes()
 	}
 	// Cleared, so that what was dropped can be collected before append makes
 	// another array.
-	clear(t.events[:drop])
-	t.events = t.events[drop:]
+	clear(t.runs[:drop])
+	t.runs = t.runs[drop:]
 }
 
-// copyEvents gives events bytes of their own, in one piece: callers of Append
-// and readers own theirs, and may change them.
-func copyEvents(events []eventstore.RecordedEvent) []eventstore.RecordedEvent {
-	size := 0
-	for _, e := range events {
-		size += len(e.Data) + len(e.Metadata)
+// from returns the runs from a position on, as many as hold about n events;
+// nothing if the position lies before or behind the tail.
+func (t *tail) from(position int64, n int) []run {
+	if len(t.runs) == 0 || position < t.runs[0][0].Position {
+		return nil
 	}
-	buffer := make([]byte, 0, size)
+	first, _ := slices.BinarySearchFunc(t.runs, position, func(r run, p int64) int { return int(r.end() - p) })
+	if first == len(t.runs) {
+		return nil
+	}
+	last := first
+	for have := 0; have < n && last < len(t.runs); last++ {
+		have += len(t.runs[last])
+	}
+	// Cloned, for add changes the slice of runs.
+	runs := slices.Clone(t.runs[first:last])
+	runs[0] = runs[0][max(position-runs[0][0].Position, 0):]
+	return runs
+}
+
+// copyAppends returns the events of runs, about n of them, and never a part of
+// an append. They are the caller's.
+func copyAppends(runs []run, n int) []eventstore.RecordedEvent {
+	if len(runs) == 0 {
+		return nil
+	}
+	events := slices.Concat(runs...)
+	if len(events) > n {
+		end := events[n-1].AppendEnd - events[0].Position + 1
+		events = events[:min(end, int64(len(events)))]
+	}
+	ownBytes(events)
+	return events
+}
+
+// ownBytes gives events bytes of their own, in one piece: callers of Append and
+// readers own theirs, and may change them.
+func ownBytes(events []eventstore.RecordedEvent) {
+	buffer := make([]byte, 0, run(events).bytes())
 	own := func(b []byte) []byte {
 		start := len(buffer)
 		buffer = append(buffer, b...)
 		return buffer[start:len(buffer):len(buffer)]
 	}
-	copied := make([]eventstore.RecordedEvent, len(events))
-	for i, e := range events {
-		e.Data, e.Metadata = own(e.Data), own(e.Metadata)
-		copied[i] = e
+	for i := range events {
+		events[i].Data, events[i].Metadata = own(events[i].Data), own(events[i].Metadata)
 	}
-	return copied
-}
-
-func (t *tail) from(position int64, n int) []eventstore.RecordedEvent {
-	if len(t.events) == 0 || position < t.events[0].Position {
-		return nil
-	}
-	i := position - t.events[0].Position
-	if i >= int64(len(t.events)) {
-		return nil
-	}
-	events := t.events[i:]
-	if len(events) > n {
-		end := events[n-1].AppendEnd - position + 1
-		events = events[:min(end, int64(len(events)))]
-	}
-	return copyEvents(events)
 }

@@ -47,7 +47,7 @@ func (a *appender) recall(ctx context.Context, requests []*request) (*facts, err
 	var missing []string
 	for _, r := range requests {
 		for _, app := range r.appends {
-			if st, ok := a.streams.Get(app.Stream); ok {
+			if st, ok := a.streams.get(app.Stream); ok {
 				f.streams[app.Stream] = st
 			} else if app.Expected != eventstore.NoStream || len(app.Events) == 0 {
 				missing = append(missing, app.Stream)

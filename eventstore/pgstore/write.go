@@ -16,11 +16,12 @@ import (
 // transaction pooler too. The second frees the log from an appender that was
 // frozen between two round trips of the long way. One whose machine is gone in
 // the middle of sending holds the lock until the server's TCP gives it up.
-const setTimeouts = `
-SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)`
-
+// A row is locked when it leaves the join, so the timeouts are set before.
 const lockLog = `
-SELECT only_row FROM recount.log_lock FOR UPDATE`
+WITH timeouts AS MATERIALIZED (
+    SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)
+)
+SELECT only_row FROM timeouts, recount.log_lock FOR UPDATE OF log_lock`
 
 // Everything depends on guard, which has a row only if the log still ends where
 // the plan begins. So a plan that is late, even one whose connection was given
@@ -80,11 +81,10 @@ func (e *unknownError) Unwrap() error { return e.cause }
 
 func (s *Store) queueLock(b *pgx.Batch) {
 	timeout := fmt.Sprintf("%dms", s.cfg.LockTimeout.Milliseconds())
-	b.Queue(setTimeouts, timeout)
+	b.Queue(s.sql(lockLog), timeout)
 	if failpoint.Planted(failpoint.AsynchronousCommit) {
 		b.Queue("SET LOCAL synchronous_commit = off")
 	}
-	b.Queue(s.sql(lockLog))
 }
 
 // queueWrite writes the plan. A plan that is late leaves errLate in late: the
