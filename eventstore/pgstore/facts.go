@@ -85,6 +85,11 @@ func newFacts() *facts {
 const selectHead = `
 SELECT position, id FROM recount.events ORDER BY position DESC LIMIT 1`
 
+// The LATERALs with their LIMITs, here and below, leave the planner nothing but
+// an index. Joins were planned as scans of whole tables while those were small,
+// and the plans stayed until the first ANALYZE: every command read all receipts,
+// and every append to a stream that was not remembered all streams.
+
 // A stream that exists has at least one event.
 const selectStreams = `
 SELECT u.name, s.id, last.version, last.flags,
@@ -92,14 +97,11 @@ SELECT u.name, s.id, last.version, last.flags,
                  WHERE m.stream_id = s.id AND m.flags & 6 <> 0
                  ORDER BY m.version DESC LIMIT 1), 0)
 FROM unnest($1::text[]) AS u(name)
-JOIN recount.streams s ON s.name = u.name
+CROSS JOIN LATERAL (SELECT s.id FROM recount.streams s WHERE s.name = u.name LIMIT 1) AS s
 CROSS JOIN LATERAL (
     SELECT e.version, e.flags FROM recount.events e
     WHERE e.stream_id = s.id ORDER BY e.version DESC LIMIT 1) AS last`
 
-// The LATERAL with its LIMIT leaves the planner nothing but the index. A join was
-// planned as a scan of the whole table while it was small, and the plan stayed
-// until the first ANALYZE, so that every command read all receipts.
 const selectReceipts = `
 SELECT r.scope, r.key, r.fingerprint, r.answer, r.result, r.stored_at
 FROM unnest($1::text[], $2::text[]) AS u(scope, key)
@@ -110,7 +112,9 @@ CROSS JOIN LATERAL (
 const selectKnown = `
 SELECT u.name, e.position, e.version, e.id, t.name, t.schema_version, e.data
 FROM unnest($1::text[], $2::bigint[], $3::uuid[]) AS u(name, stream_id, id)
-JOIN recount.events e ON e.stream_id = u.stream_id AND e.id = u.id AND e.flags & 1 <> 0
+CROSS JOIN LATERAL (
+    SELECT e.position, e.version, e.id, e.type_id, e.data FROM recount.events e
+    WHERE e.stream_id = u.stream_id AND e.id = u.id AND e.flags & 1 <> 0 LIMIT 1) AS e
 JOIN recount.event_types t ON t.id = e.type_id
 ORDER BY e.position`
 

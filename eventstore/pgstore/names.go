@@ -10,7 +10,8 @@ const (
 	selectAllTypes = `
 SELECT t.name, t.schema_version, t.content_type, t.id FROM recount.event_types t`
 	selectNames = `
-SELECT s.id, s.name FROM recount.streams s WHERE s.id = ANY($1::bigint[])`
+SELECT u.id, s.name FROM unnest($1::bigint[]) AS u(id)
+CROSS JOIN LATERAL (SELECT s.name FROM recount.streams s WHERE s.id = u.id LIMIT 1) AS s`
 )
 
 // learnTypes reads the whole dictionary of event types.

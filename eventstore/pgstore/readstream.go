@@ -29,8 +29,9 @@ SELECT last.version, last.flags & 6 <> 0, last.flags & 4 <> 0,
        coalesce((SELECT m.version + 1 FROM recount.events m
                  WHERE m.stream_id = s.id AND m.flags & 6 <> 0
                  ORDER BY m.version DESC LIMIT 1), 0),
-       (SELECT m.data FROM recount.events m JOIN recount.streams ms ON ms.id = m.stream_id
-        WHERE ms.name = '$$' || $1 ORDER BY m.version DESC LIMIT 1),
+       (SELECT m.data FROM recount.events m
+        WHERE m.stream_id = (SELECT ms.id FROM recount.streams ms WHERE ms.name = '$$' || $1)
+        ORDER BY m.version DESC LIMIT 1),
        clock_timestamp()
 FROM recount.streams s
 CROSS JOIN LATERAL (

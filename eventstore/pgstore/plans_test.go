@@ -1,0 +1,70 @@
+package pgstore
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/pgtest"
+)
+
+// Plans are made when the tables are empty, and stay until the first ANALYZE:
+// none may read a whole table that grows.
+func TestPlansForEmptyTables(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	conn, err := pgx.Connect(t.Context(), db.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeConn(t.Context(), conn) })
+	statements := map[string]string{
+		"head": selectHead, "streams": selectStreams, "receipts": selectReceipts, "known ids": selectKnown,
+		"names": selectNames, "state of a stream": selectStreamState, "page": fmt.Sprintf(pageOfLog, "ASC"),
+	}
+	for name, sql := range statements {
+		if plan := genericPlan(t, conn, sql); readsWholeTable(plan) {
+			t.Errorf("%s:\n%s", name, plan)
+		}
+	}
+	// The way it was. If this is planned well, the test proves nothing.
+	join := `SELECT s.id FROM unnest($1::text[]) AS u(name) JOIN recount.streams s ON s.name = u.name`
+	if plan := genericPlan(t, conn, join); !readsWholeTable(plan) {
+		t.Errorf("a join is not planned as a scan:\n%s", plan)
+	}
+}
+
+func readsWholeTable(plan string) bool {
+	return regexp.MustCompile(`Seq Scan on (events|streams|receipts)`).MatchString(plan)
+}
+
+// genericPlan returns how sql is executed whatever its parameters are.
+func genericPlan(t *testing.T, conn *pgx.Conn, sql string) string {
+	t.Helper()
+	parameters := 0
+	for strings.Contains(sql, fmt.Sprintf("$%d", parameters+1)) {
+		parameters++
+	}
+	nulls := strings.TrimSuffix(strings.Repeat("NULL, ", parameters), ", ")
+	execute := "EXECUTE statement"
+	if parameters > 0 {
+		execute += "(" + nulls + ")"
+	}
+	for _, step := range []string{"SET plan_cache_mode = force_generic_plan", "DEALLOCATE ALL", "PREPARE statement AS " + sql} {
+		if _, err := conn.Exec(t.Context(), step, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatalf("%s: %v", step, err)
+		}
+	}
+	rows, err := conn.Query(t.Context(), "EXPLAIN "+execute, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return strings.Join(lines, "\n")
+}
