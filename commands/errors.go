@@ -64,8 +64,8 @@ func (e *TruncatedError) Error() string {
 func (e *TruncatedError) Is(target error) bool { return target == ErrTruncated }
 
 // EventError is returned for an event in a stream that cannot be turned into an
-// event of the aggregate. It wraps the reason, such as
-// *eventstore.UnknownTypeError.
+// event of the aggregate. It wraps the reason: *eventstore.UnknownTypeError,
+// *eventstore.UnknownVersionError or eventstore.ErrUndecodable.
 type EventError struct {
 	Stream  string
 	Version int64

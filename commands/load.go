@@ -139,7 +139,7 @@ func (l loader[S, E]) evolve(now versioned[S], e eventstore.RecordedEvent) (vers
 	}
 	event, ok := v.(E)
 	if !ok {
-		err := fmt.Errorf("its Go type %T is no event of this aggregate; does it belong in another category?", v)
+		err := fmt.Errorf("%w: its Go type %T is no event of this aggregate; does it belong in another category?", eventstore.ErrUndecodable, v)
 		return now, &EventError{Stream: e.Stream, Version: e.Version, Type: e.Type, Err: err}
 	}
 	return versioned[S]{state: event.Evolve(now.state), version: e.Version, last: placeOf(e)}, nil

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -51,17 +52,21 @@ func (c *Codec) Encode(v any) (Event, error) {
 
 // Decode returns the event's data as a value of the Go type registered for its
 // name, run through the upcasters if it was written in an older version.
-// Unknown names and versions are *UnknownTypeError and *UnknownVersionError.
+// Unknown names and versions are *UnknownTypeError and *UnknownVersionError; data
+// that does not fit, or that an upcaster refuses, is ErrUndecodable.
 func (c *Codec) Decode(e Event) (any, error) {
 	t, ok := c.byName[e.Type]
 	if !ok {
 		return nil, &UnknownTypeError{Type: e.Type}
 	}
 	v, err := t.decode(e)
-	if err != nil {
-		return nil, fmt.Errorf("decode event type %q version %d: %w", e.Type, e.SchemaVersion, err)
+	switch {
+	case err == nil:
+		return v, nil
+	case !errors.Is(err, ErrUnknownVersion):
+		err = fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
-	return v, nil
+	return nil, fmt.Errorf("decode event type %q version %d: %w", e.Type, e.SchemaVersion, err)
 }
 
 // TypeName returns the event type name that a Go type is registered under.

@@ -239,5 +239,19 @@ func FuzzDecode(f *testing.F) {
 		if _, ok := v.(priceV3); ok != (err == nil) {
 			t.Errorf("Decode of version %d %q = %#v, %v", version, data, v, err)
 		}
+		if err != nil {
+			if !errors.Is(err, eventstore.ErrUndecodable) && !errors.Is(err, eventstore.ErrUnknownVersion) {
+				t.Errorf("Decode of version %d %q: %v, want ErrUndecodable or ErrUnknownVersion", version, data, err)
+			}
+			return
+		}
+		// What was read can be written, and is then the newest version.
+		e, err := codec.Encode(v)
+		if err != nil || e.SchemaVersion != 3 {
+			t.Fatalf("Encode(%#v) = %+v, %v", v, e, err)
+		}
+		if back, err := codec.Decode(e); err != nil || !reflect.DeepEqual(back, v) {
+			t.Errorf("%#v is read back as %#v, %v", v, back, err)
+		}
 	})
 }

@@ -65,6 +65,9 @@ var (
 	ErrUnknownType = errors.New("unknown event type")
 	// ErrUnknownVersion is matched by *UnknownVersionError.
 	ErrUnknownVersion = errors.New("unknown event schema version")
+	// ErrUndecodable is returned for an event whose data is not what its type and
+	// version say.
+	ErrUndecodable = errors.New("event data cannot be read")
 	// ErrInvalidType is returned by NewCodec for types that do not fit.
 	ErrInvalidType = errors.New("invalid event type")
 )

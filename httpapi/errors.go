@@ -142,6 +142,7 @@ var outcomes = []outcome{
 	{err: eventstore.ErrCorrupt, kind: kindLogDamaged},
 	{err: eventstore.ErrUnknownVersion, kind: kindEventUnreadable, retryAfter: 5},
 	{err: eventstore.ErrUnknownType, kind: kindEventUnreadable, retryAfter: 5},
+	{err: eventstore.ErrUndecodable, kind: kindHistoryUnreadable},
 	{err: commands.ErrTruncated, kind: kindTruncated, tell: true},
 	{err: queries.ErrNotFound, kind: kindNotFound},
 	{err: queries.ErrInvalidCursor, kind: kindInvalidCursor},

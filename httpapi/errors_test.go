@@ -65,6 +65,7 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 		{eventstore.ErrClosed, 503, "shutting-down", true},
 		{eventstore.ErrCorrupt, 500, "log-damaged", false},
 		{&commands.EventError{Err: &eventstore.UnknownVersionError{Type: "A", Version: 9}}, 503, "event-unreadable", true},
+		{&commands.EventError{Err: fmt.Errorf("%w: secret", eventstore.ErrUndecodable)}, 409, "history-unreadable", false},
 		{&commands.TruncatedError{Stream: "a", First: 3}, 409, "truncated", false},
 		{queries.ErrNotFound, 404, "not-found", false},
 		{queries.ErrInvalidCursor, 400, "invalid-cursor", false},

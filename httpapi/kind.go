@@ -124,6 +124,9 @@ var (
 	kindTruncated = define(http.StatusConflict, "truncated", "Its history is cut off",
 		"The metadata of the stream hides its first events, so its state cannot be known. Nothing was written.",
 		"The operator has to relax the metadata of the stream.")
+	kindHistoryUnreadable = define(http.StatusConflict, "history-unreadable", "Its history cannot be read",
+		"An event in its history has data that is not what its type says, so its state cannot be known. Nothing was written.",
+		"Sending it again is of no use. The operator finds the event in the log of the server, under the request id; recount streams show prints it.")
 	kindPreconditionFailed = define(http.StatusPreconditionFailed, "precondition-failed", "It was changed since",
 		"The version demanded by If-Match or If-None-Match is not the present one. Nothing was written.",
 		"Read it again, decide again, and send the ETag that you then have.")

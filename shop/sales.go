@@ -3,6 +3,7 @@ package shop
 import (
 	"cmp"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/57528e99/recount/domain/goods"
@@ -103,13 +104,20 @@ func refunded(_, amount int64) sales {
 func (b booking) perCountry() iter.Seq2[countryDay, sales] {
 	return func(yield func(countryDay, sales) bool) {
 		var units int64
-		for _, line := range b.lines {
-			// Number and quantities of lines are bounded: this is far within an
-			// int64.
-			units += line.Quantity
+		for _, sum := range goods.PerSKU(b.lines) {
+			units = orRefused(money.Add(units, sum.Quantity))
 		}
 		yield(countryDay{b.day, b.country, b.currency}, b.count(units, b.totalMinor))
 	}
+}
+
+// orRefused returns a number that sales.add refuses in the place of one that
+// is out of bounds, as goods.PerSKU does.
+func orRefused(n int64, err error) int64 {
+	if err != nil {
+		return math.MaxInt64
+	}
+	return n
 }
 
 func (b booking) perSKU() iter.Seq2[skuDay, sales] {

@@ -1,6 +1,8 @@
 package shop
 
 import (
+	"cmp"
+
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/projections"
 )
@@ -36,10 +38,7 @@ func moves[E stock.Event](f *projections.Fold[string, stockRow], by func(E) (sku
 	}
 	projections.Upsert(f, key, func(s *stockRow, e E, r projections.Recorded) error {
 		_, d := by(e)
-		// The domain keeps both numbers between 0 and 2^53−1.
-		s.OnHand += d.OnHand
-		s.Reserved += d.Reserved
 		s.Version = r.Version
-		return nil
+		return cmp.Or(addTo(&s.OnHand, d.OnHand), addTo(&s.Reserved, d.Reserved))
 	})
 }

@@ -115,8 +115,11 @@ func noArgs(cmd *cobra.Command, args []string) error {
 
 func oneArg(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 || args[0] == "" {
+		switch {
+		case len(args) != 1:
 			return usageError(cmd, "%s needs one %s, got %d arguments", cmd.CommandPath(), name, len(args))
+		case args[0] == "":
+			return usageError(cmd, "%s needs one %s, and it must not be empty", cmd.CommandPath(), name)
 		}
 		return nil
 	}

@@ -68,6 +68,9 @@ them. Ctrl-C stops it.`,
 			return usageError(cmd, "--fresh and --pg-port are for the own PostgreSQL, and --pg names another")
 		}
 		d.adminAsked = flags.Changed("admin")
+		if d.pgPort < 0 || d.pgPort > 65535 {
+			return usageError(cmd, "--pg-port must be from 1 to 65535, or 0 for none; it is %d", d.pgPort)
+		}
 		if d.seedOrders < 1 {
 			return usageError(cmd, "--seed-orders must be 1 or more")
 		}

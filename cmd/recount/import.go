@@ -39,6 +39,9 @@ server may have forgotten the idempotency keys, and refuses the orders that it h
 	flags.IntVar(&c.Concurrency, "concurrency", 64, "how many requests to send at once")
 	fromEnv(flags, "concurrency")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if c.Concurrency < 1 || c.Concurrency > onlineretail.MaxConcurrency {
+			return usageError(cmd, "--concurrency must be from 1 to %d, it is %d", onlineretail.MaxConcurrency, c.Concurrency)
+		}
 		book, err := a.readBook(args[0])
 		if err != nil {
 			return err

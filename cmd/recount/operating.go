@@ -24,7 +24,8 @@ func operatingFlags(cmd *cobra.Command, d *database) *operating {
 
 // serverFlag gives a command the flag that says which server does it.
 func serverFlag(flags *pflag.FlagSet, address *string) {
-	flags.StringVar(address, "server", "http://"+defaultListen, "address of the server that does it")
+	*address = "http://" + defaultListen
+	flags.Var((*serverAddress)(address), "server", "address of the server that does it")
 	fromEnv(flags, "server")
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,7 +72,7 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body a
 		}
 		sent = bytes.NewReader(text)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.server, "/")+path, sent)
+	r, err := http.NewRequestWithContext(ctx, method, c.server+path, sent)
 	if err != nil {
 		return op, &failure{exitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
 	}

@@ -67,6 +67,6 @@ type Adjusted struct {
 
 // Evolve adds the difference to what is on hand.
 func (e Adjusted) Evolve(s Stock) Stock {
-	s.OnHand += e.Delta
+	s.OnHand = add(s.OnHand, e.Delta)
 	return s
 }

@@ -35,6 +35,6 @@ type Committed struct {
 // Evolve takes the units from those on hand and from those the order has
 // reserved.
 func (e Committed) Evolve(s Stock) Stock {
-	s.OnHand -= e.Quantity
-	return s.reserve(e.OrderID, -e.Quantity)
+	s.OnHand = subtract(s.OnHand, e.Quantity)
+	return s.reserve(e.OrderID, -bounded(e.Quantity))
 }

@@ -37,6 +37,6 @@ type Received struct {
 
 // Evolve adds the goods to those on hand.
 func (e Received) Evolve(s Stock) Stock {
-	s.OnHand += e.Quantity
+	s.OnHand = add(s.OnHand, e.Quantity)
 	return s
 }

@@ -33,4 +33,4 @@ type Released struct {
 }
 
 // Evolve takes the units from those the order has reserved.
-func (e Released) Evolve(s Stock) Stock { return s.reserve(e.OrderID, -e.Quantity) }
+func (e Released) Evolve(s Stock) Stock { return s.reserve(e.OrderID, -bounded(e.Quantity)) }

@@ -61,7 +61,7 @@ func (s Stock) reserve(orderID string, delta int64) Stock {
 	if reservations == nil {
 		reservations = make(map[string]int64)
 	}
-	reservations[orderID] += delta
+	reservations[orderID] = add(reservations[orderID], delta)
 	if reservations[orderID] == 0 {
 		delete(reservations, orderID)
 	}
@@ -69,9 +69,19 @@ func (s Stock) reserve(orderID string, delta int64) Stock {
 		reservations = nil
 	}
 	s.Reservations = reservations
-	s.Reserved += delta
+	s.Reserved = add(s.Reserved, delta)
 	return s
 }
+
+// add returns a + b, or the bound that it would cross. Decide never lets it come
+// to that; but what is in a log was not always decided here, and a number that
+// wraps around would turn too many units into too few.
+func add(a, b int64) int64 { return bounded(bounded(a) + bounded(b)) }
+
+// subtract is add of -b.
+func subtract(a, b int64) int64 { return add(a, -bounded(b)) }
+
+func bounded(n int64) int64 { return min(max(n, -MaxOnHand), MaxOnHand) }
 
 // check checks what every command about an order's reservation has.
 func check(sku, orderID string, quantity int64, at time.Time) (time.Time, error) {

@@ -19,7 +19,8 @@ type Config struct {
 	// Client sends the requests. Default: one that keeps Concurrency connections
 	// open until Import or Verify returns.
 	Client *http.Client
-	// Concurrency is how many requests run at once. Default: 64. At most 1024.
+	// Concurrency is how many requests run at once. Default: 64. At most
+	// MaxConcurrency.
 	Concurrency int
 	// KeyPrefix begins all idempotency keys. Books that have invoices of the same
 	// number need different ones. Default: online-retail. At most 100 letters,
@@ -39,6 +40,9 @@ type Config struct {
 	ownTransport *http.Transport
 }
 
+// MaxConcurrency bounds how many requests of an import run at once.
+const MaxConcurrency = 1024
+
 var keyPrefixPattern = regexp.MustCompile(`^[A-Za-z0-9._:~/-]{1,100}$`)
 
 func (c *Config) setDefaults() error {
@@ -48,8 +52,8 @@ func (c *Config) setDefaults() error {
 	orDefault(&c.RetryFor, time.Minute)
 	orDefault(&c.ProgressEvery, time.Second)
 	switch {
-	case c.Concurrency < 1 || c.Concurrency > 1024:
-		return fmt.Errorf("onlineretail: Concurrency must be from 1 to 1024, it is %d", c.Concurrency)
+	case c.Concurrency < 1 || c.Concurrency > MaxConcurrency:
+		return fmt.Errorf("onlineretail: Concurrency must be from 1 to %d, it is %d", MaxConcurrency, c.Concurrency)
 	case !keyPrefixPattern.MatchString(c.KeyPrefix):
 		return fmt.Errorf("onlineretail: KeyPrefix must be 1 to 100 letters, digits and . _ : ~ / -, it is %q", c.KeyPrefix)
 	case !money.IsCurrency(c.Currency):

@@ -67,6 +67,32 @@ func (e *FileError) Hint() string {
 	return "correct these lines or leave them out"
 }
 
+// DamagedError is returned by Read for a file that cannot be read to its end.
+type DamagedError struct {
+	// Compressed says that the damage is in its compression.
+	Compressed bool
+	// Err says what is wrong, and where.
+	Err error
+}
+
+func (e *DamagedError) Error() string {
+	if e.Compressed {
+		return fmt.Sprintf("the compressed file is damaged or cut off: %v", e.Err)
+	}
+	return fmt.Sprintf("the file is no CSV: %v", e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// Hint says how to get on.
+func (e *DamagedError) Hint() string {
+	if e.Compressed {
+		return "download it again; gzip -t FILE tells whether it is whole"
+	}
+	return "save it as CSV with commas, quotes around texts that have commas, and quotes in texts doubled"
+}
+
 // Problem is what the server says about an answer that is not a success, see
 // RFC 9457.
 type Problem struct {

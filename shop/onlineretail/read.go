@@ -3,6 +3,7 @@ package onlineretail
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/csv"
 	"errors"
@@ -16,8 +17,8 @@ import (
 )
 
 // Read reads the file, gzipped or not, to its end. Texts are kept as they are,
-// stray spaces included. If lines are wrong the error is a *FileError, and there
-// is no book.
+// stray spaces included. If lines are wrong the error is a *FileError, if it
+// cannot be read as CSV or decompressed a *DamagedError, and there is no book.
 func Read(r io.Reader) (*Book, error) {
 	plain, err := decompress(r)
 	if err != nil {
@@ -48,7 +49,7 @@ func decompress(r io.Reader) (*bufio.Reader, error) {
 	if begins(b, "\x1f\x8b") {
 		z, err := gzip.NewReader(b)
 		if err != nil {
-			return nil, fmt.Errorf("decompress the file: %w", err)
+			return nil, unread(err)
 		}
 		b = bufio.NewReader(z)
 	}
@@ -60,6 +61,18 @@ func decompress(r io.Reader) (*bufio.Reader, error) {
 		_, _ = b.Discard(len(byteOrderMark)) // Peek has read it
 	}
 	return b, nil
+}
+
+// unread says why the file could not be read. An error of the reader that it
+// comes from is neither damage.
+func unread(err error) error {
+	_, noCSV := errors.AsType[*csv.ParseError](err)
+	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	compressed := corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF)
+	if noCSV || compressed {
+		return &DamagedError{Compressed: compressed, Err: err}
+	}
+	return fmt.Errorf("read the file: %w", err)
 }
 
 // begins leaves an error of the reader to whoever reads on.
@@ -94,7 +107,7 @@ func (p *parser) readHeader() error {
 		return fmt.Errorf("the file is empty: its first line must name the columns %s", strings.Join(columnNames[:], ", "))
 	}
 	if err != nil {
-		return fmt.Errorf("read the header: %w", err)
+		return unread(err)
 	}
 	p.width = len(header)
 	for i, name := range columnNames {
@@ -116,7 +129,7 @@ func (p *parser) readLines() error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the file: %w", err)
+			return unread(err)
 		}
 		line, _ := p.csv.FieldPos(0)
 		row, fault := p.parse(record)

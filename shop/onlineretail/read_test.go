@@ -150,7 +150,7 @@ func TestReadRefusesOtherFiles(t *testing.T) {
 		{"other columns", "a,b\n1,2\n", "the file has no column InvoiceNo"},
 		{"a column twice", strings.Replace(header, "\n", ",Country\n", 1), "the column Country twice"},
 		{"a spreadsheet", "PK\x03\x04rest", "save the sheet as CSV"},
-		{"no gzip after all", "\x1f\x8brest", "decompress the file"},
+		{"no gzip after all", "\x1f\x8brest", "damaged or cut off"},
 		{"an open quote", header + "70001,1001A,\"MUG,6,2024", "line 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -248,16 +248,60 @@ func realBook(t *testing.T) *Book {
 	return book
 }
 
+// compressed returns a file as gzip.
+func compressed(t testing.TB, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestReadDamagedFiles(t *testing.T) {
+	whole := compressed(t, header+strings.Repeat("70001,1001A,MUG,6,2024-03-01T08:26:00Z,2.50,501,Norway\n", 100))
+	flipped := bytes.Clone(whole)
+	flipped[len(flipped)-6] ^= 0xff
+	for what, c := range map[string]struct {
+		file       []byte
+		compressed bool
+	}{
+		"cut off":              {whole[:len(whole)/2], true},
+		"cut off in its head":  {whole[:5], true},
+		"without its checksum": {whole[:len(whole)-8], true},
+		"another checksum":     {flipped, true},
+		"no gzip":              {[]byte("\x1f\x8bnothing of the sort"), true},
+		"a stray quote":        {[]byte(header + "70001,\"A\" B,,1,,,,\n"), false},
+		"an open quote":        {[]byte(header + "70001,\"A"), false},
+	} {
+		book, err := Read(bytes.NewReader(c.file))
+		var damaged *DamagedError
+		if !errors.As(err, &damaged) || damaged.Compressed != c.compressed || damaged.Hint() == "" || book != nil {
+			t.Errorf("Read of a file with %s = %v, %v; want a *DamagedError", what, book, err)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(header + "70001,1001A,\"BLUE, MUG\",6,2024-03-01T08:26:00Z,2.50,501,Norway\nC70002,D,,-1,2024-03-01 08:26:00,27,,Chile\n"))
 	f.Add([]byte("\ufeff" + header + "70001,1001A,lost,-6,2024-03-01T08:26:00Z,0,,Norway\r\n"))
 	f.Add([]byte(header + "70001,1001A,\"MUG"))
 	f.Add([]byte("\x1f\x8b\x08\x00"))
+	f.Add(compressed(f, header+"70001,1001A,MUG,6,2024-03-01T08:26:00Z,2.50,501,Norway\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		book, err := Read(bytes.NewReader(text))
 		if err != nil {
 			if book != nil {
 				t.Error("Read returned a book and an error")
+			}
+			for _, line := range strings.Split(err.Error(), "\n") {
+				if len(line) > 1000 {
+					t.Errorf("an error of %d bytes repeats the file", len(line))
+				}
 			}
 			return
 		}
