@@ -108,14 +108,20 @@ func (x *exchange) conflict(c *eventstore.ConflictError) *Problem {
 	return p
 }
 
-// behindProblem leaves out why a projection has stopped: that is for operators.
+// behindProblem leaves out the error that a projection has stopped with: that is
+// for operators.
 func behindProblem(b *queries.BehindError) *Problem {
-	detail := fmt.Sprintf("The read model %s is at position %d, and %d is wanted.", b.Projection, b.Position, b.Want)
-	p := kindProjectionBehind.Problem(detail).withRetryAfter(1)
-	if b.Reason != "" {
-		p = kindProjectionStopped.Problem(detail + " It does not move on at present.").withRetryAfter(5)
+	where := ""
+	if b.Want > 0 {
+		where = fmt.Sprintf(" is at position %d, and %d is wanted", b.Position, b.Want)
 	}
-	return p
+	if b.Reason == "" {
+		return kindProjectionBehind.Problem("The read model " + b.Projection + where + ".").withRetryAfter(1)
+	}
+	if where == "" {
+		where = " cannot be read"
+	}
+	return kindProjectionStopped.Problem("The read model " + b.Projection + where + ": " + b.Reason + ".").withRetryAfter(5)
 }
 
 // outcome says what an error of the engine is to a client.

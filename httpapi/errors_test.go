@@ -71,7 +71,7 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 		{queries.ErrInvalidCursor, 400, "invalid-cursor", false},
 		{queries.ErrInvalidQuery, 400, "invalid-parameter", false},
 		{&queries.BehindError{Projection: "p", Position: 3, Want: 5}, 503, "projection-behind", true},
-		{&queries.BehindError{Projection: "p", Reason: "it has failed: secret"}, 503, "projection-stopped", true},
+		{&queries.BehindError{Projection: "p", Reason: "it has failed", Failure: "secret"}, 503, "projection-stopped", true},
 		{sqlError("42P01"), 503, "database-behind", true},
 		{errors.Join(eventstore.ErrUnavailable, sqlError("42703")), 503, "database-behind", true},
 		{sqlError("53100"), 503, "unavailable", true},
@@ -106,6 +106,25 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 				t.Errorf("detail %q tells too much", p.Detail)
 			}
 		})
+	}
+}
+
+func TestAReadModelThatCannotBeReadSaysWhy(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  queries.BehindError
+		want string
+	}{
+		{queries.BehindError{Projection: "p", Position: 3, Want: 5}, "The read model p is at position 3, and 5 is wanted."},
+		{queries.BehindError{Projection: "p", Position: 3, Want: 5, Reason: "it is paused"},
+			"The read model p is at position 3, and 5 is wanted: it is paused."},
+		{queries.BehindError{Projection: "p", Reason: "no process has run it"}, "The read model p cannot be read: no process has run it."},
+	} {
+		a := newAPI(t, httpapi.Config{})
+		httpapi.Read(a, "/x", httpapi.NoParams, func(context.Context, httpapi.ReadRequest[struct{}]) (int, error) { return 0, &c.err })
+		if p := readProblem(t, do(handlerOf(t, a), "GET", "/x", "")); p.Detail != c.want {
+			t.Errorf("detail = %q, want %q", p.Detail, c.want)
+		}
 	}
 }
 

@@ -20,10 +20,15 @@ type driver struct {
 	database.Driver
 	ctx     context.Context // golang-migrate passes none
 	version int             // last version that was reached cleanly
+	// from is the version that was found first under the lock, if found says so: what was read
+	// before may be of a moment when another process was still migrating.
+	from          int
+	locked, found bool
 }
 
 func (d *driver) Lock() error {
 	err := whileLocked(d.ctx, migratorWait, d.Driver.Lock)
+	d.locked = err == nil
 	failpoint.Hit(failpoint.MigrateLocked)
 	return err
 }
@@ -31,6 +36,9 @@ func (d *driver) Lock() error {
 func (d *driver) Version() (int, bool, error) {
 	version, dirty, err := d.Driver.Version()
 	d.version = version
+	if err == nil && d.locked && !d.found {
+		d.from, d.found = max(version, 0), true
+	}
 	return version, dirty, err
 }
 

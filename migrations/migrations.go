@@ -85,7 +85,7 @@ func (s set) force(ctx context.Context, dsn, schema string, version uint) error 
 	if version > s.latest() {
 		return fmt.Errorf("force version %d: the highest known version is %d", version, s.latest())
 	}
-	m, err := s.open(ctx, dsn, schema)
+	m, _, err := s.open(ctx, dsn, schema)
 	if err != nil {
 		return fmt.Errorf("force version %d of schema %q: %w", version, schema, err)
 	}
@@ -102,7 +102,7 @@ func (s set) force(ctx context.Context, dsn, schema string, version uint) error 
 
 // move opens the schema, reads its version and lets step take it to another.
 func (s set) move(ctx context.Context, dsn, schema string, step func(*migrate.Migrate, uint) (uint, error)) (Move, error) {
-	m, err := s.open(ctx, dsn, schema)
+	m, d, err := s.open(ctx, dsn, schema)
 	if err != nil {
 		return Move{}, fmt.Errorf("migrate schema %q: %w", schema, err)
 	}
@@ -126,6 +126,9 @@ func (s set) move(ctx context.Context, dsn, schema string, step func(*migrate.Mi
 		return Move{}, fmt.Errorf("migrate schema %q from version %d to %d: %w", schema, from, to, err)
 	case ctx.Err() != nil:
 		return Move{}, fmt.Errorf("migrate schema %q from version %d to %d: %w", schema, from, to, context.Cause(ctx))
+	}
+	if d.found {
+		from = uint(d.from)
 	}
 	return Move{From: from, To: to}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -92,11 +93,15 @@ func TestConcurrentFirstStarts(t *testing.T) {
 	const starters = 8
 	db := pgtest.NewEmpty(t)
 	results := make(chan error)
+	var migrated atomic.Int32
 	for range starters {
 		go func() {
 			got, err := migrations.Up(t.Context(), db.DSN, db.Schema)
 			if err == nil && got.To != migrations.Latest() {
 				err = errors.New("not at the latest version")
+			}
+			if got.From == 0 {
+				migrated.Add(1)
 			}
 			results <- err
 		}()
@@ -105,6 +110,9 @@ func TestConcurrentFirstStarts(t *testing.T) {
 		if err := <-results; err != nil {
 			t.Error(err)
 		}
+	}
+	if n := migrated.Load(); n != 1 {
+		t.Errorf("%d of %d say that they have migrated from version 0, want 1", n, starters)
 	}
 }
 

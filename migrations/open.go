@@ -61,15 +61,16 @@ func checkSchema(schema string) error {
 	return nil
 }
 
-// open returns a migrator for schema, which must exist. Its Close ends the connection.
-func (s set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, error) {
+// open returns a migrator for schema, which must exist, and the driver that it uses. Its Close ends
+// the connection.
+func (s set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, *driver, error) {
 	cfg, err := connConfig(dsn, schema)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	source, err := iofs.New(s.files, ".")
 	if err != nil {
-		return nil, fmt.Errorf("read the migrations: %w", err)
+		return nil, nil, fmt.Errorf("read the migrations: %w", err)
 	}
 	db := stdlib.OpenDB(*cfg)
 	d := &driver{ctx: ctx}
@@ -79,14 +80,14 @@ func (s set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, er
 		return err
 	})
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, nil, errors.Join(err, db.Close())
 	}
 	m, err := migrate.NewWithInstance("iofs", source, "pgx5", d)
 	if err != nil {
-		return nil, errors.Join(err, d.Close())
+		return nil, nil, errors.Join(err, d.Close())
 	}
 	m.LockTimeout = migratorWait + time.Minute // the driver ends the wait itself
-	return m, nil
+	return m, d, nil
 }
 
 // createSchema creates schema unless it is there. It looks first, since CREATE SCHEMA IF NOT

@@ -22,8 +22,11 @@ type BehindError struct {
 	Projection string
 	// Position is where the projection was last seen, Want is where it must come.
 	Position, Want int64
-	// Reason says what is the matter with the projection; empty: nothing but that it takes time.
+	// Reason says what is the matter with the projection; empty: nothing but that it takes time. It
+	// is fit for anybody to read.
 	Reason string
+	// Failure is the error that it stopped with, if it did. It may show data: it is for operators.
+	Failure string
 	// stopped says that waiting is of no use.
 	stopped bool
 }
@@ -32,6 +35,9 @@ func (e *BehindError) Error() string {
 	text := fmt.Sprintf("projection %s is at position %d, %d is wanted", e.Projection, e.Position, e.Want)
 	if e.Reason != "" {
 		text += ": " + e.Reason
+	}
+	if e.Failure != "" {
+		text += ": " + e.Failure
 	}
 	return text
 }

@@ -29,7 +29,7 @@ func (r *Reader) check(ctx context.Context, sources []source, found []projection
 		behind := &BehindError{Projection: sources[i].projection, Position: s.Checkpoint.Position, Want: want}
 		switch {
 		case s.Failure != "":
-			behind.Reason, behind.stopped = "it has failed: "+s.Failure, true
+			behind.Reason, behind.Failure, behind.stopped = "it has failed", s.Failure, true
 		case s.Paused:
 			behind.Reason, behind.stopped = "it is paused", true
 		}

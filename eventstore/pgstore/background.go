@@ -2,6 +2,9 @@ package pgstore
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,7 +76,18 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
-func (s *Store) channel() string { return s.cfg.Schema + "_log" }
+// channel names the notifications of the log. PostgreSQL takes names of 63 bytes:
+// that of a longer one, and the end of the schema's name, are in a hash.
+func (s *Store) channel() string {
+	const limit, suffix, hashed = 63, "_log", 16
+	name := s.cfg.Schema + suffix
+	if len(name) <= limit {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	end := "_" + hex.EncodeToString(sum[:])[:hashed] + suffix
+	return strings.ToValidUTF8(name[:limit-len(end)], "") + end
+}
 
 // listen wakes subscriptions when another process says that it appended.
 func (s *Store) listen(ctx context.Context) {

@@ -26,8 +26,6 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	if err := opts.ValidateSubscribe(); err != nil {
 		return err
 	}
-	s.subscriptions.Add(1)
-	defer s.subscriptions.Add(-1)
 	head, err := s.Head(ctx)
 	if err != nil {
 		return err
@@ -37,6 +35,8 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 		return err
 	}
 	next = max(next, 1)
+	s.subscriptions.Add(1)
+	defer s.subscriptions.Add(-1)
 	sizes := newSizer(opts)
 	changed := func() bool { return s.identity().n != head.Incarnation }
 	for {
