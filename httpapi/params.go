@@ -23,6 +23,7 @@ const maxParamBytes = 512
 type Params struct {
 	values  url.Values
 	known   []string
+	refused []string
 	problem *Problem
 }
 
@@ -121,6 +122,14 @@ func (p *Params) Fail(name, detail string) {
 	p.problem.withParameter(name, detail)
 }
 
+// Refuse says why a parameter that clients may expect here is not taken, as Fail does, if it was given.
+func (p *Params) Refuse(name, why string) {
+	p.refused = append(p.refused, name)
+	if p.values.Has(name) {
+		p.Fail(name, why)
+	}
+}
+
 func (p *Params) take(name string) (value string, given bool) {
 	p.known = append(p.known, name)
 	values := p.values[name]
@@ -142,7 +151,7 @@ func (p *Params) err() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {
 		switch {
-		case slices.Contains(p.known, name):
+		case slices.Contains(p.known, name), slices.Contains(p.refused, name):
 		case name != "":
 			p.Fail(name, "is not known here; "+known)
 		case p.problem == nil: // errors has no place for what has no name

@@ -3,6 +3,7 @@ package shop_test
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,5 +76,18 @@ func TestMomentsThatCannotBe(t *testing.T) {
 		"2011-12-09T12:50:00 01:00": "invalid-parameter", "": "invalid-parameter",
 	} {
 		s.do("GET", "/v1/stock/TEA-1?as_of="+url.QueryEscape(text), "").wantProblem(t, 400, code)
+	}
+}
+
+// TestTheLackOfAPastIsExplained for what rests on many streams.
+func TestTheLackOfAPastIsExplained(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, path := range []string{"/v1/sales?as_of=1", "/v1/sales?by=sku&as_of=2011-12-02T10:00:00Z", "/v1/orders?as_of=1", "/v1/customers/ann?as_of=1"} {
+		a := s.do("GET", path, "")
+		a.wantProblem(t, 400, "invalid-parameter")
+		if strings.Count(a.body, "/v1/stock/{sku}") != 2 { // in the detail and at the parameter
+			t.Errorf("GET %s = %s, want where as_of is taken", path, a.body)
+		}
 	}
 }

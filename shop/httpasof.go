@@ -39,6 +39,12 @@ func asOf(p *httpapi.Params) *projections.Moment {
 	return &projections.Moment{RecordedAt: at}
 }
 
+// presentOnly answers as_of where rows or sums of many streams are asked for: their past would take a
+// fold of the whole log for every answer.
+func presentOnly(p *httpapi.Params) {
+	p.Refuse("as_of", "is not taken here: what rests on many streams is answered as it is now; it is for one order (/v1/orders/{id}) or one article (/v1/stock/{sku})")
+}
+
 // rowOf returns a row of a fold as it is, or as it was at in.Params. Only events
 // of the stream {category}-{key} touch it.
 func rowOf[Row any](ctx context.Context, r reads, f *projections.Fold[string, Row], category, key string, in httpapi.ReadRequest[*projections.Moment]) (Row, error) {

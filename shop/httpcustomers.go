@@ -55,6 +55,7 @@ type historyPage struct {
 }
 
 func historyPageOf(p *httpapi.Params) historyPage {
+	presentOnly(p)
 	return historyPage{limit: p.Limit(defaultHistory, maxHistory), after: p.Text("after")}
 }
 

@@ -46,6 +46,7 @@ type orderQuery struct {
 }
 
 func orderQueryOf(p *httpapi.Params) orderQuery {
+	presentOnly(p)
 	return orderQuery{
 		orderFilter: orderFilter{
 			Customer: p.Text("customer"),

@@ -52,6 +52,7 @@ type salesQuery struct {
 // sort: the name of a member of the rows that is not the currency, with a "-"
 // before it for the highest first. Best sellers are by=sku&sort=-units.
 func salesQueryOf(p *httpapi.Params) salesQuery {
+	presentOnly(p)
 	by := p.OneOf("by", "day", "country", "sku")
 	from, to := p.Day("from"), p.Day("to")
 	if !from.IsZero() && !to.IsZero() && to.Before(from) {
