@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"slices"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
 )
 
 // operating says where operations on projections are done: by a running server, or by this process
@@ -12,7 +16,9 @@ import (
 type operating struct {
 	database *database
 	server   string
-	cmd      *cobra.Command
+	// every is that of shop.Config.SnapshotEvery: it must be as the servers on the database have it.
+	every map[string]int
+	cmd   *cobra.Command
 }
 
 func operatingFlags(cmd *cobra.Command, d *database) *operating {
@@ -44,4 +50,22 @@ func (o *operating) byServer() (bool, error) {
 		return false, usageError(o.cmd, "a server works on the schema that it was started with: leave out --schema %s, or name the database", o.database.schema)
 	}
 	return true, nil
+}
+
+// has reports whether the log has a projection of that name.
+func (o *operating) has(ctx context.Context, name string) (bool, error) {
+	byServer, err := o.byServer()
+	if err != nil {
+		return false, err
+	}
+	var all []projections.Status
+	if byServer {
+		all, err = (&operationsClient{server: o.server}).projections(ctx)
+	} else {
+		err = o.database.withAdmin(ctx, func(admin *projections.Admin) error {
+			all, err = admin.List(ctx)
+			return err
+		})
+	}
+	return slices.ContainsFunc(all, func(s projections.Status) bool { return s.Projection == name }), err
 }

@@ -37,7 +37,7 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 	if byServer {
 		op, err = (&operationsClient{server: o.server}).run(ctx, r, show)
 	} else {
-		err = o.database.withRunner(ctx, func(runner *projections.Runner) error {
+		err = o.database.withRunner(ctx, o.every, func(runner *projections.Runner) error {
 			op, err = runner.Run(ctx, r, show)
 			return err
 		})
@@ -50,14 +50,14 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 }
 
 // withRunner gives a runner that has not been started.
-func (d *database) withRunner(ctx context.Context, use func(*projections.Runner) error) error {
+func (d *database) withRunner(ctx context.Context, every map[string]int, use func(*projections.Runner) error) error {
 	return d.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
 		codec, err := shop.NewCodec()
 		if err != nil {
 			return err
 		}
 		kept := snapshots.NewStore(pool, d.schema)
-		s, err := shop.New(log, codec, shop.Config{Snapshots: kept})
+		s, err := shop.New(log, codec, shop.Config{Snapshots: kept, SnapshotEvery: every})
 		if err != nil {
 			return err
 		}
@@ -126,12 +126,17 @@ func (a *app) projectionsRebuild(d *database) *cobra.Command {
 		Short: "Build a projection anew from the log, while it is read, and switch to it",
 		Long: `Build a projection anew from the log, beside its present rows, and switch to it when it has caught up.
 Reads go on all the time. What is killed in the middle goes on where it stopped, here when the
-command is run again, or in any server that runs the projection.`,
+command is run again, or in any server that runs the projection.
+
+--all is all read models, and the snapshots where the log has any. New snapshots begin with those of
+before; recount snapshots rebuild makes them from the events alone. They have no --verify: whoever
+uses one compares it with the log.`,
 		Example: "  recount projections rebuild orders --verify\n  recount projections rebuild --all --throttle 20000",
 	}
 	out := outputFlag(cmd)
 	where := operatingFlags(cmd, d)
 	flags := cmd.Flags()
+	snapshotFlag(flags, &where.every)
 	flags.BoolVar(&all, "all", false, "rebuild all projections, one after the other")
 	flags.IntVar(&o.Workers, "workers", 0, "how many goroutines decode, and how many fold (default one per CPU)")
 	flags.IntVar(&o.Throttle, "throttle", 0, "how many events to read in a second, more than are appended (default no limit)")
@@ -142,6 +147,15 @@ command is run again, or in any server that runs the projection.`,
 		names, err := namesOrAll(cmd, args, all)
 		if err != nil {
 			return err
+		}
+		if all {
+			found, err := where.has(cmd.Context(), snapshots.Name)
+			if err != nil {
+				return err
+			}
+			if found {
+				names = append(names, snapshots.Name)
+			}
 		}
 		o.Keep, o.MemoryBytes = &keep, memory<<20
 		var done []projections.Operation
@@ -157,7 +171,7 @@ command is run again, or in any server that runs the projection.`,
 	return cmd
 }
 
-// namesOrAll returns the projections that a command is for.
+// namesOrAll returns the projections that a command is for: all read models, or the one that is named.
 func namesOrAll(cmd *cobra.Command, args []string, all bool) ([]string, error) {
 	if !all {
 		return args, oneArg("projection")(cmd, args)
@@ -180,6 +194,7 @@ func (a *app) projectionsRollback(d *database) *cobra.Command {
 	}
 	out := outputFlag(cmd)
 	where := operatingFlags(cmd, d)
+	snapshotFlag(cmd.Flags(), &where.every)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Rollback, Projection: args[0]})
 		if err != nil {
@@ -196,7 +211,8 @@ func (a *app) projectionsVerify(d *database) *cobra.Command {
 		Use:   "verify NAME|--all",
 		Short: "Compare a projection with a fresh fold of the log, while it is read and written",
 		Long: `Compare the rows of a projection with a fresh fold of the log, and count and digest of its events with
-those of the log, while it is read and written. Exit code 8 if they differ.`,
+those of the log, while it is read and written. Exit code 8 if they differ. --all is all read models;
+snapshots are compared with the log whenever one is used.`,
 	}
 	out := outputFlag(cmd)
 	where := operatingFlags(cmd, d)

@@ -34,7 +34,7 @@ func (e *refusedByServer) Hint() string { return e.hint }
 
 // run asks for an operation and follows it to its end.
 func (c *operationsClient) run(ctx context.Context, r projections.Request, show func(projections.Operation)) (projections.Operation, error) {
-	op, err := c.call(ctx, http.MethodPost, "/v1/projections/"+url.PathEscape(r.Projection)+"/"+string(r.Kind), r.Options)
+	op, err := c.operation(ctx, http.MethodPost, "/v1/projections/"+url.PathEscape(r.Projection)+"/"+string(r.Kind), r.Options)
 	if err != nil {
 		return op, fmt.Errorf("%s projection %q: %w", r.Kind, r.Projection, err)
 	}
@@ -47,7 +47,7 @@ func (c *operationsClient) run(ctx context.Context, r projections.Request, show 
 		case <-ctx.Done():
 			return op, context.Cause(ctx)
 		}
-		if op, err = c.call(ctx, http.MethodGet, "/v1/operations/"+op.ID.String(), nil); err != nil {
+		if op, err = c.operation(ctx, http.MethodGet, "/v1/operations/"+op.ID.String(), nil); err != nil {
 			return op, err
 		}
 	}
@@ -58,41 +58,54 @@ func (c *operationsClient) run(ctx context.Context, r projections.Request, show 
 }
 
 func (c *operationsClient) cancel(ctx context.Context, id uuid.UUID) (projections.Operation, error) {
-	return c.call(ctx, http.MethodDelete, "/v1/operations/"+id.String(), nil)
+	return c.operation(ctx, http.MethodDelete, "/v1/operations/"+id.String(), nil)
 }
 
-func (c *operationsClient) call(ctx context.Context, method, path string, body any) (op projections.Operation, err error) {
+// projections returns the status of all generations of all projections.
+func (c *operationsClient) projections(ctx context.Context) ([]projections.Status, error) {
+	var all list[projections.Status]
+	err := c.call(ctx, http.MethodGet, "/v1/projections", nil, &all)
+	return all.Items, err
+}
+
+func (c *operationsClient) operation(ctx context.Context, method, path string, body any) (op projections.Operation, err error) {
+	err = c.call(ctx, method, path, body, &op)
+	return op, err
+}
+
+// call sends a request and reads the answer.
+func (c *operationsClient) call(ctx context.Context, method, path string, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var sent io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return op, err
+			return err
 		}
 		sent = bytes.NewReader(text)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, c.server+path, sent)
 	if err != nil {
-		return op, &failure{exitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
+		return &failure{exitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
 	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return op, &failure{exitUnavailable, fmt.Errorf("ask the server: %w", err),
+		return &failure{exitUnavailable, fmt.Errorf("ask the server: %w", err),
 			"is it running? recount dev starts one, --server URL names another, and --database postgres://user:password@host:5432/name works without"}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err != nil {
-		return op, err
+		return err
 	}
 	if resp.StatusCode >= 300 {
 		var problem struct{ Title, Detail, Hint string }
 		_ = json.Unmarshal(text, &problem) // an answer of something in between is no problem of ours
-		return op, &refusedByServer{resp.StatusCode, cell(problem.Title+" "+problem.Detail, 500), problem.Hint}
+		return &refusedByServer{resp.StatusCode, cell(problem.Title+" "+problem.Detail, 500), problem.Hint}
 	}
-	return op, json.Unmarshal(text, &op)
+	return json.Unmarshal(text, answer)
 }

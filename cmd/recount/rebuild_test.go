@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -128,4 +129,28 @@ func TestAServerGoesOnWithARebuild(t *testing.T) {
 		}
 	}
 	placeAndRead(t, urlTwo, urlTwo, "new")
+	rebuildAll(t, "--server", urlTwo)
+	rebuildAll(t, "--database", db.DSN)
+}
+
+// rebuildAll rebuilds everything; the snapshots, which a server makes, are part of it.
+func rebuildAll(t *testing.T, where ...string) {
+	t.Helper()
+	p := startProcess(t, append([]string{"projections", "rebuild", "--all", "--verify", "-o", "json"}, where...)...)
+	if code := p.exit(t); code != exitOK {
+		t.Errorf("%v: exit code %d, want 0", where, code)
+	}
+	text, _ := p.stdout.read()
+	var done list[projections.Operation]
+	if err := json.Unmarshal([]byte(text), &done); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, op := range done.Items {
+		names = append(names, op.Projection)
+	}
+	want := []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku", "snapshots"}
+	if !slices.Equal(names, want) {
+		t.Errorf("%v: rebuilt are %v, want %v", where, names, want)
+	}
 }
