@@ -11,10 +11,13 @@ race  = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 gofmt = $(shell go env GOROOT)/bin/gofmt
 
-.PHONY: help dev test test-short hostile postgres import-check bench chaos lint fmt build programs
+# The peers of recount bench compare are a module of their own. Without cgo one of them need not compile SQLite.
+peers := CGO_ENABLED=0 go
+
+.PHONY: help dev test test-short test-peers hostile postgres import-check bench bench-compare chaos lint fmt build programs
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 # Not by go run: it ends with an error on Ctrl-C, whatever the program says.
 dev: programs build ## run everything in one process, with a PostgreSQL of its own
@@ -33,22 +36,32 @@ SEED ?= $(shell date +%j%H%M)
 hostile: programs ## attack a server with 50,000 requests, and check every answer
 	$(with_postgres) go test ./cmd/recount -run TestHostileClient -v -timeout 5m -args -hostile.requests 50000 -hostile.seed $(SEED)
 
+test-peers: programs ## test the stores that recount bench compare measures beside Recount; downloads them
+	$(with_postgres) env $(peers) test -C bench $(ARGS) ./...
+
 postgres: programs ## run a PostgreSQL for tests; keeps the databases of failed ones
 	$(with_postgres)
 
 import-check: programs ## send the real orders through a server that is killed on the way
 	sh scripts/import-check.sh $(ARGS)
 
-bench: programs ## measure how fast it is, for ten minutes; writes docs/benchmarks.md
+bench: programs ## measure how fast it is, for a quarter of an hour; writes docs/benchmarks.md
 	sh scripts/bench.sh
 
 chaos: programs ## break everything for a while and check that nothing was lost (ARGS=-h)
 	go run ./internal/chaos/cmd/chaos --duration 90s --faults 340 --events 500000 -q $(ARGS)
 
+bench-compare: programs ## measure it beside other event stores, for some minutes; writes their part of docs/benchmarks.md
+	sh scripts/bench.sh compare
+
 lint: ## check format, go vet, staticcheck
 	@unformatted=$$($(gofmt) -l .) && if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 	go vet $(PKG)
 	go tool staticcheck $(PKG)
+ifeq ($(PKG),./...)
+	$(peers) -C bench vet ./...
+	cd bench && CGO_ENABLED=0 "$$(go -C .. tool -n staticcheck)" ./...
+endif
 
 fmt: ## format the code
 	$(gofmt) -w .

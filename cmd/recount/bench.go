@@ -22,14 +22,15 @@ PostgreSQL, in turns. Trust the ratios more than the rates.
 
 By default it starts a PostgreSQL, with fsync, and throws it away. With --database it measures the
 given one, in schemas of its own, which it removes.`,
-	}, a.benchAppend(), a.benchRead(), a.benchLoad(), a.benchProject(), a.benchRebuild(), a.benchHTTP(), a.benchReport())
+	}, a.benchAppend(), a.benchRead(), a.benchLoad(), a.benchProject(), a.benchRebuild(), a.benchHTTP(), a.benchGrowth(),
+		a.benchCompare(), a.benchReport())
 }
 
 // benchOptions are the flags that all benchmarks have.
 type benchOptions struct {
-	database string
-	duration time.Duration
-	out      output
+	database, cpuProfile string
+	duration             time.Duration
+	out                  output
 }
 
 func benchFlags(cmd *cobra.Command, duration time.Duration, what string) *benchOptions {
@@ -38,21 +39,27 @@ func benchFlags(cmd *cobra.Command, duration time.Duration, what string) *benchO
 	// Not from the environment: nobody wants to put a load on a database by accident.
 	flags.StringVar(&o.database, "database", "", "address of a PostgreSQL to measure instead of an own one")
 	flags.DurationVar(&o.duration, "duration", duration, what)
+	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write a profile of this process to a file, for go tool pprof")
 	cmd.Args = noArgs
 	return o
 }
 
 // runBench measures b and prints what came out.
 func (a *app) runBench(cmd *cobra.Command, o *benchOptions, b bench.Benchmark) error {
+	return a.printBench(cmd, o, b, func(options bench.Options) (bench.Report, error) { return bench.Run(cmd.Context(), options, b) })
+}
+
+// printBench prints what came out when run measured b.
+func (a *app) printBench(cmd *cobra.Command, o *benchOptions, b bench.Benchmark, run func(bench.Options) (bench.Report, error)) error {
 	if o.database != "" {
 		if err := (&database{url: o.database}).check(); err != nil {
 			return err
 		}
 	}
 	p := a.progress("bench " + b.Name())
-	report, err := bench.Run(cmd.Context(), bench.Options{
-		Database: o.database, Version: readBuild().Version, Command: commandLine(cmd), Progress: p.say,
-	}, b)
+	report, err := run(bench.Options{
+		Database: o.database, Version: readBuild().Version, Command: commandLine(cmd), Progress: p.say, CPUProfile: o.cpuProfile,
+	})
 	p.end()
 	switch {
 	case errors.Is(err, bench.ErrInvalid):
@@ -70,7 +77,7 @@ func commandLine(cmd *cobra.Command) string {
 	words := []string{cmd.CommandPath()}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch {
-		case f.Name == "output" || f.Name == "database":
+		case f.Name == "output" || f.Name == "database" || f.Name == "cpuprofile":
 		case f.Value.String() == f.NoOptDefVal:
 			words = append(words, "--"+f.Name)
 		default:
@@ -202,6 +209,25 @@ func (a *app) benchHTTP() *cobra.Command {
 	o := benchFlags(cmd, 10*time.Second, "how long to measure each contender with each number of connections")
 	cmd.Flags().IntSliceVar(&b.Connections, "connections", []int{64}, "how many connections send requests, each one at a time")
 	cmd.Flags().IntVar(&b.Orders, "orders", 5000, "how many orders there are to begin with")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		b.Duration = o.duration
+		return a.runBench(cmd, o, b)
+	}
+	return cmd
+}
+
+func (a *app) benchGrowth() *cobra.Command {
+	var b bench.Growth
+	cmd := &cobra.Command{
+		Use:   "growth",
+		Short: "Measure whether a long log is slower than a short one",
+		Long: `Measure whether a long log is slower than a short one: loads of streams, old and new ones, and appends,
+with a log of 10,000 events and with longer ones. Most of their events are copied into the tables, as
+the store would have written them. A million events take some 450 MB and seven seconds.`,
+		Example: "  recount bench growth --events 1000000,10000000",
+	}
+	o := benchFlags(cmd, 5*time.Second, "how long to measure each kind of work at each length")
+	cmd.Flags().IntSliceVar(&b.Events, "events", []int{1_000_000, 10_000_000}, "how long the log is")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		b.Duration = o.duration
 		return a.runBench(cmd, o, b)

@@ -132,10 +132,7 @@ func (a Append) contenders(ctx context.Context, s *scratch, callers int) (list [
 		if err != nil {
 			return nil, err
 		}
-		call := map[string]func(context.Context, int) (int, error){
-			nameCounterRow: b.counterRow, nameUnordered: b.unordered, nameInsert: b.insert, nameCopy: b.copy,
-		}[name]
-		list = append(list, contender{name, call})
+		list = append(list, contender{name, b.calls(name)})
 	}
 	return list, nil
 }

@@ -60,50 +60,66 @@ SELECT p, $1::bigint, coalesce($2::bigint, p), clock_timestamp(), $3::uuid, 1, 1
 FROM (` + positions + `) AS source(p)`
 }
 
+// calls returns how to append as a caller, the way that name is of.
+func (b *baseline) calls(name string) func(context.Context, int) (int, error) {
+	if name == nameCopy {
+		return b.copy
+	}
+	write := map[string]func(context.Context, place, int) error{
+		nameCounterRow: b.counterRow, nameUnordered: b.unordered, nameInsert: b.insert,
+	}[name]
+	return func(ctx context.Context, caller int) (int, error) {
+		stream, version := b.streams.next(caller, b.batch)
+		return b.batch, write(ctx, place{stream, version}, b.batch)
+	}
+}
+
+// place is where an append goes: version is that of its first event, as streams.next has it.
+type place struct{ stream, version int64 }
+
 // counterRow is the usual way to an order without gaps: a row that every append counts up, and so
 // holds until its commit. A single event takes a single statement.
-func (b *baseline) counterRow(ctx context.Context, caller int) (int, error) {
-	if b.batch == 1 {
-		return b.write(ctx, caller, `WITH c AS (UPDATE `+b.counter()+` SET position = position + 1 RETURNING position) `+
+func (b *baseline) counterRow(ctx context.Context, at place, events int) error {
+	if events == 1 {
+		return b.write(ctx, at, events, `WITH c AS (UPDATE `+b.counter()+` SET position = position + 1 RETURNING position) `+
 			b.insertRow(`SELECT position FROM c`), nil)
 	}
-	back := func(i int) int64 { return int64(b.batch - 1 - i) }
-	return b.write(ctx, caller, b.insertRow(`SELECT position - $5::bigint FROM `+b.counter()), back,
-		fmt.Sprintf(`UPDATE %s SET position = position + %d`, b.counter(), b.batch))
+	back := func(i int) int64 { return int64(events - 1 - i) }
+	return b.write(ctx, at, events, b.insertRow(`SELECT position - $5::bigint FROM `+b.counter()), back,
+		fmt.Sprintf(`UPDATE %s SET position = position + %d`, b.counter(), events))
 }
 
 // unordered takes positions from a sequence. They may become visible in another order: readers that
 // follow them miss events.
-func (b *baseline) unordered(ctx context.Context, caller int) (int, error) {
-	return b.write(ctx, caller, b.insertRow(`SELECT nextval('`+b.sequence()+`')`), nil)
+func (b *baseline) unordered(ctx context.Context, at place, events int) error {
+	return b.write(ctx, at, events, b.insertRow(`SELECT nextval('`+b.sequence()+`')`), nil)
 }
 
 // insert is a bare INSERT and commit of rows that the client has thought out.
-func (b *baseline) insert(ctx context.Context, caller int) (int, error) {
-	first := b.last.Add(int64(b.batch)) - int64(b.batch) + 1
-	return b.write(ctx, caller, b.insertRow(`VALUES ($5::bigint)`), func(i int) int64 { return first + int64(i) })
+func (b *baseline) insert(ctx context.Context, at place, events int) error {
+	first := b.last.Add(int64(events)) - int64(events) + 1
+	return b.write(ctx, at, events, b.insertRow(`VALUES ($5::bigint)`), func(i int) int64 { return first + int64(i) })
 }
 
 // write sends a statement for each event, behind those in before, in one round trip and one
-// transaction. Place is parameter 5 of an event's statement, if that has one.
-func (b *baseline) write(ctx context.Context, caller int, sql string, place func(i int) int64, before ...string) (int, error) {
-	stream, version := b.streams.next(caller, b.batch)
+// transaction. Position is parameter 5 of an event's statement, if that has one.
+func (b *baseline) write(ctx context.Context, at place, events int, sql string, position func(i int) int64, before ...string) error {
 	batch := &pgx.Batch{}
 	for _, statement := range before {
 		batch.Queue(statement)
 	}
-	for i := range b.batch {
-		args := []any{stream, versionOf(version, i), newID(), payload}
-		if place != nil {
-			args = append(args, place(i))
+	for i := range events {
+		args := []any{at.stream, versionOf(at.version, i), newID(), payload}
+		if position != nil {
+			args = append(args, position(i))
 		}
 		batch.Queue(sql, args...)
 	}
 	if batch.Len() == 1 {
 		_, err := b.scratch.pool.Exec(ctx, sql, batch.QueuedQueries[0].Arguments...)
-		return b.batch, err
+		return err
 	}
-	return b.batch, b.scratch.pool.SendBatch(ctx, batch).Close()
+	return b.scratch.pool.SendBatch(ctx, batch).Close()
 }
 
 // versionOf returns the version of an event of an append, nil if it is the position.

@@ -107,7 +107,7 @@ func (h HTTP) measure(ctx context.Context, env *Env, s *scratch, connections int
 	}
 	return compete(ctx, env, pace{connections, h.Duration, defaultRounds},
 		contender{namePostOrder, func(ctx context.Context, _ int) (int, error) { return 1, c.post(ctx, c.next()) }},
-		contender{nameInsert, base.insert},
+		contender{nameInsert, base.calls(nameInsert)},
 		contender{nameGetOrder, func(ctx context.Context, _ int) (int, error) { return 1, c.get(ctx, rand.IntN(h.Orders), "") }},
 		contender{nameSelectRow, func(ctx context.Context, _ int) (int, error) { return s.selectOrder(ctx, rand.IntN(h.Orders)) }},
 	)

@@ -26,15 +26,15 @@ const (
 	colorBase = "#b9c3c9"
 )
 
-// plot draws the rates of a report as bars, a group for each number of callers. It is readable on
-// light and on dark pages.
+// plot draws the results of one question as bars, a group for each number of callers. It is readable
+// on light and on dark pages.
 func plot(r Report) []byte {
 	groups := byCallers(r.Results)
 	height := plotTop + plotBottom + len(r.Results)*barPitch + len(groups)*(groupTitle+groupGap)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", plotWidth, height)
-	text(&b, 10, 20, "start", "bold", title(r)+": "+unit(r)+" a second")
+	text(&b, 10, 20, "start", "bold", title(r)+": "+measure(r))
 	y := plotTop
 	for _, group := range groups {
 		y += groupTitle
@@ -42,13 +42,14 @@ func plot(r Report) []byte {
 		widest := highest(group)
 		for _, result := range group {
 			color := colorBase
-			if isOurs(result.Name) {
+			if r.isOurs(result.Name) {
 				color = colorOurs
 			}
-			width := float64(plotWidth-plotLeft-plotRight) * result.EventsPerSecond / widest
+			length, label := result.bar()
+			width := float64(plotWidth-plotLeft-plotRight) * length / widest
 			text(&b, plotLeft-8, y+barHeight-4, "end", "normal", result.Name)
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", plotLeft, y, math.Max(width, 1), barHeight, color)
-			text(&b, plotLeft+int(width)+6, y+barHeight-4, "start", "normal", grouped(result.EventsPerSecond))
+			text(&b, plotLeft+int(width)+6, y+barHeight-4, "start", "normal", label)
 			y += barPitch
 		}
 		y += groupGap
@@ -75,16 +76,40 @@ func byCallers(results []Result) (groups [][]Result) {
 	return groups
 }
 
+// measure says what bars are as long as.
+func measure(r Report) string {
+	what := unit(r) + " a second"
+	if r.Results[0].Delivery != nil {
+		what = "events missed, in percent"
+	}
+	if question := r.question(); question != "" {
+		return question + ", " + what
+	}
+	return what
+}
+
+// bar returns how long the bar of a result is, and what is written behind it.
+func (row Result) bar() (length float64, label string) {
+	if d := row.Delivery; d != nil {
+		return d.missedShare(), fmt.Sprintf("%.3f %%", d.missedShare())
+	}
+	return row.EventsPerSecond, grouped(row.EventsPerSecond)
+}
+
 func highest(group []Result) float64 {
 	most := 0.0
 	for _, r := range group {
-		most = math.Max(most, r.EventsPerSecond)
+		length, _ := r.bar()
+		most = math.Max(most, length)
 	}
 	return math.Max(most, math.SmallestNonzeroFloat64)
 }
 
 // isOurs reports whether a contender is a part of Recount.
-func isOurs(name string) bool {
+func (r Report) isOurs(name string) bool {
+	if r.Bench == (Compare{}).Name() {
+		return name == nameRecount
+	}
 	switch name {
 	case nameCounterRow, nameUnordered, nameInsert, nameCopy, nameSelect, nameLoop, nameSelectRow:
 		return false

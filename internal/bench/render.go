@@ -45,12 +45,15 @@ func Render(reports []Report) map[string][]byte {
 		writeMachine(&page, m)
 	}
 	for _, r := range reports {
-		name := Plots + "/" + slug(r) + ".svg"
-		for n := 2; files[name] != nil; n++ {
-			name = fmt.Sprintf("%s/%s-%d.svg", Plots, slug(r), n)
+		writeHeading(&page, r)
+		for _, part := range r.parts() {
+			name := Plots + "/" + slug(part) + ".svg"
+			for n := 2; files[name] != nil; n++ {
+				name = fmt.Sprintf("%s/%s-%d.svg", Plots, slug(part), n)
+			}
+			files[name] = plot(part)
+			writePart(&page, part, name)
 		}
-		files[name] = plot(r)
-		writeReport(&page, r, name)
 	}
 	files[Page] = page.Bytes()
 	return files
@@ -58,11 +61,16 @@ func Render(reports []Report) map[string][]byte {
 
 const preface = `# Benchmarks
 
-This page is written by ` + "`make bench`" + `, which measures, and ` + "`recount bench report`" + `, which writes. Do not edit it.
+This page is written by ` + "`make bench`" + ` and ` + "`make bench-compare`" + `, which measure, and ` + "`recount bench report`" + `, which writes. Do not
+edit it. What was measured is in [benchmarks/reports.json](benchmarks/reports.json).
 
 Contenders work in turns on the same PostgreSQL, several rounds each, so that the ratios hold on other machines too. What is
 no part of Recount is a baseline: the plainest way to do the same, or less. [internal/bench](../internal/bench/doc.go) has them.
 A ratio ` + "`a/b@8`" + ` is the rate of a by that of b at 8 callers.
+
+What is not claimed: that a figure holds on another machine, or when server and program have one each; that a store which is faster or
+slower here is so with other events, settings or versions; that an event store can be judged by its speed. Clients run on the machine of
+the server and take their share of it. Each figure is of one run.
 `
 
 // machines returns the machines that reports come from, once each, whatever was measured on them.
@@ -103,6 +111,8 @@ var questions = map[string]string{
 	"project": "Following the log",
 	"rebuild": "Building read models anew",
 	"http":    "The shop over HTTP",
+	"growth":  "A growing log",
+	"compare": "Beside other event stores",
 }
 
 // title says what was measured: the question, and how its command differs from the plain one.
@@ -128,20 +138,31 @@ func unit(r Report) string {
 	return "events"
 }
 
-// slug is a title as a file name.
+// slug is the title of a part as a file name.
 func slug(r Report) string {
-	words := strings.FieldsFunc(r.Bench+" "+r.options(), func(c rune) bool {
+	words := strings.FieldsFunc(r.Bench+" "+r.options()+" "+r.question(), func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < '0' || c > '9')
 	})
 	return strings.Join(words, "-")
 }
 
-func writeReport(b *bytes.Buffer, r Report, plot string) {
-	fmt.Fprintf(b, "\n## %s\n\n`%s`, %s, load average before it %.1f\n\n", title(r), r.Machine.Command, r.Machine.At.Format("2006-01-02 15:04 MST"), r.Machine.Load)
-	fmt.Fprintf(b, "![%s](%s)\n\n", title(r), plot)
-	fmt.Fprintf(b, "| callers | | %s/s | p50 ms | p99 ms | max ms |\n|---:|---|---:|---:|---:|---:|\n", unit(r))
+func writeHeading(b *bytes.Buffer, r Report) {
+	fmt.Fprintf(b, "\n## %s\n\n`%s`, %s, load average before it %.1f\n", title(r), r.Machine.Command, r.Machine.At.Format("2006-01-02 15:04 MST"), r.Machine.Load)
+	if len(r.Notes) > 0 {
+		fmt.Fprintf(b, "\n- %s\n", strings.Join(r.Notes, "\n- "))
+	}
+}
+
+func writePart(b *bytes.Buffer, r Report, plot string) {
+	if question := r.question(); question != "" {
+		fmt.Fprintf(b, "\n### %s%s\n", strings.ToUpper(question[:1]), question[1:])
+	}
+	fmt.Fprintf(b, "\n![%s: %s](%s)\n\n", title(r), measure(r), plot)
+	columns := r.columns()
+	columns[1] = "" // names need no heading
+	fmt.Fprintf(b, "| %s |\n|---:|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---:|", len(columns)-2))
 	for _, row := range r.Results {
-		fmt.Fprintf(b, "| %d | %s | %s | %.2f | %.2f | %.2f |\n", row.Callers, row.Name, grouped(row.EventsPerSecond), row.P50, row.P99, row.Max)
+		fmt.Fprintf(b, "| %s |\n", strings.Join(row.row(), " | "))
 	}
 	for _, row := range r.Results {
 		if row.PeakHeapMB > 0 {

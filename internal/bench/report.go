@@ -1,14 +1,9 @@
 package bench
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
-	"text/tabwriter"
 )
 
 // Report is what a benchmark found.
@@ -18,12 +13,18 @@ type Report struct {
 	Machine Machine  `json:"machine"`
 	Results []Result `json:"results"`
 	// Ratios compare results: "a/b@8" is the rate of a by that of b at 8 callers, "p50 a/b@8" compares
-	// latencies.
+	// latencies. Where there are questions, theirs is in front: "question: a/b@8".
 	Ratios map[string]float64 `json:"ratios"`
+	// Notes say in Markdown what is to be known of the contenders.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Result is what one contender reached with one number of callers.
 type Result struct {
+	// Question is what was measured, where a benchmark measures several things. Results of one
+	// question follow each other.
+	Question string `json:"question,omitempty"`
+
 	Name    string `json:"name"`
 	Callers int    `json:"callers"`
 	// EventsPerSecond counts requests where there are no events.
@@ -42,6 +43,22 @@ type Result struct {
 	PeakHeapMB float64 `json:"peak_heap_mb,omitempty"`
 	// PeakMemoryMB is the most memory that the program had from the system, where it was watched.
 	PeakMemoryMB float64 `json:"peak_memory_mb,omitempty"`
+	// Delivery is what a reader got of the events, where there was one.
+	Delivery *Delivery `json:"delivery,omitempty"`
+}
+
+// Delivery is what became of events for one who reads them while they are written.
+type Delivery struct {
+	// Committed is how many events were appended without an error.
+	Committed int64 `json:"committed"`
+	// Missed is how many of them the reader never got, Twice how many it got more than once.
+	Missed int64 `json:"missed"`
+	Twice  int64 `json:"twice"`
+}
+
+// missedShare returns the share of events that were missed, in percent.
+func (d Delivery) missedShare() float64 {
+	return 100 * float64(d.Missed) / float64(max(d.Committed, 1))
 }
 
 // rate and median are what ratios compare.
@@ -67,37 +84,3 @@ func ratios(results []Result, prefix, of string, figure func(Result) float64) ma
 
 // WriteJSON writes the report as one line of JSON.
 func (r Report) WriteJSON(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
-
-// WriteTable writes the report for people.
-func (r Report) WriteTable(w io.Writer) error {
-	fmt.Fprintf(w, "%s\n\n", r.Machine)
-	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(columns, "callers\tname\tevents/s\tp50 ms\tp99 ms\tmax ms\t")
-	for _, row := range r.Results {
-		fmt.Fprintf(columns, "%d\t%s\t%.0f\t%.2f\t%.2f\t%.2f\t\n", row.Callers, row.Name, row.EventsPerSecond, row.P50, row.P99, row.Max)
-	}
-	if err := columns.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(w)
-	for _, row := range r.Results {
-		if row.PeakMemoryMB > 0 {
-			fmt.Fprintf(w, "%s: at most %.0f MB of memory\n", row.Name, row.PeakMemoryMB)
-		}
-	}
-	for _, name := range r.ratioNames() {
-		if _, err := fmt.Fprintf(w, "%-28s %8.2f\n", name, r.Ratios[name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ratioNames returns the names of the ratios by kind, then by number of callers.
-func (r Report) ratioNames() []string {
-	return slices.SortedFunc(maps.Keys(r.Ratios), func(a, b string) int {
-		kindA, atA, _ := strings.Cut(a, "@")
-		kindB, atB, _ := strings.Cut(b, "@")
-		return cmp.Or(strings.Compare(kindA, kindB), cmp.Compare(len(atA), len(atB)), strings.Compare(atA, atB))
-	})
-}

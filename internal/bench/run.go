@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"runtime/pprof"
 
 	"github.com/57528e99/recount/internal/pgembed"
 )
@@ -25,7 +27,10 @@ type Options struct {
 	// Version and Command go into the report: the program and its command line.
 	Version, Command string
 	// Progress is told what is being done. Default: nobody is.
-	Progress func(string)
+	Progress func(string) `json:"-"`
+	// CPUProfile is a file for a profile of this process while it measures, which `go tool pprof`
+	// reads. Default: none.
+	CPUProfile string
 }
 
 // ErrInvalid is what Check returns.
@@ -63,8 +68,32 @@ func Run(ctx context.Context, o Options, b Benchmark) (_ Report, err error) {
 		return Report{}, err
 	}
 	r.Machine.Recount, r.Machine.Command = o.Version, o.Command
-	if r.Results, r.Ratios, err = b.run(ctx, env); err != nil {
+	if noter, ok := b.(interface{ notes() []string }); ok {
+		r.Notes = noter.notes()
+	}
+	err = profiled(o.CPUProfile, func() error {
+		r.Results, r.Ratios, err = b.run(ctx, env)
+		return err
+	})
+	if err != nil {
 		return Report{}, fmt.Errorf("measure %s: %w", b.Name(), err)
 	}
 	return r, nil
+}
+
+// profiled runs f and writes a profile of the time meanwhile, if it is told where to.
+func profiled(file string, f func() error) (err error) {
+	if file == "" {
+		return f()
+	}
+	to, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("write a profile: %w", err)
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	if err := pprof.StartCPUProfile(to); err != nil {
+		return fmt.Errorf("write a profile: %w", err)
+	}
+	defer pprof.StopCPUProfile()
+	return f()
 }

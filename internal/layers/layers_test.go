@@ -34,7 +34,7 @@ var units = []unit{
 	{"queries", 40}, {"snapshots", 40},
 	{"httpapi", 50}, {"internal/telemetry", 51},
 	{"shop", 60}, {"internal/bench", 61}, {"internal/chaos", 61},
-	{"cmd", 70}, {"scripts", 70}, {"docs/tour", 70},
+	{"bench", 70}, {"cmd", 70}, {"scripts", 70}, {"docs/tour", 70},
 }
 
 // restricted says who may import something at all. It holds for tests too where
@@ -47,7 +47,7 @@ var restricted = []struct {
 }{
 	{module + "/domain", []string{"domain", "shop", "internal/bench"}, true, "the engine knows nothing of the shop"},
 	{module + "/shop", []string{"shop", "internal/bench", "internal/chaos", "cmd"}, true, "the engine knows nothing of the shop"},
-	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "projections", "queries", "snapshots", "cmd", "docs/tour"}, false,
+	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "projections", "queries", "snapshots", "bench", "cmd", "docs/tour"}, false,
 		"the driver stays in the packages that own tables"},
 	{"github.com/prometheus", []string{"internal/telemetry"}, true, "the engine tells plain numbers"},
 }
