@@ -104,6 +104,7 @@ type Store struct {
 	cfg        Config
 	queue      *queue
 	appender   *appender
+	lookups    *lookups
 	hub        *hub
 	dictionary *dictionary
 	// known is the identity of the log as it was last seen.
@@ -136,6 +137,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	background, stop := context.WithCancel(context.Background())
 	s := &Store{cfg: cfg, queue: newQueue(cfg), stop: stop, done: background.Done(), stopped: make(chan struct{})}
 	s.dictionary = newDictionary(cfg.CacheStreams)
+	s.lookups = &lookups{store: s}
 	s.hub = newHub()
 	s.appender = newAppender(s)
 	if err := s.identify(ctx); err != nil {
@@ -159,6 +161,7 @@ func (s *Store) start(background context.Context) {
 		defer close(s.stopped)
 		s.runBackground(background)
 		<-appended
+		s.lookups.close()
 	}()
 }
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 )
@@ -20,18 +18,7 @@ func (s *Store) Receipt(ctx context.Context, scope, key string) (eventstore.Stor
 	if !isStorable(scope) || !isStorable(key) {
 		return eventstore.StoredReceipt{}, eventstore.ErrReceiptNotFound
 	}
-	f := newFacts()
-	wanted := &eventstore.Receipt{Scope: scope, Key: key}
-	b := &pgx.Batch{}
-	s.queueReceipts(b, f, []*request{{receipt: wanted}})
-	if err := s.cfg.Pool.SendBatch(ctx, b).Close(); err != nil {
-		return eventstore.StoredReceipt{}, fmt.Errorf("read receipt: %w", translate(err))
-	}
-	stored, ok := f.receipts[keyOf(wanted)]
-	if !ok {
-		return eventstore.StoredReceipt{}, eventstore.ErrReceiptNotFound
-	}
-	return stored, nil
+	return s.lookups.find(ctx, &eventstore.Receipt{Scope: scope, Key: key})
 }
 
 // Several processes purge at once without waiting for each other.
