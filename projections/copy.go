@@ -60,7 +60,11 @@ func (p *foldProjector[K, Row]) copyPass(ctx context.Context, s pass, to copyTar
 		group.Go(func() error {
 			for len(held) > 0 {
 				n := shard.group(held)
-				if err := p.copyBuckets(ctx, shard, held[:n], total, to); err != nil {
+				err := p.copyBuckets(ctx, shard, held[:n], total, to)
+				if refused(err) && !hasCode(err, fencedCode) {
+					err = p.blameCopy(ctx, s, shard.rowsOf(held[:n]), to, err)
+				}
+				if err != nil {
 					return fmt.Errorf("copy rows to %s: %w", to.table, err)
 				}
 				failpoint.Hit(failpoint.RebuildRecorded)
@@ -87,6 +91,19 @@ func (s *shard[K, Row]) group(buckets []int) int {
 	return len(buckets)
 }
 
+// rowsOf returns the rows of some buckets as one memory.
+func (s *shard[K, Row]) rowsOf(buckets []int) *memory[K, Row] {
+	all := newMemory(s.projector)
+	for _, number := range buckets {
+		if b := s.buckets[number]; b != nil {
+			for _, key := range b.rows.order {
+				all.take(key, b.rows.entries[key])
+			}
+		}
+	}
+	return all
+}
+
 // copyBuckets copies the rows of some buckets and records that they are there, in one transaction:
 // whoever goes on after a crash finds both or neither.
 func (p *foldProjector[K, Row]) copyBuckets(ctx context.Context, s *shard[K, Row], buckets []int, total tally, to copyTarget) error {
@@ -109,8 +126,7 @@ func (p *foldProjector[K, Row]) copyBuckets(ctx context.Context, s *shard[K, Row
 			}
 			source.add(b.rows)
 		}
-		columns := append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...)
-		if _, err := tx.CopyFrom(ctx, pgx.Identifier{to.table.schema, to.table.name}, columns, source); err != nil {
+		if err := p.copyRows(ctx, tx, source, to.table); err != nil {
 			return err
 		}
 		failpoint.Hit(failpoint.RebuildCopied)
