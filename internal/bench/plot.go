@@ -17,7 +17,7 @@ const (
 	barPitch   = 20
 	groupGap   = 14
 	groupTitle = 20
-	plotTop    = 34
+	plotTop    = 52
 	plotBottom = 12
 )
 
@@ -34,7 +34,8 @@ func plot(r Report) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", plotWidth, height)
-	text(&b, 10, 20, "start", "bold", title(r)+": "+measure(r))
+	text(&b, 10, 20, "start", "bold", title(r))
+	text(&b, 10, 38, "start", "normal", measure(r))
 	y := plotTop
 	for _, group := range groups {
 		y += groupTitle

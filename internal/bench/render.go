@@ -65,8 +65,8 @@ This page is written by ` + "`make bench`" + ` and ` + "`make bench-compare`" + 
 edit it. What was measured is in [benchmarks/reports.json](benchmarks/reports.json).
 
 Contenders work in turns on the same PostgreSQL, several rounds each, so that the ratios hold on other machines too. What is
-no part of Recount is a baseline: the plainest way to do the same, or less. [internal/bench](../internal/bench/doc.go) has them.
-A ratio ` + "`a/b@8`" + ` is the rate of a by that of b at 8 callers.
+no part of Recount is a baseline, the plainest way to do the same, or less, in [internal/bench](../internal/bench/doc.go); or it is another
+event store, in [bench](../bench/doc.go). A ratio ` + "`a/b@8`" + ` is the rate of a by that of b at 8 callers.
 
 What is not claimed: that a figure holds on another machine, or when server and program have one each; that a store which is faster or
 slower here is so with other events, settings or versions; that an event store can be judged by its speed. Clients run on the machine of

@@ -11,9 +11,8 @@ import (
 const (
 	// tailWriters is how many callers write while a reader follows.
 	tailWriters = 16
-	// quietAfter is for how long a reader must have got nothing new to count as one that gets nothing
-	// more.
-	quietAfter = 3 * time.Second
+	// patience is how long a reader may take to get to the end when nobody writes any more.
+	patience = 2 * time.Minute
 )
 
 // tails lets a reader follow each store, one store after the other, while others write.
@@ -35,7 +34,8 @@ func (c Compare) tails(ctx context.Context, env *Env) (results []Result, _ error
 	return results, err
 }
 
-// tail writes for a while, and counts what a reader has got when it gets nothing more.
+// tail writes for a while, and counts what a reader has got when it is past all of that: when it gets
+// an event that was appended after all others were committed.
 func (r *rival) tail(ctx context.Context, duration time.Duration) (_ Result, err error) {
 	var got audience
 	following, stop := context.WithCancel(ctx)
@@ -46,12 +46,16 @@ func (r *rival) tail(ctx context.Context, duration time.Duration) (_ Result, err
 	// Whatever it appended is committed, or it is an error: so the events are those of the streams
 	// from 1 on, one of each.
 	var written tally
-	if err := written.round(ctx, r.appends(1), tailWriters, duration); err != nil {
+	err = written.round(ctx, r.appends(1), tailWriters, duration)
+	if err == nil {
+		_, err = r.appends(1).call(ctx, 0)
+	}
+	if err != nil {
 		stop()
 		return Result{}, errors.Join(err, <-ended)
 	}
 	committed := r.begun.Load()
-	if err := got.settle(ctx, committed, ended); err != nil {
+	if err := got.await(ctx, committed, ended); err != nil {
 		return Result{}, err
 	}
 	stop()
@@ -70,9 +74,8 @@ func (r *rival) tail(ctx context.Context, duration time.Duration) (_ Result, err
 
 // audience notes what a reader gets.
 type audience struct {
-	mu      sync.Mutex
-	times   map[int64]int // by stream
-	changed time.Time     // when the reader got a stream that was new to it
+	mu    sync.Mutex
+	times map[int64]int // by stream
 }
 
 func (a *audience) deliver(stream int64) {
@@ -81,35 +84,31 @@ func (a *audience) deliver(stream int64) {
 	if a.times == nil {
 		a.times = make(map[int64]int)
 	}
-	if a.times[stream]++; a.times[stream] == 1 {
-		a.changed = time.Now()
-	}
+	a.times[stream]++
 }
 
-// progress returns how many streams the reader has got, and when it got the last one.
-func (a *audience) progress() (streams int64, changed time.Time) {
+func (a *audience) has(stream int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return int64(len(a.times)), a.changed
+	return a.times[stream] > 0
 }
 
-// settle waits until the reader has all or gets nothing more. It is an error if the reader ends.
-func (a *audience) settle(ctx context.Context, committed int64, ended <-chan error) error {
+// await waits until the reader has got the event of a stream. It is an error if the reader ends before.
+func (a *audience) await(ctx context.Context, stream int64, ended <-chan error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the reader does not get to the end"))
+	defer cancel()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for begun := time.Now(); ; {
+	for !a.has(stream) {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case err := <-ended:
 			return errors.Join(errors.New("the reader ended by itself"), err)
-		case now := <-ticker.C:
-			streams, changed := a.progress()
-			if streams == committed || now.Sub(begun) > quietAfter && now.Sub(changed) > quietAfter {
-				return nil
-			}
+		case <-ticker.C:
 		}
 	}
+	return nil
 }
 
 // count compares what the reader got with the streams from 1 to committed.
