@@ -1,6 +1,8 @@
 package projections
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,11 +12,22 @@ import (
 	"github.com/57528e99/recount/eventstore/memstore"
 )
 
+// fate is what becomes of a rebuild on its way.
+type fate int
+
+const (
+	succeeds  fate = iota
+	isKilled       // its process ends, and another goes on
+	cancelled      // by an operator
+)
+
 // TestRebuiltRowsAreTheFoldOfTheLog lets random histories happen, with what fails skipped, and
-// rebuilds, verifies and rolls back between them, in much memory and in little.
+// rebuilds, verifies and rolls back between them, in much memory and in little. Events come while a
+// rebuild runs, and some are killed or cancelled after one of their steps.
 func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	seen := make(map[fate]int)
 	rapid.Check(t, func(t *rapid.T) {
 		store := memstore.New(memstore.Config{})
 		l := &bench{TB: b.TB, db: b.db, store: store, codec: b.codec, admin: NewAdmin(b.db.Pool, b.db.Schema, store)}
@@ -22,14 +35,17 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 		f.table.Name = fmt.Sprintf("accounts%d", projectionsMade.Add(1))
 		pool := l.newPool()
 		defer pool.Close()
-		c := l.config()
-		c.Pool, c.BatchSize = pool, 3
-		r, err := NewRunner(c, f)
-		if err != nil {
-			t.Fatal(err)
+		newRunner := func() *Runner {
+			c := l.config()
+			c.Pool, c.BatchSize = pool, 3
+			r, err := NewRunner(c, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
 		}
-		l.start(r)
-		defer l.stop(r)
+		lives := l.start(newRunner())
+		defer l.stop(lives)
 		kinds := rapid.SampledFrom([]Kind{Rebuild, Rollback, "", "", ""})
 		for _, s := range histories.Draw(t, "history") {
 			if len(s.events) > 0 {
@@ -40,15 +56,78 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 				continue
 			}
 			l.finish(f.Name())
-			o := Options{Workers: rapid.IntRange(1, 3).Draw(t, "workers"), Verify: true}
-			_, err := r.Run(b.Context(), Request{Kind: kind, Projection: f.Name(), Options: o, Actor: "test"}, nil)
-			if err != nil && !strings.Contains(err.Error(), ErrNoGeneration.Error()) {
+			request := Request{Kind: kind, Projection: f.Name(), Actor: "test",
+				Options: Options{Workers: rapid.IntRange(1, 3).Draw(t, "workers"), Verify: true}}
+			ends := succeeds
+			if kind == Rebuild {
+				ends = rapid.SampledFrom([]fate{succeeds, succeeds, succeeds, cancelled, isKilled}).Draw(t, "fate")
+			}
+			at := rapid.IntRange(1, 3).Draw(t, "step")
+			if err := l.operate(newRunner(), request, ends, at, s.stream); err != nil {
 				t.Fatal(err)
 			}
+			seen[ends]++
 		}
 		l.finish(f.Name())
 		if err := l.compare(f); err != nil {
 			t.Fatal(err)
 		}
 	})
+	t.Logf("%d operations succeeded, %d were killed, %d cancelled", seen[succeeds], seen[isKilled], seen[cancelled])
+}
+
+// operate runs an operation to its end, on which others may have a part. When it has come some
+// steps, if it has so many, an event comes and its fate overtakes it.
+func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream string) error {
+	id, cl, err := r.begin(b.Context(), request)
+	if err != nil {
+		return err
+	}
+	ctx, kill := context.WithCancelCause(b.Context())
+	defer kill(nil)
+	steps := 0
+	step := func() {
+		if steps++; steps != at {
+			return
+		}
+		b.append(stream, deposited{Amount: 7, Note: "late"})
+		switch ends {
+		case isKilled:
+			kill(errKilled)
+		case cancelled:
+			if _, err := b.admin.Cancel(b.Context(), id); err != nil {
+				b.Errorf("Cancel: %v", err)
+			}
+		}
+	}
+	h := &r.workers[0].hooks
+	h.afterCopy, h.beforeSwitch, h.beforeWrite = step, step, step
+	if ends == isKilled {
+		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newMeter(0)}
+		var result any
+		if result, err = x.run(ctx); ctx.Err() == nil {
+			err = x.end(ctx, result, err)
+		} else {
+			err = nil // a killed process does not clean up
+		}
+	} else {
+		err = r.execute(ctx, cl)
+	}
+	// On standby it is left to whoever claims it next.
+	var ended *OperationError
+	if err != nil && !errors.As(err, &ended) && !errors.Is(err, errStandby) {
+		return err
+	}
+	var op Operation
+	b.eventually(func() error {
+		if op, err = b.admin.Operation(b.Context(), id); err == nil && op.State == OperationRunning {
+			err = fmt.Errorf("the operation is still running: %+v", op)
+		}
+		return err
+	})
+	nowhere := request.Kind == Rollback && strings.Contains(op.Error, ErrNoGeneration.Error())
+	if op.State == OperationDone || nowhere || ends == cancelled && op.State == OperationCancelled {
+		return nil
+	}
+	return fmt.Errorf("an operation with fate %d ended as %+v", ends, op)
 }
