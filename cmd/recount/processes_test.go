@@ -73,7 +73,7 @@ func logOf(t *testing.T, db *pgtest.DB) *validate.Log {
 // when their leases end, and with a graceful stop at once.
 func TestLeasesMove(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	_, api := startServe(t, db, "--roles", "api")
 	first, _ := startServe(t, db, "--roles", "projections")
 	takesAll(t, db, first)
@@ -108,7 +108,7 @@ func TestLeasesMove(t *testing.T) {
 // what it was doing while there are new events for it.
 func TestAFrozenOwnerCannotWrite(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	frozen, urlFrozen := startServe(t, db)
 	takesAll(t, db, frozen)
 	placeAndRead(t, urlFrozen, urlFrozen, "1")
@@ -202,7 +202,7 @@ func (c *client) order(ctx context.Context, server int, id string) error {
 // clients place orders by way of all of them.
 func TestRollingRestartUnderLoad(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	c := &client{}
 	var servers []*process
 	for range 3 {

@@ -18,8 +18,17 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/pglog"
 	"github.com/57528e99/recount/migrations"
 )
+
+// newLog returns a database whose log is judged when the test ends.
+func newLog(t *testing.T) *pgtest.DB {
+	t.Helper()
+	db := pgtest.New(t)
+	pglog.CheckAtEnd(t, db.Pool, db.Schema)
+	return db
+}
 
 // startServe starts recount serve on a database and waits until it is ready.
 func startServe(t *testing.T, db *pgtest.DB, args ...string) (p *process, url string) {
@@ -30,7 +39,7 @@ func startServe(t *testing.T, db *pgtest.DB, args ...string) (p *process, url st
 
 func TestTwoServersOnOneDatabase(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	one, urlOne := startServe(t, db)
 	two, urlTwo := startServe(t, db)
 	placeAndRead(t, urlOne, urlTwo, "1")
@@ -44,7 +53,7 @@ func TestTwoServersOnOneDatabase(t *testing.T) {
 
 func TestServeRunsTheRolesItIsGiven(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := newLog(t)
 	api, urlAPI := startServe(t, db, "--roles", "api")
 	runner, urlRunner := startServe(t, db, "--roles", "projections")
 	placeAndRead(t, urlAPI, urlAPI, "1")
@@ -62,7 +71,7 @@ func TestServeRunsTheRolesItIsGiven(t *testing.T) {
 
 func TestServeFinishesWhatItHasBegun(t *testing.T) {
 	t.Parallel()
-	server, url := startServe(t, pgtest.New(t))
+	server, url := startServe(t, newLog(t))
 	conn := holdRequest(t, url)
 	defer conn.Close()
 	server.signal(t, os.Interrupt)

@@ -23,6 +23,7 @@ func behavesLikeList(f *fixture) {
 			start:   f.head(),
 			prefix:  uuid.NewString(),
 			streams: make(map[string]*modelStream),
+			answers: make(map[string]eventstore.Appended),
 		}
 		actions := map[string]func(*rapid.T){
 			"append": m.append, "retry": m.retry,
@@ -30,6 +31,12 @@ func behavesLikeList(f *fixture) {
 		}
 		if f.Features().StreamManagement {
 			actions["delete"], actions["set metadata"] = m.delete, m.setMetadata
+		}
+		if f.Features().MultiStreamAppend {
+			actions["append to several"] = m.appendSeveral
+		}
+		if f.Features().Receipts {
+			actions["append with a receipt"] = m.appendOnce
 		}
 		t.Repeat(actions)
 	})
@@ -45,6 +52,7 @@ type model struct {
 	log     []eventstore.RecordedEvent
 	streams map[string]*modelStream
 	done    []modelAppend
+	answers map[string]eventstore.Appended // by the key of their receipt
 }
 
 type modelStream struct {
@@ -67,8 +75,8 @@ func (m *model) pick(t *rapid.T) (string, *modelStream) {
 	return name, m.streams[name]
 }
 
-func (m *model) append(t *rapid.T) {
-	name, s := m.pick(t)
+// drawAppend draws an append to a stream.
+func (m *model) drawAppend(t *rapid.T, name string, s modelStream) eventstore.StreamAppend {
 	expected := rapid.SampledFrom([]eventstore.ExpectedVersion{
 		eventstore.Any, eventstore.NoStream, eventstore.StreamExists,
 		eventstore.Exact(s.version), eventstore.Exact(max(s.version-1, -1)), eventstore.Exact(s.version + 1),
@@ -78,21 +86,32 @@ func (m *model) append(t *rapid.T) {
 		list[i] = event(fmt.Sprint(len(m.log) + i))
 		list[i].Type = rapid.SampledFrom([]string{"Placed", "Shipped"}).Draw(t, "type")
 	}
-	if want := s.refusal(expected); want != nil {
-		m.refused("append", want, func() error { _, err := m.tryAppend(name, expected, list...); return err })
+	return streamAppend(name, expected, list...)
+}
+
+func (m *model) append(t *rapid.T) {
+	name, s := m.pick(t)
+	a := m.drawAppend(t, name, *s)
+	if want := s.refusal(a.Expected); want != nil {
+		m.refused("append", want, func() error { _, err := m.tryAppend(name, a.Expected, a.Events...); return err })
 		return
 	}
-	done := m.fixture.append(name, expected, list...)
+	m.wrote(a, m.fixture.append(name, a.Expected, a.Events...))
+}
+
+// wrote takes an append over that the store has accepted.
+func (m *model) wrote(a eventstore.StreamAppend, done eventstore.Appended) {
+	s := m.streams[a.Stream]
 	s.deleted = false
-	for _, e := range list {
+	for _, e := range a.Events {
 		s.version++
-		r := eventstore.RecordedEvent{Event: e, Stream: name, Version: s.version}
+		r := eventstore.RecordedEvent{Event: e, Stream: a.Stream, Version: s.version}
 		m.log, s.life = append(m.log, r), append(s.life, r)
 	}
 	if done.Version != s.version || done.Duplicate {
-		t.Fatalf("append = %+v, want version %d and no duplicate", done, s.version)
+		m.Fatalf("append = %+v, want version %d and no duplicate", done, s.version)
 	}
-	m.done = append(m.done, modelAppend{streamAppend(name, expected, list...), done})
+	m.done = append(m.done, modelAppend{a, done})
 }
 
 func (s *modelStream) refusal(expected eventstore.ExpectedVersion) error {
