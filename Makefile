@@ -14,7 +14,7 @@ gofmt = $(shell go env GOROOT)/bin/gofmt
 # The peers of recount bench compare are a module of their own. Without cgo one of them need not compile SQLite.
 peers := CGO_ENABLED=0 go
 
-.PHONY: help dev test test-short test-peers hostile postgres import-check bench bench-compare chaos lint fmt build programs
+.PHONY: help dev test test-short test-peers hostile postgres import-check bench bench-compare chaos plants lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ chaos: programs ## break everything for a while and check that nothing was lost 
 
 bench-compare: programs ## measure it beside other event stores, for some minutes; writes their part of docs/benchmarks.md
 	sh scripts/bench.sh compare
+
+plants: programs ## plant faults in the product and see each caught; writes docs/reliability.md
+	go run ./internal/trials/cmd/plants -o docs/reliability.md $(ARGS)
 
 lint: ## check format, go vet, staticcheck
 	@unformatted=$$($(gofmt) -l .) && if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi

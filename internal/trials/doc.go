@@ -1,0 +1,20 @@
+// Package trials shows that faults of the product would be noticed: each of those that package
+// failpoint can plant has a scenario, run by the tests of this package, that breaks a rule if the fault
+// is there, and none if it is not.
+//
+// The scenarios are tests like any other, and pass. Run plants the faults: it builds the tests with
+// the tag failpoints and runs each scenario twice, with its fault and without. A fault is caught if the
+// rule that was named for it before is broken; a scenario that fails in another way has caught nothing.
+//
+//	go run ./internal/trials/cmd/plants
+//
+// runs all of them and writes the table in docs/reliability.md.
+package trials
+
+// What the tests of this package say to Run, and it to them.
+const (
+	// caughtPrefix begins a line: the test, milliseconds from its begin, the rule that was broken.
+	caughtPrefix = "caught\t"
+	// envPoints asks the tests for the failpoints of each trial, and for nothing else.
+	envPoints = "RECOUNT_TRIAL_POINTS"
+)

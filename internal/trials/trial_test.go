@@ -1,0 +1,88 @@
+package trials
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate"
+)
+
+// trial is a scenario that a planted fault must not survive.
+type trial struct {
+	// rule is the one that is broken when the fault is planted.
+	rule validate.Rule
+	// points are the failpoints that are set while it runs.
+	points string
+	// processes says that it needs processes that end or freeze by themselves.
+	processes bool
+	run       func(w *world)
+}
+
+// Rules beside those of package validate: of what a single answer must be.
+const (
+	ruleAnswers  validate.Rule = "an append is refused for reasons of the contract only"
+	ruleHidden   validate.Rule = "what is truncated is not shown"
+	ruleLives    validate.Rule = "lives of a log are told apart"
+	ruleState    validate.Rule = "a state is the fold of its stream"
+	ruleDecided  validate.Rule = "commands are decided from the latest state"
+	ruleStops    validate.Rule = "an event that cannot be applied stops its projection"
+	ruleFresh    validate.Rule = "a read with a token sees the write"
+	rulePast     validate.Rule = "a row of the past is the fold up to then"
+	ruleRebuilt  validate.Rule = "a rebuild succeeds"
+	ruleMonotone validate.Rule = "what was shown does not go away"
+)
+
+func all() map[failpoint.Fault]trial {
+	trials := make(map[failpoint.Fault]trial)
+	for _, some := range []map[failpoint.Fault]trial{appendTrials, onceTrials, readTrials, commandTrials, projectTrials, rebuildTrials} {
+		maps.Copy(trials, some)
+	}
+	return trials
+}
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(envRole); role != "" {
+		if err := roles[role](context.Background(), os.Getenv(envDSN)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if os.Getenv(envPoints) != "" {
+		// For whoever runs the trials: the failpoints to set, by fault.
+		for fault, t := range all() {
+			fmt.Printf("%s %s\n", fault, t.points)
+		}
+		os.Exit(0)
+	}
+	pgtest.Main(m)
+}
+
+// TestTrials goes through all scenarios. No rule is broken, unless the environment says which fault
+// to plant.
+func TestTrials(t *testing.T) {
+	trials := all()
+	for _, f := range failpoint.Faults() {
+		if _, ok := trials[f.Name]; !ok {
+			t.Errorf("fault %s has no trial", f.Name)
+		}
+	}
+	for _, fault := range slices.Sorted(maps.Keys(trials)) {
+		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
+			tr := trials[fault]
+			if tr.processes && !failpoint.Enabled {
+				t.Skip("it needs processes with failpoints: go test -tags failpoints")
+			}
+			w := newWorld(t, tr.rule)
+			tr.run(w)
+			validate.Test(t, w.broken)
+		})
+	}
+}
