@@ -93,6 +93,7 @@ type API struct {
 	kinds    map[string]Kind
 	routes   []route
 	checks   []check
+	details  []detail
 	running  inProgress
 	draining atomic.Bool
 	mistakes []error

@@ -27,6 +27,20 @@ func (a *API) AddCheck(name string, run func(context.Context) error) {
 	a.checks = append(a.checks, check{name, run})
 }
 
+// detail is what /readyz?verbose shows besides the checks.
+type detail struct {
+	name string
+	read func(context.Context) (any, error)
+}
+
+// AddDetail adds something to look at, as JSON, to what /readyz?verbose answers.
+// If it cannot be had it is left out, and the server is as ready as the checks
+// say. It must be added before Handler is called, and read must return when ctx
+// ends.
+func (a *API) AddDetail(name string, read func(context.Context) (any, error)) {
+	a.details = append(a.details, detail{name, read})
+}
+
 // livez says that the process answers; restart it if it does not.
 func (a *API) livez(x *exchange) error {
 	if err := newParams(x.r.URL.RawQuery).err(); err != nil {
@@ -36,8 +50,9 @@ func (a *API) livez(x *exchange) error {
 }
 
 type health struct {
-	Status string        `json:"status"`
-	Checks []checkResult `json:"checks,omitzero"`
+	Status  string         `json:"status"`
+	Checks  []checkResult  `json:"checks,omitzero"`
+	Details map[string]any `json:"details,omitzero"`
 }
 
 // readyz says whether to send requests here.
@@ -56,13 +71,29 @@ func (a *API) readyz(x *exchange) error {
 	}
 	switch {
 	case verbose && len(failed) > 0:
-		return x.writeJSON(http.StatusServiceUnavailable, health{"not ready", results})
+		return x.writeJSON(http.StatusServiceUnavailable, health{"not ready", results, a.readDetails(x.r.Context())})
 	case verbose:
-		return x.writeJSON(http.StatusOK, health{"ok", results})
+		return x.writeJSON(http.StatusOK, health{"ok", results, a.readDetails(x.r.Context())})
 	case len(failed) > 0:
 		return kindNotReady.Problem("These checks fail: " + strings.Join(failed, ", ") + ".").withRetryAfter(1)
 	}
 	return x.writeJSON(http.StatusOK, health{Status: "ok"})
+}
+
+func (a *API) readDetails(ctx context.Context) map[string]any {
+	ctx, cancel := context.WithTimeout(ctx, a.config.CheckTimeout)
+	defer cancel()
+	var details map[string]any // none are left out of the answer
+	for _, d := range a.details {
+		// What keeps it from being read, a check says.
+		if value, err := d.read(ctx); err == nil {
+			if details == nil {
+				details = make(map[string]any)
+			}
+			details[d.name] = value
+		}
+	}
+	return details
 }
 
 // runChecks runs the checks one after another: a panic of one then ends where

@@ -122,6 +122,8 @@ func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec
 		return err
 	})
 	b.api.AddCheck("log", b.store.CheckHome)
+	b.api.AddCheck("appends", b.store.CheckWritable)
+	b.api.AddDetail("projections", func(ctx context.Context) (any, error) { return admin.List(ctx) })
 	b.api.AddCheck("migrations", func(ctx context.Context) error { return checkMigrated(ctx, c.dsn, c.schema) })
 	if !c.has(roleAPI) {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -87,7 +88,22 @@ func TestAServerHasMetricsAndProfiles(t *testing.T) {
 		wantMetric(t, admin, "recount_projection_position_known"+label, 1)
 		wantMetric(t, admin, "recount_projection_runs_here"+label, 1)
 	}
+	ready := call(t, "GET", url+"/readyz?verbose", "")
+	var verbose struct {
+		Details struct{ Projections []projections.Status }
+	}
+	if err := json.Unmarshal([]byte(ready.body), &verbose); err != nil || !reflect.DeepEqual(positions(verbose.Details.Projections), positions(page.Items)) {
+		t.Errorf("GET /readyz?verbose = %s (%v), want the projections as in %+v", ready.body, err, page.Items)
+	}
 	server.stopGently(t)
+}
+
+func positions(all []projections.Status) map[string]int64 {
+	found := make(map[string]int64)
+	for _, s := range all {
+		found[s.Projection] = s.Position
+	}
+	return found
 }
 
 // TestARebuildThatRunsShowsItsProgress slows a rebuild down, looks at it on the way, and ends it.

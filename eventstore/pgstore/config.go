@@ -113,6 +113,9 @@ type Store struct {
 	home atomic.Int64
 	// subscriptions and receiptsPurged are for Stats.
 	subscriptions, receiptsPurged atomic.Int64
+	// refused is why the database took no write when the last was tried; nil: it
+	// did.
+	refused atomic.Pointer[refusal]
 
 	stop context.CancelFunc
 	// done is closed when the store is closed.

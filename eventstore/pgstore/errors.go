@@ -51,6 +51,8 @@ func isPermanent(err error) bool {
 	}
 }
 
+var errReadOnly = fmt.Errorf("%w: the database is read-only (a standby?); connect to the primary", eventstore.ErrUnavailable)
+
 // translate turns a driver's error into one of package eventstore, for
 // operations that wrote nothing.
 func translate(err error) error {
@@ -65,7 +67,7 @@ func translate(err error) error {
 	case state == "53100":
 		return fmt.Errorf("%w: the database's disk is full; free space, nothing is lost: %w", eventstore.ErrUnavailable, err)
 	case state == "25006":
-		return fmt.Errorf("%w: the database is read-only (a standby?); connect to the primary: %w", eventstore.ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", errReadOnly, err)
 	default:
 		return fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
 	}
