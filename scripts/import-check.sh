@@ -50,7 +50,7 @@ if [ ! -f "$file" ]; then
 	echo "there is no $file (see README.md, The import): made-up orders take its place"
 	real=false
 	file=$dir/orders.csv
-	go run ./shop/sample/cmd/make-orders -orders 4000 >"$file"
+	go run ./shop/sample/cmd/make-orders -orders 2000 >"$file"
 fi
 
 # start runs the server and waits until it answers; its addresses go into $url and $database.
