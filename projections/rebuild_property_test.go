@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -85,9 +86,9 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 	}
 	ctx, kill := context.WithCancelCause(b.Context())
 	defer kill(nil)
-	steps := 0
+	var steps atomic.Int64 // rows are copied by several at once
 	step := func() {
-		if steps++; steps != at {
+		if steps.Add(1) != int64(at) {
 			return
 		}
 		b.append(stream, deposited{Amount: 7, Note: "late"})
