@@ -91,7 +91,11 @@ func (a *app) askPeers(ctx context.Context, q bench.Request) (_ bench.Report, er
 	program := filepath.Join(dir, "bench")
 	build := exec.CommandContext(ctx, "go", "build", "-C", module, "-o", program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // one of the peers would else compile SQLite
-	if out, err := build.CombinedOutput(); err != nil {
+	out, err := build.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return bench.Report{}, ctx.Err()
+	case err != nil:
 		return bench.Report{}, &failure{exitFailure, fmt.Errorf("build %s: %w\n%s", module, err, bytes.TrimSpace(out)),
 			"it downloads the peers' modules; with --peers none it does without them"}
 	}
@@ -123,11 +127,12 @@ func ask(ctx context.Context, program string, q bench.Request) (answer bench.Ans
 	for lines := bufio.NewScanner(said); lines.Scan(); {
 		q.Options.Progress(lines.Text())
 	}
-	if err := run.Wait(); err != nil {
-		return answer, errors.Join(ctx.Err(), err)
-	}
-	if ctx.Err() != nil {
+	err = run.Wait()
+	switch {
+	case ctx.Err() != nil:
 		return answer, ctx.Err()
+	case err != nil:
+		return answer, err
 	}
 	return answer, json.Unmarshal(out.Bytes(), &answer)
 }
