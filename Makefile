@@ -14,7 +14,7 @@ gofmt = $(shell go env GOROOT)/bin/gofmt
 # The peers of recount bench compare are a module of their own. Without cgo one of them need not compile SQLite.
 peers := CGO_ENABLED=0 go
 
-.PHONY: help dev test test-short test-peers hostile postgres import-check bench bench-compare chaos plants lint fmt build programs
+.PHONY: help dev test test-short test-peers hostile fuzz postgres import-check bench bench-compare chaos plants lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,13 @@ hostile: programs ## attack a server with 50,000 requests, and check every answe
 
 test-peers: programs ## test the stores that recount bench compare measures beside Recount; downloads them
 	$(with_postgres) env $(peers) test -C bench $(ARGS) ./...
+
+# How long each target is fuzzed, and which packages: make fuzz FUZZTIME=1m FUZZ=httpapi
+FUZZTIME ?= 10s
+FUZZ ?= .
+
+fuzz: ## run every fuzz target for a while
+	sh scripts/fuzz.sh $(FUZZTIME) $(FUZZ)
 
 postgres: programs ## run a PostgreSQL for tests; keeps the databases of failed ones
 	$(with_postgres)

@@ -1,7 +1,9 @@
 package commands
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,6 +40,9 @@ func ParseMetadata(data []byte) (Metadata, error) {
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
 		return Metadata{}, fmt.Errorf("parse event metadata: %w", err)
+	}
+	if bytes.TrimSpace(data)[0] != '{' { // null, which encoding/json takes for anything
+		return Metadata{}, errors.New("parse event metadata: it is no JSON object")
 	}
 	return m, nil
 }

@@ -73,7 +73,7 @@ func self() string {
 
 // quote makes a word safe for a shell, if it needs to.
 func quote(word string) string {
-	if strings.IndexFunc(word, func(r rune) bool { return !strings.ContainsRune(plain, r) }) < 0 {
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !strings.ContainsRune(plain, r) }) < 0 {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"

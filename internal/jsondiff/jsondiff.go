@@ -4,7 +4,9 @@ package jsondiff
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -41,6 +43,9 @@ func parse(document []byte) (v any, err error) {
 	d.UseNumber() // a float64 would make large numbers equal
 	if err := d.Decode(&v); err != nil {
 		return nil, fmt.Errorf("parse JSON: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("parse JSON: there is more behind the document")
 	}
 	return v, nil
 }

@@ -1,0 +1,76 @@
+package projections
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// FuzzParseKey reads keys as people write them for a repair.
+func FuzzParseKey(f *testing.F) {
+	type pair struct {
+		Day string
+		N   int64
+	}
+	one := fuzzProjector[string](f)
+	two := fuzzProjector[pair](f)
+	number := fuzzProjector[int64](f)
+	f.Add("42")
+	f.Add(`["2026-01-01",1]`)
+	f.Add(`["a",1e400]`)
+	f.Add("a\x00b\xff")
+	f.Fuzz(func(t *testing.T, text string) {
+		if key, err := one.parseKey(text); err == nil && utf8.ValidString(text) && key != text {
+			t.Errorf("key %q is read as %q", text, key)
+		}
+		if key, err := number.parseKey(text); err == nil {
+			if back, err := json.Marshal(key); err != nil || strings.TrimSpace(text) != string(back) && text[0] != '-' {
+				t.Errorf("key %q is read as %d", text, key)
+			}
+		}
+		key, err := two.parseKey(text)
+		if err != nil {
+			return
+		}
+		written, err := json.Marshal([]any{key.Day, key.N})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := two.parseKey(string(written)); err != nil || back != key {
+			t.Errorf("key %q is read as %+v, and that as %+v, %v", text, key, back, err)
+		}
+	})
+}
+
+func fuzzProjector[K comparable](f *testing.F) *foldProjector[K, struct{ Sum int64 }] {
+	f.Helper()
+	type happened struct{}
+	codec, err := eventstore.NewCodec(eventstore.TypeOf[happened]("Happened", 1))
+	if err != nil {
+		f.Fatal(err)
+	}
+	fold := NewFold[K, struct{ Sum int64 }](Table{Name: "fuzzed", Version: 1})
+	Upsert(fold, func(happened, Recorded) (key K) { return key }, func(*struct{ Sum int64 }, happened, Recorded) error { return nil })
+	prepared, mistakes := fold.prepare(codec)
+	if err := errors.Join(mistakes...); err != nil {
+		f.Fatal(err)
+	}
+	return prepared.(*foldProjector[K, struct{ Sum int64 }])
+}
+
+func FuzzDigest(f *testing.F) {
+	f.Add([]byte("000102030405060708090a0b0c0d0e0f"))
+	f.Add([]byte("0"))
+	f.Add(bytes.Repeat([]byte("Z"), 32))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var d Digest
+		if err := d.UnmarshalText(text); err == nil && !strings.EqualFold(d.String(), string(text)) {
+			t.Errorf("%q is read as %s", text, d)
+		}
+	})
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Runs every fuzz target for a while, one after the other: scripts/fuzz.sh [TIME [PACKAGE...]], default 10s
+# each. What one finds is in testdata/fuzz of its package.
+#
+# Every decoder and parser belongs to a target. The names mostly say which; besides,
+#   - eventstore FuzzStreamNames: names of streams, types, receipts, which pass the same checks; categories
+#   - httpapi FuzzHeaders: If-Match, Idempotency-Key, Prefer, traceparent; FuzzParams: all query parameters;
+#     FuzzTarget: variables of paths; FuzzDecode: bodies
+#   - queries FuzzParseCursor: the cursors of all lists; shop FuzzQueries: as_of and what each list takes
+#   - shop FuzzEvents: every event of the shop, and the states it leads to; commands: metadata, snapshots
+#   - shop/onlineretail FuzzRead: the file of an import, compressed or not, with its prices and times
+#   - projections: keys of repairs, digests; internal/rowmap: the names that go into SQL
+#   - cmd/recount: command lines, the environment, addresses, and what is printed of texts of others
+set -eu
+cd "$(dirname "$0")/.."
+time=${1:-10s}
+[ $# = 0 ] || shift
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+grep -l --include='*_test.go' -r '^func Fuzz' ${*:-.} | xargs -n1 dirname | sort -u | while read -r package; do
+	grep -ho '^func Fuzz[A-Za-z]*' "$package"/*_test.go | sed 's/func //' | sort | while read -r target; do
+		echo "$package $target"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel 2 "./$package" >"$said" 2>&1 </dev/null || {
+			cat "$said"
+			exit 1
+		}
+	done
+done
