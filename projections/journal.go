@@ -114,7 +114,7 @@ type claim struct {
 const claimSQL = `
 UPDATE {schema}.projection_operations
 SET owner = $2, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $3::interval, updated_at = clock_timestamp()
-WHERE id = $1 AND state = 'running' AND (owner IS NULL OR lease_expires_at < clock_timestamp())
+WHERE id = $1 AND state = 'running' AND ` + leaseIsFree + `
 RETURNING epoch`
 
 // claim takes an operation that nobody works on, or returns errStandby.

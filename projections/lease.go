@@ -28,6 +28,15 @@ type lease struct {
 // projection is paused or has failed.
 var errStandby = errors.New("the projection is not this process's to run now")
 
+// maxLeaseTTL bounds what Config.LeaseTTL may be.
+const maxLeaseTTL = time.Minute
+
+// leaseIsFree says that nobody has a lease, or that it has expired. One that expires later than any
+// may was written before the server's clock was set back: its owner may be gone, and would be waited
+// for until the clock is there again. The epoch keeps an owner that is not gone from writing.
+const leaseIsFree = `(owner IS NULL
+       OR lease_expires_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 minute')`
+
 // acquireSQL takes a lease that is free, has expired or is of the same owner, which makes it safe
 // to begin again after a write whose outcome is unknown: a write of before is either done by now or
 // finds another epoch.
@@ -35,7 +44,7 @@ const acquireSQL = `
 UPDATE {schema}.projection_generations g
 SET owner = $3, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $4::interval
 WHERE projection = $1 AND generation = $2 AND failed_at IS NULL AND built
-  AND (owner IS NULL OR owner = $3 OR lease_expires_at < clock_timestamp())
+  AND (owner = $3 OR ` + leaseIsFree + `)
   AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')
 RETURNING epoch, log_id, incarnation, position, events, digest, last_event_at`
 
@@ -82,7 +91,7 @@ WITH renewed AS (
     SET lease_expires_at = clock_timestamp() + $4::interval,
         trouble = CASE WHEN trouble_at > clock_timestamp() - interval '15 seconds' THEN trouble END
     WHERE projection = $1 AND generation = $2 AND epoch = $3
-      AND lease_expires_at < clock_timestamp() + $4::interval * 0.75
+      AND lease_expires_at NOT BETWEEN clock_timestamp() + $4::interval * 0.75 AND clock_timestamp() + $4::interval
 )
 SELECT g.epoch = $3 AND p.desired = 'running',
        g.serving AND g.version > live.version AND g.position >= g.target AND g.position >= live.position

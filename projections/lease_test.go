@@ -192,3 +192,32 @@ func TestAWriteOfUnknownOutcomeIsNotRepeated(t *testing.T) {
 		t.Errorf("the balance is %d after %d events, want 10 of both", got, s.Events)
 	}
 }
+
+// TestALeaseOutlivesNoClock: the server's clock was an hour ahead when a process that is gone took the
+// projection, and then an operation.
+func TestALeaseOutlivesNoClock(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	first := b.start(b.runner(newAccounts(1)))
+	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 1}))
+	b.stop(first)
+	operation, err := NewAdmin(b.pool(), "", b.store).Request(b.Context(), Request{Kind: Verify, Projection: "accounts"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, table := range []string{"projection_generations", "projection_operations"} {
+		sql := `UPDATE recount.` + table + ` SET owner = 'gone', lease_expires_at = clock_timestamp() + interval '1 hour'`
+		if _, err := b.pool().Exec(b.Context(), sql); err != nil {
+			b.Fatal(err)
+		}
+	}
+	second := b.start(b.runner(newAccounts(1)))
+	b.arrives(second, "accounts", b.append("account-1", deposited{Amount: 2}))
+	b.eventually(func() error {
+		o, err := NewAdmin(b.pool(), "", b.store).Operation(b.Context(), operation.ID)
+		if err == nil && o.State != OperationDone {
+			err = fmt.Errorf("the operation is %s", o.State)
+		}
+		return err
+	})
+}

@@ -138,7 +138,7 @@ ON CONFLICT DO NOTHING`
 	claimableSQL = `
 SELECT id FROM {schema}.projection_operations o
 JOIN unnest($1::text[], $2::int[]) AS known (projection, version) USING (projection, version)
-WHERE o.state = 'running' AND (o.owner IS NULL OR o.lease_expires_at < clock_timestamp())
+WHERE o.state = 'running' AND ` + leaseIsFree + `
 ORDER BY o.created_at LIMIT 1`
 )
 

@@ -32,7 +32,7 @@ type Config struct {
 	// there may be more. Default: 1000.
 	BatchSize int
 	// LeaseTTL is how long a projection stays with a process that does not move any more. It is
-	// renewed at a third of it. Default: 3s. Minimum: 100ms.
+	// renewed at a third of it. Default: 3s. From 100ms to 1m.
 	LeaseTTL time.Duration
 	// PollInterval is how often a process looks whether it can take over a projection that it
 	// does not run: because another process does, or it is paused, or has failed.
@@ -59,8 +59,8 @@ func (c *Config) setDefaults() error {
 	if c.LeaseTTL == 0 {
 		c.LeaseTTL = 3 * time.Second
 	}
-	if c.LeaseTTL < 100*time.Millisecond {
-		return fmt.Errorf("projections.Config.LeaseTTL is %s, it must be at least 100ms", c.LeaseTTL)
+	if c.LeaseTTL < 100*time.Millisecond || c.LeaseTTL > maxLeaseTTL {
+		return fmt.Errorf("projections.Config.LeaseTTL is %s, it must be from 100ms to %s", c.LeaseTTL, maxLeaseTTL)
 	}
 	if c.PollInterval <= 0 {
 		c.PollInterval = 500 * time.Millisecond
