@@ -63,13 +63,16 @@ func stopsFor(err error) bool {
 	return errors.Is(err, eventstore.ErrLogChanged) || errors.Is(err, eventstore.ErrCorrupt)
 }
 
+// failSQL does nothing to rows that are at another place than the lease left them: they are of a
+// backup that took the place of the database, and nothing is wrong with them.
 const failSQL = `
 UPDATE {schema}.projection_generations
 SET failed_at = clock_timestamp(), failed_position = $4, failed_event_id = $5, failed_type = $6, failed_stream = $7,
     failure = $8, failure_hint = $9, trouble = NULL, trouble_at = NULL, owner = NULL, lease_expires_at = NULL
-WHERE projection = $1 AND generation = $2 AND epoch = $3`
+WHERE projection = $1 AND generation = $2 AND epoch = $3 AND (position = $10 OR NOT built)`
 
-// fail stops the projection with an error, and gives the lease back.
+// fail stops the projection with an error, and gives the lease back. If the lease is lost it returns
+// errStandby.
 func (l *lease) fail(ctx context.Context, cause error) error {
 	failpoint.Hit(failpoint.ProjectFailing)
 	var position *int64
@@ -80,8 +83,12 @@ func (l *lease) fail(ctx context.Context, cause error) error {
 	if errors.As(cause, &at) {
 		position, id, eventType, stream, reason = &at.event.Position, &at.event.ID, &at.event.Type, &at.event.Stream, at.err
 	}
-	_, err := l.catalog.pool.Exec(ctx, l.catalog.sql(failSQL), l.generation.projection, l.generation.number, l.epoch,
-		position, id, eventType, stream, storable(inFull(reason)), hint(l.catalog.schema, l.generation.projection, cause))
+	tag, err := l.catalog.pool.Exec(ctx, l.catalog.sql(failSQL), l.generation.projection, l.generation.number, l.epoch,
+		position, id, eventType, stream, storable(inFull(reason)), hint(l.catalog.schema, l.generation.projection, cause),
+		l.checkpoint.token.Position)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = errStandby
+	}
 	return err
 }
 

@@ -331,3 +331,37 @@ func TestARefusedCheckpointIsTriedAgain(t *testing.T) {
 	rename("gone", "projection_fenced")
 	b.arrives(r, "batch_accounts", last)
 }
+
+// TestABackupInPlaceOfTheDatabaseIsNoFailure: a process that has come further than the rows, which are
+// those of an older copy now, is told that the log has changed. The rows are fine.
+func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newAccounts(1)))
+	b.arrives(r, "accounts", b.append("account-1", deposited{Amount: 1}, deposited{Amount: 2}))
+	b.stop(r)
+	c := r.catalog
+	g, err := c.serving(b.Context(), b.pool(), newAccounts(1), r.workers[0].runs)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := c.acquire(b.Context(), g, "owner", time.Minute)
+	if err != nil {
+		b.Fatal(err)
+	}
+	beyond := *l
+	beyond.checkpoint.token.Position += 7
+	changed := &eventstore.LogChangedError{Token: beyond.checkpoint.token, LastCommon: 2}
+	if err := beyond.fail(b.Context(), changed); !errors.Is(err, errStandby) {
+		t.Errorf("fail by a process that is further than the rows = %v, want errStandby", err)
+	}
+	if s := b.status("accounts"); s.Failure != nil {
+		t.Errorf("the projection has failed: %v", s.Failure.Error)
+	}
+	if err := l.fail(b.Context(), changed); err != nil {
+		t.Errorf("fail by the process that left the rows there = %v", err)
+	}
+	if s := b.status("accounts"); s.Failure == nil {
+		t.Error("the projection has not failed")
+	}
+}
