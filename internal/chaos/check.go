@@ -48,11 +48,11 @@ func (r *run) check(name string, n int, found []validate.Violation) {
 }
 
 func (r *run) checkAll(ctx context.Context, conn *pgx.Conn) error {
-	left, err := pglog.Connections(ctx, conn)
+	left, err := r.leftConnections(ctx, conn)
 	if err != nil {
 		return err
 	}
-	r.check("connections left behind", len(left), validate.Leaks(nil, withoutOurs(left)))
+	r.check("connections left behind", len(left), validate.Leaks(nil, left))
 	r.checkProcesses()
 	log, err := r.readLog(ctx, conn)
 	if err != nil {
@@ -70,6 +70,17 @@ func (r *run) checkAll(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	return r.checkOrders(ctx, log)
+}
+
+// leftConnections returns the connections that are not gone a moment after all
+// processes are.
+func (r *run) leftConnections(ctx context.Context, conn *pgx.Conn) (left map[string]int, err error) {
+	for deadline := time.Now().Add(5 * time.Second); ; wait(ctx, 50*time.Millisecond) {
+		left, err = pglog.Connections(ctx, conn)
+		if err != nil || len(withoutOurs(left)) == 0 || time.Now().After(deadline) {
+			return left, err
+		}
+	}
 }
 
 // withoutOurs takes the harness's own connections out.

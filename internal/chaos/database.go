@@ -55,7 +55,12 @@ func (r *run) exec(ctx context.Context, sql string, args ...any) error {
 }
 
 func (r *run) onDatabase(ctx context.Context, use func(*pgx.Conn) error) error {
-	config, err := pgx.ParseConfig(r.cluster.dsn())
+	return r.cluster.connect(ctx, use)
+}
+
+// connect hands a connection out.
+func (c *cluster) connect(ctx context.Context, use func(*pgx.Conn) error) error {
+	config, err := pgx.ParseConfig(c.dsn())
 	if err != nil {
 		return err
 	}
@@ -154,3 +159,16 @@ func (j *injector) fill(ctx context.Context, f Fault) error {
 	}
 	return c.revive(context.WithoutCancel(ctx))
 }
+
+// head returns the last position of the log, 0 if nobody can say now.
+func (c *cluster) head(ctx context.Context) (position int64) {
+	err := c.connect(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT coalesce(max(position), 0) FROM recount.events`).Scan(&position)
+	})
+	if err != nil {
+		return 0
+	}
+	return position
+}
+
+func (r *run) head(ctx context.Context) int64 { return r.cluster.head(ctx) }

@@ -57,14 +57,6 @@ func (r *run) recover(ctx context.Context) (validate.Recovery, error) {
 	return recovery, nil
 }
 
-// head returns the last position of the log, 0 if nobody can say now.
-func (r *run) head(ctx context.Context) (position int64) {
-	_ = r.onDatabase(ctx, func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, `SELECT coalesce(max(position), 0) FROM recount.events`).Scan(&position)
-	})
-	return position
-}
-
 // appendFresh appends as a process does that begins now.
 func (r *run) appendFresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -138,12 +130,13 @@ func (r *run) positions(ctx context.Context) map[string]int64 {
 // stops those too. Servers are last, since importers and clients need them.
 func (r *run) quiesce(ctx context.Context) (found []validate.Violation) {
 	r.awaitImport(ctx)
-	found = append(found, r.stopAll(roleWriter, roleClient, roleImporter)...)
+	found = append(found, r.stopAll(roleWriter, roleClient, roleImporter, roleOperator)...)
 	head := r.head(ctx)
 	at := make(map[string]time.Time)
 	over := time.Now()
 	r.awaitHead(ctx, head, at)
 	found = append(found, validate.Converged(validate.Recovery{Over: over, Appended: over, AtHead: at}, appendWithin, headWithin)...)
+	r.awaitOperations(ctx)
 	return append(found, r.stopAll(roleReader, roleProjector, roleServer)...)
 }
 
@@ -156,6 +149,20 @@ func (r *run) awaitImport(ctx context.Context) {
 			done = done && p.counts().Finished
 		}
 		if done || ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// awaitOperations waits until servers have done what an operator that was killed
+// had begun. What they cannot, the product's verification says.
+func (r *run) awaitOperations(ctx context.Context) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; wait(ctx, 50*time.Millisecond) {
+		running := -1
+		err := r.onDatabase(ctx, func(conn *pgx.Conn) error {
+			return conn.QueryRow(ctx, `SELECT count(*) FROM recount.projection_operations WHERE state = 'running'`).Scan(&running)
+		})
+		if err == nil && running == 0 {
 			return
 		}
 	}
@@ -177,7 +184,8 @@ func (r *run) stopAll(roles ...role) (found []validate.Violation) {
 	}
 	for range processes {
 		e := <-ends
-		if !e.inTime || e.exit != "" && e.exit != "exit status 0" {
+		// An operator may be told to go in the middle of its work.
+		if !e.inTime || r.processes[e.name].every == 0 && e.exit != "" && e.exit != "exit status 0" {
 			found = append(found, validate.Violation{Rule: validate.RuleLeaks,
 				Text: fmt.Sprintf("%s did not end in good order when it was asked to: %s (in time: %t), see its log", e.name, e.exit, e.inTime)})
 		}

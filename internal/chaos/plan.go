@@ -80,15 +80,18 @@ type recipe struct {
 	// share is how many of a thousand faults are of this kind; there is one at
 	// least.
 	share int
-	// roles are of the processes that it can hit; none: PostgreSQL.
+	// roles are of the processes that it can hit, those that are named twice twice
+	// as often; none: PostgreSQL.
 	roles []role
 	// shortest and longest bound For.
 	shortest, longest time.Duration
 }
 
 var (
-	anyRole    = []role{roleServer, roleWriter, roleReader, roleProjector, roleClient, roleImporter}
-	committing = []role{roleServer, roleWriter, roleProjector}
+	anyRole = []role{roleServer, roleWriter, roleReader, roleProjector, roleClient, roleImporter, roleOperator}
+	// Writers commit all the time, projections only where they have the lease.
+	committing = []role{roleWriter, roleWriter, roleWriter, roleWriter, roleServer, roleProjector}
+	pointed    = []role{roleServer, roleWriter, roleProjector, roleOperator}
 	listening  = []role{roleServer, roleWriter, roleReader, roleProjector}
 )
 
@@ -96,7 +99,7 @@ var (
 // lets the rest of the system go on.
 var recipes = []recipe{
 	{Kill, 110, anyRole, 0, 0},
-	{KillAtPoint, 60, committing, 0, 0},
+	{KillAtPoint, 60, pointed, 0, 0},
 	{Freeze, 60, []role{roleServer, roleWriter, roleReader, roleProjector}, 200 * time.Millisecond, 5 * time.Second},
 	{KillBackend, 25, nil, 0, 0},
 	{KillPostmaster, 8, nil, 0, 0},
@@ -117,16 +120,16 @@ type Plan []Fault
 
 // newPlan makes a plan of about n faults from a seed, for the given processes.
 // Only, if there are any, are the kinds to take.
-func newPlan(seed uint64, n int, duration time.Duration, processes map[role][]string, points []string, only []Kind) Plan {
+func newPlan(seed uint64, n int, duration time.Duration, processes map[role][]string, only []Kind) Plan {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	var p Plan
 	for _, r := range recipes {
 		targets := r.targets(processes)
-		if len(only) > 0 && !slices.Contains(only, r.kind) || len(r.roles) > 0 && len(targets) == 0 || r.kind == KillAtPoint && len(points) == 0 {
+		if len(only) > 0 && !slices.Contains(only, r.kind) || len(r.roles) > 0 && len(targets) == 0 {
 			continue
 		}
 		for range r.count(n, only) {
-			p = append(p, r.fault(rng, duration, targets, points))
+			p = append(p, r.fault(rng, duration, targets))
 		}
 	}
 	slices.SortStableFunc(p, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
@@ -151,7 +154,7 @@ func (r recipe) count(n int, only []Kind) int {
 	return max(1, (n*r.share+whole/2)/whole)
 }
 
-func (r recipe) fault(rng *rand.Rand, duration time.Duration, targets, points []string) Fault {
+func (r recipe) fault(rng *rand.Rand, duration time.Duration, targets []string) Fault {
 	// Begin when the processes run, end before they are to be healed.
 	f := Fault{Kind: r.kind, At: duration/50 + time.Duration(rng.Int64N(int64(duration*47/50)))}
 	if len(targets) > 0 {
@@ -165,7 +168,9 @@ func (r recipe) fault(rng *rand.Rand, duration time.Duration, targets, points []
 	case KillBackend:
 		f.Hit = rng.IntN(maxBackends)
 	case KillAtPoint:
-		f.Point, f.Hit = points[rng.IntN(len(points))], 1+rng.IntN(20)
+		choice := pointsOf(f.Target)
+		p := choice[rng.IntN(len(choice))]
+		f.Point, f.Hit = string(p.Point), 1+rng.IntN(p.most)
 	}
 	return f
 }

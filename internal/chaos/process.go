@@ -20,6 +20,8 @@ const (
 	roleReader    role = "reader"
 	roleProjector role = "projector"
 	roleClient    role = "client"
+	// roleOperator rebuilds a projection while it is read and written.
+	roleOperator role = "operator"
 )
 
 // process is a process that is started again whenever it ends, until it is
@@ -34,7 +36,10 @@ type process struct {
 	// done says that the process may end: it has no more to do once it has
 	// succeeded.
 	done bool
-	log  *os.File
+	// every says that it is started again some time after it has ended, however
+	// that was.
+	every time.Duration
+	log   *os.File
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -58,6 +63,10 @@ type tally struct {
 	// them looked.
 	ByItself int    `json:"by_itself"`
 	LastExit string `json:"last_exit,omitempty"`
+	// Rounds counts ends with success of a process that is started again then,
+	// Failed those with an error: something was broken.
+	Rounds int `json:"rounds,omitempty"`
+	Failed int `json:"failed,omitempty"`
 	// Finished says that it ended with success, having no more to do.
 	Finished bool `json:"finished,omitempty"`
 }
@@ -161,14 +170,12 @@ func (p *process) stop(patience time.Duration) (exit string, inTime bool) {
 	return cmd.ProcessState.String(), inTime
 }
 
-// pid returns the number of the process, 0 if there is none.
-func (p *process) pid() int {
+// resume starts the process again after stop.
+func (p *process) resume() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return 0
-	}
-	return p.cmd.Process.Pid
+	p.stopping = false
+	return p.startLocked()
 }
 
 // counts returns how the process has ended so far.

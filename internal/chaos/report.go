@@ -34,6 +34,7 @@ type Report struct {
 	Also      map[string]int   `json:"also"`
 	Processes map[string]tally `json:"processes"`
 	Recovery  Recovery         `json:"recovery"`
+	Losses    []Loss           `json:"losses,omitempty"`
 	Checks    []Check          `json:"checks"`
 	// Violations are what the checks have found. None: all promises were kept, as
 	// far as this run could tell.
@@ -156,6 +157,10 @@ func (rep *Report) Text(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(&b, "after the last fault: a fresh append in %.1fs, everybody at the head in %.1fs (last: %s)\n", rep.Recovery.AppendSeconds, at, slowest)
+	for _, l := range rep.Losses {
+		fmt.Fprintf(&b, "%s: %d acknowledged events lost behind position %d, %d appends refused until it was adopted, %d readers told\n",
+			l.Name, l.Lost, l.LastCommon, l.Refused, l.Told)
+	}
 	for _, what := range rep.LeftOut {
 		fmt.Fprintf(&b, "left out: %s\n", what)
 	}

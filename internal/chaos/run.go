@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,13 +12,16 @@ import (
 
 // run is one run, from the start of PostgreSQL to its end.
 type run struct {
-	config    Config
-	dir       string
-	plan      Plan
-	cluster   *cluster
-	injector  *injector
-	processes map[string]*process
-	gates     map[string]*gate
+	config   Config
+	dir      string
+	plan     Plan
+	cluster  *cluster
+	injector *injector
+	fleet
+	// copies are the clusters that a copy took the place of, extra the processes
+	// that were started for a phase of the end.
+	copies []*cluster
+	extra  []*fleet
 	// filtered are the readers that do not read everything.
 	filtered []string
 	begun    time.Time
@@ -36,9 +38,9 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err := c.setDefaults(); err != nil {
 		return Report{}, err
 	}
-	r := &run{config: c, processes: make(map[string]*process), gates: make(map[string]*gate), counts: make(map[string]int), begun: time.Now()}
+	r := &run{config: c, fleet: newFleet(), counts: make(map[string]int), begun: time.Now()}
 	r.injector = newInjector(r)
-	r.plan = newPlan(c.Seed, c.Faults, c.Duration, c.names(), points(), c.Only)
+	r.plan = newPlan(c.Seed, c.Faults, c.Duration, c.names(), c.Only)
 	if r.dir, err = makeDir(c.Dir); err != nil {
 		return Report{}, err
 	}
@@ -60,6 +62,9 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	}
 	if err := r.judge(ctx); err != nil {
 		return Report{}, fmt.Errorf("check: %w", err)
+	}
+	if err := r.losses(ctx); err != nil {
+		return Report{}, err
 	}
 	return r.finish(), errors.Join(r.problems...)
 }
@@ -101,7 +106,7 @@ func (r *run) start(ctx context.Context) (err error) {
 	if err := r.makeProcesses(); err != nil {
 		return err
 	}
-	for _, p := range r.ofRole(roleServer, roleWriter, roleReader, roleProjector, roleClient, roleImporter) {
+	for _, p := range r.ofRole(roleServer, roleWriter, roleReader, roleProjector, roleClient, roleImporter, roleOperator) {
 		if err := p.start(); err != nil {
 			return err
 		}
@@ -152,17 +157,13 @@ func (r *run) note(format string, args ...any) {
 // close ends whatever still runs.
 func (r *run) close() error {
 	var errs []error
-	for _, p := range r.processes {
-		p.stop(time.Second)
-		errs = append(errs, p.log.Close())
+	for _, f := range append(r.extra, &r.fleet) {
+		errs = append(errs, f.close())
 	}
-	for _, g := range r.gates {
-		errs = append(errs, g.proxy.Close())
-	}
-	if r.cluster != nil {
-		errs = append(errs, r.cluster.close())
+	for _, c := range append(r.copies, r.cluster) {
+		if c != nil {
+			errs = append(errs, c.close())
+		}
 	}
 	return errors.Join(errs...)
 }
-
-func compareNames(a, b string) int { return cmp.Compare(a, b) }

@@ -20,7 +20,7 @@ func (p *process) run(cmd *exec.Cmd, started chan<- error, ended chan<- struct{}
 	_ = cmd.Wait() // how it ended is in its state
 	close(ended)
 	if p.afterEnd(cmd) {
-		time.Sleep(restartPause)
+		time.Sleep(max(p.every, restartPause))
 		p.restart()
 	}
 }
@@ -37,6 +37,10 @@ func (p *process) afterEnd(cmd *exec.Cmd) (again bool) {
 		p.AtPoints++
 	case p.stopping:
 		return false
+	case p.every > 0 && cmd.ProcessState.Success():
+		p.Rounds++
+	case p.every > 0:
+		p.Failed++
 	case p.done && cmd.ProcessState.Success():
 		p.Finished = true
 		p.cmd = nil

@@ -6,10 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
+	"time"
 
 	"github.com/57528e99/recount/internal/chaos/work"
-	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/shop/sample"
 )
 
@@ -18,7 +18,7 @@ func (c *Config) names() map[role][]string {
 	names := make(map[role][]string)
 	for r, n := range map[role]int{
 		roleServer: c.Servers, roleWriter: c.Writers, roleReader: c.Readers,
-		roleProjector: c.Projectors, roleClient: c.Clients, roleImporter: min(c.Orders, 1),
+		roleProjector: c.Projectors, roleClient: c.Clients, roleImporter: min(c.Orders, 1), roleOperator: min(c.Servers, 1),
 	} {
 		for i := range n {
 			names[r] = append(names[r], fmt.Sprintf("%s-%d", r, i+1))
@@ -27,17 +27,18 @@ func (c *Config) names() map[role][]string {
 	return names
 }
 
-// points are the failpoints that processes of ours can come by.
-func points() (names []string) {
-	for _, p := range failpoint.Points() {
-		names = append(names, string(p.Name))
-	}
-	return names
-}
-
 // serverRoles are what servers run, one after the other: everything, and the
 // parts.
 var serverRoles = []string{"api,projections", "api", "projections"}
+
+// rolesOfServer returns what the server of a number, from 1, runs.
+func rolesOfServer(number string) string {
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 {
+		return ""
+	}
+	return serverRoles[(n-1)%len(serverRoles)]
+}
 
 // makeProcesses makes all processes, without starting them.
 func (r *run) makeProcesses() error {
@@ -48,7 +49,7 @@ func (r *run) makeProcesses() error {
 		if err != nil {
 			return err
 		}
-		roles := serverRoles[i%len(serverRoles)]
+		roles := rolesOfServer(strconv.Itoa(i + 1))
 		// The last one has a pool that is too small for what it runs.
 		conns := "12"
 		if i == len(names[roleServer])-1 {
@@ -73,11 +74,34 @@ func (r *run) makeProcesses() error {
 			}
 		}
 	}
-	if len(names[roleImporter]) == 0 {
-		return nil
+	for _, name := range names[roleImporter] {
+		if err := r.addImporter(name, urls[0]); err != nil {
+			return err
+		}
 	}
-	return r.addImporter(names[roleImporter][0], urls[0])
+	for _, name := range names[roleOperator] {
+		if err := r.addOperator(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// addOperator makes the process that rebuilds a projection again and again.
+func (r *run) addOperator(name string) error {
+	dsn, err := r.gated(name)
+	if err != nil {
+		return err
+	}
+	if err := r.add(name, roleOperator, r.config.Recount, "projections", "rebuild", "orders", "--database", dsn, "-o", "json"); err != nil {
+		return err
+	}
+	r.processes[name].every = rebuildEvery
+	return nil
+}
+
+// rebuildEvery is the pause between two rebuilds.
+const rebuildEvery = 3 * time.Second
 
 // gated returns an address of the database that leads through a proxy of the
 // process's own.
@@ -162,15 +186,4 @@ func freeAddress() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
-}
-
-// ofRole returns the processes of some roles, by name.
-func (r *run) ofRole(roles ...role) (list []*process) {
-	for _, p := range r.processes {
-		if slices.Contains(roles, p.role) {
-			list = append(list, p)
-		}
-	}
-	slices.SortFunc(list, func(a, b *process) int { return compareNames(a.name, b.name) })
-	return list
 }

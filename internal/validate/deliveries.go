@@ -10,6 +10,8 @@ import (
 type DeliveryOptions struct {
 	// Filters are those of the readers that have one, by name.
 	Filters map[string]eventstore.Filter
+	// From is where every reader begins. Default: 1.
+	From int64
 	// Head, if set, is the position that every reader must have reached.
 	Head int64
 }
@@ -73,7 +75,10 @@ func (r *reader) last() int64 {
 func (c *deliveries) batch(b *Batch) {
 	r := c.readers[b.Reader]
 	if r == nil {
-		r = &reader{reached: map[int64]bool{1: true}}
+		r = &reader{reached: map[int64]bool{max(c.options.From, 1): true}}
+		for _, life := range c.l.Restores {
+			r.reached[life.LastCommon+1] = true // where a reader that is told goes on
+		}
 		c.readers[b.Reader] = r
 	}
 	switch {

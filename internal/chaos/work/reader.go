@@ -46,7 +46,7 @@ func runReader(ctx context.Context, s Spec) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &reader{spec: s, recorder: recorder, next: 1, rng: rand.New(rand.NewPCG(s.Seed, uint64(len(past.Batches))))}
+	r := &reader{spec: s, recorder: recorder, next: max(s.From, 1), rng: rand.New(rand.NewPCG(s.Seed, uint64(len(past.Batches))))}
 	for _, b := range past.Batches {
 		r.session, r.next, r.incarnation = b.Session, b.Next, b.Incarnation
 	}

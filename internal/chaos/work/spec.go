@@ -31,6 +31,10 @@ type Spec struct {
 	// many this process appends no more. 0: no bound.
 	Rate   float64 `json:"rate,omitempty"`
 	Events int64   `json:"events,omitempty"`
+	// SkipReads keeps a writer from reading streams.
+	SkipReads bool `json:"skip_reads,omitempty"`
+	// From is the position that a reader begins with. Default: 1.
+	From int64 `json:"from,omitempty"`
 	// Servers are the addresses that a client asks.
 	Servers []string `json:"servers,omitempty"`
 	// Categories filter what a reader gets. Default: everything.

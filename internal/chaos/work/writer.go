@@ -88,7 +88,7 @@ func (w *writer) call(ctx context.Context, rng *rand.Rand, open [][]validate.App
 		w.settle(ctx, rng, attempt)
 	}
 	for ctx.Err() == nil {
-		if rng.IntN(25) == 0 {
+		if !w.spec.SkipReads && rng.IntN(25) == 0 {
 			w.read(ctx, rng)
 			continue
 		}
