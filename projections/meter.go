@@ -16,6 +16,8 @@ type meter struct {
 	// phaseBegun and phaseFrom are when and where the phase began, for the estimate.
 	phaseBegun time.Time
 	phaseFrom  int64
+	// ahead is how many events later phases will read, as far as can be said.
+	ahead int64
 }
 
 func newMeter(throttle int) *meter {
@@ -24,11 +26,14 @@ func newMeter(throttle int) *meter {
 }
 
 // phase says what comes now, and from where in the log it goes to where; 0, 0: it reads nothing.
-func (m *meter) phase(name string, from, target int64) {
+func (m *meter) phase(name string, from, target int64) { m.pass(name, from, target, 0) }
+
+// pass is phase, with about how many events are to be read afterwards.
+func (m *meter) pass(name string, from, target, ahead int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Phase, m.p.Position, m.p.Target = name, from, target
-	m.phaseBegun, m.phaseFrom = time.Now(), from
+	m.phaseBegun, m.phaseFrom, m.ahead = time.Now(), from, ahead
 }
 
 // buckets says how many there are, and how many are done.
@@ -62,7 +67,8 @@ func (m *meter) read(ctx context.Context, events int, position int64) error {
 	return context.Cause(ctx)
 }
 
-// progress returns how far it is. The time left is that of the present phase.
+// progress returns how far it is. The time left supposes that what is ahead is read as fast as this
+// phase reads.
 func (m *meter) progress() Progress {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -72,7 +78,7 @@ func (m *meter) progress() Progress {
 	}
 	gone := p.Position - m.phaseFrom
 	if gone > 0 && p.Target > 0 {
-		left := float64(max(p.Target-p.Position, 0)) / float64(gone) * time.Since(m.phaseBegun).Seconds()
+		left := float64(max(p.Target-p.Position, 0)+m.ahead) / float64(gone) * time.Since(m.phaseBegun).Seconds()
 		p.SecondsLeft = &left
 	}
 	return p

@@ -139,7 +139,8 @@ type Progress struct {
 	// Events were read by the process that works on it, over all passes.
 	Events          int64   `json:"events"`
 	EventsPerSecond float64 `json:"events_per_second"`
-	// SecondsLeft is an estimate; nil: none can be made.
+	// SecondsLeft is an estimate for the readings of the log that are known to come, without indexes;
+	// nil: none can be made.
 	SecondsLeft *float64 `json:"seconds_left,omitempty"`
 	// Buckets of the key space, and how many of them are in the table.
 	Buckets     int `json:"buckets,omitempty"`

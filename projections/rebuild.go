@@ -148,13 +148,16 @@ func (x *execution) copyAll(ctx context.Context, fold bulk, g target) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for passes, before := 0, 0; ; passes++ {
 		todo, err := x.bucketsLeft(ctx)
 		x.meter.buckets(bucketCount, bucketCount-len(todo))
 		if err != nil || len(todo) == 0 {
 			return err
 		}
-		x.meter.phase("reading the log", 0, g.position)
+		if passes == 0 {
+			before = len(todo)
+		}
+		x.meter.pass("reading the log", 0, g.position, g.position*x.readingsAhead(passes, before-len(todo), len(todo)))
 		pass := x.pass(ctx, g.position, skips)
 		pass.buckets = bucketCount
 		pass.want = func(bucket int) bool { _, found := slices.BinarySearch(todo, bucket); return found }
@@ -166,6 +169,20 @@ func (x *execution) copyAll(ctx context.Context, fold bulk, g target) error {
 			return err
 		}
 	}
+}
+
+// readingsAhead is how often the log will be read after the next pass, if passes go on to do as many
+// buckets as those that did done of them.
+func (x *execution) readingsAhead(passes, done, todo int) int64 {
+	n := 0
+	if done > 0 {
+		perPass := max(done/passes, 1)
+		n = (todo+perPass-1)/perPass - 1
+	}
+	if x.op.Options.Verify {
+		n++
+	}
+	return int64(n)
 }
 
 // bucketsLeft returns the buckets that are not in the table yet, in order.
