@@ -14,7 +14,7 @@ gofmt = $(shell go env GOROOT)/bin/gofmt
 # The peers of recount bench compare are a module of their own. Without cgo one of them need not compile SQLite.
 peers := CGO_ENABLED=0 go
 
-.PHONY: help dev test test-short test-peers hostile fuzz postgres import-check bench bench-compare chaos plants lint fmt build programs
+.PHONY: help dev test test-short test-peers hostile fuzz postgres import-check bench bench-compare chaos chaos-long plants lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -56,7 +56,10 @@ bench: programs ## measure how fast it is, for a quarter of an hour; writes docs
 	sh scripts/bench.sh
 
 chaos: programs ## break everything for a while and check that nothing was lost (ARGS=-h)
-	go run ./internal/chaos/cmd/chaos --duration 90s --faults 340 --events 500000 -q $(ARGS)
+	go run ./internal/chaos/cmd/chaos --duration 90s --faults 380 --events 500000 -q $(ARGS)
+
+chaos-long: programs ## the same for half an hour; writes its report into docs/reliability.md
+	go run ./internal/chaos/cmd/chaos --duration 30m --faults 6000 --events 4000000 --write docs/reliability.md -q $(ARGS)
 
 bench-compare: programs ## measure it beside other event stores, for some minutes; writes their part of docs/benchmarks.md
 	sh scripts/bench.sh compare

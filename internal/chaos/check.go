@@ -63,7 +63,7 @@ func (r *run) checkAll(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	r.checkHistory(&history, log)
-	if err := r.checkSide(ctx, conn, &history, log); err != nil {
+	if err := r.checkSide(ctx, conn, log); err != nil {
 		return err
 	}
 	if err := r.checkProjections(ctx, conn, log); err != nil {
@@ -214,8 +214,8 @@ func (r *run) checkHistory(h *validate.History, l *storedLog) {
 }
 
 // checkSide checks that rows that writers wrote in the transactions of their
-// appends are there if and only if the events are.
-func (r *run) checkSide(ctx context.Context, conn *pgx.Conn, h *validate.History, l *storedLog) error {
+// appends are there only if the events are.
+func (r *run) checkSide(ctx context.Context, conn *pgx.Conn, l *storedLog) error {
 	rows, err := conn.Query(ctx, `SELECT id FROM chaos.side WHERE clash IS NULL`)
 	if err != nil {
 		return err

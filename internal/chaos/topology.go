@@ -63,7 +63,7 @@ func (r *run) makeProcesses() error {
 			return err
 		}
 		if err := r.add(name, roleServer, r.config.Recount, "serve", "--database", dsn, "--listen", address,
-			"--roles", roles, "--max-connections", conns, "--log-level", "warn", "--wait", "60s"); err != nil {
+			"--roles", roles, "--max-connections", conns, "--admin", "", "--log-level", "warn", "--wait", "60s"); err != nil {
 			return err
 		}
 	}

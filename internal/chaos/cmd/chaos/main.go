@@ -51,6 +51,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	flags.StringVar(&c.Recount, "recount", "", "the program to run, built with -tags failpoints (default: built now)")
 	flags.StringVar(&c.Worker, "worker", "", "this program, built with -tags failpoints (default: built now)")
 	output := flags.String("o", "text", "how to print the report: text or json")
+	page := flags.String("write", "", "a page to put the report into, between its marks")
 	quiet := flags.Bool("q", false, "do not say what happens meanwhile")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -76,6 +77,11 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	}
 	if err != nil {
 		return 2, err
+	}
+	if *page != "" {
+		if err := report.WriteInto(*page); err != nil {
+			return 2, err
+		}
 	}
 	if len(report.Violations) > 0 {
 		return 1, nil

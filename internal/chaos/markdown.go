@@ -1,0 +1,55 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// The marks between which WriteInto puts a report.
+const (
+	markBegin = "<!-- last long run: written by make chaos-long -->"
+	markEnd   = "<!-- end of last long run -->"
+)
+
+// Markdown returns the report for a page.
+func (rep *Report) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Seed %d, %.0f s in all: `%s`\n\n", rep.Seed, rep.Seconds.Total, rep.Again)
+	fmt.Fprintf(&b, "%d faults, %d events acknowledged by %d attempts to append, %d deliveries. Violations: %d.\n\n",
+		rep.Total, rep.Acked, rep.Appends, rep.Batches, len(rep.Violations))
+	b.WriteString("| Fault | planned | happened |\n|---|---:|---:|\n")
+	for _, f := range rep.Faults {
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", f.Kind, f.Planned, f.Happened)
+	}
+	b.WriteString("\n| Check | of | violations |\n|---|---:|---:|\n")
+	for _, c := range rep.Checks {
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", c.Name, c.Checked, c.Violations)
+	}
+	b.WriteString("\n")
+	for _, l := range rep.Losses {
+		fmt.Fprintf(&b, "- %s: %d acknowledged events lost on purpose, %d appends refused until the log was adopted, %d readers told.\n",
+			l.Name, l.Lost, l.Refused, l.Told)
+	}
+	for _, what := range rep.LeftOut {
+		fmt.Fprintf(&b, "- Left out: %s.\n", what)
+	}
+	for _, v := range rep.Violations {
+		fmt.Fprintf(&b, "- Violation of \"%s\": %.300s\n", v.Rule, strings.ReplaceAll(v.Text, "\n", " "))
+	}
+	return b.String()
+}
+
+// WriteInto puts the report into a page, between the marks that it has for it.
+func (rep *Report) WriteInto(path string) error {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, begins := strings.Cut(string(page), markBegin)
+	_, after, ends := strings.Cut(rest, markEnd)
+	if !begins || !ends {
+		return fmt.Errorf("%s has no place for the report: it needs the lines %s and %s", path, markBegin, markEnd)
+	}
+	return os.WriteFile(path, []byte(before+markBegin+"\n"+rep.Markdown()+markEnd+after), 0o644)
+}
