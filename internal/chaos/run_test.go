@@ -6,11 +6,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate"
 )
 
 // programs are those that all tests of this package run, built by the first.
@@ -78,5 +82,27 @@ func TestAShortRun(t *testing.T) {
 	var text bytes.Buffer
 	if err := report.Text(&text); err != nil || !bytes.Contains(text.Bytes(), []byte("ok: no violation")) {
 		t.Errorf("the report reads (%v)\n%s", err, &text)
+	}
+}
+
+// TestAPlantedFaultTurnsItRed runs a product with a mistake in it.
+func TestAPlantedFaultTurnsItRed(t *testing.T) {
+	for fault, rule := range map[failpoint.Fault]validate.Rule{
+		failpoint.DigestNotMoved: validate.RuleCheckpoint,
+		failpoint.BlindRetry:     validate.RuleIDsOnce,
+	} {
+		t.Run(string(fault), func(t *testing.T) {
+			c := Config{Seed: 1, Duration: 4 * time.Second, Faults: 40, Only: []Kind{CutAfter}, Env: []string{"RECOUNT_PLANT=" + string(fault)},
+				Servers: -1, Clients: -1, Orders: -1, Readers: 1, Projectors: 1, SkipLosses: true}
+			c.Recount, c.Worker = needPrograms(t)
+			c.Dir = filepath.Join(filepath.Dir(pgtest.DataDir(t)), "run")
+			report, err := Run(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(report.Violations, func(v Violation) bool { return v.Rule == string(rule) }) {
+				t.Errorf("%s was not noticed: the report has %+v, want a violation of %q", fault, report.Violations, rule)
+			}
+		})
 	}
 }
