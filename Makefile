@@ -66,6 +66,7 @@ bench-compare: programs ## measure it beside other event stores, for some minute
 
 plants: programs ## plant faults in the product and see each caught; writes docs/reliability.md
 	go run ./internal/trials/cmd/plants -o docs/reliability.md $(ARGS)
+	go run ./internal/trials/cmd/plants -o docs/reliability.md -random 10s
 
 lint: ## check format, go vet, staticcheck
 	@unformatted=$$($(gofmt) -l .) && if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi

@@ -33,7 +33,7 @@ var units = []unit{
 	{"commands", 30}, {"projections", 30},
 	{"queries", 40}, {"snapshots", 40},
 	{"httpapi", 50}, {"internal/telemetry", 51},
-	{"shop", 60}, {"internal/bench", 61}, {"internal/chaos", 61},
+	{"shop", 60}, {"internal/bench", 61}, {"internal/chaos", 61}, {"internal/trials", 62},
 	{"bench", 70}, {"cmd", 70}, {"scripts", 70}, {"docs/tour", 70},
 }
 

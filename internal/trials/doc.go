@@ -6,9 +6,10 @@
 // the tag failpoints and runs each scenario twice, with its fault and without. A fault is caught if the
 // rule that was named for it before is broken; a scenario that fails in another way has caught nothing.
 //
-//	go run ./internal/trials/cmd/plants
+// Some faults need no scenario, only load and things that break: Harness plants them in runs of the
+// random harness (package chaos), which knows nothing of them.
 //
-// runs all of them and writes the table in docs/reliability.md.
+// cmd/plants does both, and writes the tables in docs/reliability.md.
 package trials
 
 // What the tests of this package say to Run, and it to them.

@@ -14,8 +14,11 @@ import (
 // TestPlantedFaultsAreCaught plants some faults whose scenarios are short: if it passes, the rules and
 // the scenarios can fail.
 func TestPlantedFaultsAreCaught(t *testing.T) {
-	if failpoint.Enabled {
+	switch {
+	case failpoint.Enabled:
 		t.Skip("this is the program that it would run")
+	case testing.Short():
+		t.Skip("it builds a program and runs it")
 	}
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)

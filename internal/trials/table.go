@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -18,7 +19,17 @@ func (r Result) String() string {
 	return fmt.Sprintf("%s: %s, after %s", r.Fault.Name, r.Rule, r.After.Round(time.Millisecond))
 }
 
-// Table returns the results as a table in Markdown.
+// String says in a line how it ended.
+func (f Found) String() string {
+	if len(f.Rules) == 0 {
+		return fmt.Sprintf("%s: NOT CAUGHT by the random harness", f.Fault.Name)
+	}
+	return fmt.Sprintf("%s: %s, by the random harness in %s", f.Fault.Name, strings.Join(f.Rules, "; "), f.Took.Round(time.Second))
+}
+
+const caughtByNothing = "**nothing**"
+
+// Table returns how trials went as a table in Markdown.
 func Table(results []Result) []byte {
 	var b bytes.Buffer
 	b.WriteString("| Planted | which means | caught by the rule | after |\n|---|---|---|---|\n")
@@ -26,7 +37,7 @@ func Table(results []Result) []byte {
 		rule, after := r.Rule, fmt.Sprintf("%.1f s", r.After.Seconds())
 		switch {
 		case r.Rule == "":
-			rule, after = "**nothing**", ""
+			rule, after = caughtByNothing, ""
 		case !r.Clean:
 			rule += " (**also without it**)"
 		}
@@ -35,28 +46,37 @@ func Table(results []Result) []byte {
 	return b.Bytes()
 }
 
-// The table is between these lines of a page.
+// RandomTable returns how random runs ended as a table in Markdown.
+func RandomTable(found []Found) []byte {
+	var b bytes.Buffer
+	b.WriteString("| Planted | caught by the rules | things broken | the run took |\n|---|---|---|---|\n")
+	for _, f := range found {
+		rules := strings.Join(f.Rules, "; ")
+		if rules == "" {
+			rules = caughtByNothing
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %d | %.0f s |\n", f.Fault.Name, rules, f.Broken, f.Took.Seconds())
+	}
+	return b.Bytes()
+}
+
+// The places of the tables in a page.
 const (
-	tableBegin = "<!-- planted faults: written by go run ./internal/trials/cmd/plants -o -->\n"
-	tableEnd   = "<!-- end of planted faults -->\n"
+	TablePlace       = "planted faults"
+	RandomTablePlace = "planted faults, at random"
 )
 
-// Replace puts the table of the results in place of that in a page.
-func Replace(page string, results []Result) error {
+// Replace puts a table between the comments that mark its place in a page.
+func Replace(page, place string, table []byte) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(text, []byte(tableBegin))
-	_, after, ended := bytes.Cut(rest, []byte(tableEnd))
+	begin, end := fmt.Sprintf("<!-- begin: %s -->\n", place), fmt.Sprintf("<!-- end: %s -->\n", place)
+	before, rest, ok := bytes.Cut(text, []byte(begin))
+	_, after, ended := bytes.Cut(rest, []byte(end))
 	if !ok || !ended {
-		return fmt.Errorf("%s has no place for the table: lines %q and %q", page, tableBegin, tableEnd)
+		return fmt.Errorf("%s has no place for a table, between lines %q and %q", page, begin, end)
 	}
-	var b bytes.Buffer
-	b.Write(before)
-	b.WriteString(tableBegin)
-	b.Write(Table(results))
-	b.WriteString(tableEnd)
-	b.Write(after)
-	return os.WriteFile(page, b.Bytes(), 0o644)
+	return os.WriteFile(page, bytes.Join([][]byte{before, []byte(begin), table, []byte(end), after}, nil), 0o644)
 }

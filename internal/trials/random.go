@@ -1,0 +1,69 @@
+package trials
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/57528e99/recount/internal/chaos"
+	"github.com/57528e99/recount/internal/failpoint"
+)
+
+// Randomly returns the faults that a short random run is to catch: those that need nothing but load,
+// several processes and things that break. The others need what only a scenario of their own has.
+func Randomly() []failpoint.FaultInfo {
+	names := []failpoint.Fault{
+		failpoint.SequencePositions, failpoint.BlindRetry, failpoint.RecordedAtBegin, failpoint.IDsNotLookedUp,
+		failpoint.AppendSplit, failpoint.TailAcross, failpoint.ResumeLate,
+		failpoint.CheckpointApart, failpoint.DigestNotMoved,
+	}
+	return slices.DeleteFunc(failpoint.Faults(), func(f failpoint.FaultInfo) bool { return !slices.Contains(names, f.Name) })
+}
+
+// Found is how a random run with a fault ended.
+type Found struct {
+	Fault failpoint.FaultInfo
+	// Rules are those that were broken, in order. None: it was not caught.
+	Rules []string
+	// Broken is how many things the run broke.
+	Broken int
+	// Took is how long the run was, with its checks.
+	Took time.Duration
+}
+
+// Harness is the programs of the random harness.
+type Harness struct{ recount, worker string }
+
+// BuildHarness builds them into dir.
+func BuildHarness(ctx context.Context, dir string) (*Harness, error) {
+	h := &Harness{filepath.Join(dir, "recount"), filepath.Join(dir, "chaos")}
+	if err := chaos.Build(ctx, h.recount, "cmd/recount"); err != nil {
+		return nil, err
+	}
+	return h, chaos.Build(ctx, h.worker, "internal/chaos/cmd/chaos")
+}
+
+// Run plants a fault in all processes of a random run. With an empty fault there is none to find.
+func (h *Harness) Run(ctx context.Context, fault failpoint.FaultInfo, seed uint64, duration time.Duration) (Found, error) {
+	found := Found{Fault: fault}
+	report, err := chaos.Run(ctx, chaos.Config{
+		Seed: seed, Duration: duration, SkipLosses: true, Recount: h.recount, Worker: h.worker,
+		Env: []string{"RECOUNT_PLANT=" + string(fault.Name)},
+	})
+	if err != nil {
+		return found, fmt.Errorf("run the random harness with fault %q: %w", fault.Name, err)
+	}
+	for _, v := range report.Violations {
+		found.Rules = append(found.Rules, v.Rule)
+	}
+	slices.Sort(found.Rules)
+	found.Rules = slices.Compact(found.Rules)
+	found.Broken, found.Took = report.Total, time.Duration(report.Seconds.Total*float64(time.Second))
+	if report.Dir != "" {
+		err = os.RemoveAll(report.Dir)
+	}
+	return found, err
+}
