@@ -74,8 +74,7 @@ func (p batchProjector) commit(ctx context.Context, pool *pgxpool.Pool, table ta
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	batch.Queue(move.sql, move.args...)
-	return pool.SendBatch(ctx, &batch).Close()
+	return write(ctx, pool, &batch, move)
 }
 
 // applyIn is Apply of the sqlProjector.

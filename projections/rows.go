@@ -78,17 +78,22 @@ func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, 
 	if err := p.fold(ctx, pool, table, events, &batch); err != nil {
 		return err
 	}
+	return write(ctx, pool, &batch, move)
+}
+
+// write does what is in a batch and moves the checkpoint, in one transaction.
+func write(ctx context.Context, pool *pgxpool.Pool, batch *pgx.Batch, move statement) error {
 	if failpoint.Planted(failpoint.CheckpointApart) {
-		if err := pool.SendBatch(ctx, &batch).Close(); err != nil {
+		if err := pool.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
-		batch = pgx.Batch{}
+		batch = &pgx.Batch{}
 	}
 	if err := failpoint.Fail(failpoint.ProjectFolded); err != nil {
 		return err
 	}
 	batch.Queue(move.sql, move.args...)
-	return pool.SendBatch(ctx, &batch).Close()
+	return pool.SendBatch(ctx, batch).Close()
 }
 
 func (p *foldProjector[K, Row]) probe(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error {

@@ -5,8 +5,9 @@
 //
 //	go build -tags failpoints ./cmd/recount
 //
-// In all others Hit and Fail do nothing and Planted is false, at compile time: calls are inlined and
-// what they guard is left out, names included.
+// In all others Hit and Fail do nothing and Planted is false, which the compiler sees: it inlines the
+// calls and leaves out what they guard, names included. Only in generic code that another package
+// instantiates it may leave the call of an empty function.
 //
 // # Points
 //

@@ -11,11 +11,3 @@
 //
 // cmd/plants does both, and writes the tables in docs/reliability.md.
 package trials
-
-// What the tests of this package say to Run, and it to them.
-const (
-	// caughtPrefix begins a line: the test, milliseconds from its begin, the rule that was broken.
-	caughtPrefix = "caught\t"
-	// envPoints asks the tests for the failpoints of each trial, and for nothing else.
-	envPoints = "RECOUNT_TRIAL_POINTS"
-)

@@ -12,11 +12,11 @@ import (
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
-// Randomly returns the faults that a short random run is to catch: those that need nothing but load,
+// Randomly returns the faults that short random runs are to catch: those that need nothing but load,
 // several processes and things that break. The others need what only a scenario of their own has.
 func Randomly() []failpoint.FaultInfo {
 	names := []failpoint.Fault{
-		failpoint.SequencePositions, failpoint.BlindRetry, failpoint.RecordedAtBegin, failpoint.IDsNotLookedUp,
+		failpoint.SequencePositions, failpoint.CacheSurvives, failpoint.BlindRetry, failpoint.RecordedAtBegin, failpoint.AsynchronousCommit,
 		failpoint.AppendSplit, failpoint.TailAcross, failpoint.ResumeLate,
 		failpoint.CheckpointApart, failpoint.DigestNotMoved,
 	}
@@ -28,11 +28,15 @@ type Found struct {
 	Fault failpoint.FaultInfo
 	// Rules are those that were broken, in order. None: it was not caught.
 	Rules []string
-	// Broken is how many things the run broke.
-	Broken int
-	// Took is how long the run was, with its checks.
+	// Runs is how many it took, Broken how many things they broke.
+	Runs, Broken int
+	// Took is how long they were, with their checks.
 	Took time.Duration
 }
+
+// maxRuns is how many runs, with one seed after the other, a fault may survive: what breaks at what
+// moment is luck.
+const maxRuns = 3
 
 // Harness is the programs of the random harness.
 type Harness struct{ recount, worker string }
@@ -46,24 +50,35 @@ func BuildHarness(ctx context.Context, dir string) (*Harness, error) {
 	return h, chaos.Build(ctx, h.worker, "internal/chaos/cmd/chaos")
 }
 
-// Run plants a fault in all processes of a random run. With an empty fault there is none to find.
+// Run plants a fault in all processes of random runs, until one of them catches it.
 func (h *Harness) Run(ctx context.Context, fault failpoint.FaultInfo, seed uint64, duration time.Duration) (Found, error) {
 	found := Found{Fault: fault}
+	for len(found.Rules) == 0 && found.Runs < maxRuns {
+		if err := h.runOnce(ctx, &found, seed+uint64(found.Runs), duration); err != nil {
+			return found, fmt.Errorf("run the random harness with fault %q: %w", fault.Name, err)
+		}
+	}
+	return found, nil
+}
+
+func (h *Harness) runOnce(ctx context.Context, found *Found, seed uint64, duration time.Duration) error {
 	report, err := chaos.Run(ctx, chaos.Config{
 		Seed: seed, Duration: duration, SkipLosses: true, Recount: h.recount, Worker: h.worker,
-		Env: []string{"RECOUNT_PLANT=" + string(fault.Name)},
+		Env: []string{"RECOUNT_PLANT=" + string(found.Fault.Name)},
 	})
 	if err != nil {
-		return found, fmt.Errorf("run the random harness with fault %q: %w", fault.Name, err)
+		return err
 	}
 	for _, v := range report.Violations {
 		found.Rules = append(found.Rules, v.Rule)
 	}
 	slices.Sort(found.Rules)
 	found.Rules = slices.Compact(found.Rules)
-	found.Broken, found.Took = report.Total, time.Duration(report.Seconds.Total*float64(time.Second))
-	if report.Dir != "" {
-		err = os.RemoveAll(report.Dir)
+	found.Runs++
+	found.Broken += report.Total
+	found.Took += time.Duration(report.Seconds.Total * float64(time.Second))
+	if report.Dir == "" {
+		return nil
 	}
-	return found, err
+	return os.RemoveAll(report.Dir)
 }

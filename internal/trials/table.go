@@ -49,13 +49,13 @@ func Table(results []Result) []byte {
 // RandomTable returns how random runs ended as a table in Markdown.
 func RandomTable(found []Found) []byte {
 	var b bytes.Buffer
-	b.WriteString("| Planted | caught by the rules | things broken | the run took |\n|---|---|---|---|\n")
+	b.WriteString("| Planted | caught by the rules | in runs | with things broken | after |\n|---|---|---|---|---|\n")
 	for _, f := range found {
 		rules := strings.Join(f.Rules, "; ")
 		if rules == "" {
 			rules = caughtByNothing
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %d | %.0f s |\n", f.Fault.Name, rules, f.Broken, f.Took.Seconds())
+		fmt.Fprintf(&b, "| `%s` | %s | %d | %d | %.0f s |\n", f.Fault.Name, rules, f.Runs, f.Broken, f.Took.Seconds())
 	}
 	return b.Bytes()
 }

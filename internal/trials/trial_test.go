@@ -26,7 +26,6 @@ type trial struct {
 
 // Rules beside those of package validate: of what a single answer must be.
 const (
-	ruleAnswers  validate.Rule = "an append is refused for reasons of the contract only"
 	ruleHidden   validate.Rule = "what is truncated is not shown"
 	ruleLives    validate.Rule = "lives of a log are told apart"
 	ruleState    validate.Rule = "a state is the fold of its stream"
