@@ -18,7 +18,7 @@ func Randomly() []failpoint.FaultInfo {
 	names := []failpoint.Fault{
 		failpoint.SequencePositions, failpoint.CacheSurvives, failpoint.BlindRetry, failpoint.RecordedAtBegin, failpoint.AsynchronousCommit,
 		failpoint.AppendSplit, failpoint.TailAcross, failpoint.ResumeLate,
-		failpoint.CheckpointApart, failpoint.DigestNotMoved,
+		failpoint.DigestNotMoved,
 	}
 	return slices.DeleteFunc(failpoint.Faults(), func(f failpoint.FaultInfo) bool { return !slices.Contains(names, f.Name) })
 }
