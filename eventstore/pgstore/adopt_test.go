@@ -74,6 +74,35 @@ func TestSubscriptionEndsWhenWhatItHasReadIsLost(t *testing.T) {
 	}
 }
 
+// A reader that lives through a restore, before anybody adopts the log, does not
+// take the shorter log for a damaged one, and goes on when it is longer again.
+func TestAShorterLogIsNotADamagedOne(t *testing.T) {
+	t.Parallel()
+	db := newLog(t)
+	writer := open(t, db)
+	reader := open(t, db, func(c *pgstore.Config) { c.NoListen, c.PollInterval = true, time.Hour })
+	for n := range 4 {
+		mustAppend(t, writer, happened("short-1", n))
+	}
+	if head, err := reader.Head(t.Context()); err != nil || head.Position != 4 {
+		t.Fatalf("Head = %+v, %v", head, err)
+	}
+	exec(t, db, `DELETE FROM recount.events WHERE position > 2`)
+	next := func() error {
+		for _, err := range reader.Subscribe(t.Context(), eventstore.ReadOptions{From: 3}) {
+			return err
+		}
+		return nil
+	}
+	if err := next(); !errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrCorrupt) {
+		t.Fatalf("a subscription to the shorter log got %v, want ErrUnavailable", err)
+	}
+	mustAppend(t, open(t, db), happened("short-1", 3))
+	if err := next(); err != nil {
+		t.Errorf("a subscription to the log that goes on got %v", err)
+	}
+}
+
 type delivery struct {
 	batch eventstore.Batch
 	err   error

@@ -168,7 +168,7 @@ func (s *Store) readRange(ctx context.Context, f eventstore.Filter, low, high in
 	}
 	if f.IsZero() {
 		if err := checkGapless(p.events, low, high, limit, backwards); err != nil {
-			return nil, err
+			return nil, s.explainGap(ctx, high, err)
 		}
 	}
 	return p.events, s.fill(ctx, p, "")
@@ -193,6 +193,21 @@ func checkGapless(events []eventstore.RecordedEvent, low, high int64, limit int,
 		return missing(next)
 	}
 	return nil
+}
+
+// explainGap tells a log that was damaged from one that a backup took the place
+// of since its end was read. That one can be read again, as far as it goes.
+func (s *Store) explainGap(ctx context.Context, high int64, gap error) error {
+	head, err := s.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if head.Position >= high {
+		return gap
+	}
+	s.hub.reset()
+	return fmt.Errorf("read the log: %w: it ends at position %d and went to %d before: a backup took its place",
+		eventstore.ErrUnavailable, head.Position, high)
 }
 
 func missing(position int64) error {
