@@ -127,7 +127,7 @@ func wrongAnswers() []plantedFault {
 // wrongDeeds are faults in what is done and told.
 func wrongDeeds() []plantedFault {
 	return []plantedFault{
-		{"write lost", lostWrite(), "the ETag is|the answer is of version|the answer is 409 stock|the problem has no actual version|want .412 precondition-failed"},
+		{"write lost", lostWrite(), "the ETag is|the answer is of version|the answer is 200, want|the answer is 409 stock|the problem has no actual version|want .412 precondition-failed"},
 		{"write done twice", func(api http.Handler, w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err == nil && strings.HasSuffix(r.URL.Path, "/receive") && r.Header.Get("If-Match") == "" {

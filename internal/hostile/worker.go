@@ -156,7 +156,8 @@ func (w *worker) send(ctx context.Context, c call) error {
 	c.seal()
 	a, err := w.link.do(ctx, c.request)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		// Not its cause, which is what another worker has found.
+		return ctx.Err()
 	}
 	if err == nil {
 		if err = c.judge(a); err == nil {
