@@ -29,7 +29,7 @@ func newBroom(t *testing.T) http.Handler {
 	}
 	httpapi.Action(api, "POST", "/brooms/{name}/sweep", httpapi.ActionOptions[swept]{}, sweep)
 	httpapi.Action(api, "POST", "/brooms/{name}/begin", httpapi.ActionOptions[swept]{
-		Location: func(s swept) string { return "/work/" + s.Broom },
+		Location: func(s swept) string { return "/jobs/" + s.Broom },
 	}, sweep)
 	return handlerOf(t, api)
 }
@@ -47,8 +47,8 @@ func TestActionAnswersWithJSON(t *testing.T) {
 
 func TestActionThatGoesOnAnswersWithLocation(t *testing.T) {
 	resp := do(newBroom(t), "POST", "/brooms/red/begin", "{}")
-	if got := resp.Header.Get("Location"); resp.StatusCode != 202 || got != "/work/red" {
-		t.Errorf("answer = %d with Location %q, want 202 with /work/red", resp.StatusCode, got)
+	if got := resp.Header.Get("Location"); resp.StatusCode != 202 || got != "/jobs/red" {
+		t.Errorf("answer = %d with Location %q, want 202 with /jobs/red", resp.StatusCode, got)
 	}
 }
 
