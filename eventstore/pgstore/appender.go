@@ -17,11 +17,11 @@ type appender struct {
 	// mine is the end of the log as this appender left it. While the log still
 	// ends there, streams holds.
 	mine    *head
-	streams *recentStreams
+	streams *recent[string, stream]
 }
 
 func newAppender(s *Store) *appender {
-	return &appender{store: s, drained: make(chan struct{}), streams: newRecentStreams(s.cfg.CacheStreams)}
+	return &appender{store: s, drained: make(chan struct{}), streams: newRecent[string, stream](s.cfg.CacheStreams)}
 }
 
 // run writes batches until the queue is closed and empty.

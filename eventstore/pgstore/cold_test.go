@@ -17,8 +17,9 @@ func TestAppendOfNoEventsIsJudgedByStreamsThatWereForgotten(t *testing.T) {
 	t.Parallel()
 	db := newLog(t)
 	s := open(t, db, func(c *pgstore.Config) { c.CacheStreams = 1 })
-	mustAppend(t, s, happened("forgotten-1", 0))
-	mustAppend(t, s, happened("other-1", 0))
+	for _, stream := range []string{"forgotten-1", "other-1", "other-2"} {
+		mustAppend(t, s, happened(stream, 0))
+	}
 	_, err := s.Append(t.Context(), eventstore.StreamAppend{Stream: "forgotten-1", Expected: eventstore.NoStream},
 		eventstore.AppendOptions{Receipt: &eventstore.Receipt{Scope: "test", Key: "1"}})
 	if !errors.Is(err, eventstore.ErrConflict) {

@@ -32,8 +32,8 @@ type Config struct {
 	// BatchEvents and BatchBytes bound what one transaction writes; an append
 	// larger than that is a batch of its own. Default: 2,000 events, 4 MiB.
 	BatchEvents, BatchBytes int
-	// CacheStreams is how many streams' versions and names are remembered.
-	// Default: 100,000.
+	// CacheStreams is how many streams' versions and names are remembered at
+	// least; there may be twice as many. Default: 100,000.
 	CacheStreams int
 	// LockTimeout is how long an append waits for the lock of the log. Whoever
 	// holds it longer is named in the error. Default: 5s.

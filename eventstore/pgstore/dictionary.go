@@ -37,16 +37,16 @@ type dictionary struct {
 	types   map[int32]typeKey
 	// Categories and streams come from data.
 	categories *lru.Cache[string, int32]
-	streams    *lru.Cache[int64, string]
+	streamsMu  sync.Mutex
+	streams    *recent[int64, string]
 }
 
 func newDictionary(size int) *dictionary {
 	// An error means a size below one, which Config rules out.
 	categories, _ := lru.New[string, int32](size)
-	streams, _ := lru.New[int64, string](size)
 	return &dictionary{
 		typeIDs: make(map[typeKey]int32), types: make(map[int32]typeKey),
-		categories: categories, streams: streams,
+		categories: categories, streams: newRecent[int64, string](size),
 	}
 }
 
@@ -57,7 +57,35 @@ func (d *dictionary) reset() {
 	clear(d.typeIDs)
 	clear(d.types)
 	d.categories.Purge()
-	d.streams.Purge()
+	d.streamsMu.Lock()
+	defer d.streamsMu.Unlock()
+	d.streams.clear()
+}
+
+// nameStreams puts names to the ids of streams, and returns the ids of those
+// that are not remembered.
+func (d *dictionary) nameStreams(names map[int64]string) (missing []int64) {
+	d.streamsMu.Lock()
+	defer d.streamsMu.Unlock()
+	for id := range names {
+		if name, ok := d.streams.get(id); ok {
+			names[id] = name
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	return missing
+}
+
+// addStreams remembers the names of some ids.
+func (d *dictionary) addStreams(ids []int64, names map[int64]string) {
+	d.streamsMu.Lock()
+	defer d.streamsMu.Unlock()
+	for _, id := range ids {
+		if name := names[id]; name != "" {
+			d.streams.add(id, name)
+		}
+	}
 }
 
 func (d *dictionary) addType(k typeKey, id int32) {

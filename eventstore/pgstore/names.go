@@ -29,16 +29,10 @@ func (s *Store) learnTypes(ctx context.Context, q querier) error {
 	return err
 }
 
-// streamNames returns the names of streams by id.
-func (s *Store) streamNames(ctx context.Context, q querier, ids map[int64]string) error {
-	var missing []int64
-	for id := range ids {
-		if name, ok := s.dictionary.streams.Get(id); ok {
-			ids[id] = name
-		} else {
-			missing = append(missing, id)
-		}
-	}
+// streamNames puts names to the ids of streams. Those of streams that do not
+// exist stay empty.
+func (s *Store) streamNames(ctx context.Context, q querier, names map[int64]string) error {
+	missing := s.dictionary.nameStreams(names)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -49,9 +43,9 @@ func (s *Store) streamNames(ctx context.Context, q querier, ids map[int64]string
 	var id int64
 	var name string
 	_, err = pgx.ForEachRow(rows, []any{&id, &name}, func() error {
-		s.dictionary.streams.Add(id, name)
-		ids[id] = name
+		names[id] = name
 		return nil
 	})
+	s.dictionary.addStreams(missing, names)
 	return err
 }

@@ -1,39 +1,39 @@
 package pgstore
 
-// recentStreams remembers the streams that were written or looked up last: at
-// least half of size, at most size. It has two maps: when the newer one is full
-// it becomes the older one, and what that one held is forgotten. Keeping a list
-// in the order of use took a tenth of the time of appends, and as much of the
+// recent remembers the values that were added or looked up last: at least size
+// of them, at most twice as many. It has two maps: when the newer one is full it
+// becomes the older one, and what that one held is forgotten. Keeping a list in
+// the order of use took a tenth of the time of appends, and as much of the
 // garbage collector's.
-type recentStreams struct {
-	half         int
-	newer, older map[string]stream
+type recent[K comparable, V any] struct {
+	size         int
+	newer, older map[K]V
 }
 
-func newRecentStreams(size int) *recentStreams {
-	return &recentStreams{half: max(size/2, 1), newer: make(map[string]stream), older: make(map[string]stream)}
+func newRecent[K comparable, V any](size int) *recent[K, V] {
+	return &recent[K, V]{size: size, newer: make(map[K]V), older: make(map[K]V)}
 }
 
-func (c *recentStreams) get(name string) (stream, bool) {
-	if st, ok := c.newer[name]; ok {
-		return st, true
+func (r *recent[K, V]) get(key K) (V, bool) {
+	if v, ok := r.newer[key]; ok {
+		return v, true
 	}
-	st, ok := c.older[name]
+	v, ok := r.older[key]
 	if ok {
-		c.add(name, st)
+		r.add(key, v)
 	}
-	return st, ok
+	return v, ok
 }
 
-func (c *recentStreams) add(name string, st stream) {
-	if len(c.newer) >= c.half {
-		c.newer, c.older = c.older, c.newer
-		clear(c.newer)
+func (r *recent[K, V]) add(key K, v V) {
+	if len(r.newer) >= r.size {
+		r.newer, r.older = r.older, r.newer
+		clear(r.newer)
 	}
-	c.newer[name] = st
+	r.newer[key] = v
 }
 
-func (c *recentStreams) clear() {
-	clear(c.newer)
-	clear(c.older)
+func (r *recent[K, V]) clear() {
+	clear(r.newer)
+	clear(r.older)
 }
