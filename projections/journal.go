@@ -81,22 +81,24 @@ func (c *catalog) request(ctx context.Context, r Request, owner string, ttl time
 	if err != nil {
 		return uuid.Nil, err
 	}
-	_, err = c.pool.Exec(ctx, c.sql(requestSQL), id, r.Projection, r.Kind, r.Version, options, storable(r.Actor), owner, ttl)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.ConstraintName == runningIndex {
-		return uuid.Nil, c.busy(ctx, r.Projection, err)
+	for {
+		_, err = c.pool.Exec(ctx, c.sql(requestSQL), id, r.Projection, r.Kind, r.Version, options, storable(r.Actor), owner, ttl)
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.ConstraintName != runningIndex {
+			return id, err
+		}
+		// If nothing runs any more it has ended since, and there is room now.
+		if err := c.busy(ctx, r.Projection); err != nil {
+			return uuid.Nil, err
+		}
 	}
-	return id, err
 }
 
-// busy returns the *BusyError for a projection, or otherwise if nothing runs any more.
-func (c *catalog) busy(ctx context.Context, projection string, otherwise error) error {
+// busy returns the *BusyError for a projection, nil if nothing runs.
+func (c *catalog) busy(ctx context.Context, projection string) error {
 	running, err := c.operations(ctx, `WHERE projection = $1 AND state = 'running'`, projection)
-	if err != nil {
+	if err != nil || len(running) == 0 {
 		return err
-	}
-	if len(running) == 0 {
-		return otherwise
 	}
 	return &BusyError{Operation: running[0]}
 }
