@@ -1,12 +1,14 @@
 package pgstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
@@ -202,9 +204,15 @@ func TestAppendSurvivesTheEndOfItsBackend(t *testing.T) {
 	t.Parallel()
 	db := newLog(t)
 	s := open(t, db)
+	// Not of the pool, whose connections are ended too.
+	killer, err := pgx.Connect(t.Context(), db.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = killer.Close(context.Background()) })
 	for n := range 10 {
 		mustAppend(t, s, happened("backend-1", n))
-		_, err := db.Pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		_, err := killer.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 			WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 		if err != nil {
 			t.Fatal(err)
