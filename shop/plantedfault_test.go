@@ -137,7 +137,7 @@ func wrongDeeds() []plantedFault {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			api.ServeHTTP(w, r)
 		}, "the answer is of version"},
-		{"key forgotten", without("Idempotency-Key"), "the first one was|want .422 idempotency-key-reused"},
+		{"key forgotten", without("Idempotency-Key"), `the first one was|want .422 idempotency-key-reused|\(sent again\): the answer is`},
 		{"precondition forgotten", without("If-Match"), "want .412 precondition-failed"},
 		{"misspelt filter taken", func(api http.Handler, w http.ResponseWriter, r *http.Request) {
 			query := r.URL.Query()
