@@ -36,7 +36,9 @@ func TestTheHostileClientCatchesFaults(t *testing.T) {
 			s := startBehind(t, pgtest.New(t), func(api http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(api, w, r) })
 			})
-			_, err := hostile.Run(t.Context(), hostile.Config{URL: s.URL, Requests: 2500, Workers: 8})
+			told := make(chan *hostile.Failure, 2)
+			_, err := hostile.Run(t.Context(), hostile.Config{URL: s.URL, Requests: 2500, Workers: 8,
+				Failed: func(f *hostile.Failure) { told <- f }})
 			if f.caught == "" {
 				if err != nil {
 					t.Errorf("without a fault: %v", err)
@@ -47,8 +49,14 @@ func TestTheHostileClientCatchesFaults(t *testing.T) {
 				t.Errorf("the client says %v, want %s", err, f.caught)
 			}
 			var failure *hostile.Failure
-			if errors.As(err, &failure) && !strings.HasPrefix(failure.Curl, "curl ") && !strings.HasPrefix(failure.Curl, "printf ") {
+			if !errors.As(err, &failure) {
+				return
+			}
+			if !strings.HasPrefix(failure.Curl, "curl ") && !strings.HasPrefix(failure.Curl, "printf ") {
 				t.Errorf("the request is shown as %q", failure.Curl)
+			}
+			if first := <-told; len(told) > 0 || first.Seed != failure.Seed {
+				t.Errorf("told of %d failures, want only the first", 1+len(told))
 			}
 		})
 	}

@@ -34,10 +34,11 @@ func TestHostileClient(t *testing.T) {
 	}
 	db := pgtest.New(t)
 	pglog.CheckAtEnd(t, db.Pool, db.Schema)
-	p := startProcess(t, "serve", "--database", db.DSN, "--listen", "127.0.0.1:0")
-	url := p.await(t, `"url":"(http://\S+?)"`)[1]
+	p := startProcess(t, "serve", "--database", db.DSN, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	url, admin := p.await(t, `"url":"(http://\S+?)"`)[1], adminOf(t, p)
 
-	report, err := hostile.Run(t.Context(), hostile.Config{URL: url, Seed: *hostileSeed, Requests: requests})
+	report, err := hostile.Run(t.Context(), hostile.Config{URL: url, Seed: *hostileSeed, Requests: requests,
+		Failed: func(*hostile.Failure) { t.Log(evidence(t.Context(), db, admin)) }})
 	t.Logf("%d requests in %v: %v; %d orders, %d returns; problems: %s",
 		report.Requests, report.Took, report.Answers, report.Orders, report.Returns, strings.Join(report.Types, " "))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,8 +26,27 @@ import (
 // patience is how long tests wait for what should take a moment.
 const patience = 30 * time.Second
 
-// maxSaid bounds what a failed test shows of the log of a process.
-const maxSaid = 10_000
+// maxSaid and maxRequests bound what a failed test shows of the log of a process, in bytes and in
+// lines about requests, of which there may be so many that nothing else is left.
+const (
+	maxSaid     = 30_000
+	maxRequests = 10
+)
+
+// lastOf returns the end of a process's log: of requests that did not end in an error the last
+// few, of all the rest what there is room for.
+func lastOf(text string) string {
+	lines, requests := strings.SplitAfter(text, "\n"), 0
+	for i, line := range slices.Backward(lines) {
+		if strings.Contains(line, `"message":"request"`) && !strings.Contains(line, `"level":"error"`) {
+			if requests++; requests > maxRequests {
+				lines[i] = ""
+			}
+		}
+	}
+	text = strings.Join(lines, "")
+	return text[max(0, len(text)-maxSaid):]
+}
 
 // transcript keeps what was written, and lets others wait for it.
 type transcript struct {
@@ -100,8 +120,7 @@ func startProcess(t *testing.T, args ...string) *process {
 		<-p.ended
 		if t.Failed() {
 			text, _ := p.stderr.read()
-			text = text[max(0, len(text)-maxSaid):]
-			t.Logf("recount %s said at last:\n%s", strings.Join(args, " "), text)
+			t.Logf("recount %s said at last:\n%s", strings.Join(args, " "), lastOf(text))
 		}
 	})
 	return p

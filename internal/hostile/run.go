@@ -27,6 +27,10 @@ type Config struct {
 	Requests int
 	// Workers is how many connections send at once. Default: 32. At most 300.
 	Workers int
+	// Failed is called with the first failure, before Run stops the other workers:
+	// it sees the server as it was when it gave the wrong answer. Default: nobody
+	// is told before Run returns.
+	Failed func(*Failure)
 }
 
 // Report says what was sent and how it was answered.
@@ -51,6 +55,7 @@ type run struct {
 	routes     []string
 	generators map[string]generator
 	left       atomic.Int64
+	failed     sync.Once
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -171,27 +176,29 @@ func (w *worker) endOperations(ctx context.Context) error {
 	return nil
 }
 
+// await follows an operation that was cancelled to its end.
 func (w *worker) await(ctx context.Context, path string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%s does not end though it was cancelled", path))
-	defer cancel()
+	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for state := "running"; state == "running"; {
+	for {
+		ended := false
 		c := call{route: "GET /v1/operations/{id}", request: request{method: "GET", target: path}, how: []string{"awaited"}}.wantOK()
 		c.done = func(a answer) error {
 			var op struct{ State string }
 			err := json.Unmarshal(a.body, &op)
-			state = op.State
+			if ended = op.State != "running"; !ended && time.Now().After(deadline) {
+				return fmt.Errorf("it was cancelled %v ago and has not ended", patience)
+			}
 			return err
 		}
-		if err := w.send(ctx, c); err != nil {
+		if err := w.send(ctx, c); err != nil || ended {
 			return err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
 	}
-	return nil
 }

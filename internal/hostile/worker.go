@@ -144,8 +144,7 @@ func (w *worker) sendRaw(ctx context.Context) error {
 	r := pick(w.tame, rawLinks)
 	w.count("raw")
 	if err := r.send(ctx, w.host); err != nil && ctx.Err() == nil {
-		return &Failure{Seed: w.config.Seed, Worker: w.number, Number: w.sent, How: "raw connection: " + r.name,
-			Curl: "printf " + quote(strings.Join(r.pieces, "")), Err: err}
+		return w.fail(&Failure{How: "raw connection: " + r.name, Curl: "printf " + quote(strings.Join(r.pieces, "")), Err: err})
 	}
 	return ctx.Err()
 }
@@ -165,14 +164,22 @@ func (w *worker) send(ctx context.Context, c call) error {
 		}
 	}
 	if err != nil {
-		return &Failure{Seed: w.config.Seed, Worker: w.number, Number: w.sent, How: strings.Join(c.how, ", "),
-			Curl: c.curl(w.host), Answer: describe(a), Err: err}
+		return w.fail(&Failure{How: strings.Join(c.how, ", "), Curl: c.curl(w.host), Answer: describe(a), Err: err})
 	}
 	w.count(statusClass(a.status))
 	if a.status == http.StatusAccepted {
 		w.tame.operations = append(w.tame.operations, a.header.Get("Location"))
 	}
 	return nil
+}
+
+// fail says whose failure it is, and tells of it if it is the first.
+func (w *worker) fail(f *Failure) error {
+	f.Seed, f.Worker, f.Number = w.config.Seed, w.number, w.sent
+	if w.config.Failed != nil {
+		w.failed.Do(func() { w.config.Failed(f) })
+	}
+	return f
 }
 
 // sweep reads everything that the worker has made: what was acknowledged is
