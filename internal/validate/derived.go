@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -78,17 +79,9 @@ func (d *digest) String() string {
 // by key. Both must be written in the same canonical way.
 func Rows(projection string, want, got map[string][]byte) []Violation {
 	f := findings{rule: RuleRows}
-	keys := make([]string, 0, len(want))
-	for key := range want {
-		keys = append(keys, key)
-	}
-	for key := range got {
-		if _, ok := want[key]; !ok {
-			keys = append(keys, key)
-		}
-	}
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(want)), maps.Keys(got))
 	slices.Sort(keys)
-	for _, key := range keys {
+	for _, key := range slices.Compact(keys) {
 		w, wanted := want[key]
 		g, there := got[key]
 		switch {
@@ -126,12 +119,7 @@ func Converged(r Recovery, appendWithin, headWithin time.Duration) []Violation {
 		}
 	}
 	check("a fresh append is acknowledged", r.Appended, appendWithin)
-	names := make([]string, 0, len(r.AtHead))
-	for name := range r.AtHead {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(r.AtHead)) {
 		check(name+" is at the head", r.AtHead[name], headWithin)
 	}
 	return f.list()
@@ -141,12 +129,7 @@ func Converged(r Recovery, appendWithin, headWithin time.Duration) []Violation {
 // connections by application name and state, before and after.
 func Leaks(before, after map[string]int) []Violation {
 	f := findings{rule: RuleLeaks}
-	names := make([]string, 0, len(after))
-	for name := range after {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(after)) {
 		if after[name] > before[name] {
 			f.add("%s: %d, there were %d before", name, after[name], before[name])
 		}

@@ -33,24 +33,21 @@ func run(ctx context.Context, s eventstore.Store, r *validate.Recorder, clients,
 }
 
 func readStream(ctx context.Context, s eventstore.Store, r *validate.Recorder, client, stream string) int64 {
-	read := validate.Read{Client: client, Stream: stream, Version: -1, Start: validate.Now()}
+	read := validate.ReadOf(client, stream)
+	var shown []eventstore.RecordedEvent
 	for e, err := range s.ReadStream(ctx, stream, eventstore.ReadOptions{}) {
 		if err != nil {
 			break
 		}
-		read.Version, read.Chain = e.Version, read.Chain.Add(e.ID)
+		shown = append(shown, e)
 	}
-	read.End = validate.Now()
+	read = read.Saw(shown...)
 	r.Read(read)
 	return read.Version
 }
 
 func appendOne(ctx context.Context, s eventstore.Store, r *validate.Recorder, client string, a eventstore.StreamAppend) {
-	record := validate.Append{Client: client, Stream: a.Stream, Expected: validate.ExpectedOf(a.Expected), Content: validate.ContentOf(a.Events...)}
-	for _, e := range a.Events {
-		record.IDs = append(record.IDs, e.ID)
-	}
-	p := r.Begin(record)
+	p := r.Begin(validate.AppendOf(client, a, eventstore.AppendOptions{}))
 	p.Answer(s.Append(ctx, a, eventstore.AppendOptions{}))
 }
 
