@@ -104,8 +104,7 @@ func (w *world) position() (position int64) {
 func (w *world) comesTo(position int64) bool {
 	w.Helper()
 	over := time.Now()
-	at := make(map[string]time.Time)
-	at["balances"] = time.Time{}
+	at := map[string]time.Time{"balances": {}}
 	if eventually(w.Context(), 10*time.Second, func() bool { return w.position() >= position }) {
 		at["balances"] = time.Now()
 	}
@@ -192,16 +191,7 @@ func (w *world) epoch() (epoch int64) {
 }
 
 // runProjector is a process that runs the projection.
-func runProjector(ctx context.Context, dsn string) error {
-	pool, err := pgxpool.New(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	s, err := pgstore.Open(ctx, pgstore.Config{Pool: pool})
-	if err != nil {
-		return err
-	}
+func runProjector(ctx context.Context, pool *pgxpool.Pool, s *pgstore.Store) error {
 	r, err := newRunner(pool, s)
 	if err != nil {
 		return err

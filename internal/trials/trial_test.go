@@ -47,7 +47,7 @@ func all() map[failpoint.Fault]trial {
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(envRole); role != "" {
-		if err := roles[role](context.Background(), os.Getenv(envDSN)); err != nil {
+		if err := runRole(context.Background(), role, os.Getenv(envDSN)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -136,16 +136,11 @@ func contentID(data []byte) uuid.UUID {
 
 // begin records that an append is about to be sent.
 func begin(r *validate.Recorder, client string, a eventstore.StreamAppend, receipt *eventstore.Receipt) validate.Pending {
-	record := validate.Append{Client: client, Stream: a.Stream, Expected: validate.ExpectedOf(a.Expected)}
-	for _, e := range a.Events {
-		id := e.ID
-		if id == uuid.Nil {
-			id = contentID(e.Data)
+	record := validate.AppendOf(client, a, eventstore.AppendOptions{Receipt: receipt})
+	if len(record.IDs) == 0 {
+		for _, e := range a.Events {
+			record.IDs = append(record.IDs, contentID(e.Data))
 		}
-		record.IDs = append(record.IDs, id)
-	}
-	if receipt != nil {
-		record.Receipt = receipt.Scope + "/" + receipt.Key
 	}
 	return r.Begin(record)
 }
@@ -226,9 +221,23 @@ const (
 	envHistory = "RECOUNT_TRIAL_HISTORY"
 )
 
-// roles are what such a process can be.
-var roles = map[string]func(ctx context.Context, dsn string) error{
+// roles are what such a process can be. None is to end by itself.
+var roles = map[string]func(ctx context.Context, pool *pgxpool.Pool, s *pgstore.Store) error{
 	"appender": runAppender, "receiver": runReceiver, "projector": runProjector,
+}
+
+// runRole is the whole of such a process.
+func runRole(ctx context.Context, role, dsn string) error {
+	pool, err := pgxpool.New(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	s, err := pgstore.Open(ctx, pgstore.Config{Pool: pool})
+	if err != nil {
+		return err
+	}
+	return errors.Join(roles[role](ctx, pool, s), errors.New("nobody killed this process"), s.Close(ctx))
 }
 
 // spawn starts this program as another process, with failpoints of its own.
