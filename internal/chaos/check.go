@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -232,14 +231,4 @@ func (r *run) checkSide(ctx context.Context, conn *pgx.Conn, l *storedLog) error
 	}
 	r.check("own rows have their events", len(ids), found)
 	return nil
-}
-
-// sorted returns the keys of a map in order.
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

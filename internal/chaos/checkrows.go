@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,14 +16,28 @@ import (
 	"github.com/57528e99/recount/migrations"
 )
 
-// counted are the types that each projection counts.
-var counted = map[string][]string{
-	work.NotesName: {work.NoteType},
-	"orders":       orderTypes,
-	"sales_by_day": {"OrderPlaced", "OrderCancelled", "ReturnAccepted"},
-}
+// The types of events that projections count.
+var (
+	orderTypes = []string{"OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderCompleted", "OrderCancelled"}
+	salesTypes = []string{"OrderPlaced", "OrderCancelled", "ReturnAccepted"}
+	stockTypes = []string{"StockReceived", "StockAdjusted", "StockReserved", "StockReleased", "StockCommitted"}
+)
 
-var orderTypes = []string{"OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderCompleted", "OrderCancelled"}
+// counted returns what each projection of the run counts.
+func (c *Config) counted() map[string]eventstore.Filter {
+	filters := make(map[string]eventstore.Filter)
+	if c.Projectors > 0 {
+		filters[work.NotesName] = eventstore.Filter{Types: []string{work.NoteType}}
+	}
+	if c.Servers > 0 {
+		filters["orders"] = eventstore.Filter{Types: orderTypes}
+		filters["customer_history"] = eventstore.Filter{Types: append([]string{"ReturnAccepted"}, orderTypes...)}
+		filters["stock_levels"] = eventstore.Filter{Types: stockTypes}
+		filters["sales_by_country"] = eventstore.Filter{Types: salesTypes}
+		filters["sales_by_sku"] = eventstore.Filter{Types: salesTypes}
+	}
+	return filters
+}
 
 // addNote folds a writer's event: what the projection of the projectors must
 // come to, by other code than the product's.
@@ -85,24 +101,31 @@ func (l *storedLog) addOrder(e *eventstore.RecordedEvent) {
 	}
 }
 
-// checkProjections checks rows and checkpoints. All projections are at the head
-// by now, or another check has said so.
-func (r *run) checkProjections(ctx context.Context, conn *pgx.Conn, l *storedLog) error {
-	filters := make(map[string]eventstore.Filter)
-	for name, types := range counted {
-		filters[name] = eventstore.Filter{Types: types}
-	}
+// checkCheckpoints checks the checkpoint of each projection whose events the
+// harness knows.
+func (r *run) checkCheckpoints(ctx context.Context, conn *pgx.Conn, l *storedLog) error {
+	filters := r.config.counted()
 	all, err := pglog.Checkpoints(ctx, conn, migrations.DefaultSchema, filters)
 	if err != nil {
 		return err
 	}
-	var known []validate.Checkpoint
-	for _, c := range all {
-		if _, ok := filters[c.Projection]; ok {
-			known = append(known, c)
+	known := slices.DeleteFunc(all, func(c validate.Checkpoint) bool { _, ok := filters[c.Projection]; return !ok })
+	found := validate.Checkpoints(l.Log, known...)
+	for _, name := range slices.Sorted(maps.Keys(filters)) {
+		if !slices.ContainsFunc(known, func(c validate.Checkpoint) bool { return c.Projection == name }) {
+			found = append(found, validate.Violation{Rule: validate.RuleCheckpoint, Text: "there is no projection " + name})
 		}
 	}
-	r.check("checkpoints and digests", len(known), validate.Checkpoints(l.Log, known...))
+	r.check("checkpoints and digests", len(known), found)
+	return nil
+}
+
+// checkProjections checks rows and checkpoints. All projections are at the head
+// by now, or another check has said so.
+func (r *run) checkProjections(ctx context.Context, conn *pgx.Conn, l *storedLog) error {
+	if err := r.checkCheckpoints(ctx, conn, l); err != nil {
+		return err
+	}
 	if r.config.Projectors > 0 {
 		want := make(map[string][]byte, len(l.rows))
 		for stream, row := range l.rows {

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -151,7 +153,7 @@ func (rep *Report) Text(w io.Writer) error {
 	fmt.Fprintf(&b, "\n%d events acknowledged, %d stored, by %d attempts to append; %d reads of streams, %d deliveries\n",
 		rep.Acked, rep.Stored, rep.Appends, rep.Reads, rep.Batches)
 	slowest, at := "nobody", 0.0
-	for _, name := range sorted(rep.Recovery.HeadSeconds) {
+	for _, name := range slices.Sorted(maps.Keys(rep.Recovery.HeadSeconds)) {
 		if s := rep.Recovery.HeadSeconds[name]; s >= at {
 			slowest, at = name, s
 		}

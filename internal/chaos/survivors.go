@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -126,7 +128,7 @@ func (s *survivors) stop() (found []validate.Violation) {
 	if err := s.reach(context.Background(), s.run.head(context.Background())-1); err != nil {
 		found = append(found, validate.Violation{Rule: validate.RuleConverged, Text: err.Error()})
 	}
-	for _, name := range sorted(s.processes) {
+	for _, name := range slices.Sorted(maps.Keys(s.processes)) {
 		if name != "writer-1" {
 			ended(s.processes[name])
 		}

@@ -2,14 +2,13 @@ package work
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/projections"
-
-	"os"
 )
 
 // NoteRow is what the projection keeps of a stream.
