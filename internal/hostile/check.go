@@ -73,7 +73,8 @@ func checkHeader(r request, a answer) error {
 	return nil
 }
 
-// problem is a problem as docs/http.md describes it, and nothing else.
+// problem is a problem as docs/http.md describes it, and nothing else. It is not
+// the server's own type: what changes there has to be noticed here.
 type problem struct {
 	Type      string       `json:"type"`
 	Title     string       `json:"title"`

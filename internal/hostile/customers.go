@@ -32,8 +32,10 @@ type customerTotal struct {
 	NetMinor     int64  `json:"net_minor"`
 }
 
-func (w *world) readCustomer() (call, bool) {
-	customer := pick(w, w.customers)
+func (w *world) readCustomer() (call, bool) { return w.readHistory(pick(w, w.customers)), true }
+
+// readHistory reads what a customer has bought and given back, from the newest on.
+func (w *world) readHistory(customer string) call {
 	total := customerTotal{Currency: w.currency}
 	var items []customerItem
 	enter := func(kind string, o *order) {
@@ -61,7 +63,7 @@ func (w *world) readCustomer() (call, bool) {
 	total.NetMinor = total.GrossMinor - total.RefundsMinor
 	path := "/v1/customers/" + url.PathEscape(customer)
 	if len(items) == 0 {
-		return w.read("/v1/customers/{id}", path, nil).refused(404, "not-found"), true
+		return w.read("/v1/customers/{id}", path, nil).refused(404, "not-found")
 	}
 	slices.SortFunc(items, func(a, b customerItem) int {
 		return cmp.Or(b.of.PlacedAt.Compare(a.of.PlacedAt), strings.Compare(b.Kind, a.Kind), strings.Compare(b.ID, a.ID))
@@ -71,7 +73,7 @@ func (w *world) readCustomer() (call, bool) {
 		l.items = append(l.items, item)
 	}
 	l.rest = func(totals json.RawMessage) error { return same(answer{body: totals}, []customerTotal{total}) }
-	return w.pageFrom(l, ""), true
+	return w.pageFrom(l, "")
 }
 
 // jsonTime returns the time of an order as JSON has it.

@@ -39,8 +39,8 @@ type Report struct {
 	// Answers counts them by class: "2xx", "4xx", "503", and "raw" for raw
 	// connections.
 	Answers map[string]int
-	// Orders, Returns and Events are what was acknowledged, of the worlds that
-	// the client knows.
+	// Orders and Returns are what was acknowledged, of the worlds that the client
+	// knows.
 	Orders, Returns int
 	// Types are the kinds of problems that were met.
 	Types []string

@@ -29,9 +29,13 @@ var measures = map[string]func(sale) int64{
 	"net_minor":     func(s sale) int64 { return s.NetMinor },
 }
 
-// listSales lists the sales of the world's days, on which nobody else sells.
-func (w *world) listSales() (call, bool) {
-	by := pick(w, []string{"day", "country", "sku"})
+// groupings are the columns that sales can be listed by.
+var groupings = []string{"day", "country", "sku"}
+
+func (w *world) listSales() (call, bool) { return w.listSalesBy(pick(w, groupings)), true }
+
+// listSalesBy lists the sales of the world's days, on which nobody else sells.
+func (w *world) listSalesBy(by string) call {
 	from := w.day.AddDate(0, 0, w.rng.IntN(worldDays)).Format("2006-01-02")
 	to := w.day.AddDate(0, 0, worldDays-1).Format("2006-01-02")
 	rows := w.sales(by, from, to)
@@ -55,7 +59,7 @@ func (w *world) listSales() (call, bool) {
 	for _, row := range rows {
 		l.items = append(l.items, row)
 	}
-	return w.pageFrom(l, ""), true
+	return w.pageFrom(l, "")
 }
 
 // sales adds up what the world has sold. Rows that came to nothing stay.

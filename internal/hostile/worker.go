@@ -85,8 +85,10 @@ func (w *worker) generate(in *world) call {
 	}
 }
 
-func (w *worker) sendValid(ctx context.Context) error {
-	c := w.generate(w.tame)
+func (w *worker) sendValid(ctx context.Context) error { return w.sendAll(ctx, w.generate(w.tame)) }
+
+// sendAll sends a valid call, and those that follow from it: the pages of a list.
+func (w *worker) sendAll(ctx context.Context, c call) error {
 	for {
 		c.how = append(c.how, "valid")
 		if err := w.send(ctx, c); err != nil {
@@ -192,9 +194,15 @@ func (w *worker) sweep(ctx context.Context) error {
 	for _, a := range w.tame.articles {
 		calls = append(calls, w.tame.readArticle(a))
 	}
+	for _, customer := range w.tame.customers { // with the returns, which have no page of their own
+		calls = append(calls, w.tame.readHistory(customer))
+	}
+	for _, by := range groupings {
+		calls = append(calls, w.tame.listSalesBy(by))
+	}
 	for _, c := range calls {
-		c.how = []string{"valid, at the end"}
-		if err := w.send(ctx, c); err != nil {
+		c.how = []string{"at the end"}
+		if err := w.sendAll(ctx, c); err != nil {
 			return err
 		}
 	}
