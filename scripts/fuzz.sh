@@ -17,8 +17,13 @@ time=${1:-10s}
 [ $# = 0 ] || shift
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-grep -l --include='*_test.go' -r '^func Fuzz' ${*:-.} | xargs -n1 dirname | sort -u | while read -r package; do
-	grep -ho '^func Fuzz[A-Za-z]*' "$package"/*_test.go | sed 's/func //' | sort | while read -r target; do
+# Outside of the pipe, where a package that is not there, or has no target, ends the script.
+files=$(grep -l --include='*_test.go' -r '^func Fuzz' ${*:-.}) || {
+	echo "no fuzz targets in ${*:-.}, or a package is not there" >&2
+	exit 1
+}
+echo "$files" | xargs -n1 dirname | sort -u | while read -r package; do
+	grep -ho '^func Fuzz[A-Za-z0-9_]*' "$package"/*_test.go | sed 's/func //' | sort | while read -r target; do
 		echo "$package $target"
 		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel 2 "./$package" >"$said" 2>&1 </dev/null || {
 			cat "$said"
