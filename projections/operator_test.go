@@ -72,9 +72,8 @@ func TestARequestIsDoneByWhoRunsTheProjection(t *testing.T) {
 // TestAnOperationIsCancelled holds a rebuild where its rows are in the table; nothing stays of it.
 func TestAnOperationIsCancelled(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	f := newAccounts(1)
-	b.arrives(b.start(b.runner(f)), "accounts", b.fill(20))
+	b, f := newBench(t), newAccounts(1)
+	b.startFilled(f, 20)
 	r := b.runner(f)
 	held, release := make(chan struct{}), make(chan struct{})
 	r.workers[0].hooks.beforeSwitch = func() { held <- struct{}{}; <-release }

@@ -23,6 +23,15 @@ func (b *bench) fill(n int) (end eventstore.Token) {
 	return end
 }
 
+// startFilled fills the log and returns a runner that has applied it, and the place behind it.
+func (b *bench) startFilled(f *Fold[string, account], streams int) (*Runner, eventstore.Token) {
+	b.Helper()
+	end := b.fill(streams)
+	r := b.start(b.runner(f))
+	b.arrives(r, f.Name(), end)
+	return r, end
+}
+
 func (b *bench) rebuild(r *Runner, projection string, o Options) Operation {
 	b.Helper()
 	op, err := r.Run(b.Context(), Request{Kind: Rebuild, Projection: projection, Options: o, Actor: "test"}, nil)
@@ -34,11 +43,8 @@ func (b *bench) rebuild(r *Runner, projection string, o Options) Operation {
 
 func TestARebuildMakesTheSameRows(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	f := newAccounts(1)
-	end := b.fill(300)
-	r := b.start(b.runner(f))
-	b.arrives(r, "accounts", end)
+	b, f := newBench(t), newAccounts(1)
+	r, _ := b.startFilled(f, 300)
 	for _, o := range []Options{{}, {Workers: 3, MemoryBytes: minMemory, Verify: true}} {
 		op := b.rebuild(r, "accounts", o)
 		if op.State != OperationDone || op.Buckets != bucketCount || op.BucketsDone != bucketCount {
@@ -61,11 +67,8 @@ func TestARebuildMakesTheSameRows(t *testing.T) {
 // TestARebuildNeedsSeveralPassesInLittleMemory counts how often the log is read.
 func TestARebuildNeedsSeveralPassesInLittleMemory(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	f := newAccounts(1)
-	end := b.fill(1000)
-	r := b.start(b.runner(f))
-	b.arrives(r, "accounts", end)
+	b, f := newBench(t), newAccounts(1)
+	r, end := b.startFilled(f, 1000)
 	once := b.rebuild(r, "accounts", Options{})
 	often := b.rebuild(r, "accounts", Options{MemoryBytes: minMemory, Workers: 1})
 	if once.Events != end.Position || often.Events < 2*end.Position {
@@ -103,11 +106,8 @@ var errKilled = errors.New("killed")
 // another.
 func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	f := newAccounts(1)
-	end := b.fill(700)
-	live := b.start(b.runner(f))
-	b.arrives(live, "accounts", end)
+	b, f := newBench(t), newAccounts(1)
+	b.startFilled(f, 700)
 	steps := 0
 	for kill := 1; ; kill++ {
 		r := b.runner(f)
@@ -217,9 +217,7 @@ func (r *Runner) plant(old, fault string) {
 // rebuildDuringWrites rebuilds while events are applied, and compares.
 func (b *bench) rebuildDuringWrites(plant func(*Runner)) error {
 	f := newAccounts(1)
-	end := b.fill(200)
-	live := b.start(b.runner(f))
-	b.arrives(live, "accounts", end)
+	live, end := b.startFilled(f, 200)
 	r := b.runner(f)
 	plant(r)
 	written := false

@@ -32,8 +32,7 @@ func (b *bench) exec(sql string, args ...any) {
 func TestAVerificationFindsWhatWasDamaged(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	r := b.start(b.runner(newAccounts(1)))
-	b.arrives(r, "accounts", b.fill(50))
+	r, _ := b.startFilled(newAccounts(1), 50)
 	if v := b.verify(r, "accounts"); !v.OK() || v.Rows != 50 || v.Events != 150 {
 		t.Fatalf("of good rows it says %+v, want nothing wrong with 50 rows of 150 events", v)
 	}
@@ -82,8 +81,7 @@ func TestAVerificationFindsWhatWasDamaged(t *testing.T) {
 func TestRowsThatChangeMeanwhileAreVerified(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	r := b.start(b.runner(newAccounts(1)))
-	b.arrives(r, "accounts", b.fill(60))
+	r, _ := b.startFilled(newAccounts(1), 60)
 	for _, damaged := range []bool{false, true} {
 		x := &execution{runner: r, worker: r.workers[0], meter: newMeter(0), claim: &claim{catalog: r.catalog}}
 		x.op.Options.Workers = 1
@@ -119,10 +117,8 @@ func TestRowsThatChangeMeanwhileAreVerified(t *testing.T) {
 // TestARollbackCatchesUpFirst: what happened since the rebuild is in the old rows, too.
 func TestARollbackCatchesUpFirst(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	f := newAccounts(1)
-	r := b.start(b.runner(f))
-	b.arrives(r, "accounts", b.fill(20))
+	b, f := newBench(t), newAccounts(1)
+	r, _ := b.startFilled(f, 20)
 	request := Request{Kind: Rollback, Projection: "accounts", Actor: "test"}
 	var ended *OperationError
 	if _, err := r.Run(t.Context(), request, nil); !errors.As(err, &ended) || ended.Hint() == "" {
