@@ -24,14 +24,17 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
 	failpoint.Hit(failpoint.RebuildPrepared)
-	if fold, ok := x.worker.runs.(bulk); ok && !g.built {
-		if err := x.copyAll(ctx, fold, g); err != nil {
-			return nil, err
+	if fold, ok := x.worker.runs.(bulk); ok {
+		if !g.built {
+			if err := x.copyAll(ctx, fold, g); err != nil {
+				return nil, err
+			}
+			if err := x.complete(ctx, fold, g); err != nil {
+				return nil, err
+			}
+			failpoint.Hit(failpoint.RebuildCompleted)
 		}
-		if err := x.complete(ctx, fold, g); err != nil {
-			return nil, err
-		}
-		failpoint.Hit(failpoint.RebuildCompleted)
+		// Nothing says whether who built it came to this, so it is done again.
 		if x.op.Options.Verify {
 			if result, err = x.verifyBuilt(ctx, fold, g); err != nil {
 				return result, err

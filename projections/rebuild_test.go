@@ -153,6 +153,38 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	}
 }
 
+// TestARebuildIsVerifiedAlthoughItWasKilled when its rows were complete.
+func TestARebuildIsVerifiedAlthoughItWasKilled(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), newAccounts(1)
+	b.startFilled(f, 20)
+	o := Options{Verify: true}
+	killed := b.killRebuild(f, o, func(w *worker, kill func()) { w.hooks.beforeSwitch = kill })
+	op := b.rebuild(b.runner(f), "accounts", o)
+	if op.ID != killed.ID || !strings.Contains(string(op.Result), `"log_events"`) {
+		t.Errorf("the operation is %+v, want %s with a verification", op, killed.ID)
+	}
+}
+
+// killRebuild begins a rebuild in a process of its own that ends where stop has it killed, and returns
+// the operation that is left.
+func (b *bench) killRebuild(f *Fold[string, account], o Options, stop func(w *worker, kill func())) Operation {
+	b.Helper()
+	r := b.runner(f)
+	_, cl, err := r.begin(b.Context(), Request{Kind: Rebuild, Projection: f.Name(), Options: o, Actor: "test"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(b.Context())
+	stop(r.workers[0], func() { cancel(errKilled) })
+	x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newMeter(0)}
+	_, err = x.run(ctx) // and not end: a killed process does not clean up
+	if err == nil || ctx.Err() == nil {
+		b.Fatalf("the rebuild ended with %v, want it killed", err)
+	}
+	return cl.op
+}
+
 // ended returns an error unless the operation is done.
 func (b *bench) ended(id string) error {
 	all, err := b.admin.Operations(b.Context(), "accounts")
