@@ -111,6 +111,33 @@ func TestAnOperationIsCancelled(t *testing.T) {
 	}
 }
 
+// TestWhatNobodyWorksOnIsCancelled: the program that began it is gone, and none has its version any
+// more. It must not keep others from the projection for ever.
+func TestWhatNobodyWorksOnIsCancelled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r, _ := b.startFilled(newAccounts(1), 20)
+	b.stop(r)
+	op := b.killRebuild(newAccounts(1), Options{}, func(w *worker, kill func()) { w.hooks.afterCopy = kill })
+	request := Request{Kind: Rebuild, Projection: "accounts", Version: 2}
+	if _, err := b.admin.Request(t.Context(), request); !errors.Is(err, ErrBusy) {
+		t.Fatalf("Request = %v, want ErrBusy", err)
+	}
+	b.eventually(func() error {
+		after, err := b.admin.Cancel(t.Context(), op.ID)
+		if err == nil && after.State != OperationCancelled {
+			err = fmt.Errorf("the operation is %+v, want it cancelled", after)
+		}
+		return err
+	})
+	if _, err := b.pool().Exec(t.Context(), `SELECT FROM recount.accounts_g2`); !hasCode(err, "42P01") {
+		t.Errorf("the table of the cancelled rebuild: %v, want it gone", err)
+	}
+	if _, err := b.admin.Request(t.Context(), request); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestALongLogIsBuiltInBulk: a version that finds a log of some length is built by a rebuild, while
 // the program with the version before goes on; an event that cannot be applied can be skipped.
 func TestALongLogIsBuiltInBulk(t *testing.T) {

@@ -136,9 +136,9 @@ func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token
 	return g, err
 }
 
-func (x *execution) target(ctx context.Context) (target, error) {
-	t := target{generation: generation{projection: x.op.Projection, table: tableName{schema: x.catalog.schema}}}
-	err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(targetSQL), x.op.Projection, x.op.Generation).Scan(
+func (cl *claim) target(ctx context.Context) (target, error) {
+	t := target{generation: generation{projection: cl.op.Projection, table: tableName{schema: cl.catalog.schema}}}
+	err := cl.catalog.pool.QueryRow(ctx, cl.catalog.sql(targetSQL), cl.op.Projection, cl.op.Generation).Scan(
 		&t.number, &t.table.name, &t.built, &t.serving, &t.position)
 	return t, err
 }
@@ -275,11 +275,11 @@ func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (even
 
 // discard takes back what an operation has built that has failed or was cancelled. A generation that
 // programs are waiting for stays, empty and with the failure, for another try.
-func (x *execution) discard(ctx context.Context, state OperationState, cause error) error {
-	if x.op.Kind != Rebuild || x.op.Generation == 0 {
+func (cl *claim) discard(ctx context.Context, state OperationState, cause error) error {
+	if cl.op.Kind != Rebuild || cl.op.Generation == 0 {
 		return nil
 	}
-	g, err := x.target(ctx)
+	g, err := cl.target(ctx)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
@@ -288,11 +288,11 @@ func (x *execution) discard(ctx context.Context, state OperationState, cause err
 	case g.serving && g.built:
 		return nil // it took its place before
 	case g.serving && state == OperationFailed:
-		return (&lease{catalog: x.catalog, generation: g.generation}).fail(ctx, cause)
+		return (&lease{catalog: cl.catalog, generation: g.generation}).fail(ctx, cause)
 	case g.serving:
 		return nil
 	}
-	return x.catalog.drop(ctx, g.generation)
+	return cl.catalog.drop(ctx, g.generation)
 }
 
 const dropGenerationSQL = `
