@@ -108,34 +108,13 @@ func AsOf[K comparable, Row any](ctx context.Context, h *History, f *Fold[K, Row
 		if skips[e.Position] || p.handlers[e.Type] == nil {
 			return nil
 		}
-		return p.touch(m, h.config.Codec, e)
+		_, err := p.touch(m, h.config.Codec, e)
+		return err
 	})
 	if err != nil || m.entries[key].row == nil {
 		return row, false, err
 	}
 	return *m.entries[key].row, true, nil
-}
-
-// touch applies to the rows of m what an event does to them, and to no others.
-func (p *foldProjector[K, Row]) touch(m *memory[K, Row], codec *eventstore.Codec, e Recorded) error {
-	value, err := codec.Decode(e.Event)
-	if err != nil {
-		return &eventError{event: e, err: err}
-	}
-	all, err := p.changes(Decoded{Event: e, Value: value})
-	if err != nil {
-		return &eventError{event: e, err: err}
-	}
-	var own changes[K, Row]
-	for _, c := range all {
-		if m.entries[c.key] != nil {
-			own = append(own, c)
-		}
-	}
-	if err := m.apply(own, e.Position); err != nil {
-		return &eventError{event: e, err: err}
-	}
-	return nil
 }
 
 // skips returns the events that are left out of the generation that this version reads.

@@ -182,13 +182,9 @@ func (p *foldProjector[K, Row]) decodePage(s pass, page *page[K, Row], failed *f
 		if s.skips[e.Position] {
 			continue
 		}
-		value, err := s.codec.Decode(e.Event)
-		var cs changes[K, Row]
-		if err == nil {
-			cs, err = p.changes(Decoded{Event: e, Value: value})
-		}
-		if err != nil {
-			failed.add(&eventError{event: e, err: err})
+		cs, bad := p.decode(s.codec, e)
+		if bad != nil {
+			failed.add(bad)
 			return t
 		}
 		for j := range cs {
@@ -201,6 +197,32 @@ func (p *foldProjector[K, Row]) decodePage(s pass, page *page[K, Row], failed *f
 		}
 	}
 	return t
+}
+
+// decode returns what an event does.
+func (p *foldProjector[K, Row]) decode(codec *eventstore.Codec, e Recorded) (changes[K, Row], *eventError) {
+	value, err := codec.Decode(e.Event)
+	var cs changes[K, Row]
+	if err == nil {
+		cs, err = p.changes(Decoded{Event: e, Value: value})
+	}
+	if err != nil {
+		return nil, &eventError{event: e, err: err}
+	}
+	return cs, nil
+}
+
+// touch applies to the rows that m has or wants what an event does to them, and returns that.
+func (p *foldProjector[K, Row]) touch(m *memory[K, Row], codec *eventstore.Codec, e Recorded) (changes[K, Row], error) {
+	cs, bad := p.decode(codec, e)
+	if bad != nil {
+		return nil, bad
+	}
+	cs = slices.DeleteFunc(cs, func(c change[K, Row]) bool { return m.entries[c.key] == nil })
+	if err := m.apply(cs, e.Position); err != nil {
+		return nil, &eventError{event: e, err: err}
+	}
+	return cs, nil
 }
 
 // firstFailure is the failure of the first event that cannot be applied, of those found.
@@ -245,17 +267,9 @@ func (p *foldProjector[K, Row]) foldKeys(ctx context.Context, s pass, m *memory[
 			if s.skips[e.Position] {
 				continue
 			}
-			value, err := s.codec.Decode(e.Event)
-			var cs changes[K, Row]
-			if err == nil {
-				cs, err = p.changes(Decoded{Event: e, Value: value})
-			}
+			cs, err := p.touch(m, s.codec, e)
 			if err != nil {
-				return false, &eventError{event: e, err: err}
-			}
-			cs = slices.DeleteFunc(cs, func(c change[K, Row]) bool { return m.entries[c.key] == nil })
-			if err := m.apply(cs, e.Position); err != nil {
-				return false, &eventError{event: e, err: err}
+				return false, err
 			}
 			for j, c := range cs {
 				if each != nil && !slices.ContainsFunc(cs[:j], func(before change[K, Row]) bool { return before.key == c.key }) {
