@@ -189,7 +189,9 @@ func (p *foldProjector[K, Row]) storedAt(ctx context.Context, v *verifying, m *m
 	defer rows.Close()
 	got := make(map[K]*stored[K, Row])
 	var checkpoint int64
+	found := false
 	for rows.Next() {
+		found = true
 		// Without any of the rows there is one that has only the checkpoint.
 		if rows.RawValues()[1] == nil {
 			var nothing any
@@ -217,7 +219,7 @@ func (p *foldProjector[K, Row]) storedAt(ctx context.Context, v *verifying, m *m
 	if err := rows.Err(); err != nil {
 		return nil, 0, err
 	}
-	if checkpoint == 0 {
+	if !found {
 		return nil, 0, errors.New("the generation is gone")
 	}
 	return got, checkpoint, nil
