@@ -162,7 +162,7 @@ func (r *Runner) operate(soft context.Context) {
 			sleep(soft, jitter(r.config.PollInterval))
 		default:
 			pause := retry.next()
-			r.config.Logger.Warn().Err(err).Dur("again_in", pause).Msg("operations are interrupted")
+			r.config.Logger.Warn().Err(err).Dur("again_in_ms", pause).Msg("operations are interrupted")
 			sleep(soft, pause)
 		}
 	}
