@@ -164,8 +164,7 @@ type BusyError struct{ Operation Operation }
 
 func (e *BusyError) Error() string {
 	o := e.Operation
-	return fmt.Sprintf("projection %q: a %s is running since %s (operation %s)",
-		o.Projection, o.Kind, o.CreatedAt.Format(time.RFC3339), o.ID)
+	return fmt.Sprintf("a %s is running since %s (operation %s)", o.Kind, o.CreatedAt.Format(time.RFC3339), o.ID)
 }
 
 // Is matches ErrBusy.
