@@ -163,6 +163,16 @@ func (x *execution) hintFor(err error) string {
 	}
 }
 
+// present returns the generation that serves the version, which must have its rows.
+func (x *execution) present(ctx context.Context, db querier) (generation, error) {
+	g, err := x.catalog.serving(ctx, db, x.worker.projection, x.worker.runs)
+	if isNoRows(err) || err == nil && !g.built {
+		err = &lastError{fmt.Errorf("version %d of the projection has no rows yet", x.op.Version),
+			fmt.Sprintf("`recount projections rebuild %s` makes them", x.op.Projection)}
+	}
+	return g, err
+}
+
 // pass returns what all passes of the operation have in common.
 func (x *execution) pass(ctx context.Context, target int64, skips map[int64]bool) pass {
 	o := x.op.Options

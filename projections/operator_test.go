@@ -194,6 +194,13 @@ func TestAChangedFoldWaitsForTheCommand(t *testing.T) {
 	if all, err := b.admin.Show(t.Context(), "accounts"); err != nil || len(all) != 1 {
 		t.Errorf("before the command Show = %+v, %v, want the old generation only", all, err)
 	}
+	for _, kind := range []Kind{Verify, Repair, Rollback} {
+		_, err := r.Run(t.Context(), Request{Kind: kind, Projection: "accounts", Options: Options{Key: "1"}}, nil)
+		var ended *OperationError
+		if !errors.As(err, &ended) || ended.Hint() == "" {
+			t.Errorf("before the command a %s ended with %v, want *OperationError with a hint", kind, err)
+		}
+	}
 	b.rebuild(r, "accounts", Options{})
 	b.arrives(r, "accounts", end)
 	b.eventually(func() error { return b.shows("accounts", 2) })

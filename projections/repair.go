@@ -40,12 +40,9 @@ func (x *execution) repair(ctx context.Context) (any, error) {
 	if !ok {
 		return nil, &lastError{err: errors.New("only folds can be repaired")}
 	}
-	g, err := x.catalog.serving(ctx, x.catalog.pool, x.worker.projection, x.worker.runs)
+	g, err := x.present(ctx, x.catalog.pool)
 	if err != nil {
-		return nil, notFound(err)
-	}
-	if !g.built {
-		return nil, &lastError{errors.New("the generation is still being built"), "wait for it"}
+		return nil, err
 	}
 	var position int64
 	if err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(positionSQL), g.projection, g.number).Scan(&position); err != nil {

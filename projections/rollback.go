@@ -33,9 +33,9 @@ func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx) error {
 	if _, err := x.catalog.lock(ctx, tx, p.Name()); err != nil {
 		return err
 	}
-	present, err := x.catalog.serving(ctx, tx, p, x.worker.runs)
+	present, err := x.present(ctx, tx)
 	if err != nil {
-		return notFound(err)
+		return err
 	}
 	err = tx.QueryRow(ctx, x.catalog.sql(retiredSQL), p.Name(), p.Version()).Scan(&x.op.Generation)
 	if isNoRows(err) {

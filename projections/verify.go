@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -79,14 +80,11 @@ SELECT position, events, digest FROM {schema}.projection_generations WHERE proje
 func (x *execution) verify(ctx context.Context) (any, error) {
 	fold, ok := x.worker.runs.(bulk)
 	if !ok {
-		return nil, &lastError{err: fmt.Errorf("only folds can be verified")}
+		return nil, &lastError{err: errors.New("only folds can be verified")}
 	}
-	g, err := x.catalog.serving(ctx, x.catalog.pool, x.worker.projection, x.worker.runs)
+	g, err := x.present(ctx, x.catalog.pool)
 	if err != nil {
-		return nil, notFound(err)
-	}
-	if !g.built {
-		return nil, &lastError{fmt.Errorf("the generation is still being built"), "wait for it"}
+		return nil, err
 	}
 	v, err := x.compare(ctx, fold, g)
 	if err != nil {
