@@ -56,8 +56,7 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 		if err != nil {
 			return err
 		}
-		if b.Next <= next {
-			// The log was reset in between.
+		if b.Next == 0 {
 			continue
 		}
 		if !yield(b) {
@@ -78,9 +77,12 @@ func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Tok
 }
 
 // nextBatch returns the batch that begins at next, which the log has reached in
-// the given life.
+// the given life; the zero batch if what is known of the log was reset meanwhile.
 func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventstore.Filter, next int64, sizes *sizer) (eventstore.Batch, error) {
 	recent, head := s.hub.recent(next, sizes.limit)
+	if head < next {
+		return eventstore.Batch{}, nil
+	}
 	b := eventstore.Batch{Head: life}
 	b.Head.Position = head
 	if len(recent) > 0 {
