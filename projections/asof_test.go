@@ -82,9 +82,8 @@ func TestARowOfManyStreamsIsFoldedFromTheLog(t *testing.T) {
 
 func TestARowIsAsOfATime(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
 	clock := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	b.store = memstore.New(memstore.Config{Now: func() time.Time { return clock }})
+	b := newJudged(t, memstore.New(memstore.Config{Now: func() time.Time { return clock }}))
 	for i := range 3 {
 		b.append("account-1", deposited{Amount: 1, Note: fmt.Sprint(i)})
 		clock = clock.Add(time.Hour)

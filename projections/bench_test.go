@@ -14,6 +14,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/internal/pgtest"
 )
 
 // BenchmarkCatchUp measures how fast one fold with a row per stream works off a log in PostgreSQL,
@@ -104,8 +105,8 @@ func BenchmarkVisible(b *testing.B) {
 // newPGBench is newBench with the log in PostgreSQL too.
 func newPGBench(t testing.TB) *bench {
 	t.Helper()
-	b := newBench(t)
-	store, err := pgstore.Open(t.Context(), pgstore.Config{Pool: b.db.Pool, Schema: b.db.Schema})
+	db := pgtest.New(t)
+	store, err := pgstore.Open(t.Context(), pgstore.Config{Pool: db.Pool, Schema: db.Schema})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,9 +115,7 @@ func newPGBench(t testing.TB) *bench {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	b.store = store
-	b.admin = NewAdmin(b.db.Pool, b.db.Schema, store)
-	return b
+	return newBenchOn(t, db, store)
 }
 
 // appendEach writes one append with an event to each of many streams, three of them to a stream.

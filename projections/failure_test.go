@@ -207,7 +207,7 @@ func TestALockedTableIsTroubleNotFailure(t *testing.T) {
 // this, because its tables are away, is no event's fault.
 func TestARefusedCheckpointBlamesNoEvent(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	b := newUnjudged(t)
 	r := b.start(b.runner(newAccounts(1)))
 	b.stop(r)
 	w := r.workers[0]
@@ -228,7 +228,7 @@ func TestARefusedCheckpointBlamesNoEvent(t *testing.T) {
 // TestARefusedCheckpointBlamesNoEventThatPasses is the same with events, which are not refused.
 func TestARefusedCheckpointBlamesNoEventThatPasses(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	b := newUnjudged(t)
 	r := b.start(b.runner(newAccounts(1)))
 	b.stop(r)
 	w := r.workers[0]

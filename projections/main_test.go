@@ -18,6 +18,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
+	"github.com/57528e99/recount/internal/validate/pglog"
 )
 
 func TestMain(m *testing.M) {
@@ -146,13 +148,33 @@ type bench struct {
 	store eventstore.Store
 	codec *eventstore.Codec
 	admin *Admin
+	// counted is what the projections of its runners count.
+	counted map[pglog.Projection]eventstore.Filter
 }
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{TB: t, db: pgtest.New(t), store: memstore.New(memstore.Config{}), codec: newCodec(t)}
-	b.admin = NewAdmin(b.db.Pool, b.db.Schema, b.store)
+	return newJudged(t, memstore.New(memstore.Config{}))
+}
+
+// newJudged returns a bench whose log and checkpoints are judged when the test ends.
+func newJudged(t testing.TB, store eventstore.Store) *bench {
+	t.Helper()
+	b := newBenchOn(t, pgtest.New(t), store)
+	logtest.Projections(t, b.db, store, b.counted)
 	return b
+}
+
+// newUnjudged is newBench for a test that ends with something broken.
+func newUnjudged(t testing.TB) *bench {
+	t.Helper()
+	return newBenchOn(t, pgtest.New(t), memstore.New(memstore.Config{}))
+}
+
+func newBenchOn(t testing.TB, db *pgtest.DB, store eventstore.Store) *bench {
+	t.Helper()
+	return &bench{TB: t, db: db, store: store, codec: newCodec(t), admin: NewAdmin(db.Pool, db.Schema, store),
+		counted: make(map[pglog.Projection]eventstore.Filter)}
 }
 
 func (b *bench) pool() *pgxpool.Pool { return b.db.Pool }
@@ -196,6 +218,9 @@ func (b *bench) runner(projections ...Projection) *Runner {
 	r, err := NewRunner(b.config(), projections...)
 	if err != nil {
 		b.Fatal(err)
+	}
+	for i, p := range projections {
+		b.counted[pglog.Projection{Name: p.Name(), Version: p.Version()}] = eventstore.Filter{Types: r.workers[i].runs.types()}
 	}
 	b.Cleanup(func() { b.stop(r) })
 	return r

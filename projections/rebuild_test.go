@@ -227,7 +227,7 @@ func TestTheTestsOfRebuildsCanFail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
+			b := newUnjudged(t)
 			err := b.rebuildDuringWrites(plant)
 			if name == "none" && err != nil {
 				t.Errorf("without a fault: %v", err)

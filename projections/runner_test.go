@@ -272,7 +272,7 @@ func TestAnotherLogIsRefused(t *testing.T) {
 
 func TestAClosedStoreIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	b := newUnjudged(t)
 	b.start(b.runner(newAccounts(1)))
 	b.reaches("accounts", Running, 0)
 	if err := b.store.(*memstore.Store).Close(t.Context()); err != nil {

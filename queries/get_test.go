@@ -302,8 +302,8 @@ func TestReadsFollowAGenerationThatIsReplaced(t *testing.T) {
 		 UPDATE recount.orders_g2 SET total = 2;
 		 UPDATE recount.projection_generations SET serving = false;
 		 INSERT INTO recount.projection_generations
-		     (projection, generation, version, definition, table_name, serving, target, log_id, incarnation, position)
-		 SELECT projection, 2, version, definition, 'orders_g2', true, target, log_id, incarnation, position
+		     (projection, generation, version, definition, table_name, serving, target, log_id, incarnation, position, events, digest)
+		 SELECT projection, 2, version, definition, 'orders_g2', true, target, log_id, incarnation, position, events, digest
 		 FROM recount.projection_generations`,
 		`DROP VIEW recount.orders; ALTER TABLE recount.orders_g2 RENAME TO orders_g3;
 		 UPDATE recount.projection_generations SET generation = 3, table_name = 'orders_g3' WHERE serving;

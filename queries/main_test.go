@@ -12,6 +12,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
+	"github.com/57528e99/recount/internal/validate/pglog"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
@@ -83,6 +85,8 @@ func newBench(t testing.TB) *bench {
 	b := &bench{TB: t, db: pgtest.New(t), store: memstore.New(memstore.Config{}), codec: codec, orders: newOrders(1)}
 	b.admin = projections.NewAdmin(b.db.Pool, b.db.Schema, b.store)
 	b.reader = b.newReader(queries.Config{Projections: []projections.Projection{b.orders}})
+	types := eventstore.Filter{Types: []string{"Placed", "Cancelled"}}
+	logtest.Projections(t, b.db, b.store, map[pglog.Projection]eventstore.Filter{{Name: "orders", Version: 1}: types, {Name: "orders", Version: 2}: types})
 	return b
 }
 

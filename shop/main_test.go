@@ -18,6 +18,7 @@ import (
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/shop"
@@ -54,7 +55,7 @@ func must[T any](t testing.TB) func(T, error) T {
 
 func start(t testing.TB) *server {
 	t.Helper()
-	return startOn(t, pgtest.New(t))
+	return startOn(t, logtest.New(t))
 }
 
 func startOn(t testing.TB, db *pgtest.DB) *server {

@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/internal/hostile"
-	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 )
 
 // plantedFault is something wrong between the API and its clients.
@@ -33,7 +33,7 @@ func TestTheHostileClientCatchesFaults(t *testing.T) {
 	for _, f := range append(wrongAnswers(), wrongDeeds()...) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			s := startBehind(t, pgtest.New(t), func(api http.Handler) http.Handler {
+			s := startBehind(t, logtest.New(t), func(api http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(api, w, r) })
 			})
 			told := make(chan *hostile.Failure, 2)

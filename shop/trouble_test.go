@@ -15,7 +15,7 @@ import (
 	"github.com/57528e99/recount/domain/money"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/shop"
 )
 
@@ -135,7 +135,7 @@ func TestOrdersCompeteForStock(t *testing.T) {
 // no sum may be wrong silently.
 func TestSumsTooLargeToBeTold(t *testing.T) {
 	t.Parallel()
-	s := startOn(t, pgtest.New(t))
+	s := startOn(t, logtest.New(t))
 	customer := "c-1"
 	enormous := func(id string, day int) {
 		codec, err := shop.NewCodec()

@@ -17,6 +17,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -55,7 +56,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	log, err := pgstore.Open(t.Context(), pgstore.Config{Pool: db.Pool})
 	if err != nil {
 		t.Fatal(err)

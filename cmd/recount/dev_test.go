@@ -17,6 +17,9 @@ import (
 
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/internal/validate/pglog"
+	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/shop/onlineretail"
 	"github.com/57528e99/recount/shop/sample"
 )
@@ -25,6 +28,7 @@ func TestDevTakesAnOrderAndLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	dev, url := startDev(t, "--fresh", "--listen", "127.0.0.1:0")
 	placeAndRead(t, url, url, "1")
+	judgeLog(t, dev)
 	dsn := dev.await(t, `psql '(.*)'`)[1]
 	dir := dev.await(t, `data +(\S+), removed at the end`)[1]
 
@@ -161,7 +165,23 @@ func TestKilledDevLosesNothing(t *testing.T) {
 	if after := lastEvent(t, dir); after != before {
 		t.Errorf("the third import appended: the last event was\n%sand is\n%s", before, after)
 	}
+	judgeLog(t, dev)
 	dev.stopGently(t)
+}
+
+// judgeLog checks what holds for every log, of a running dev.
+func judgeLog(t *testing.T, dev *process) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dev.await(t, `psql '(.*)'`)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	log, err := pglog.Read(t.Context(), conn, migrations.DefaultSchema, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	validate.Test(t, validate.CheckLog(log))
 }
 
 // lastEvent returns the last event of the log of a running dev.
@@ -235,6 +255,7 @@ func TestDevSeedsOnce(t *testing.T) {
 	dev, url := startDev(t, "--data", dir, "--listen", "127.0.0.1:0", "--seed", "--seed-orders", "6")
 	dev.await(t, `error: load made-up orders: .*\nhint: were other orders made up here before\?`)
 	placeAndRead(t, url, url, "after-all")
+	judgeLog(t, dev)
 	dev.stopGently(t)
 }
 

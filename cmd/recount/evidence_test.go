@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 )
 
 // observations are what a database says of who waits for whom, and of how projections are. What
@@ -92,7 +93,7 @@ func stacksOf(ctx context.Context, admin, text string) (string, error) {
 
 func TestEvidenceNamesWhoHoldsAProjectionUp(t *testing.T) {
 	t.Parallel()
-	db := newLog(t)
+	db := logtest.New(t)
 	server, url := startServe(t, db, "--admin", "127.0.0.1:0")
 	admin := adminOf(t, server)
 	placeAndRead(t, url, url, "1")

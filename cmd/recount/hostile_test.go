@@ -11,7 +11,7 @@ import (
 
 	"github.com/57528e99/recount/internal/hostile"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate/pglog"
+	"github.com/57528e99/recount/internal/validate/logtest"
 )
 
 var (
@@ -32,8 +32,7 @@ func TestHostileClient(t *testing.T) {
 	if testing.Short() {
 		requests = min(requests, 500)
 	}
-	db := pgtest.New(t)
-	pglog.CheckAtEnd(t, db.Pool, db.Schema)
+	db := logtest.New(t)
 	p := startProcess(t, "serve", "--database", db.DSN, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	url, admin := p.await(t, `"url":"(http://\S+?)"`)[1], adminOf(t, p)
 

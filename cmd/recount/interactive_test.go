@@ -11,6 +11,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop/onlineretail"
@@ -43,7 +44,7 @@ func TestDestructionHasToBeConfirmed(t *testing.T) {
 
 func TestMigrateTellsTheWayOutOfADirtySchema(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	if _, err := db.Pool.Exec(t.Context(), `UPDATE recount.schema_migrations SET dirty = true`); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func TestMigrateTellsTheWayOutOfADirtySchema(t *testing.T) {
 
 func TestLogTailFollowsUntilInterrupted(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	store := openStore(t, db)
 	appendTo(t, store, "order-1", "Placed")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -89,7 +90,7 @@ type noted struct{ N int }
 
 func TestAFailedProjectionIsShownAndSkipped(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	store := openStore(t, db)
 	codec, err := eventstore.NewCodec(eventstore.TypeOf[noted]("Noted", 1))
 	if err != nil {

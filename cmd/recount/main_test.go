@@ -14,6 +14,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 )
 
 // The test binary is the program as well, in the path as recount: tests that need a process run it,
@@ -65,7 +66,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func newDatabase(t *testing.T, ts *testscript.TestScript, args []string) {
-	create := pgtest.New
+	create := logtest.New
 	if len(args) == 1 && args[0] == "empty" {
 		create = pgtest.NewEmpty
 	}

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -50,7 +50,7 @@ func wantMetric(t *testing.T, admin, name string, want float64) {
 
 func TestAServerHasMetricsAndProfiles(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	server, url := startServe(t, db, "--admin", "127.0.0.1:0")
 	admin := adminOf(t, server)
 	placeAndRead(t, url, url, "1")
@@ -109,7 +109,7 @@ func positions(all []projections.Status) map[string]int64 {
 // TestARebuildThatRunsShowsItsProgress slows a rebuild down, looks at it on the way, and ends it.
 func TestARebuildThatRunsShowsItsProgress(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	placeOrders(t, db, 2000)
 	server, url := startServe(t, db, "--admin", "127.0.0.1:0")
 	admin := adminOf(t, server)
@@ -139,7 +139,7 @@ func TestARebuildThatRunsShowsItsProgress(t *testing.T) {
 
 func TestWhereOperatorsAreServed(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	first, url := startServe(t, db)
 	adminOf(t, first)
 	second, _ := startServe(t, db)

@@ -14,9 +14,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/internal/validate/logtest"
+	"github.com/57528e99/recount/internal/validate/pglog"
 )
 
 // owned returns how many generations a process has the leases of, and how many there are.
@@ -54,18 +55,13 @@ func wantRightRows(t *testing.T, db *pgtest.DB) {
 	}
 }
 
-// logOf reads the log, and checks what holds for every log.
+// logOf reads the log.
 func logOf(t *testing.T, db *pgtest.DB) *validate.Log {
 	t.Helper()
-	store, err := pgstore.Open(t.Context(), pgstore.Config{Pool: db.Pool})
+	log, err := pglog.Read(t.Context(), db.Pool, db.Schema, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := validate.ReadLog(t.Context(), store)
-	if err := errors.Join(err, closeStore(t.Context(), store)); err != nil {
-		t.Fatal(err)
-	}
-	validate.Test(t, validate.CheckLog(log))
 	return log
 }
 
@@ -73,7 +69,7 @@ func logOf(t *testing.T, db *pgtest.DB) *validate.Log {
 // when their leases end, and with a graceful stop at once.
 func TestLeasesMove(t *testing.T) {
 	t.Parallel()
-	db := newLog(t)
+	db := logtest.New(t)
 	_, api := startServe(t, db, "--roles", "api")
 	first, _ := startServe(t, db, "--roles", "projections")
 	takesAll(t, db, first)
@@ -108,7 +104,7 @@ func TestLeasesMove(t *testing.T) {
 // what it was doing while there are new events for it.
 func TestAFrozenOwnerCannotWrite(t *testing.T) {
 	t.Parallel()
-	db := newLog(t)
+	db := logtest.New(t)
 	frozen, urlFrozen := startServe(t, db)
 	takesAll(t, db, frozen)
 	placeAndRead(t, urlFrozen, urlFrozen, "1")
@@ -202,7 +198,7 @@ func (c *client) order(ctx context.Context, server int, id string) error {
 // clients place orders by way of all of them.
 func TestRollingRestartUnderLoad(t *testing.T) {
 	t.Parallel()
-	db := newLog(t)
+	db := logtest.New(t)
 	c := &client{}
 	var servers []*process
 	for range 3 {

@@ -14,6 +14,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -57,7 +58,7 @@ func bucketsDone(t *testing.T, db *pgtest.DB) (n int) {
 // table, and runs it again.
 func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	db := newLog(t)
+	db := logtest.New(t)
 	placeOrders(t, db, 3000)
 	// Some three passes over the log, a second each.
 	args := []string{"projections", "rebuild", "orders", "--database", db.DSN, "--memory", "1", "--workers", "1", "--throttle", "3000", "-o", "json"}
@@ -101,7 +102,7 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 // and it goes on with the rebuild.
 func TestAServerGoesOnWithARebuild(t *testing.T) {
 	t.Parallel()
-	db := newLog(t)
+	db := logtest.New(t)
 	placeOrders(t, db, 1500)
 	one, urlOne := startServe(t, db)
 	until(t, "the orders are there", func() bool { return call(t, "GET", urlOne+"/v1/orders/1499", "").status == http.StatusOK })

@@ -8,11 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 )
 
 func TestServeOnARestoredLogSaysSoUntilItIsRestartedAfterTheAdoption(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	server, url := startServe(t, db)
 	placeAndRead(t, url, url, "1")
 	server.stopGently(t)

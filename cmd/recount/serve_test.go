@@ -18,17 +18,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate/pglog"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/migrations"
 )
-
-// newLog returns a database whose log is judged when the test ends.
-func newLog(t *testing.T) *pgtest.DB {
-	t.Helper()
-	db := pgtest.New(t)
-	pglog.CheckAtEnd(t, db.Pool, db.Schema)
-	return db
-}
 
 // startServe starts recount serve on a database and waits until it is ready.
 func startServe(t *testing.T, db *pgtest.DB, args ...string) (p *process, url string) {
@@ -39,7 +31,7 @@ func startServe(t *testing.T, db *pgtest.DB, args ...string) (p *process, url st
 
 func TestTwoServersOnOneDatabase(t *testing.T) {
 	t.Parallel()
-	db := newLog(t)
+	db := logtest.New(t)
 	one, urlOne := startServe(t, db)
 	two, urlTwo := startServe(t, db)
 	placeAndRead(t, urlOne, urlTwo, "1")
@@ -53,7 +45,7 @@ func TestTwoServersOnOneDatabase(t *testing.T) {
 
 func TestServeRunsTheRolesItIsGiven(t *testing.T) {
 	t.Parallel()
-	db := newLog(t)
+	db := logtest.New(t)
 	api, urlAPI := startServe(t, db, "--roles", "api")
 	runner, urlRunner := startServe(t, db, "--roles", "projections")
 	placeAndRead(t, urlAPI, urlAPI, "1")
@@ -71,7 +63,7 @@ func TestServeRunsTheRolesItIsGiven(t *testing.T) {
 
 func TestServeFinishesWhatItHasBegun(t *testing.T) {
 	t.Parallel()
-	server, url := startServe(t, newLog(t))
+	server, url := startServe(t, logtest.New(t))
 	conn := holdRequest(t, url)
 	defer conn.Close()
 	server.signal(t, os.Interrupt)
@@ -120,7 +112,7 @@ func TestMigrationsOfSeveralProcessesAtOnce(t *testing.T) {
 
 func TestServeWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
-	db, err := pgx.ParseConfig(pgtest.New(t).DSN)
+	db, err := pgx.ParseConfig(logtest.New(t).DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +183,7 @@ func forward(t *testing.T, address string, db *pgx.ConnConfig) {
 
 func TestAConnectionThatDoesNotEndKeepsNoServer(t *testing.T) {
 	t.Parallel()
-	pool, err := openPool(t.Context(), pgtest.New(t).DSN, 1)
+	pool, err := openPool(t.Context(), logtest.New(t).DSN, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

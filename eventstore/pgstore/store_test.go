@@ -10,6 +10,7 @@ import (
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/internal/validate/pglog"
 )
 
@@ -18,9 +19,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // newLog returns a database whose log is judged when the test ends.
 func newLog(t *testing.T) *pgtest.DB {
 	t.Helper()
-	db := pgtest.New(t)
-	pglog.CheckAtEnd(t, db.Pool, db.Schema)
-	return db
+	return logtest.New(t)
 }
 
 // open opens a store on db, and closes it when the test ends.

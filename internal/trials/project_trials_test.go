@@ -122,7 +122,8 @@ WHERE s.name LIKE 'account-%' AND e.position <= (
     SELECT position FROM recount.projection_generations WHERE projection = 'balances' AND serving)
 GROUP BY 1`)
 	caught = w.caught(validate.Rows("balances", want, w.rows(`SELECT account, balance, moves FROM recount.balances`))...)
-	checkpoints, err := pglog.Checkpoints(w.Context(), w.db.Pool, w.db.Schema, map[string]eventstore.Filter{"balances": {Types: []string{"Deposited"}}})
+	checkpoints, err := pglog.Checkpoints(w.Context(), w.db.Pool, w.db.Schema, map[pglog.Projection]eventstore.Filter{
+		{Name: "balances", Version: 1}: {Types: []string{"Deposited"}}})
 	w.must(err)
 	return w.caught(validate.Checkpoints(w.log(nil), checkpoints...)...) || caught
 }

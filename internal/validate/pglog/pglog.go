@@ -55,21 +55,32 @@ func Read(ctx context.Context, db Querier, schema string, identify func(*eventst
 }
 
 const checkpointsSQL = `
-SELECT projection, position, events, digest
+SELECT projection, version, position, events, digest
 FROM {schema}.projection_generations
 WHERE serving
 ORDER BY projection, version`
 
-// Checkpoints reads the checkpoints of the generations that are served. Filters
-// pick the events that a projection counts; it counts all if it has none.
-func Checkpoints(ctx context.Context, db Querier, schema string, filters map[string]eventstore.Filter) (list []validate.Checkpoint, err error) {
+// Projection names a projection and the version of its rows.
+type Projection struct {
+	Name    string
+	Version int
+}
+
+// Checkpoints reads the checkpoints of the generations that are served, of those
+// projections that counted has, with the events that each counts.
+func Checkpoints(ctx context.Context, db Querier, schema string, counted map[Projection]eventstore.Filter) (list []validate.Checkpoint, err error) {
+	var p Projection
 	var c validate.Checkpoint
 	var digest []byte
 	err = each(ctx, db, in(schema, checkpointsSQL), func() error {
-		c.Digest, c.Counts = hex.EncodeToString(digest), filters[c.Projection]
+		filter, ok := counted[p]
+		if !ok {
+			return nil
+		}
+		c.Projection, c.Digest, c.Counts = p.Name, hex.EncodeToString(digest), filter
 		list = append(list, c)
 		return nil
-	}, &c.Projection, &c.Position, &c.Events, &digest)
+	}, &p.Name, &p.Version, &c.Position, &c.Events, &digest)
 	if err != nil {
 		return nil, fmt.Errorf("read the checkpoints: %w", err)
 	}
