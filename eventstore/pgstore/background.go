@@ -43,11 +43,17 @@ func (s *Store) runBackground(ctx context.Context) {
 // poll looks for events of other processes.
 func (s *Store) poll(ctx context.Context) {
 	every(ctx, s.cfg.PollInterval, func() {
-		ctx, cancel := context.WithTimeout(ctx, stallTimeout)
-		defer cancel()
 		// The next round, or a notification, tries again.
-		_, _ = s.Head(ctx)
+		_ = s.look(ctx)
 	})
+}
+
+// look finds out how far the log reaches.
+func (s *Store) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stallTimeout)
+	defer cancel()
+	_, err := s.Head(ctx)
+	return err
 }
 
 // purge removes receipts that are old enough, by the clock that dated them.
@@ -56,6 +62,9 @@ func (s *Store) purge(ctx context.Context) {
 		return
 	}
 	every(ctx, min(purgeInterval, s.cfg.ReceiptTTL), func() {
+		// There may be many to remove; what is left is the next round's.
+		ctx, cancel := context.WithTimeout(ctx, purgeInterval)
+		defer cancel()
 		var now time.Time
 		if err := s.cfg.Pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err == nil {
 			_, _ = s.PurgeReceipts(ctx, now.Add(-s.cfg.ReceiptTTL))
@@ -93,10 +102,9 @@ func (s *Store) channel() string {
 func (s *Store) listen(ctx context.Context) {
 	var pause backoff
 	for ctx.Err() == nil {
-		conn, err := s.connect(ctx)
-		if err == nil {
+		if conn, err := s.listener(ctx); err == nil {
 			pause = backoff{}
-			s.listenOn(ctx, conn)
+			s.hear(ctx, conn)
 			closeConn(ctx, conn.Conn)
 		}
 		if ctx.Err() == nil {
@@ -105,15 +113,28 @@ func (s *Store) listen(ctx context.Context) {
 	}
 }
 
-func (s *Store) listenOn(ctx context.Context, conn *session) {
-	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
-		return
+// listener makes a connection that listens.
+func (s *Store) listener(ctx context.Context) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, stallTimeout)
+	defer cancel()
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
 	}
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
+		closeConn(ctx, conn.Conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// hear looks at the log after each notification, until something fails.
+func (s *Store) hear(ctx context.Context, conn *session) {
 	for {
 		if _, err := conn.WaitForNotification(ctx); err != nil {
 			return
 		}
-		if _, err := s.Head(ctx); err != nil {
+		if err := s.look(ctx); err != nil {
 			return
 		}
 	}

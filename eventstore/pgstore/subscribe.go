@@ -6,12 +6,18 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 )
+
+// readTimeout bounds what a subscription asks of the database at a time. Its
+// context is for as long as its reader lives, and on a connection whose other end
+// is gone a statement would never end.
+const readTimeout = time.Minute
 
 // Subscribe implements eventstore.Reader.
 func (s *Store) Subscribe(ctx context.Context, opts eventstore.ReadOptions) iter.Seq2[eventstore.Batch, error] {
@@ -26,15 +32,10 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	if err := opts.ValidateSubscribe(); err != nil {
 		return err
 	}
-	head, err := s.Head(ctx)
+	head, next, err := s.begin(ctx, opts)
 	if err != nil {
 		return err
 	}
-	next, err := s.firstPosition(ctx, opts, head)
-	if err != nil {
-		return err
-	}
-	next = max(next, 1)
 	s.subscriptions.Add(1)
 	defer s.subscriptions.Add(-1)
 	sizes := newSizer(opts)
@@ -66,9 +67,23 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	}
 }
 
+// begin returns the head of the log and the position at which a subscription
+// begins.
+func (s *Store) begin(ctx context.Context, opts eventstore.ReadOptions) (head eventstore.Token, next int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if head, err = s.Head(ctx); err != nil {
+		return head, 0, err
+	}
+	next, err = s.firstPosition(ctx, opts, head)
+	return head, max(next, 1), err
+}
+
 // adopted returns the head of a log that was adopted, for a reader that may go
 // on behind t.
 func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	head, err := s.Head(ctx)
 	if err != nil {
 		return eventstore.Token{}, err
@@ -93,6 +108,8 @@ func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventsto
 		}
 		return b, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	limit := sizes.size()
 	span := int64(limit)
 	if !f.IsZero() {

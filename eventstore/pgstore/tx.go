@@ -65,6 +65,10 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 // writeIn writes the appends in tx, which holds the lock of the log from then
 // on.
 func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) (*plan, error) {
+	// The caller's context may have no deadline, and LockTimeout is about the row
+	// alone: not about one who has locked the table.
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
 	if err := s.usable(); err != nil {
 		return nil, err
 	}

@@ -139,6 +139,33 @@ func TestAppendCommitNeedsNoSecondConnectionOfThePool(t *testing.T) {
 	}
 }
 
+// Somebody may lock the table, as a migration does; the lock's own timeout is not
+// for that.
+func TestAppendCommitWaitsForNobodyForLong(t *testing.T) {
+	t.Parallel()
+	db := newLog(t)
+	s := open(t, db, func(c *pgstore.Config) { c.WriteTimeout = 200 * time.Millisecond })
+	begin := func() (pgx.Tx, error) { return db.Pool.Begin(t.Context()) }
+	tx := ownRow(t, db, begin, 1)
+	other, err := begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Exec(t.Context(), `LOCK TABLE recount.log_lock IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.AppendCommit(t.Context(), tx, []eventstore.StreamAppend{happened("own-1", 1)}, eventstore.AppendOptions{})
+	if !errors.Is(err, eventstore.ErrUnavailable) {
+		t.Errorf("AppendCommit while the table is locked: %v, want ErrUnavailable", err)
+	}
+	if err := other.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := countOwn(t, db); n != 0 {
+		t.Errorf("%d rows, want none", n)
+	}
+}
+
 // What is wrong with the caller's rows is no damage of the log.
 func TestAppendCommitSaysWhatIsWrongWithTheCallersRows(t *testing.T) {
 	t.Parallel()
