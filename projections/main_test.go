@@ -6,14 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"iter"
-	"os"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
@@ -32,12 +30,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	code := pgtest.Run(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	pgtest.MainWithoutLeaks(m)
 }
 
 // The events of the tests: a small bank.

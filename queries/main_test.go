@@ -3,11 +3,8 @@ package queries_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
@@ -18,14 +15,7 @@ import (
 	"github.com/57528e99/recount/queries"
 )
 
-func TestMain(m *testing.M) {
-	code := pgtest.Run(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
 
 type (
 	placed struct {

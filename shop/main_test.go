@@ -7,13 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
@@ -25,14 +23,7 @@ import (
 	"github.com/57528e99/recount/snapshots"
 )
 
-func TestMain(m *testing.M) {
-	code := pgtest.Run(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
 
 // server is the whole shop behind HTTP, on a database of its own.
 type server struct {

@@ -5,13 +5,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -21,14 +19,7 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-func TestMain(m *testing.M) {
-	code := pgtest.Run(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
 
 // The aggregate of the tests counts.
 type (

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/57528e99/recount/internal/pgembed"
 )
 
@@ -42,7 +44,17 @@ func serverDSN() (string, error) {
 // Main runs the tests of a package, stops the server they used and exits.
 func Main(m *testing.M) { os.Exit(Run(m)) }
 
-// Run is Main without the exit, for a TestMain that has more to check. It returns the exit code.
+// MainWithoutLeaks is Main for a package whose tests must leave no goroutine behind.
+func MainWithoutLeaks(m *testing.M) {
+	code := Run(m)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// Run is Main without the exit, for a TestMain that has more to do. It returns the exit code.
 func Run(m *testing.M) int {
 	code := m.Run()
 	shared.Lock()
