@@ -157,7 +157,8 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 func TestARebuildIsVerifiedAlthoughItWasKilled(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)
-	b.startFilled(f, 20)
+	r, _ := b.startFilled(f, 20)
+	b.stop(r)
 	o := Options{Verify: true}
 	killed := b.killRebuild(f, o, func(w *worker, kill func()) { w.hooks.beforeSwitch = kill })
 	op := b.rebuild(b.runner(f), "accounts", o)
@@ -167,7 +168,7 @@ func TestARebuildIsVerifiedAlthoughItWasKilled(t *testing.T) {
 }
 
 // killRebuild begins a rebuild in a process of its own that ends where stop has it killed, and returns
-// the operation that is left.
+// the operation that is left. Nothing renews the claim, so no other process may run that would take it.
 func (b *bench) killRebuild(f *Fold[string, account], o Options, stop func(w *worker, kill func())) Operation {
 	b.Helper()
 	r := b.runner(f)
