@@ -35,7 +35,7 @@ server may have forgotten the idempotency keys, and refuses the orders that it h
 	}
 	out := outputFlag(cmd)
 	flags := cmd.Flags()
-	serverFlag(flags, &c.Server)
+	serverFlag(flags, &c.Server, "address of the server")
 	flags.IntVar(&c.Concurrency, "concurrency", 64, "how many requests to send at once")
 	fromEnv(flags, "concurrency")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

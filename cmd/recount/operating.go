@@ -23,15 +23,14 @@ type operating struct {
 
 func operatingFlags(cmd *cobra.Command, d *database) *operating {
 	o := &operating{database: d, cmd: cmd}
-	serverFlag(cmd.Flags(), &o.server)
-	cmd.Flags().Lookup("server").Usage += ", unless --database or --data says that this process does it"
+	serverFlag(cmd.Flags(), &o.server, "address of the server that does it, unless --database or --data says that this process does")
 	return o
 }
 
-// serverFlag gives a command the flag that says which server does it.
-func serverFlag(flags *pflag.FlagSet, address *string) {
+// serverFlag gives a command the flag that says which server to ask.
+func serverFlag(flags *pflag.FlagSet, address *string, usage string) {
 	*address = "http://" + defaultListen
-	flags.Var((*serverAddress)(address), "server", "address of the server that does it")
+	flags.Var((*serverAddress)(address), "server", usage)
 	fromEnv(flags, "server")
 }
 

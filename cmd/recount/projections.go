@@ -74,7 +74,7 @@ type shown struct {
 func (a *app) projectionsShow(d *database) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME",
-		Short: "Print all about a projection: what it stopped on, what to do, what it skips",
+		Short: "Print all about a projection: how far it is, what it stopped on and skips, its operations",
 		Args:  oneArg("projection"),
 	}
 	out := outputFlag(cmd)

@@ -21,8 +21,8 @@ import (
 
 // snapshotFlag gives a server the flag that says how often to make snapshots.
 func snapshotFlag(flags *pflag.FlagSet, every *map[string]int) {
-	flags.StringToIntVar(every, "snapshots", nil,
-		"events of a stream from one snapshot to the next, by category, 0: none (default stock=100,order=0,return=0)")
+	flags.StringToIntVar(every, "snapshots", nil, "events of a stream from one snapshot to the next, as `CATEGORY=N`, 0: none")
+	flags.Lookup("snapshots").DefValue = "stock=100,order=0,return=0" // for the help; no map is what means it
 	fromEnv(flags, "snapshots")
 }
 
