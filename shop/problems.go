@@ -78,17 +78,17 @@ var (
 	kindProjectionNotFound = httpapi.Kind{Code: "projection-not-found", Status: http.StatusNotFound,
 		Title:   "There is no such projection",
 		Meaning: "This server has no projection of the name, or none that was ever run. Nothing was done.",
-		Fix:     "GET /v1/projections lists them."}
+		Fix:     "GET /v1/projections lists them, as recount projections ls does."}
 	kindOperationNotFound = httpapi.Kind{Code: "operation-not-found", Status: http.StatusNotFound,
 		Title:   "There is no such operation",
 		Meaning: "No operation has this id.",
-		Fix:     "Take the id from Location of the answer that began it."}
+		Fix:     "Take the id from Location of the answer that began it; recount projections show NAME lists the last ones."}
 	kindProjectionBusy = httpapi.Kind{Code: "projection-busy", Status: http.StatusConflict,
 		Title:   "Another operation works on the projection",
 		Meaning: "A projection is rebuilt, rolled back, verified or repaired by one operation at a time. Nothing was begun.",
-		Fix:     "Wait for the operation that detail names, or end it: DELETE /v1/operations/{id}"}
+		Fix:     "Wait for it, or end it: DELETE /v1/operations/{id}, or recount projections cancel with its id."}
 	kindInvalidOperation = httpapi.Kind{Code: "invalid-operation", Status: http.StatusBadRequest,
 		Title:   "The operation cannot be done so",
 		Meaning: "One of the options is out of its bounds, or the projection is not of a kind that this can be done with. Nothing was begun.",
-		Fix:     "Correct what detail names."}
+		Fix:     "Correct the option, or ask for another operation."}
 )

@@ -118,6 +118,8 @@ func exitCode(err error) int {
 // codeOfStatus returns the exit code for what a server refused.
 func codeOfStatus(status int) int {
 	switch {
+	case status == http.StatusBadRequest:
+		return exitUsage
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return exitAuth
 	case status == http.StatusNotFound, status == http.StatusGone:
@@ -126,6 +128,8 @@ func codeOfStatus(status int) int {
 		return exitConflict
 	case status == http.StatusUnprocessableEntity:
 		return exitRejected
+	case status == http.StatusServiceUnavailable:
+		return exitUnavailable
 	}
 	return exitFailure
 }

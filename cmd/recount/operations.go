@@ -44,7 +44,11 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 	}
 	p.end()
 	if ctx.Err() != nil {
-		err = &failure{exitInterrupted, err, "run it again to go on where it stopped, as a server that runs the projection does by itself; recount projections cancel ends it"}
+		hint := "run it again"
+		if op.ID != uuid.Nil {
+			hint += fmt.Sprintf(" to go on where it stopped, as a server that runs the projection does by itself; recount projections cancel %s ends it", op.ID)
+		}
+		err = &failure{exitInterrupted, err, hint}
 	}
 	return op, err
 }

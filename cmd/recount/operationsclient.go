@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,7 +37,7 @@ func (e *refusedByServer) Hint() string { return e.hint }
 func (c *operationsClient) run(ctx context.Context, r projections.Request, show func(projections.Operation)) (projections.Operation, error) {
 	op, err := c.operation(ctx, http.MethodPost, "/v1/projections/"+url.PathEscape(r.Projection)+"/"+string(r.Kind), r.Options)
 	if err != nil {
-		return op, fmt.Errorf("%s projection %q: %w", r.Kind, r.Projection, err)
+		return op, err
 	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -105,7 +106,8 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 	if resp.StatusCode >= 300 {
 		var problem struct{ Title, Detail, Hint string }
 		_ = json.Unmarshal(text, &problem) // an answer of something in between is no problem of ours
-		return &refusedByServer{resp.StatusCode, cell(problem.Title+" "+problem.Detail, 500), problem.Hint}
+		said := cmp.Or(problem.Detail, problem.Title, http.StatusText(resp.StatusCode))
+		return &refusedByServer{resp.StatusCode, cell(said, 500), problem.Hint}
 	}
 	return json.Unmarshal(text, answer)
 }
