@@ -163,6 +163,16 @@ func (x *execution) hintFor(err error) string {
 	}
 }
 
+// fold returns what the projection runs, which must be a fold.
+func (x *execution) fold() (bulk, error) {
+	fold, ok := x.worker.runs.(bulk)
+	if !ok {
+		return nil, &lastError{errors.New("only folds can be verified and repaired"),
+			fmt.Sprintf("`recount projections rebuild %s` makes its rows anew", x.op.Projection)}
+	}
+	return fold, nil
+}
+
 // present returns the generation that serves the version, which must have its rows.
 func (x *execution) present(ctx context.Context, db querier) (generation, error) {
 	g, err := x.catalog.serving(ctx, db, x.worker.projection, x.worker.runs)

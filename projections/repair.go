@@ -3,7 +3,6 @@ package projections
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 
@@ -36,9 +35,9 @@ type repairing struct {
 
 // repair makes one row of the generation that serves the version anew.
 func (x *execution) repair(ctx context.Context) (any, error) {
-	fold, ok := x.worker.runs.(bulk)
-	if !ok {
-		return nil, &lastError{err: errors.New("only folds can be repaired")}
+	fold, err := x.fold()
+	if err != nil {
+		return nil, err
 	}
 	g, err := x.present(ctx, x.catalog.pool)
 	if err != nil {

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -78,9 +77,9 @@ SELECT position, events, digest FROM {schema}.projection_generations WHERE proje
 
 // verify compares the generation that serves the version.
 func (x *execution) verify(ctx context.Context) (any, error) {
-	fold, ok := x.worker.runs.(bulk)
-	if !ok {
-		return nil, &lastError{err: errors.New("only folds can be verified")}
+	fold, err := x.fold()
+	if err != nil {
+		return nil, err
 	}
 	g, err := x.present(ctx, x.catalog.pool)
 	if err != nil {
