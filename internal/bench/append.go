@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
@@ -50,7 +51,7 @@ func (a Append) Name() string { return "append" }
 func (a Append) Check() error {
 	for _, name := range a.Only {
 		if !slices.Contains(appendNames, name) {
-			return invalid("there is no contender %q, there are %v", name, appendNames)
+			return invalid("there is no contender %q, there are %s", name, strings.Join(appendNames, ", "))
 		}
 	}
 	switch {
