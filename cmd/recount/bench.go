@@ -29,16 +29,17 @@ given one, in schemas of its own, which it removes.`,
 // benchOptions are the flags that all benchmarks have.
 type benchOptions struct {
 	database, cpuProfile string
-	duration             time.Duration
 	out                  output
 }
 
-func benchFlags(cmd *cobra.Command, duration time.Duration, what string) *benchOptions {
+// benchFlags adds them to the command of a benchmark. What says what lasts for duration, otherwise how long
+// by default.
+func benchFlags(cmd *cobra.Command, duration *time.Duration, otherwise time.Duration, what string) *benchOptions {
 	o := &benchOptions{out: outputFlag(cmd)}
 	flags := cmd.Flags()
 	// Not from the environment: nobody wants to put a load on a database by accident.
 	flags.StringVar(&o.database, "database", "", "address of a PostgreSQL to measure instead of an own one")
-	flags.DurationVar(&o.duration, "duration", duration, what)
+	flags.DurationVar(duration, "duration", otherwise, what)
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write a profile of this process to a file, for go tool pprof")
 	cmd.Args = noArgs
 	return o
@@ -99,7 +100,7 @@ func (a *app) benchAppend() *cobra.Command {
   copy         COPY of rows of the same shape`,
 		Example: "  recount bench append --callers 64 --streams existing\n  recount bench append --callers 16 --batch 100 -o json",
 	}
-	o := benchFlags(cmd, 5*time.Second, "how long to measure each contender with each number of callers")
+	o := benchFlags(cmd, &b.Duration, 5*time.Second, "how long to measure each contender with each number of callers")
 	flags := cmd.Flags()
 	flags.IntSliceVar(&b.Callers, "callers", []int{1, 8, 64, 256}, "how many callers append at once")
 	flags.IntVar(&b.Batch, "batch", 1, "how many events an append has")
@@ -108,7 +109,7 @@ func (a *app) benchAppend() *cobra.Command {
 	flags.BoolVar(&b.Snapshot, "snapshot", false, "hold a snapshot of the database open all the time, as a backup does")
 	flags.StringSliceVar(&b.Only, "only", nil, "measure these contenders only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.Duration, b.Streams = o.duration, streams.value
+		b.Streams = streams.value
 		return a.runBench(cmd, o, b)
 	}
 	return cmd
@@ -121,13 +122,10 @@ func (a *app) benchRead() *cobra.Command {
 		Short: "Measure reads of the whole log",
 		Long:  "Measure reads of the whole log: recount against the same SELECT by the driver alone.",
 	}
-	o := benchFlags(cmd, 10*time.Second, "how long to measure each contender with each number of callers")
+	o := benchFlags(cmd, &b.Duration, 10*time.Second, "how long to measure each contender with each number of callers")
 	cmd.Flags().IntSliceVar(&b.Callers, "callers", []int{1, 2}, "how many readers read at once, each all of it")
 	cmd.Flags().IntVar(&b.Events, "events", 200_000, "how long the log is")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.Duration = o.duration
-		return a.runBench(cmd, o, b)
-	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runBench(cmd, o, b) }
 	return cmd
 }
 
@@ -138,13 +136,10 @@ func (a *app) benchLoad() *cobra.Command {
 		Short: "Measure the loading of one stream",
 		Long:  "Measure the loading of one stream: recount against the bare query for its events.",
 	}
-	o := benchFlags(cmd, 5*time.Second, "how long to measure each contender with each number of callers")
+	o := benchFlags(cmd, &b.Duration, 5*time.Second, "how long to measure each contender with each number of callers")
 	cmd.Flags().IntSliceVar(&b.Callers, "callers", []int{1, 8, 64}, "how many streams are loaded at once")
 	cmd.Flags().IntVar(&b.Events, "events", 10, "how many events a stream has")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.Duration = o.duration
-		return a.runBench(cmd, o, b)
-	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runBench(cmd, o, b) }
 	return cmd
 }
 
@@ -160,15 +155,12 @@ func (a *app) benchProject() *cobra.Command {
   loop       the same without an engine: an event, a row and the checkpoint in a transaction
 The latency of the first two is from when an event was due until all have it.`,
 	}
-	o := benchFlags(cmd, 10*time.Second, "how long events are appended")
+	o := benchFlags(cmd, &b.Duration, 10*time.Second, "how long events are appended")
 	flags := cmd.Flags()
 	flags.IntVar(&b.Rate, "rate", 20_000, "events a second for the fold")
 	flags.IntVar(&b.ShopRate, "shop-rate", 5000, "orders a second for the shop")
 	flags.IntVar(&b.Events, "events", 300_000, "how long the log is that the fold catches up with")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.Duration = o.duration
-		return a.runBench(cmd, o, b)
-	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runBench(cmd, o, b) }
 	return cmd
 }
 
@@ -183,15 +175,12 @@ func (a *app) benchRebuild() *cobra.Command {
 and the read models of the shop, each by its name, from a log of --shop-events. Rates count the events of
 the log, whether or not the read model is about them.`,
 	}
-	o := benchFlags(cmd, 10*time.Second, "how long to measure each contender; a rebuild that was begun is finished")
+	o := benchFlags(cmd, &b.Duration, 10*time.Second, "how long to measure each contender; a rebuild that was begun is finished")
 	flags := cmd.Flags()
 	flags.IntVar(&b.Events, "events", 1_000_000, "how long the log of the fold is")
 	flags.IntVar(&b.ShopEvents, "shop-events", 200_000, "about how long the log of the shop is; 0 leaves the shop out")
 	flags.IntVar(&b.MemoryMiB, "memory", 256, "MiB that rows may take at once")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.Duration = o.duration
-		return a.runBench(cmd, o, b)
-	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runBench(cmd, o, b) }
 	return cmd
 }
 
@@ -206,13 +195,10 @@ func (a *app) benchHTTP() *cobra.Command {
   GET order   reads an order
   select row  reads its row by the driver`,
 	}
-	o := benchFlags(cmd, 10*time.Second, "how long to measure each contender with each number of connections")
+	o := benchFlags(cmd, &b.Duration, 10*time.Second, "how long to measure each contender with each number of connections")
 	cmd.Flags().IntSliceVar(&b.Connections, "connections", []int{64}, "how many connections send requests, each one at a time")
 	cmd.Flags().IntVar(&b.Orders, "orders", 5000, "how many orders there are to begin with")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.Duration = o.duration
-		return a.runBench(cmd, o, b)
-	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runBench(cmd, o, b) }
 	return cmd
 }
 
@@ -226,12 +212,9 @@ with a log of 10,000 events and with longer ones. Most of their events are copie
 the store would have written them. A million events take some 450 MB and seven seconds.`,
 		Example: "  recount bench growth --events 1000000,10000000",
 	}
-	o := benchFlags(cmd, 5*time.Second, "how long to measure each kind of work at each length")
+	o := benchFlags(cmd, &b.Duration, 5*time.Second, "how long to measure each kind of work at each length")
 	cmd.Flags().IntSliceVar(&b.Events, "events", []int{1_000_000, 10_000_000}, "how long the log is")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.Duration = o.duration
-		return a.runBench(cmd, o, b)
-	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runBench(cmd, o, b) }
 	return cmd
 }
 

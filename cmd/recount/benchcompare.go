@@ -45,7 +45,7 @@ checked against a sum and kept in the user's cache. With --peers none there is n
 Each peer gets a database of its own, which is removed in the end.`,
 		Example: "  recount bench compare --peers goes,hallgren --callers 16\n  recount bench compare -o json >reports.json",
 	}
-	o := benchFlags(cmd, 3*time.Second, "how long to measure each store with each question and number of callers")
+	o := benchFlags(cmd, &b.Duration, 3*time.Second, "how long to measure each store with each question and number of callers")
 	flags := cmd.Flags()
 	flags.StringSliceVar(&peers, "peers", nil, "compare with these only, or with none (default all)")
 	flags.IntSliceVar(&b.Callers, "callers", []int{1, 8, 64, 256}, "how many callers append single events at once")
@@ -53,7 +53,6 @@ Each peer gets a database of its own, which is removed in the end.`,
 	flags.IntVar(&b.Events, "events", 50_000, "how many events there are to load and to read")
 	flags.DurationVar(&b.Tail, "tail", 10*time.Second, "how long to write while a reader follows")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b.Duration = o.duration
 		if slices.Equal(peers, []string{noPeers}) {
 			return a.runBench(cmd, o, b)
 		}
