@@ -39,3 +39,35 @@ func FuzzStreamNames(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseStreamMetadata reads what metadata streams may hold, as others may
+// have written it: no number that is taken makes a store hide what it should
+// show.
+func FuzzParseStreamMetadata(f *testing.F) {
+	for _, text := range []string{"{}", "null", "", `{"$maxAge":4611686018427387904}`, `{"$maxCount":-1}`, `{"$tb":1e400}`,
+		`{"$maxCount":9223372036854775807,"$tb":0,"$acl":{}}`, `{"$maxAge":1}{}`, `{"$maxAge":"1"}`, `[1]`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := eventstore.ParseStreamMetadata(data)
+		if err != nil {
+			if m != (eventstore.StreamMetadata{}) || !errors.Is(err, eventstore.ErrCorrupt) || errors.Is(err, eventstore.ErrInvalid) {
+				t.Errorf("ParseStreamMetadata(%q) = %+v, %v, want ErrCorrupt alone", data, m, err)
+			}
+			return
+		}
+		if m.MaxCount < 0 || m.TruncateBefore < 0 || m.MaxAge.Duration() < 0 {
+			t.Errorf("ParseStreamMetadata takes %q as %+v", data, m)
+		}
+		if i := (eventstore.StreamInfo{Version: 7, Metadata: m}); i.FirstShown() < 0 {
+			t.Errorf("with %+v the first version shown is %d", m, i.FirstShown())
+		}
+		text, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := eventstore.ParseStreamMetadata(text); err != nil || back != m {
+			t.Errorf("%s is read back as %+v, %v", text, back, err)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"time"
@@ -60,4 +61,21 @@ func (m StreamMetadata) Validate() error {
 		return invalid("metadata.$maxAge", fmt.Sprintf("must be at most %d seconds", maxAge))
 	}
 	return nil
+}
+
+// ParseStreamMetadata reads the data of an event of TypeMetadata. Members that it
+// does not know are for others and left alone. What could not have been set, by
+// this program or another one, is ErrCorrupt; setting the stream's metadata anew
+// mends it.
+func ParseStreamMetadata(data []byte) (StreamMetadata, error) {
+	var m StreamMetadata
+	err := json.Unmarshal(data, &m)
+	if err == nil {
+		err = m.Validate()
+	}
+	if err != nil {
+		// Not wrapped: it is no input of the caller's that is invalid.
+		return StreamMetadata{}, fmt.Errorf("%w: stream metadata: %v; set it anew", ErrCorrupt, err)
+	}
+	return m, nil
 }

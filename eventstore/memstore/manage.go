@@ -79,14 +79,10 @@ func (s *Store) streamInfo(name string) (eventstore.StreamInfo, error) {
 	}, err
 }
 
-func (s *Store) metadata(name string) (m eventstore.StreamMetadata, err error) {
+func (s *Store) metadata(name string) (eventstore.StreamMetadata, error) {
 	st, ok := s.streams[eventstore.MetadataStream(name)]
 	if !ok {
-		return m, nil
+		return eventstore.StreamMetadata{}, nil
 	}
-	last := s.log[st.positions[st.Version]-1]
-	if err := json.Unmarshal(last.Data, &m); err != nil {
-		return m, fmt.Errorf("decode metadata: %w: %w", eventstore.ErrCorrupt, err)
-	}
-	return m, nil
+	return eventstore.ParseStreamMetadata(s.log[st.positions[st.Version]-1].Data)
 }

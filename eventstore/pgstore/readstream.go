@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -53,8 +52,8 @@ func (s *Store) queueStreamState(b *pgx.Batch, name string, state *streamState) 
 		}
 		state.found = true
 		if metadata != nil {
-			if err := json.Unmarshal(metadata, &state.Metadata); err != nil {
-				return fmt.Errorf("%w: metadata of stream %q: %w", eventstore.ErrCorrupt, name, err)
+			if state.Metadata, err = eventstore.ParseStreamMetadata(metadata); err != nil {
+				return fmt.Errorf("stream %q: %w", name, err)
 			}
 		}
 		if state.Metadata.MaxAge > 0 {

@@ -47,7 +47,7 @@ func plot(r Report) []byte {
 				color = colorOurs
 			}
 			length, label := result.bar()
-			width := float64(plotWidth-plotLeft-plotRight) * length / widest
+			width := float64(plotWidth-plotLeft-plotRight) * math.Max(length/widest, 0)
 			text(&b, plotLeft-8, y+barHeight-4, "end", "normal", result.Name)
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", plotLeft, y, math.Max(width, 1), barHeight, color)
 			text(&b, plotLeft+int(width)+6, y+barHeight-4, "start", "normal", label)

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Page and Plots are where Render's files belong, relative to the folder of the documentation.
@@ -155,7 +156,8 @@ func writeHeading(b *bytes.Buffer, r Report) {
 
 func writePart(b *bytes.Buffer, r Report, plot string) {
 	if question := r.question(); question != "" {
-		fmt.Fprintf(b, "\n### %s%s\n", strings.ToUpper(question[:1]), question[1:])
+		_, first := utf8.DecodeRuneInString(question)
+		fmt.Fprintf(b, "\n### %s%s\n", strings.ToUpper(question[:first]), question[first:])
 	}
 	fmt.Fprintf(b, "\n![%s: %s](%s)\n\n", title(r), measure(r), plot)
 	columns := r.columns()

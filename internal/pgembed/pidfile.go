@@ -33,16 +33,27 @@ func readPostmaster(dir string) (p postmaster, ok bool) {
 	if err != nil {
 		return p, false
 	}
+	p = parsePostmaster(string(b))
+	return p, p.pid != 0 && serves(p.pid, dir)
+}
+
+// parsePostmaster reads the text of a postmaster.pid, as far as it is written. The pid is 0 if it
+// names no process.
+func parsePostmaster(text string) postmaster {
 	// Lines: pid, data directory, start time, port, socket directory, listen address, shared
 	// memory, status. They are written from top to bottom while the server starts.
-	lines := append(strings.Split(string(b), "\n"), make([]string, 8)...)
-	p.pid, err = strconv.Atoi(strings.TrimSpace(lines[0]))
-	if err != nil || p.pid <= 0 || !serves(p.pid, dir) {
-		return p, false
+	lines := append(strings.SplitN(text, "\n", 9), make([]string, 8)...)
+	return postmaster{pid: parsePID(lines[0]), port: lines[3], socketDir: lines[4], ready: strings.TrimSpace(lines[7]) == "ready"}
+}
+
+// parsePID reads the number of a process; 0: it is none. It may be shown in a command for kill, to
+// which other numbers mean groups of processes, or all.
+func parsePID(text string) int {
+	pid, err := strconv.ParseUint(strings.TrimSpace(text), 10, 31)
+	if err != nil {
+		return 0
 	}
-	p.port, p.socketDir = lines[3], lines[4]
-	p.ready = strings.TrimSpace(lines[7]) == "ready"
-	return p, true
+	return int(pid)
 }
 
 // disown makes the files that a killed server left behind harmless. Its number may belong to

@@ -3,6 +3,7 @@ package pgproxy
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -41,8 +42,13 @@ const (
 
 var errCut = errors.New("connection was cut")
 
-// maxMessage bounds what is read of a message; PostgreSQL allows 1 GiB.
-const maxMessage = 1 << 30
+const (
+	// maxMessage bounds what is read of a message; PostgreSQL allows 1 GiB.
+	maxMessage = 1 << 30
+	// maxTrusted is how much room a message gets because it says so. More comes
+	// with its bytes.
+	maxTrusted = 64 << 10
+)
 
 // readMessage reads one message: a type (0 for the first of a client) and its
 // bytes as they are on the wire.
@@ -63,9 +69,16 @@ func readMessage(r *bufio.Reader, startup bool) (byte, []byte, error) {
 	if size > maxMessage || size < int64(header) {
 		return 0, nil, errCut
 	}
-	message := make([]byte, size)
-	_, err = io.ReadFull(r, message)
-	return kind, message, err
+	if size <= maxTrusted {
+		message := make([]byte, size)
+		_, err = io.ReadFull(r, message)
+		return kind, message, err
+	}
+	message := bytes.NewBuffer(make([]byte, 0, maxTrusted))
+	if n, err := message.ReadFrom(io.LimitReader(r, size)); err != nil || n < size {
+		return 0, nil, cmp.Or(err, io.ErrUnexpectedEOF)
+	}
+	return kind, message.Bytes(), nil
 }
 
 // forward passes the client's messages on.
@@ -181,13 +194,16 @@ func (l *link) hides(kind byte, message []byte) bool {
 func (l *link) isCommit(kind byte, message []byte) bool {
 	switch kind {
 	case typeQuery:
-		return isCommitText(cString(message[5:]))
+		sql, _ := cString(message[5:])
+		return isCommitText(sql)
 	case typeParse:
-		name := cString(message[5:])
-		l.commits[name] = isCommitText(cString(message[5+len(name)+1:]))
+		name, rest := cString(message[5:])
+		sql, _ := cString(rest)
+		l.commits[name] = isCommitText(sql)
 	case typeBind:
-		portal := cString(message[5:])
-		return l.commits[cString(message[5+len(portal)+1:])]
+		_, rest := cString(message[5:]) // behind the portal's name
+		name, _ := cString(rest)
+		return l.commits[name]
 	}
 	return false
 }
@@ -196,10 +212,8 @@ func isCommitText(sql string) bool {
 	return strings.EqualFold(strings.TrimRight(strings.TrimSpace(sql), "; "), "commit")
 }
 
-// cString returns the text up to the first zero byte.
-func cString(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		return string(b[:i])
-	}
-	return string(b)
+// cString returns the text up to the first zero byte, and what is behind that.
+func cString(b []byte) (text string, rest []byte) {
+	before, rest, _ := bytes.Cut(b, []byte{0})
+	return string(before), rest
 }

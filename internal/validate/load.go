@@ -35,8 +35,13 @@ func (l *loader) file(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	return l.read(file)
+}
+
+// read reads the text of one file.
+func (l *loader) read(from io.Reader) error {
 	l.open = make(map[int64]int)
-	lines := bufio.NewReaderSize(file, 1<<16)
+	lines := bufio.NewReaderSize(from, 1<<16)
 	for n := 1; ; n++ {
 		text, err := lines.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {

@@ -1,0 +1,58 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// FuzzReports reads what recount bench report may be given. What is read makes a
+// page of text and plots that browsers show, and can be written and read again.
+func FuzzReports(f *testing.F) {
+	var sample bytes.Buffer
+	for _, r := range sampleReports() {
+		if err := r.WriteJSON(&sample); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Add(sample.Bytes())
+	f.Add([]byte(`{"bench":"append","results":[{"name":"\u0000<","callers":-1,"events_per_second":-1e300},{"events_per_second":1e308}]}`))
+	f.Add([]byte(`{"bench":"x","results":[{"question":"é: a@1","delivery":{"committed":-1,"missed":9223372036854775807}}],"ratios":{"@":0}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		reports, err := ReadAll(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		for name, file := range Render(reports) {
+			if !utf8.Valid(file) {
+				t.Errorf("of %q it makes %s, which is no text: %q", text, name, file)
+			}
+			if !strings.HasSuffix(name, ".svg") {
+				continue
+			}
+			d := xml.NewDecoder(bytes.NewReader(file))
+			for err = nil; err == nil; {
+				_, err = d.Token()
+			}
+			if !errors.Is(err, io.EOF) || bytes.Contains(file, []byte("NaN")) || bytes.Contains(file, []byte("Inf")) {
+				t.Errorf("of %q it makes a plot that is none (%v): %s", text, err, file)
+			}
+		}
+		var again bytes.Buffer
+		for _, r := range reports {
+			if err := r.WriteJSON(&again); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.WriteTable(io.Discard); err != nil {
+				t.Error(err)
+			}
+		}
+		if back, err := ReadAll(&again); err != nil || len(back) != len(reports) {
+			t.Errorf("%q is read back as %d reports, %v", text, len(back), err)
+		}
+	})
+}
