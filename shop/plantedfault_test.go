@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +31,7 @@ type plantedFault struct {
 
 func TestTheHostileClientCatchesFaults(t *testing.T) {
 	t.Parallel()
-	for _, f := range append(wrongAnswers(), wrongDeeds()...) {
+	for _, f := range slices.Concat(wrongAnswers(), wrongDeeds(), wrongRaces()) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			s := startBehind(t, logtest.New(t), func(api http.Handler) http.Handler {
@@ -145,7 +146,7 @@ func wrongDeeds() []plantedFault {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			api.ServeHTTP(w, r)
 		}, "the answer is of version"},
-		{"key forgotten", without("Idempotency-Key"), `the first one was|want .422 idempotency-key-reused|\(sent again\): the answer is`},
+		{"key forgotten", without("Idempotency-Key"), `neither answer is a replay|the first one was|want .422 idempotency-key-reused|\(sent again\): the answer is`},
 		{"precondition forgotten", without("If-Match"), "want .412 precondition-failed"},
 		{"misspelt filter taken", func(api http.Handler, w http.ResponseWriter, r *http.Request) {
 			query := r.URL.Query()
@@ -166,7 +167,7 @@ func wrongDeeds() []plantedFault {
 			api.ServeHTTP(w, r)
 		}, "items "},
 		{"sum that is wrong", replaced(`"gross_minor":(\d+)`, `"gross_minor":1$1`), "the answer is"},
-		{"stale read", staleRead(), "the ETag is|the answer is"},
+		{"stale read", staleRead("/v1/orders/"), "the ETag is|the answer is"},
 		{"past that is the present", func(api http.Handler, w http.ResponseWriter, r *http.Request) {
 			query := r.URL.Query()
 			if strings.HasPrefix(query.Get("as_of"), "1") {
@@ -220,12 +221,12 @@ func lostWrite() func(http.Handler, http.ResponseWriter, *http.Request) {
 	}
 }
 
-// staleRead answers the second read of an order as the first.
-func staleRead() func(http.Handler, http.ResponseWriter, *http.Request) {
+// staleRead answers the second read of a thing as the first.
+func staleRead(prefix string) func(http.Handler, http.ResponseWriter, *http.Request) {
 	var mu sync.Mutex
 	seen := make(map[string]*httptest.ResponseRecorder)
 	return func(api http.Handler, w http.ResponseWriter, r *http.Request) {
-		if r.Method != "GET" || !strings.HasPrefix(r.URL.Path, "/v1/orders/") || r.URL.Query().Has("as_of") {
+		if r.Method != "GET" || !strings.HasPrefix(r.URL.Path, prefix) || r.URL.Query().Has("as_of") {
 			api.ServeHTTP(w, r)
 			return
 		}

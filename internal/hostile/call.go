@@ -55,18 +55,23 @@ func (c *call) seal() {
 	}
 }
 
+// outcome checks what every answer owes, and says which one it is.
+func (r request) outcome(a answer) (want, error) {
+	if err := checkAnswer(r, a); err != nil {
+		return want{}, err
+	}
+	if a.status < 400 || r.method == http.MethodHead {
+		return want{status: a.status}, nil
+	}
+	p, err := readProblem(a)
+	return want{a.status, p.Code}, err
+}
+
 // judge checks an answer.
 func (c call) judge(a answer) error {
-	if err := checkAnswer(c.request, a); err != nil {
+	got, err := c.outcome(a)
+	if err != nil {
 		return err
-	}
-	got := want{status: a.status}
-	if a.status >= 400 && c.method != http.MethodHead {
-		p, err := readProblem(a)
-		if err != nil {
-			return err
-		}
-		got.code = p.Code
 	}
 	if c.mayBeBehind() && got == (want{http.StatusServiceUnavailable, "projection-behind"}) {
 		return nil

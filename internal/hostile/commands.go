@@ -3,7 +3,6 @@ package hostile
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // change is what a command does to a stream, if it is accepted.
@@ -81,14 +80,7 @@ func (w *world) withKey(c call) call {
 	if !w.chance(4) {
 		return c
 	}
-	key := fmt.Sprintf("%s %d", w.name, w.made)
-	w.made++
-	if w.chance(2) {
-		key = strings.ReplaceAll(key, " ", "/")
-	} else {
-		key = `"` + key + `"`
-	}
-	c.set("Idempotency-Key", key)
+	c.set("Idempotency-Key", w.key())
 	if c.wants[0].status == 412 {
 		return c
 	}
@@ -106,6 +98,15 @@ func (w *world) withKey(c call) call {
 	return c
 }
 
+// key returns a key that was never used, in one of the ways to write them.
+func (w *world) key() string {
+	w.made++
+	if w.chance(2) {
+		return fmt.Sprintf("%s/%d", w.name, w.made)
+	}
+	return fmt.Sprintf(`"%s %d"`, w.name, w.made)
+}
+
 func (w *world) keep(k keptCall) {
 	if len(w.kept) == maxKept {
 		w.kept = slices.Delete(w.kept, 0, 1)
@@ -120,22 +121,27 @@ func (w *world) again() (call, bool) {
 		return call{}, false
 	}
 	kept := pick(w, w.kept)
-	c := kept.call.clone()
-	c.done = nil
 	if w.chance(4) {
-		c.how = append(c.how, "another body under a known key")
+		c := kept.clone()
+		c.done, c.how = nil, append(c.how, "another body under a known key")
 		anotherTime(&c)
 		return c.refused(422, "idempotency-key-reused"), true
 	}
+	return kept.repeat(), true
+}
+
+// repeat sends a command again, which must be answered as before.
+func (k keptCall) repeat() call {
+	c := k.clone()
 	c.how = append(c.how, "sent again")
-	c.wants = []want{kept.wants[0]}
+	c.wants = k.wants[:1]
 	c.done = func(a answer) error {
-		if string(a.body) != string(kept.first.body) {
-			return fmt.Errorf("the answer is %q, the first one was %q", a.body, kept.first.body)
+		if string(a.body) != string(k.first.body) {
+			return fmt.Errorf("the answer is %q, the first one was %q", a.body, k.first.body)
 		}
 		for _, name := range []string{"ETag", "Location", "Consistency-Token"} {
-			if a.header.Get(name) != kept.first.header.Get(name) {
-				return fmt.Errorf("the header %s is %q, that of the first answer was %q", name, a.header.Get(name), kept.first.header.Get(name))
+			if a.header.Get(name) != k.first.header.Get(name) {
+				return fmt.Errorf("the header %s is %q, that of the first answer was %q", name, a.header.Get(name), k.first.header.Get(name))
 			}
 		}
 		if a.header.Get("Idempotency-Replayed") != "true" {
@@ -143,7 +149,7 @@ func (w *world) again() (call, bool) {
 		}
 		return nil
 	}
-	return c, true
+	return c
 }
 
 // anotherTime changes the business time in a body.

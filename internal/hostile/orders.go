@@ -93,10 +93,9 @@ var steps = []step{
 
 // step returns the generator of a step.
 func (s step) generate(w *world) (call, bool) {
-	route := "/v1/orders/{id}/" + s.name
 	o := w.anOrder()
 	if o == nil || w.chance(20) {
-		return command(route, "/v1/orders/"+w.id()+"/"+s.name, w.stepBody(s)).refused(404, "order-not-found"), true
+		return s.call(w, w.id()).refused(404, "order-not-found"), true
 	}
 	// Most orders get somewhere.
 	for range 5 {
@@ -105,7 +104,7 @@ func (s step) generate(w *world) (call, bool) {
 		}
 		o = w.anOrder()
 	}
-	c := command(route, "/v1/orders/"+o.ID+"/"+s.name, w.stepBody(s))
+	c := s.call(w, o.ID)
 	if !slices.Contains(s.from, o.Status) {
 		return w.withKey(c.refused(409, "order-status")), true
 	}
@@ -113,6 +112,10 @@ func (s step) generate(w *world) (call, bool) {
 		o.Status, o.version = s.to, k.Version
 		o.past = append(o.past, pastOrder{k.Position, s.to, k.Version})
 	}}), true
+}
+
+func (s step) call(w *world, id string) call {
+	return command("/v1/orders/{id}/"+s.name, "/v1/orders/"+id+"/"+s.name, w.stepBody(s))
 }
 
 func (w *world) stepBody(s step) *object {

@@ -54,6 +54,7 @@ type run struct {
 	name       string
 	routes     []string
 	generators map[string]generator
+	commons    *commons
 	left       atomic.Int64
 	failed     sync.Once
 
@@ -76,18 +77,23 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		return Report{}, fmt.Errorf("hostile: the address must be like http://127.0.0.1:8080 and workers from 1 to 300; they are %q and %d", c.URL, c.Workers)
 	}
 	r := &run{config: c, host: u.Host, name: fmt.Sprintf("h%x", c.Seed), counts: make(map[string]int), types: make(map[string]bool)}
+	r.commons = newCommons(r.name, 2*c.Workers)
 	r.left.Store(int64(c.Requests))
 	if err := r.readIndex(ctx); err != nil {
 		return Report{}, err
 	}
 	begun := time.Now()
 	workers := make([]*worker, c.Workers)
-	group, ctx := errgroup.WithContext(ctx)
+	group, together := errgroup.WithContext(ctx)
 	for i := range workers {
 		workers[i] = r.worker(i)
-		group.Go(func() error { return workers[i].work(ctx) })
+		group.Go(func() error { return workers[i].work(together) })
 	}
-	err = group.Wait()
+	if err = group.Wait(); err == nil {
+		last := r.lastWorker()
+		workers = append(workers, last)
+		err = last.settle(ctx)
+	}
 	report := Report{Answers: r.counts, Types: slices.Sorted(maps.Keys(r.types)), Took: time.Since(begun)}
 	for _, w := range workers {
 		report.Requests += w.sent
@@ -120,6 +126,15 @@ func (r *run) readIndex(ctx context.Context) error {
 
 // take reports whether there is another request to send.
 func (r *run) take() bool { return r.left.Add(-1) >= 0 }
+
+// tell tells of a failure, if it is the first.
+func (r *run) tell(f *Failure) error {
+	f.Seed = r.config.Seed
+	if r.config.Failed != nil {
+		r.failed.Do(func() { r.config.Failed(f) })
+	}
+	return f
+}
 
 func (r *run) count(class string) {
 	r.mu.Lock()

@@ -14,30 +14,52 @@ type move struct {
 	order            string
 }
 
-// stocked returns a call of a stock command; code is that of the refusal that
-// the rules have for it, "" if they have none.
-func (w *world) stocked(name string, a *article, body *object, m move, code string) call {
-	c := command("/v1/stock/{sku}/"+name, "/v1/stock/"+url.PathEscape(a.sku)+"/"+name, body)
+// refusal returns the code of the rule that is against a move, "" if there is none.
+func (a *article) refusal(m move) string {
+	switch {
+	case m.order != "" && a.reservations[m.order]+m.reserved < 0:
+		return "stock-not-reserved"
+	case a.onHand+m.onHand < a.reserved+m.reserved:
+		return "stock-insufficient"
+	}
+	return ""
+}
+
+func (a *article) apply(m move) {
+	a.onHand += m.onHand
+	a.reserved += m.reserved
+	if m.order != "" {
+		a.reservations[m.order] += m.reserved
+		maps.DeleteFunc(a.reservations, func(_ string, n int64) bool { return n == 0 })
+	}
+}
+
+// moveCall returns the call of a command that moves stock.
+func (w *world) moveCall(name, sku string, m move, body *object) call {
+	if m.order != "" {
+		body.members = append(body.members, member{"order_id", m.order})
+	}
 	if w.chance(3) {
 		body.members = append(body.members, member{"at", w.rfc3339(w.time())})
 	}
-	if code != "" {
+	return command("/v1/stock/{sku}/"+name, "/v1/stock/"+url.PathEscape(sku)+"/"+name, body)
+}
+
+// stocked returns a call of a stock command on one of the world's own articles.
+func (w *world) stocked(name string, a *article, m move, body *object) call {
+	c := w.moveCall(name, a.sku, m, body)
+	if code := a.refusal(m); code != "" {
 		return w.withKey(c.refused(409, code))
 	}
 	return w.accepted(c, change{200, "stock-" + a.sku, a.version + 1, func(k ack) {
-		a.onHand += m.onHand
-		a.reserved += m.reserved
+		a.apply(m)
 		a.version = k.Version
-		if m.order != "" {
-			a.reservations[m.order] += m.reserved
-			maps.DeleteFunc(a.reservations, func(_ string, n int64) bool { return n == 0 })
-		}
 	}})
 }
 
 func (w *world) receive() (call, bool) {
 	n := 1 + w.rng.Int64N(50)
-	return w.stocked("receive", pick(w, w.articles), members("quantity", n), move{onHand: n}, ""), true
+	return w.stocked("receive", pick(w, w.articles), move{onHand: n}, members("quantity", n)), true
 }
 
 func (w *world) adjust() (call, bool) {
@@ -45,20 +67,12 @@ func (w *world) adjust() (call, bool) {
 	if w.chance(2) {
 		n = -n
 	}
-	code := ""
-	if -n > a.onHand-a.reserved {
-		code = "stock-insufficient"
-	}
-	return w.stocked("adjust", a, members("delta", n, "reason", "counted"), move{onHand: n}, code), true
+	return w.stocked("adjust", a, move{onHand: n}, members("delta", n, "reason", "counted")), true
 }
 
 func (w *world) reserve() (call, bool) {
 	a, n, order := pick(w, w.articles), 1+w.rng.Int64N(20), fmt.Sprintf("%s.r%d", w.name, w.rng.IntN(5))
-	code := ""
-	if n > a.onHand-a.reserved {
-		code = "stock-insufficient"
-	}
-	return w.stocked("reserve", a, members("order_id", order, "quantity", n), move{reserved: n, order: order}, code), true
+	return w.stocked("reserve", a, move{reserved: n, order: order}, members("quantity", n)), true
 }
 
 // settle returns the generator of release or commit.
@@ -68,15 +82,12 @@ func settle(name string) func(*world) (call, bool) {
 		if orders := slices.Sorted(maps.Keys(a.reservations)); len(orders) > 0 && !w.chance(10) {
 			order = pick(w, orders)
 		}
-		n, code := 1+w.rng.Int64N(10), ""
-		if n > a.reservations[order] {
-			code = "stock-not-reserved"
-		}
+		n := 1 + w.rng.Int64N(10)
 		m := move{reserved: -n, order: order}
 		if name == "commit" {
 			m.onHand = -n
 		}
-		return w.stocked(name, a, members("order_id", order, "quantity", n), m, code), true
+		return w.stocked(name, a, m, members("quantity", n)), true
 	}
 }
 
@@ -88,13 +99,24 @@ func (w *world) readArticle(a *article) call {
 		return c.refused(404, "not-found")
 	}
 	c = c.wantOK()
-	c.done = func(got answer) error {
-		if tag := fmt.Sprintf(`"%d"`, a.version); got.header.Get("ETag") != tag {
-			return fmt.Errorf("the ETag is %s, want %s", got.header.Get("ETag"), tag)
-		}
-		return same(got, map[string]any{"sku": a.sku, "on_hand": a.onHand, "reserved": a.reserved, "available": a.onHand - a.reserved})
-	}
+	c.done = a.shown
 	return c
+}
+
+// shown checks an answer that shows an article.
+func (a *article) shown(by answer) error {
+	if err := by.isAt(a.version); err != nil {
+		return err
+	}
+	return same(by, map[string]any{"sku": a.sku, "on_hand": a.onHand, "reserved": a.reserved, "available": a.onHand - a.reserved})
+}
+
+// isAt checks that an answer is of a version.
+func (a answer) isAt(version int64) error {
+	if tag := fmt.Sprintf(`"%d"`, version); a.header.Get("ETag") != tag {
+		return fmt.Errorf("the ETag is %s, want %s", a.header.Get("ETag"), tag)
+	}
+	return nil
 }
 
 // same compares an answer with what it should be, as JSON.

@@ -13,6 +13,7 @@ type worker struct {
 	*run
 	number int
 	link   link
+	second link // for two requests at once
 	// tame is the world that it knows, wild one of which it believes nothing.
 	tame, wild *world
 	choices    []generator
@@ -24,7 +25,7 @@ func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed,
 
 func (r *run) worker(number int) *worker {
 	rng := newRand(r.config.Seed, uint64(number))
-	w := &worker{run: r, number: number, link: link{host: r.host}}
+	w := &worker{run: r, number: number, link: link{host: r.host}, second: link{host: r.host}}
 	w.tame = newWorld(r.name, 2*number, rng)
 	w.wild = newWorld(r.name, 2*number+1, rng)
 	for _, name := range r.routes {
@@ -37,6 +38,7 @@ func (r *run) worker(number int) *worker {
 // work sends its share of requests, and reads at the end what it has made.
 func (w *worker) work(ctx context.Context) error {
 	defer w.link.close()
+	defer w.second.close()
 	for range 10 { // something to be wild about
 		c, _ := w.wild.place()
 		c.how = []string{"valid"}
@@ -55,15 +57,19 @@ func (w *worker) work(ctx context.Context) error {
 // one sends a request of some sort, and what follows from it.
 func (w *worker) one(ctx context.Context) error {
 	switch n := w.tame.rng.IntN(1000); {
-	case n < 400:
+	case n < 370:
 		return w.sendValid(ctx)
-	case n < 450:
+	case n < 420:
 		if c, ok := w.tame.again(); ok {
 			return w.send(ctx, c)
 		}
 		return w.sendValid(ctx)
-	case n < 750:
+	case n < 700:
 		return w.sendNearlyValid(ctx)
+	case n < 720:
+		return w.sendTwice(ctx)
+	case n < 820:
+		return w.contend(ctx)
 	case n < 990:
 		return w.sendWild(ctx)
 	}
@@ -166,7 +172,7 @@ func (w *worker) send(ctx context.Context, c call) error {
 		}
 	}
 	if err != nil {
-		return w.fail(&Failure{How: strings.Join(c.how, ", "), Curl: c.curl(w.host), Answer: describe(a), Err: err})
+		return w.fail(&Failure{How: describeHow(c), Curl: c.curl(w.host), Answer: describe(a), Err: err})
 	}
 	w.count(statusClass(a.status))
 	if a.status == http.StatusAccepted {
@@ -175,13 +181,29 @@ func (w *worker) send(ctx context.Context, c call) error {
 	return nil
 }
 
-// fail says whose failure it is, and tells of it if it is the first.
-func (w *worker) fail(f *Failure) error {
-	f.Seed, f.Worker, f.Number = w.config.Seed, w.number, w.sent
-	if w.config.Failed != nil {
-		w.failed.Do(func() { w.config.Failed(f) })
+func describeHow(c call) string { return strings.Join(c.how, ", ") }
+
+// lastWorker returns the one that comes when the others have ended, and has the
+// commons for its world.
+func (r *run) lastWorker() *worker {
+	r.commons.world.rng = newRand(r.config.Seed, uint64(r.config.Workers))
+	return &worker{run: r, number: r.config.Workers, link: link{host: r.host}, tame: r.commons.world}
+}
+
+// settle judges what was done to the commons, and reads what that has made.
+func (w *worker) settle(ctx context.Context) error {
+	defer w.link.close()
+	if wrong := w.commons.settle(); wrong != nil {
+		return w.tell(&Failure{Worker: wrong.worker, Number: wrong.number, How: describeHow(wrong.call) + ", judged at the end",
+			Curl: wrong.curl(w.host), Answer: describe(wrong.answer), Err: wrong.err})
 	}
-	return f
+	return w.sweep(ctx)
+}
+
+// fail says which of the worker's requests it was.
+func (w *worker) fail(f *Failure) error {
+	f.Worker, f.Number = w.number, w.sent
+	return w.tell(f)
 }
 
 // sweep reads everything that the worker has made: what was acknowledged is
