@@ -16,6 +16,9 @@ type follower struct {
 	names  []string
 }
 
+// startPatience is how long projections may take to make their tables and start.
+const startPatience = 30 * time.Second
+
 // startRunner returns when all projections run here.
 func (s *scratch) startRunner(ctx context.Context, codec *eventstore.Codec, list ...projections.Projection) (*follower, error) {
 	runner, err := projections.NewRunner(projections.Config{Pool: s.pool, Schema: s.schema, Store: s.store, Codec: codec}, list...)
@@ -29,13 +32,15 @@ func (s *scratch) startRunner(ctx context.Context, codec *eventstore.Codec, list
 	if err := runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("start projections: %w", err)
 	}
+	starting, cancel := context.WithTimeoutCause(ctx, startPatience, errors.New("projections do not start"))
+	defer cancel()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for f.reach(ctx, eventstore.Token{}) != nil {
+	for f.reach(starting, eventstore.Token{}) != nil {
 		select {
 		case <-ticker.C:
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), f.stop(ctx))
+		case <-starting.Done():
+			return nil, errors.Join(context.Cause(starting), f.stop(ctx))
 		}
 	}
 	return f, nil
