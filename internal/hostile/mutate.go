@@ -37,10 +37,16 @@ func (m mutation) mutate(w *world, c *call) bool {
 	}
 	was := c.wants
 	c.wants, c.done = m.wants, nil
-	if len(was) > 0 && was[0].status == http.StatusPreconditionFailed && slices.ContainsFunc(m.wants, want.isOfTheDomain) {
-		c.wants = append(slices.Clone(m.wants), was...) // which is checked before the domain is asked
+	if len(was) > 0 && was[0].isBeforeTheDomain() && slices.ContainsFunc(m.wants, want.isOfTheDomain) {
+		c.wants = append(slices.Clone(m.wants), was...)
 	}
 	return true
+}
+
+// isBeforeTheDomain reports whether an answer is given before the rules of the
+// shop are asked: what is to be changed is not there, or is not as it was.
+func (w want) isBeforeTheDomain() bool {
+	return w.status == http.StatusPreconditionFailed || w.status == http.StatusNotFound
 }
 
 // isOfTheDomain reports whether it takes the rules of the shop to answer so.
