@@ -145,7 +145,7 @@ func (w *worker) probe(ctx context.Context, l *lease, events []eventstore.Record
 		return err
 	}
 	defer rollback(ctx, tx)
-	if _, err := tx.Exec(ctx, limitLocks); err != nil {
+	if _, err := tx.Exec(ctx, txSettings); err != nil {
 		return err
 	}
 	return w.runs.probe(ctx, tx, w.generation.table, decoded)

@@ -72,7 +72,7 @@ func (p batchProjector) commit(ctx context.Context, pool *pgxpool.Pool, table ta
 	if err := p.queue(ctx, table.String(), events, &batch); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	return write(ctx, pool, &batch, move)
 }

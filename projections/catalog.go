@@ -23,18 +23,20 @@ func newCatalog(pool *pgxpool.Pool, schema string) *catalog {
 // sql returns the text of a statement with the schema's name in it.
 func (c *catalog) sql(text string) string { return c.texts.Replace(planted(text)) }
 
-// limitLocks bounds, until the end of a transaction, how long its statements wait for a lock. What
-// gives up is tried again later.
-const limitLocks = `SELECT set_config('lock_timeout', '2s', true)`
+// txSettings bound, until the end of a transaction, how long its statements wait for a lock, and how
+// long others wait for its own locks if its process freezes or can no longer be reached. What gives
+// up is tried again later.
+const txSettings = `
+SELECT set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '10s', true)`
 
-// inTx runs f in a transaction. Waits for locks in it are bounded.
+// inTx runs f in a transaction with txSettings.
 func (c *catalog) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 	tx, err := c.pool.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer rollback(ctx, tx)
-	if _, err := tx.Exec(ctx, limitLocks); err != nil {
+	if _, err := tx.Exec(ctx, txSettings); err != nil {
 		return err
 	}
 	if err := f(tx); err != nil {

@@ -67,7 +67,7 @@ func (p *foldProjector[K, Row]) tryCopy(ctx context.Context, m *memory[K, Row], 
 		return err
 	}
 	defer rollback(ctx, tx)
-	if _, err := tx.Exec(ctx, limitLocks); err != nil {
+	if _, err := tx.Exec(ctx, txSettings); err != nil {
 		return err
 	}
 	return p.copyRows(ctx, tx, &rowSource[K, Row]{projector: p, memories: []*memory[K, Row]{m}}, to.table)

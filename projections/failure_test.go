@@ -211,7 +211,7 @@ func TestARefusedCheckpointBlamesNoEvent(t *testing.T) {
 	r := b.start(b.runner(newAccounts(1)))
 	b.stop(r)
 	w := r.workers[0]
-	l, err := r.catalog.acquire(t.Context(), w.generation, "test", time.Minute)
+	l, err := r.catalog.acquire(t.Context(), w.generation, true, "test", time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestARefusedCheckpointBlamesNoEventThatPasses(t *testing.T) {
 	r := b.start(b.runner(newAccounts(1)))
 	b.stop(r)
 	w := r.workers[0]
-	l, err := r.catalog.acquire(t.Context(), w.generation, "test", time.Minute)
+	l, err := r.catalog.acquire(t.Context(), w.generation, true, "test", time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +345,7 @@ func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := c.acquire(b.Context(), g, "owner", time.Minute)
+	l, err := c.acquire(b.Context(), g, true, "owner", time.Minute)
 	if err != nil {
 		b.Fatal(err)
 	}

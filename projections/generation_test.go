@@ -207,3 +207,26 @@ func TestARunningProjectionComesBackAfterMigratingDownAndUp(t *testing.T) {
 		t.Errorf("rows are %+v, want the one of the log", rows)
 	}
 }
+
+// TestAGenerationThatWasReplacedIsNotRun replaces a generation when a process has looked for the one that
+// serves and has not taken its lease yet.
+func TestAGenerationThatWasReplacedIsNotRun(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), newAccounts(1)
+	first, _ := b.startFilled(f, 10)
+	b.stop(first)
+	second := b.runner(f)
+	looked, replaced := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	second.workers[0].hooks.beforeAcquire = func() {
+		once.Do(func() { close(looked); <-replaced })
+	}
+	b.start(second)
+	<-looked
+	op := b.rebuild(b.runner(f), "accounts", Options{})
+	close(replaced)
+	b.arrives(second, "accounts", b.append("account-1", deposited{Amount: 1}))
+	if s := b.status("accounts"); s.Generation != op.Generation || s.Owner != second.Owner() {
+		t.Errorf("generation %d is run by %q, want %d by %q", s.Generation, s.Owner, op.Generation, second.Owner())
+	}
+}

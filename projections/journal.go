@@ -121,6 +121,8 @@ RETURNING epoch`
 
 // claim takes an operation that nobody works on, or returns errStandby.
 func (c *catalog) claim(ctx context.Context, id uuid.UUID, owner string, ttl time.Duration) (*claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
 	cl := &claim{catalog: c, owner: owner, ttl: ttl}
 	err := c.pool.QueryRow(ctx, c.sql(claimSQL), id, owner, ttl).Scan(&cl.epoch)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -170,6 +172,8 @@ RETURNING cancel`
 // renew extends the claim and says how far the work is. If the claim is lost it returns errStandby,
 // if somebody wants the end of it errCancelled.
 func (cl *claim) renew(ctx context.Context, p Progress) error {
+	ctx, done := context.WithTimeout(ctx, statementTimeout)
+	defer done()
 	var cancel bool
 	err := cl.catalog.pool.QueryRow(ctx, cl.catalog.sql(renewClaimSQL), cl.op.ID, cl.epoch, cl.ttl,
 		p.Phase, p.Position, p.Target, p.Events, p.EventsPerSecond, p.SecondsLeft, p.Buckets, p.BucketsDone).Scan(&cancel)

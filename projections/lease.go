@@ -40,10 +40,14 @@ const leaseIsFree = `(owner IS NULL
 // acquireSQL takes a lease that is free, has expired or is of the same owner, which makes it safe
 // to begin again after a write whose outcome is unknown: a write of before is either done by now or
 // finds another epoch.
+//
+// Whether the generation serves is looked at here as well: another may have taken its place since the
+// caller looked, perhaps while this statement waited for the one that did that. A lease on a generation
+// that nobody reads would be renewed for ever. Once it is taken, a switch gives it another epoch.
 const acquireSQL = `
 UPDATE {schema}.projection_generations g
 SET owner = $3, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $4::interval
-WHERE projection = $1 AND generation = $2 AND failed_at IS NULL AND built
+WHERE projection = $1 AND generation = $2 AND failed_at IS NULL AND built AND serving = $5
   AND (owner = $3 OR ` + leaseIsFree + `)
   AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')
 RETURNING epoch, log_id, incarnation, position, events, digest, last_event_at`
@@ -52,12 +56,14 @@ const skipsSQL = `
 SELECT position FROM {schema}.projection_skips
 WHERE projection = $1 AND generation = $2 AND position > $3`
 
-// acquire returns the lease of a generation, or errStandby.
-func (c *catalog) acquire(ctx context.Context, g generation, owner string, ttl time.Duration) (*lease, error) {
+// acquire returns the lease of a generation that serves, or of one that does not, or errStandby.
+func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner string, ttl time.Duration) (*lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
 	l := &lease{catalog: c, generation: g, owner: owner, ttl: ttl, skips: make(map[int64]bool)}
 	var digest []byte
 	cp := &l.checkpoint
-	err := c.pool.QueryRow(ctx, c.sql(acquireSQL), g.projection, g.number, owner, ttl).Scan(
+	err := c.pool.QueryRow(ctx, c.sql(acquireSQL), g.projection, g.number, owner, ttl, serving).Scan(
 		&l.epoch, &cp.token.Log, &cp.token.Incarnation, &cp.token.Position, &cp.events, &digest, &cp.lastEvent)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errStandby
@@ -104,6 +110,8 @@ WHERE g.projection = $1 AND g.generation = $2`
 // CaughtUp says that the generation has caught up with the one that is shown.
 func (l *lease) renew(ctx context.Context) (caughtUp bool, err error) {
 	failpoint.Hit(failpoint.LeaseRenewing)
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
 	var mine bool
 	err = l.catalog.pool.QueryRow(ctx, l.catalog.sql(renewSQL),
 		l.generation.projection, l.generation.number, l.epoch, l.ttl).Scan(&mine, &caughtUp)

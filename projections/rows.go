@@ -63,15 +63,16 @@ func (p *foldProjector[K, Row]) indexes(table tableName) []string {
 // appends wait already.
 const foldSettings = `SELECT set_config('lock_timeout', '2s', true), set_config('synchronous_commit', 'off', true)`
 
-// commitTimeout bounds a commit, which takes milliseconds. Lock_timeout alone does not: a connection
-// that sees a statement for the first time waits for its table before the settings are made.
-const commitTimeout = 5 * time.Second
+// statementTimeout bounds what takes milliseconds. Lock_timeout alone does not: a connection that sees a
+// statement for the first time waits for its table before the settings are made, and one that the
+// server cannot be reached by any more waits for the network to notice.
+const statementTimeout = 5 * time.Second
 
 // commit takes two round trips: one loads the rows, the other writes them and moves the checkpoint,
 // pipelined, which makes one transaction of it. The rows can be loaded outside of it because they
 // are only written if the checkpoint is still where it was.
 func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	var batch pgx.Batch
 	batch.Queue(foldSettings)

@@ -87,11 +87,6 @@ func (p sqlProjector) create(ctx context.Context, tx pgx.Tx, table tableName) er
 	return nil
 }
 
-// sqlSettings hold for the transaction of a batch. It is ended if its process freezes in it, so that
-// the process that takes over does not wait for its locks for ever.
-const sqlSettings = `
-SELECT set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '10s', true)`
-
 // commit moves the checkpoint last: until then the lease can be taken over.
 func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
 	tx, err := pool.Begin(ctx)
@@ -99,7 +94,7 @@ func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tabl
 		return err
 	}
 	defer rollback(ctx, tx)
-	if _, err := tx.Exec(ctx, sqlSettings); err != nil {
+	if _, err := tx.Exec(ctx, txSettings); err != nil {
 		return err
 	}
 	if err := p.probe(ctx, tx, table, events); err != nil {

@@ -102,7 +102,7 @@ func TestASwitchEndsUnderAppendsWithoutAPause(t *testing.T) {
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			b.append(fmt.Sprintf("account-%d", i%50), deposited{Amount: 1, Note: "on and on"})
+			b.append(fmt.Sprintf("account-%d", i%50), opened{Owner: ptr("on and on")}) // a row of the same size
 		}
 	})
 	other := b.runner(f)

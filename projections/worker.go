@@ -23,7 +23,7 @@ type worker struct {
 	log        zerolog.Logger
 	hooks      hooks
 	// applied is told of each batch that was applied and may end the session with errArrived, or with
-	// errMovedOn if it has applied more itself. It may be nil.
+	// errMovedOn if it has applied more itself. It is nil for a generation that serves.
 	applied func(context.Context, *lease, eventstore.Batch) (arrived bool, err error)
 	// from is where the session began.
 	from   eventstore.Token
@@ -35,7 +35,7 @@ var errArrived = errors.New("the generation has come to where it was to")
 
 // hooks are where tests hold a worker. They may be nil.
 type hooks struct {
-	beforeWrite, beforeRenew, beforeSwitch, afterCopy func()
+	beforeAcquire, beforeWrite, beforeRenew, beforeSwitch, afterCopy func()
 }
 
 func newWorker(r *Runner, p Projection, runs projector) *worker {
@@ -97,7 +97,8 @@ func (w *worker) serve(soft, hard context.Context) (moved bool, err error) {
 // session runs the projection from taking the lease to losing it, or to an error. Moved says that
 // the checkpoint did.
 func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
-	lease, err := w.runner.catalog.acquire(hard, w.generation, w.runner.owner, w.runner.config.LeaseTTL)
+	call(w.hooks.beforeAcquire)
+	lease, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL)
 	if err != nil {
 		return false, err
 	}
