@@ -114,7 +114,8 @@ func TestStatesByWhatIsKnown(t *testing.T) {
 		paused bool
 		want   State
 	}{
-		{Status{}, false, NoOwner},
+		{Status{Serving: true}, false, NoOwner},
+		{Status{}, false, BeingBuilt},
 		{Status{}, true, Paused},
 		{Status{Owner: "a", Failure: &Failure{}}, true, Failed},
 		{Status{Owner: "a"}, false, Running},

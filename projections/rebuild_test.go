@@ -161,6 +161,9 @@ func TestARebuildIsVerifiedAlthoughItWasKilled(t *testing.T) {
 	b.stop(r)
 	o := Options{Verify: true}
 	killed := b.killRebuild(f, o, func(w *worker, kill func()) { w.hooks.beforeSwitch = kill })
+	if s := b.status("accounts"); s.Generation != killed.Generation || s.State != BeingBuilt {
+		t.Errorf("what was left is %+v, want generation %d, being built", s, killed.Generation)
+	}
 	op := b.rebuild(b.runner(f), "accounts", o)
 	if op.ID != killed.ID || !strings.Contains(string(op.Result), `"log_events"`) {
 		t.Errorf("the operation is %+v, want %s with a verification", op, killed.ID)

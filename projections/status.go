@@ -121,6 +121,8 @@ func (s *Status) setState(paused bool) {
 		s.State = Paused
 	case s.Trouble != nil:
 		s.State = Retrying
+	case s.Owner == "" && !s.Serving:
+		s.State = BeingBuilt // it is verified, or about to catch up
 	case s.Owner == "":
 		s.State = NoOwner
 	case s.Lag > time.Second:
