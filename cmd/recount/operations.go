@@ -44,9 +44,12 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 	}
 	p.end()
 	if ctx.Err() != nil {
-		hint := "run it again"
+		hint := "run it again to go on where it stopped, as a server that runs the projection does by itself"
+		if byServer {
+			hint = "the server goes on with it, recount projections show " + quote(r.Projection) + " says how far it is"
+		}
 		if op.ID != uuid.Nil {
-			hint += fmt.Sprintf(" to go on where it stopped, as a server that runs the projection does by itself; recount projections cancel %s ends it", op.ID)
+			hint += fmt.Sprintf("; recount projections cancel %s ends it", op.ID)
 		}
 		err = &failure{exitInterrupted, err, hint}
 	}
