@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -248,7 +249,7 @@ snapshots are compared with the log whenever one is used.`,
 		}
 		if !ok {
 			return &failure{exitCheckFailed, errors.New("rows are not what the log makes of them"),
-				"recount projections repair NAME KEY makes one row anew, rebuild NAME all of them"}
+				"recount projections repair NAME KEY makes one row anew, recount projections rebuild NAME all of them"}
 		}
 		return nil
 	}
@@ -280,11 +281,11 @@ func asText(row map[string]any) string {
 	if row == nil {
 		return "no row"
 	}
-	b, err := json.Marshal(row)
-	if err != nil {
+	var b strings.Builder
+	if err := encoder(&b).Encode(row); err != nil {
 		return err.Error()
 	}
-	return cell(string(b), 2000)
+	return cell(strings.TrimSpace(b.String()), 2000)
 }
 
 func (a *app) projectionsRepair(d *database) *cobra.Command {
