@@ -96,6 +96,8 @@ func (l *link) forward() {
 		startup = false
 		flight = append(flight, message...)
 		if l.isCommit(kind, message) {
+			// Whoever chooses to hold it may release it at once.
+			released := l.proxy.released()
 			switch l.proxy.choose() {
 			case CutBefore:
 				_, _ = l.server.Write(flight[:len(flight)-len(message)])
@@ -104,7 +106,7 @@ func (l *link) forward() {
 			case CutAfter:
 				l.cutAfter.Store(true)
 			case Hold:
-				l.hold(r, flight)
+				l.hold(r, kind, flight, released)
 				return
 			}
 		}
@@ -129,11 +131,12 @@ func awaitsSync(kind byte) bool {
 	}
 }
 
-// hold reads the flight to its Sync, leaves the client, and hands the flight to
+// hold reads the flight to its end, leaves the client, and hands the flight to
 // the server when the proxy is told to. The server must not see the connection
 // end before it has answered, or it would not commit.
-func (l *link) hold(r *bufio.Reader, flight []byte) {
-	for kind := byte(0); kind != typeSync; {
+func (l *link) hold(r *bufio.Reader, kind byte, flight []byte, released <-chan struct{}) {
+	// A simple query has no Sync behind it.
+	for kind != typeSync && kind != typeQuery {
 		var message []byte
 		var err error
 		if kind, message, err = readMessage(r, false); err != nil {
@@ -142,7 +145,6 @@ func (l *link) hold(r *bufio.Reader, flight []byte) {
 		flight = append(flight, message...)
 	}
 	l.alone.Store(true)
-	released := l.proxy.released()
 	l.proxy.close(l.client)
 	<-released
 	if _, err := l.server.Write(flight); err == nil {

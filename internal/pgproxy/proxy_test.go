@@ -139,3 +139,53 @@ func TestACommitWaitsForItsFault(t *testing.T) {
 		t.Errorf("Commit = %v, want a lost connection", err)
 	}
 }
+
+// TestACommitIsHeldHoweverItIsSent sends it as a simple query, as pgx's
+// transactions do, and in a pipeline.
+func TestACommitIsHeldHoweverItIsSent(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	pipelined := func(conn *pgx.Conn) error {
+		var b pgx.Batch
+		b.Queue("BEGIN")
+		b.Queue("INSERT INTO held VALUES ($1)", "pipelined")
+		b.Queue("COMMIT")
+		return conn.SendBatch(t.Context(), &b).Close()
+	}
+	simple := func(conn *pgx.Conn) error {
+		tx, err := conn.Begin(t.Context())
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(t.Context(), "INSERT INTO held VALUES ($1)", "simple"); err != nil {
+			return err
+		}
+		return tx.Commit(t.Context())
+	}
+	beside := connect(t, db.DSN)
+	if _, err := beside.Exec(t.Context(), "CREATE TABLE held (how text)"); err != nil {
+		t.Fatal(err)
+	}
+	for how, commit := range map[string]func(*pgx.Conn) error{"pipelined": pipelined, "simple": simple} {
+		p := start(t, db, func() pgproxy.Fault { return pgproxy.Hold })
+		if err := commit(connect(t, p.DSN())); err == nil {
+			t.Errorf("%s: the client was answered", how)
+		}
+		there := func() (there bool) {
+			t.Helper()
+			if err := beside.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM held WHERE how = $1)", how).Scan(&there); err != nil {
+				t.Fatal(err)
+			}
+			return there
+		}
+		if there() {
+			t.Errorf("%s: it was committed before its release", how)
+		}
+		p.Release()
+		for deadline := time.Now().Add(10 * time.Second); !there(); {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: it is not committed after its release", how)
+			}
+		}
+	}
+}
