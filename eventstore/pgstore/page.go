@@ -141,6 +141,8 @@ ORDER BY e.position %s LIMIT $3`
 // readRange reads the events picked by f with positions from low to high, at
 // most limit, from the high end if backwards.
 func (s *Store) readRange(ctx context.Context, f eventstore.Filter, low, high int64, limit int, backwards bool) ([]eventstore.RecordedEvent, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	if err := failpoint.Fail(failpoint.ReadPage); err != nil {
 		return nil, err
 	}

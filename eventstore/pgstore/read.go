@@ -5,10 +5,16 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"time"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 )
+
+// readTimeout bounds each read of the log, not all that an iterator makes: that of
+// a subscription goes on for as long as its reader lives, and on a connection
+// whose other end is gone a statement would never end.
+const readTimeout = time.Minute
 
 const selectEnd = `
 SELECT i.log_id, i.n, coalesce((SELECT max(e.position) FROM recount.events e), 0)
@@ -47,11 +53,7 @@ func (s *Store) readAll(ctx context.Context, opts eventstore.ReadOptions, yield 
 	if err := opts.ValidateReadAll(); err != nil {
 		return err
 	}
-	head, err := s.Head(ctx)
-	if err != nil {
-		return err
-	}
-	from, err := s.firstPosition(ctx, opts, head)
+	head, from, err := s.begin(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -102,6 +104,17 @@ func nextRange(low, high, left int64, sizes *sizer, opts eventstore.ReadOptions)
 		return max(low, high-span+1), high, limit
 	}
 	return low, min(high, low+span-1), limit
+}
+
+// begin returns the head of the log and the position at which reading begins.
+func (s *Store) begin(ctx context.Context, opts eventstore.ReadOptions) (head eventstore.Token, from int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if head, err = s.Head(ctx); err != nil {
+		return head, 0, err
+	}
+	from, err = s.firstPosition(ctx, opts, head)
+	return head, from, err
 }
 
 // firstPosition returns the position at which reading begins.

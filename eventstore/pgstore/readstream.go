@@ -171,6 +171,8 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 // readStreamPage reads a page of a stream, and with the first one the state that
 // says what may be shown.
 func (s *Store) readStreamPage(ctx context.Context, statement, stream string, next int64, limit int, first bool, state *streamState) (*page, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	b := &pgx.Batch{}
 	if first {
 		s.queueStreamState(b, stream, state)

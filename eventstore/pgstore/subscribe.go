@@ -6,18 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 )
-
-// readTimeout bounds what a subscription asks of the database at a time. Its
-// context is for as long as its reader lives, and on a connection whose other end
-// is gone a statement would never end.
-const readTimeout = time.Minute
 
 // Subscribe implements eventstore.Reader.
 func (s *Store) Subscribe(ctx context.Context, opts eventstore.ReadOptions) iter.Seq2[eventstore.Batch, error] {
@@ -36,6 +30,7 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	if err != nil {
 		return err
 	}
+	next = max(next, 1)
 	s.subscriptions.Add(1)
 	defer s.subscriptions.Add(-1)
 	sizes := newSizer(opts)
@@ -67,18 +62,6 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	}
 }
 
-// begin returns the head of the log and the position at which a subscription
-// begins.
-func (s *Store) begin(ctx context.Context, opts eventstore.ReadOptions) (head eventstore.Token, next int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	if head, err = s.Head(ctx); err != nil {
-		return head, 0, err
-	}
-	next, err = s.firstPosition(ctx, opts, head)
-	return head, max(next, 1), err
-}
-
 // adopted returns the head of a log that was adopted, for a reader that may go
 // on behind t.
 func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Token, error) {
@@ -108,8 +91,6 @@ func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventsto
 		}
 		return b, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	limit := sizes.size()
 	span := int64(limit)
 	if !f.IsZero() {
@@ -140,6 +121,8 @@ func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventsto
 // leave nothing of it that would tell.
 func (s *Store) appendEnd(ctx context.Context, position int64) (int64, error) {
 	const query = `SELECT position + append_rest FROM recount.events WHERE position = $1`
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	var end int64
 	err := s.cfg.Pool.QueryRow(ctx, s.sql(query), position).Scan(&end)
 	if errors.Is(err, pgx.ErrNoRows) {
