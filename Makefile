@@ -33,7 +33,7 @@ test-short: programs ## test quickly: without the race detector and the long tes
 # Which requests are sent: make hostile SEED=42
 SEED ?= $(shell date +%j%H%M)
 
-hostile: programs ## attack a server with 50,000 requests, and check every answer
+hostile: programs ## attack two servers with 50,000 requests, and check every answer
 	$(with_postgres) go test ./cmd/recount -run TestHostileClient -v -timeout 5m -args -hostile.requests 50000 -hostile.seed $(SEED)
 
 test-peers: programs ## test the stores that recount bench compare measures beside Recount; downloads them

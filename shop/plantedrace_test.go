@@ -7,6 +7,12 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/internal/hostile"
+	"github.com/57528e99/recount/internal/pgtest"
 )
 
 // common is in the names of what all workers of the hostile client work on, where
@@ -77,5 +83,27 @@ func twoWinners() func(http.Handler, http.ResponseWriter, *http.Request) {
 			won[name] = a
 		}
 		send(w, a)
+	}
+}
+
+// The keys of one process would do for one process.
+func TestTheHostileClientCatchesKeysOfOneServerOnly(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	own := *db
+	own.Pool = must[*pgxpool.Pool](t)(pgxpool.New(t.Context(), db.DSN))
+	t.Cleanup(own.Pool.Close)
+	first := startBehind(t, db, func(api http.Handler) http.Handler { return api })
+	second := startBehind(t, &own, func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if key := r.Header.Get("Idempotency-Key"); strings.Contains(key, "/") { // one that is not in quotes
+				r.Header.Set("Idempotency-Key", "second/"+key)
+			}
+			api.ServeHTTP(w, r)
+		})
+	})
+	_, err := hostile.Run(t.Context(), hostile.Config{URL: first.URL, Second: second.URL, Requests: 2500, Workers: 8})
+	if err == nil || !strings.Contains(err.Error(), "neither answer is a replay") {
+		t.Errorf("the client says %v, want that neither answer is a replay", err)
 	}
 }

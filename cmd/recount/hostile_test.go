@@ -23,7 +23,7 @@ var (
 // about 100, and several times as much with the race detector.
 const maxServerMemory = 512
 
-// TestHostileClient lets a server of its own be attacked by many clients that
+// TestHostileClient lets two servers of its own be attacked by many clients that
 // know what each answer must be. `make hostile` sends many more requests than
 // the default.
 func TestHostileClient(t *testing.T) {
@@ -33,25 +33,35 @@ func TestHostileClient(t *testing.T) {
 		requests = min(requests, 500)
 	}
 	db := logtest.New(t)
-	p := startProcess(t, "serve", "--database", db.DSN, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	url, admin := p.await(t, `"url":"(http://\S+?)"`)[1], adminOf(t, p)
+	// One without projections beside it: what is sent twice at once goes to both.
+	var servers []*process
+	var urls []string
+	for _, roles := range []string{"api,projections", "api"} {
+		p := startProcess(t, "serve", "--database", db.DSN, "--roles", roles, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+		servers, urls = append(servers, p), append(urls, p.await(t, `"url":"(http://\S+?)"`)[1])
+	}
+	admin := adminOf(t, servers[0])
 
-	report, err := hostile.Run(t.Context(), hostile.Config{URL: url, Seed: *hostileSeed, Requests: requests,
+	report, err := hostile.Run(t.Context(), hostile.Config{URL: urls[0], Second: urls[1], Seed: *hostileSeed, Requests: requests,
 		Failed: func(*hostile.Failure) { t.Log(evidence(t.Context(), db, admin)) }})
 	t.Logf("%d requests in %v: %v; %d orders, %d returns; problems: %s",
 		report.Requests, report.Took, report.Answers, report.Orders, report.Returns, strings.Join(report.Types, " "))
 	if err != nil {
 		t.Fatalf("%v\nagain: go test ./cmd/recount -run TestHostileClient -hostile.seed %d -hostile.requests %d", err, *hostileSeed, requests)
 	}
-	if memory := peakMemory(t, p.cmd.Process.Pid); memory > maxServerMemory {
-		t.Errorf("the server took %d MiB, want %d at most", memory, maxServerMemory)
+	for _, p := range servers {
+		if memory := peakMemory(t, p.cmd.Process.Pid); memory > maxServerMemory {
+			t.Errorf("a server took %d MiB, want %d at most", memory, maxServerMemory)
+		}
 	}
 	checkProjections(t, db)
-	p.stopGently(t)
-	text, _ := p.stderr.read()
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, `"level":"error"`) || strings.Contains(line, "panic") {
-			t.Errorf("the server said: %s", line)
+	for _, p := range servers {
+		p.stopGently(t)
+		text, _ := p.stderr.read()
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, `"level":"error"`) || strings.Contains(line, "panic") {
+				t.Errorf("a server said: %s", line)
+			}
 		}
 	}
 }
@@ -73,7 +83,7 @@ func peakMemory(t *testing.T, pid int) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("the server took %d MiB at its worst", kilobytes>>10)
+	t.Logf("a server took %d MiB at its worst", kilobytes>>10)
 	return kilobytes >> 10
 }
 

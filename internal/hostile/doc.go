@@ -11,12 +11,13 @@
 // world of their own, about which nothing is believed; they and raw connections
 // only have to be answered in good order.
 //
-// Some commands are sent on two connections at once, under one idempotency key:
-// they take effect once. One world belongs to all workers, who get in each
-// other's way there: its answers are judged when the last one is in. Any order of
-// the commands will do that explains all answers, has the versions that were
-// acknowledged, and does not turn around what was one after the other; what it
-// leaves is then read.
+// Some commands are sent on two connections at once, under one idempotency
+// key: they take effect once, if the connections lead to two servers of one
+// log, too. One world belongs to all workers, who get in each other's way
+// there: its answers are judged when the last one is in. Any order of the
+// commands will do that explains all answers, has the versions that were
+// acknowledged, and does not turn around what was one after the other; what
+// it leaves is then read.
 //
 // GET / says which routes there are, with their members and parameters. One that
 // has no generator, or a member that no generator sends, is an error, unless it

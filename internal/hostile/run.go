@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,6 +22,10 @@ type Config struct {
 	// URL is the address of the server, e.g. http://127.0.0.1:8080. It must have
 	// a log in which no run with the same seed has been.
 	URL string
+	// Second is the address of another server on the same log. Half of the workers
+	// are clients of the second one, and what is sent twice at once goes to both.
+	// Default: URL.
+	Second string
 	// Seed decides what is sent. Default: 0, which is one like the others.
 	Seed uint64
 	// Requests is how many to send, roughly: what was begun is finished. Default: 1000.
@@ -50,7 +55,7 @@ type Report struct {
 // run is one run of the client.
 type run struct {
 	config     Config
-	host       string
+	hosts      [2]string
 	name       string
 	routes     []string
 	generators map[string]generator
@@ -72,11 +77,15 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	if c.Workers == 0 {
 		c.Workers = 32
 	}
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Scheme != "http" || u.Host == "" || c.Workers < 1 || c.Workers > 300 {
-		return Report{}, fmt.Errorf("hostile: the address must be like http://127.0.0.1:8080 and workers from 1 to 300; they are %q and %d", c.URL, c.Workers)
+	var hosts [2]string
+	for i, address := range []string{c.URL, cmp.Or(c.Second, c.URL)} {
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "http" || u.Host == "" || c.Workers < 1 || c.Workers > 300 {
+			return Report{}, fmt.Errorf("hostile: an address must be like http://127.0.0.1:8080 and workers from 1 to 300; they are %q and %d", address, c.Workers)
+		}
+		hosts[i] = u.Host
 	}
-	r := &run{config: c, host: u.Host, name: fmt.Sprintf("h%x", c.Seed), counts: make(map[string]int), types: make(map[string]bool)}
+	r := &run{config: c, hosts: hosts, name: fmt.Sprintf("h%x", c.Seed), counts: make(map[string]int), types: make(map[string]bool)}
 	r.commons = newCommons(r.name, 2*c.Workers)
 	r.left.Store(int64(c.Requests))
 	if err := r.readIndex(ctx); err != nil {
@@ -89,7 +98,8 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		workers[i] = r.worker(i)
 		group.Go(func() error { return workers[i].work(together) })
 	}
-	if err = group.Wait(); err == nil {
+	err := group.Wait()
+	if err == nil {
 		last := r.lastWorker()
 		workers = append(workers, last)
 		err = last.settle(ctx)
@@ -105,7 +115,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 
 // readIndex asks the server for its routes, and makes sure of the generators.
 func (r *run) readIndex(ctx context.Context) error {
-	l := link{host: r.host}
+	l := link{host: r.hosts[0]}
 	defer l.close()
 	a, err := l.do(ctx, request{method: "GET", target: "/"})
 	if err != nil {

@@ -42,8 +42,7 @@ func (w *worker) sendTwice(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		curl := c.curl(w.host)
-		return w.fail(&Failure{Err: err, How: describeHow(c), Curl: curl + " & " + curl + " & wait",
+		return w.fail(&Failure{Err: err, How: describeHow(c), Curl: c.curl(w.link.host) + " & " + c.curl(w.second.host) + " & wait",
 			Answer: describe(answers[0]) + "\n\t" + describe(answers[1])})
 	}
 	for _, a := range answers {

@@ -25,7 +25,7 @@ func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed,
 
 func (r *run) worker(number int) *worker {
 	rng := newRand(r.config.Seed, uint64(number))
-	w := &worker{run: r, number: number, link: link{host: r.host}, second: link{host: r.host}}
+	w := &worker{run: r, number: number, link: link{host: r.hosts[number%2]}, second: link{host: r.hosts[1-number%2]}}
 	w.tame = newWorld(r.name, 2*number, rng)
 	w.wild = newWorld(r.name, 2*number+1, rng)
 	for _, name := range r.routes {
@@ -151,7 +151,7 @@ func (w *worker) sendRaw(ctx context.Context) error {
 	w.sent++
 	r := pick(w.tame, rawLinks)
 	w.count("raw")
-	if err := r.send(ctx, w.host); err != nil && ctx.Err() == nil {
+	if err := r.send(ctx, w.link.host); err != nil && ctx.Err() == nil {
 		return w.fail(&Failure{How: "raw connection: " + r.name, Curl: "printf " + quote(strings.Join(r.pieces, "")), Err: err})
 	}
 	return ctx.Err()
@@ -172,7 +172,7 @@ func (w *worker) send(ctx context.Context, c call) error {
 		}
 	}
 	if err != nil {
-		return w.fail(&Failure{How: describeHow(c), Curl: c.curl(w.host), Answer: describe(a), Err: err})
+		return w.fail(&Failure{How: describeHow(c), Curl: c.curl(w.link.host), Answer: describe(a), Err: err})
 	}
 	w.count(statusClass(a.status))
 	if a.status == http.StatusAccepted {
@@ -187,7 +187,7 @@ func describeHow(c call) string { return strings.Join(c.how, ", ") }
 // commons for its world.
 func (r *run) lastWorker() *worker {
 	r.commons.world.rng = newRand(r.config.Seed, uint64(r.config.Workers))
-	return &worker{run: r, number: r.config.Workers, link: link{host: r.host}, tame: r.commons.world}
+	return &worker{run: r, number: r.config.Workers, link: link{host: r.hosts[0]}, tame: r.commons.world}
 }
 
 // settle judges what was done to the commons, and reads what that has made.
@@ -195,7 +195,7 @@ func (w *worker) settle(ctx context.Context) error {
 	defer w.link.close()
 	if wrong := w.commons.settle(); wrong != nil {
 		return w.tell(&Failure{Worker: wrong.worker, Number: wrong.number, How: describeHow(wrong.call) + ", judged at the end",
-			Curl: wrong.curl(w.host), Answer: describe(wrong.answer), Err: wrong.err})
+			Curl: wrong.curl(w.link.host), Answer: describe(wrong.answer), Err: wrong.err})
 	}
 	return w.sweep(ctx)
 }
