@@ -97,14 +97,12 @@ func exitCode(err error) int {
 	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, projections.ErrInvalidRequest):
 		return exitUsage
 	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound),
-		errors.Is(err, projections.ErrOperationNotFound):
+		errors.Is(err, projections.ErrOperationNotFound), errors.Is(err, snapshots.ErrNoTable), errors.Is(err, commands.ErrNoVersion):
 		return exitNotFound
 	case isConflict(err):
 		return exitConflict
 	case isAuth(err):
 		return exitAuth
-	case errors.Is(err, snapshots.ErrNoTable), errors.Is(err, commands.ErrNoVersion):
-		return exitNotFound
 	case isUnavailable(err):
 		return exitUnavailable
 	case errors.As(err, &refused):
