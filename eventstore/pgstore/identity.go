@@ -220,6 +220,8 @@ func (s *Store) checkToken(ctx context.Context, t, head eventstore.Token) error 
 	}
 	lastCommon := head.Position
 	if t.Incarnation != head.Incarnation && !failpoint.Planted(failpoint.IncarnationUnchecked) {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
 		// The lowest beginning of all lives since the token's.
 		err := s.cfg.Pool.QueryRow(ctx,
 			s.sql(`SELECT coalesce(min(from_position), 0) FROM recount.log_incarnations WHERE n > $1`),

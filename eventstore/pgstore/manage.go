@@ -34,6 +34,8 @@ func (s *Store) StreamInfo(ctx context.Context, stream string) (eventstore.Strea
 	if err := s.checkReadable(stream); err != nil {
 		return eventstore.StreamInfo{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	var state streamState
 	b := &pgx.Batch{}
 	s.queueStreamState(b, stream, &state)

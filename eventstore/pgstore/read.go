@@ -25,6 +25,8 @@ func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {
 	if err := s.usable(); err != nil {
 		return eventstore.Token{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	var t eventstore.Token
 	err := s.cfg.Pool.QueryRow(ctx, s.sql(selectEnd)).Scan(&t.Log, &t.Incarnation, &t.Position)
 	if err != nil {
@@ -108,8 +110,6 @@ func nextRange(low, high, left int64, sizes *sizer, opts eventstore.ReadOptions)
 
 // begin returns the head of the log and the position at which reading begins.
 func (s *Store) begin(ctx context.Context, opts eventstore.ReadOptions) (head eventstore.Token, from int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	if head, err = s.Head(ctx); err != nil {
 		return head, 0, err
 	}

@@ -131,16 +131,12 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 		// Events that are not shown do not count, so the page is not cut down to
 		// what is left of the limit.
 		limit := sizes.size()
-		page, err := s.readStreamPage(ctx, statement, stream, next, limit, first, &state)
+		events, err := s.readStreamPage(ctx, statement, stream, next, limit, first, &state)
 		if err != nil {
 			return err
 		}
-		events := page.events
 		if first && opts.Backwards && len(events) > 0 {
 			next = min(next, max(events[0].Version, state.Version))
-		}
-		if err := s.fill(ctx, page, stream); err != nil {
-			return err
 		}
 		sizes.learn(events)
 		for _, e := range events {
@@ -170,7 +166,7 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 
 // readStreamPage reads a page of a stream, and with the first one the state that
 // says what may be shown.
-func (s *Store) readStreamPage(ctx context.Context, statement, stream string, next int64, limit int, first bool, state *streamState) (*page, error) {
+func (s *Store) readStreamPage(ctx context.Context, statement, stream string, next int64, limit int, first bool, state *streamState) ([]eventstore.RecordedEvent, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	b := &pgx.Batch{}
@@ -182,7 +178,10 @@ func (s *Store) readStreamPage(ctx context.Context, statement, stream string, ne
 	if err := s.cfg.Pool.SendBatch(ctx, b).Close(); err != nil {
 		return nil, fmt.Errorf("read stream %q: %w", stream, translate(err))
 	}
-	return p, state.check()
+	if err := state.check(); err != nil {
+		return nil, err
+	}
+	return p.events, s.fill(ctx, p, stream)
 }
 
 func (st *streamState) shows(e eventstore.RecordedEvent) bool {

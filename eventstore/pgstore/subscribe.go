@@ -65,8 +65,6 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 // adopted returns the head of a log that was adopted, for a reader that may go
 // on behind t.
 func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Token, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	head, err := s.Head(ctx)
 	if err != nil {
 		return eventstore.Token{}, err
