@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -145,7 +144,7 @@ func (a *app) confirm(ctx context.Context, yes bool, consequence string) error {
 		if line == "yes" {
 			return nil
 		}
-		return errors.New("not confirmed, nothing was done")
+		return fmt.Errorf("not confirmed: it takes the word yes, not %q; nothing was done", cell(line, 40))
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -24,11 +24,13 @@ func TestDestructionHasToBeConfirmed(t *testing.T) {
 		answer  string
 		code    int
 		version uint
+		says    string
 	}{
-		{"no\n", exitFailure, migrations.Latest()},
-		{"y\n", exitFailure, migrations.Latest()},
-		{"", exitFailure, migrations.Latest()},
-		{"yes\n", exitOK, 0},
+		{"no\n", exitFailure, migrations.Latest(), `it takes the word yes, not "no"`},
+		{"y\n", exitFailure, migrations.Latest(), `it takes the word yes, not "y"`},
+		{`"yes` + "\n", exitFailure, migrations.Latest(), `it takes the word yes, not "\\"yes"; nothing was done`},
+		{"", exitFailure, migrations.Latest(), `it takes the word yes, not ""`},
+		{" yes \n", exitOK, 0, ""},
 	} {
 		said := newTranscript()
 		a := &app{stdin: strings.NewReader(c.answer), stdout: said, stderr: said, asks: true, getenv: func(string) string { return "" }}
@@ -36,6 +38,7 @@ func TestDestructionHasToBeConfirmed(t *testing.T) {
 			t.Errorf("answered %q it ends with %d, want %d", c.answer, code, c.code)
 		}
 		said.await(t, `deletes data for ever\. Continue\? Type yes: `, nil)
+		said.await(t, c.says, nil)
 		if now, err := migrations.Status(t.Context(), db.DSN, db.Schema); err != nil || now.Current != c.version {
 			t.Errorf("answered %q the tables are at version %d (%v), want %d", c.answer, now.Current, err, c.version)
 		}
