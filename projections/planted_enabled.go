@@ -15,6 +15,7 @@ var spoiled = []struct {
 	old, new string
 }{
 	{failpoint.LeaseWithoutEpoch, "AND epoch = $3\n      AND position = $4", "AND $3::bigint > 0 AND $4::bigint >= 0"},
+	{failpoint.LeaseOfReplaced, "AND built AND serving = $5", "AND built AND $5::boolean IS NOT NULL"},
 	{failpoint.RebuildLosesTail, "position = target, events", "position = (SELECT max(position) FROM {schema}.events), events"},
 	{failpoint.SwitchEarly, "position >= target AND position >= $3 AND", "$3::bigint >= 0 AND"},
 	{failpoint.SwitchKeepsEpochs, "owner = NULL, lease_expires_at = NULL, epoch = epoch + 1\nWHERE", "owner = NULL, lease_expires_at = NULL\nWHERE"},

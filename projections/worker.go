@@ -98,6 +98,7 @@ func (w *worker) serve(soft, hard context.Context) (moved bool, err error) {
 // the checkpoint did.
 func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
 	call(w.hooks.beforeAcquire)
+	failpoint.Hit(failpoint.LeaseLooked)
 	lease, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL)
 	if err != nil {
 		return false, err

@@ -54,6 +54,7 @@ const (
 	CheckpointAhead   Fault = "checkpoint-ahead"
 	DigestNotMoved    Fault = "digest-not-moved"
 	LeaseWithoutEpoch Fault = "lease-without-epoch"
+	LeaseOfReplaced   Fault = "lease-of-replaced"
 	SkipUnrecorded    Fault = "skip-unrecorded"
 	FoldRetriedDirty  Fault = "fold-retried-dirty"
 	GoroutineLeak     Fault = "goroutine-leak"
@@ -102,6 +103,7 @@ var faults = []FaultInfo{
 	{CheckpointAhead, "the checkpoint is one position beyond what was applied"},
 	{DigestNotMoved, "the checkpoint moves without its digest"},
 	{LeaseWithoutEpoch, "a batch is written without a look at the epoch of the lease"},
+	{LeaseOfReplaced, "the lease of a generation is taken though another has taken its place"},
 	{SkipUnrecorded, "an event that cannot be decoded is left out, and nothing says so"},
 	{FoldRetriedDirty, "a batch that is tried again begins with the rows that the first try left in memory"},
 	{GoroutineLeak, "whoever renews a lease goes on when the lease is gone"},

@@ -48,6 +48,7 @@ const (
 	ProjectCommitted Point = "project/committed"
 	ProjectFailing   Point = "project/failing"
 
+	LeaseLooked   Point = "lease/looked"
 	LeaseAcquired Point = "lease/acquired"
 	LeaseRenewing Point = "lease/renewing"
 	LeaseRenewed  Point = "lease/renewed"
@@ -100,6 +101,7 @@ var points = []PointInfo{
 	{ProjectFolded, "a batch is folded, rows and checkpoint were not written; error: nor will they be", true},
 	{ProjectCommitted, "rows and checkpoint are committed, this process does not know", false},
 	{ProjectFailing, "an event cannot be applied, which is not recorded yet", false},
+	{LeaseLooked, "it is known which generation of a projection serves, its lease is not taken", false},
 	{LeaseAcquired, "a projection's lease was taken, nothing was read", false},
 	{LeaseRenewing, "a lease is about to be renewed", false},
 	{LeaseRenewed, "a lease was renewed", false},

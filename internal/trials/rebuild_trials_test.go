@@ -16,6 +16,7 @@ var rebuildTrials = map[failpoint.Fault]trial{
 	failpoint.BucketTwice:       {rule: ruleRebuilt, run: rebuilt},
 	failpoint.SwitchEarly:       {rule: ruleMonotone, points: "rebuild/folded=delay:300ms", run: rebuilt},
 	failpoint.SwitchKeepsEpochs: {rule: validate.RuleConverged, run: rebuilt},
+	failpoint.LeaseOfReplaced:   {rule: validate.RuleConverged, points: "lease/looked=delay:3s@1", run: replaced},
 }
 
 // rebuilt rebuilds a projection while others append and read.
@@ -42,6 +43,19 @@ func rebuilt(w *world) {
 	others.Wait()
 	w.want(w.rule != ruleRebuilt || err == nil, "the rebuild ended as %s: %v", operation.State, err)
 	end = w.deposits(s, 20, 9)
+	if w.comesTo(end.Position) {
+		w.judgeRows()
+	}
+}
+
+// replaced rebuilds a projection when a process is about to run the generation that served so far.
+func replaced(w *world) {
+	s := w.open()
+	w.deposits(s, 50, 7)
+	w.start(w.runner())
+	_, err := w.runner().Run(w.Context(), projections.Request{Kind: projections.Rebuild, Projection: "balances", Actor: "trial"}, nil)
+	w.must(err)
+	end := w.deposits(s, 20, 9)
 	if w.comesTo(end.Position) {
 		w.judgeRows()
 	}
