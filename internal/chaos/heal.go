@@ -79,8 +79,10 @@ func (r *run) appendFresh(ctx context.Context) error {
 // healedType is the type of the harness's own events.
 const healedType = "ChaosHealed"
 
-// awaitHead notes when each projection and reader has come to a position.
+// awaitHead notes when each projection and reader has come to a position. If some do not in time it
+// writes down what keeps them.
 func (r *run) awaitHead(ctx context.Context, head int64, at map[string]time.Time) {
+	begun, looked := time.Now(), false
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; wait(ctx, 50*time.Millisecond) {
 		missing := false
 		for name, position := range r.positions(ctx) {
@@ -96,6 +98,10 @@ func (r *run) awaitHead(ctx context.Context, head int64, at map[string]time.Time
 		}
 		if !missing && len(at) > 0 {
 			return
+		}
+		if !looked && time.Since(begun) > headWithin {
+			looked = true
+			r.lookAround(ctx, fmt.Sprintf("not all have come to position %d in %s", head, headWithin))
 		}
 	}
 }
