@@ -65,11 +65,27 @@ func (s set) status(ctx context.Context, dsn, schema string) (State, error) {
 		return State{}, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer closeConn(ctx, conn)
+	return s.statusOf(ctx, conn, schema)
+}
 
+// Querier is a connection to the database, or a pool of them.
+type Querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// StatusOf is Status for those who have a connection.
+func StatusOf(ctx context.Context, db Querier, schema string) (State, error) {
+	return embedded.statusOf(ctx, db, schema)
+}
+
+func (s set) statusOf(ctx context.Context, db Querier, schema string) (State, error) {
+	if err := checkSchema(schema); err != nil {
+		return State{}, err
+	}
 	st := State{Latest: s.latest()}
 	var version int
 	query := `SELECT version, dirty FROM ` + pgx.Identifier{schema, versionTable}.Sanitize()
-	err = conn.QueryRow(ctx, query).Scan(&version, &st.Dirty)
+	err := db.QueryRow(ctx, query).Scan(&version, &st.Dirty)
 	if err != nil && !hasCode(err, codeUndefinedTable) && !errors.Is(err, pgx.ErrNoRows) {
 		return State{}, fmt.Errorf("read the version of schema %q: %w", schema, err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +125,11 @@ func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec
 	b.api.AddCheck("log", b.store.CheckHome)
 	b.api.AddCheck("appends", b.store.CheckWritable)
 	b.api.AddDetail("projections", func(ctx context.Context) (any, error) { return admin.List(ctx) })
-	b.api.AddCheck("migrations", func(ctx context.Context) error { return checkMigrated(ctx, c.dsn, c.schema) })
+	b.api.AddCheck("migrations", func(ctx context.Context) error {
+		// On the pool: requests must not open connections as they like.
+		now, err := migrations.StatusOf(ctx, b.pool, c.schema)
+		return cmp.Or(err, usable(c.schema, now))
+	})
 	if !c.has(roleAPI) {
 		return nil
 	}
@@ -195,13 +200,16 @@ func closePool(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 }
 
-// checkMigrated returns an error if the tables are older than this program needs them, or half
-// migrated. Newer ones are fine: a migration keeps the program before it running.
+// checkMigrated returns an error if the tables cannot be used, or are not known to be.
 func checkMigrated(ctx context.Context, dsn, schema string) error {
 	now, err := migrations.Status(ctx, dsn, schema)
+	return cmp.Or(err, usable(schema, now))
+}
+
+// usable returns an error if the tables are older than this program needs them, or half migrated.
+// Newer ones are fine: a migration keeps the program before it running.
+func usable(schema string, now migrations.State) error {
 	switch {
-	case err != nil:
-		return err
 	case now.Dirty:
 		return &migrations.DirtyError{Schema: schema, Version: now.Current}
 	case now.Pending():

@@ -43,6 +43,24 @@ func TestTwoServersOnOneDatabase(t *testing.T) {
 	two.stopGently(t)
 }
 
+// Whoever can ask for /readyz must not be able to use up the connections of the database.
+func TestChecksOpenNoConnectionOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	db := logtest.New(t)
+	_, url := startServe(t, db)
+	if got := call(t, "GET", url+"/readyz?verbose", ""); got.status != http.StatusOK {
+		t.Fatalf("GET /readyz = %d %s, want 200", got.status, got.body)
+	}
+	if _, err := db.Pool.Exec(t.Context(), `UPDATE pg_database SET datallowconn = false WHERE datname = current_database()`); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if got := call(t, "GET", url+"/readyz?verbose", ""); got.status != http.StatusOK {
+			t.Errorf("GET /readyz = %d %s where no more connections can be made, want 200", got.status, got.body)
+		}
+	}
+}
+
 func TestServeRunsTheRolesItIsGiven(t *testing.T) {
 	t.Parallel()
 	db := logtest.New(t)
