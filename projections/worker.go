@@ -208,6 +208,9 @@ func (w *worker) keep(ctx context.Context, cancel context.CancelCauseFunc, l *le
 		switch {
 		case errors.Is(err, errStandby):
 			cancel(errStandby)
+			if failpoint.Planted(failpoint.GoroutineLeak) {
+				continue
+			}
 			return
 		case err != nil:
 			// The next try or the next write will tell whether it matters.

@@ -143,6 +143,7 @@ func (r *run) quiesce(ctx context.Context) (found []validate.Violation) {
 	r.awaitHead(ctx, head, at)
 	found = append(found, validate.Converged(validate.Recovery{Over: over, Appended: over, AtHead: at}, appendWithin, headWithin)...)
 	r.awaitOperations(ctx)
+	r.checkGoroutines(ctx)
 	return append(found, r.stopAll(roleReader, roleProjector, roleServer)...)
 }
 

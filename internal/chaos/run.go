@@ -24,6 +24,10 @@ type run struct {
 	extra  []*fleet
 	// filtered are the readers that do not read everything.
 	filtered []string
+	// admins are where servers tell operators how they are, by name.
+	admins map[string]string
+	// fresh is what goroutines all servers together had before there was any load.
+	fresh map[string]int
 	begun    time.Time
 
 	mu       sync.Mutex
@@ -38,8 +42,7 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err := c.setDefaults(); err != nil {
 		return Report{}, err
 	}
-	r := &run{config: c, fleet: newFleet(), counts: make(map[string]int), begun: time.Now()}
-	r.injector = newInjector(r)
+	r := newRun(c)
 	r.plan = newPlan(c.Seed, c.Faults, c.Duration, c.names(), c.Only)
 	if r.dir, err = makeDir(c.Dir); err != nil {
 		return Report{}, err
@@ -69,6 +72,12 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	return r.finish(), errors.Join(r.problems...)
 }
 
+func newRun(c Config) *run {
+	r := &run{config: c, fleet: newFleet(), admins: make(map[string]string), counts: make(map[string]int), begun: time.Now()}
+	r.injector = newInjector(r)
+	return r
+}
+
 // makeDir makes the folder of a run, which PostgreSQL's user can enter.
 func makeDir(dir string) (string, error) {
 	if dir == "" {
@@ -93,7 +102,20 @@ func makeDir(dir string) (string, error) {
 }
 
 // start starts PostgreSQL and all processes.
-func (r *run) start(ctx context.Context) (err error) {
+func (r *run) start(ctx context.Context) error {
+	if err := r.startServers(ctx); err != nil {
+		return err
+	}
+	for _, p := range r.ofRole(roleWriter, roleReader, roleProjector, roleClient, roleImporter, roleOperator) {
+		if err := p.start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startServers starts PostgreSQL and the servers, and makes the other processes.
+func (r *run) startServers(ctx context.Context) (err error) {
 	if r.cluster, err = newCluster(filepath.Join(r.dir, "postgres"), r.config.DiskSize); err != nil {
 		return err
 	}
@@ -106,12 +128,12 @@ func (r *run) start(ctx context.Context) (err error) {
 	if err := r.makeProcesses(); err != nil {
 		return err
 	}
-	for _, p := range r.ofRole(roleServer, roleWriter, roleReader, roleProjector, roleClient, roleImporter, roleOperator) {
+	for _, p := range r.ofRole(roleServer) {
 		if err := p.start(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.awaitFresh(ctx)
 }
 
 // breakThings carries the plan out, and waits then until the writers have

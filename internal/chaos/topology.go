@@ -49,6 +49,11 @@ func (r *run) makeProcesses() error {
 		if err != nil {
 			return err
 		}
+		admin, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		r.admins[name] = "http://" + admin
 		roles := rolesOfServer(strconv.Itoa(i + 1))
 		// The last one has a pool that is too small for what it runs.
 		conns := "12"
@@ -63,7 +68,7 @@ func (r *run) makeProcesses() error {
 			return err
 		}
 		if err := r.add(name, roleServer, r.config.Recount, "serve", "--database", dsn, "--listen", address,
-			"--roles", roles, "--max-connections", conns, "--admin", "", "--log-level", "warn", "--wait", "60s"); err != nil {
+			"--roles", roles, "--max-connections", conns, "--admin", admin, "--log-level", "warn", "--wait", "60s"); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,107 @@
+package chaos
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgtest"
+)
+
+// newServers starts a run that has servers and nobody else, and stops it when the
+// test ends.
+func newServers(t *testing.T, c Config) *run {
+	t.Helper()
+	c.Readers, c.Projectors, c.Clients, c.Orders = -1, -1, -1, -1
+	c.Recount, c.Worker = needPrograms(t)
+	if err := c.setDefaults(); err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(c)
+	r.dir = filepath.Dir(pgtest.DataDir(t))
+	t.Cleanup(func() {
+		if err := r.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := r.startServers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// loseLeases takes all leases from their owners, who take them again.
+func (r *run) loseLeases(t *testing.T) {
+	t.Helper()
+	if err := r.exec(t.Context(), `UPDATE recount.projection_generations SET epoch = epoch + 1, owner = NULL, lease_expires_at = NULL`); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the projections run again", func() bool { return r.allOwned(t.Context()) == nil })
+}
+
+// until waits for something that takes a moment.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); wait(t.Context(), 10*time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func TestGoroutinesThatAServerLeavesBehindAreFound(t *testing.T) {
+	for name, plant := range map[string]failpoint.Fault{"none": "", "a leak": failpoint.GoroutineLeak} {
+		t.Run(name, func(t *testing.T) {
+			r := newServers(t, Config{Servers: 2, Env: []string{"RECOUNT_PLANT=" + string(plant)}})
+			for range 3 {
+				r.loseLeases(t)
+			}
+			r.checkGoroutines(t.Context())
+			found := r.report.Violations
+			if leaked := strings.Contains(strings.Join(texts(found), "\n"), "projections.(*worker)"); leaked != (plant != "") || !leaked && len(found) > 0 {
+				t.Errorf("with the fault %q the check says %q", plant, texts(found))
+			}
+		})
+	}
+}
+
+func texts(violations []Violation) (all []string) {
+	for _, v := range violations {
+		all = append(all, v.Text)
+	}
+	return all
+}
+
+func TestGoroutinesAreCountedByWhatTheyBeganWith(t *testing.T) {
+	t.Parallel()
+	const stacks = `goroutine 1 [running]:
+runtime/pprof.writeGoroutineStacks({0x1, 0x2})
+	/go/pprof.go:1 +0x1
+net/http.(*conn).serve(0xc000, {0x1, 0x2})
+	/go/server.go:2 +0x1
+created by net/http.(*Server).Serve in goroutine 7
+	/go/server.go:3 +0x1
+
+goroutine 2 [select]:
+recount/projections.(*worker).keep(0xc000)
+	/src/worker.go:1 +0x1
+recount/projections.(*worker).follow.func1(...)
+	/src/worker.go:2
+sync.(*WaitGroup).Go.func1()
+	/go/waitgroup.go:1 +0x1
+created by sync.(*WaitGroup).Go in goroutine 1
+	/go/waitgroup.go:2 +0x1
+
+goroutine 3 [select, 2 minutes]:
+recount/projections.(*worker).follow.func1()
+	/src/worker.go:2
+created by sync.(*WaitGroup).Go in goroutine 1
+	/go/waitgroup.go:2 +0x1
+`
+	got := countGoroutines(stacks)
+	if len(got) != 2 || got["goroutines in net/http.(*conn).serve"] != 1 || got["goroutines in recount/projections.(*worker).follow.func1"] != 2 {
+		t.Errorf("goroutines are %v", got)
+	}
+}
