@@ -203,7 +203,7 @@ func (r *run) checkHistory(h *validate.History, l *storedLog) {
 	} {
 		r.check(rule.name, n, rule.check(h, l.Log))
 	}
-	r.check("appends and reads linearizable", n, validate.Linearizable(h, l.Log, validate.LinearOptions{}))
+	r.check("appends and reads linearizable", n, validate.Linearizable(h, l.Log, validate.LinearOptions{Pictures: r.dir}))
 	r.check("deliveries", len(h.Batches), validate.Deliveries(h, l.Log, validate.DeliveryOptions{Filters: filters, Head: l.head}))
 	var found []validate.Violation
 	if acked < r.config.Events {

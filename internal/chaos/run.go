@@ -28,7 +28,7 @@ type run struct {
 	admins map[string]string
 	// fresh is what goroutines all servers together had before there was any load.
 	fresh map[string]int
-	begun    time.Time
+	begun time.Time
 
 	mu       sync.Mutex
 	problems []error

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -19,6 +20,9 @@ type LinearOptions struct {
 	// Chunk is how many operations are searched for an order together. Default:
 	// 256.
 	Chunk int
+	// Pictures is the folder in which what has no order is drawn, as pages for a
+	// browser that violations name. Default: nothing is drawn.
+	Pictures string
 }
 
 // Linearizable checks for each stream that its appends, conflicts and reads can
@@ -48,6 +52,9 @@ func Linearizable(h *History, l *Log, o LinearOptions) []Violation {
 		for chunk := range slices.Chunk(points, o.Chunk) {
 			result, why := c.chunk(version, begun, chunk, time.Until(deadline))
 			if result == porcupine.Illegal {
+				if o.Pictures != "" && len(illegal.named) < maxNamed {
+					why += c.draw(version, begun, chunk, filepath.Join(o.Pictures, fmt.Sprintf("not-linearizable-%d.html", 1+len(illegal.named))))
+				}
 				illegal.add("stream %q: %s", name, why)
 				break
 			}
@@ -227,6 +234,11 @@ func (c *checker) search(version int64, points []point, timeout time.Duration) p
 	if timeout <= 0 {
 		return porcupine.Unknown
 	}
+	return porcupine.CheckOperationsTimeout(c.model(version), operationsOf(version, points), timeout)
+}
+
+// operationsOf returns points as porcupine takes them.
+func operationsOf(version int64, points []point) []porcupine.Operation {
 	operations := make([]porcupine.Operation, len(points))
 	at, seen := version, 0
 	for i := range points {
@@ -240,7 +252,12 @@ func (c *checker) search(version int64, points []point, timeout time.Duration) p
 		}
 		operations[i] = porcupine.Operation{Input: p, Call: p.start, Return: p.end}
 	}
-	return porcupine.CheckOperationsTimeout(porcupine.Model{
+	return operations
+}
+
+// model is a stream that is at a version.
+func (c *checker) model(version int64) porcupine.Model {
+	return porcupine.Model{
 		Init: func() any { return progress{version: version} },
 		Step: func(state, input, _ any) (bool, any) {
 			now, p := state.(progress), input.(candidate)
@@ -254,7 +271,9 @@ func (c *checker) search(version int64, points []point, timeout time.Duration) p
 			}
 			return true, now
 		},
-	}, operations, timeout)
+		DescribeOperation: func(input, _ any) string { return c.name(input.(candidate).point) },
+		DescribeState:     func(state any) string { return fmt.Sprintf("version %d", state.(progress).version) },
+	}
 }
 
 // possible says whether a point may happen at a version.
