@@ -200,6 +200,7 @@ func (r *run) checkHistory(h *validate.History, l *storedLog) {
 		{"acknowledged is stored", validate.AckedStored}, {"refused is not stored", validate.RefusedNotStored},
 		{"one winner for each version", validate.OneWinner}, {"retries are stored once", validate.Retries},
 		{"several streams all or none", validate.Together}, {"reads are of the log", validate.ReadsOfLog},
+		{"errors are of the contract", validate.Errors},
 	} {
 		r.check(rule.name, n, rule.check(h, l.Log))
 	}

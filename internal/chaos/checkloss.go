@@ -38,7 +38,7 @@ func (r *run) checkLoss(ctx context.Context, s *survivors, loss *Loss, began, ad
 		}
 		found = append(found, validate.CheckLog(l.Log)...)
 		for _, rule := range []func(*validate.History, *validate.Log) []validate.Violation{
-			validate.AckedStored, validate.RefusedNotStored, validate.OneWinner, validate.Retries, validate.Together,
+			validate.AckedStored, validate.RefusedNotStored, validate.OneWinner, validate.Retries, validate.Together, validate.Errors,
 		} {
 			found = append(found, rule(&history, l.Log)...)
 		}

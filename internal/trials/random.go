@@ -16,9 +16,10 @@ import (
 // several processes and things that break. The others need what only a scenario of their own has.
 func Randomly() []failpoint.FaultInfo {
 	names := []failpoint.Fault{
-		failpoint.SequencePositions, failpoint.CacheSurvives, failpoint.BlindRetry, failpoint.RecordedAtBegin, failpoint.AsynchronousCommit,
+		failpoint.SequencePositions, failpoint.CacheSurvives, failpoint.IDsNotLookedUp,
+		failpoint.BlindRetry, failpoint.RecordedAtBegin, failpoint.AsynchronousCommit,
 		failpoint.AppendSplit, failpoint.TailAcross, failpoint.ResumeLate,
-		failpoint.DigestNotMoved,
+		failpoint.DigestNotMoved, failpoint.GoroutineLeak,
 	}
 	return slices.DeleteFunc(failpoint.Faults(), func(f failpoint.FaultInfo) bool { return !slices.Contains(names, f.Name) })
 }

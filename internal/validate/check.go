@@ -17,7 +17,7 @@ func Check(h *History, l *Log, o Options) []Violation {
 	if !o.OthersAppended {
 		all = append(all, Unsent(h, l)...)
 	}
-	for _, rule := range []func(*History, *Log) []Violation{AckedStored, RefusedNotStored, OneWinner, Retries, Together, ReadsOfLog} {
+	for _, rule := range []func(*History, *Log) []Violation{AckedStored, RefusedNotStored, OneWinner, Retries, Together, ReadsOfLog, Errors} {
 		all = append(all, rule(h, l)...)
 	}
 	all = append(all, Deliveries(h, l, o.Deliveries)...)

@@ -1,9 +1,11 @@
 package validate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -105,6 +107,10 @@ type Append struct {
 	Incarnation int64 `json:"-"`
 	// Duplicate says that the client was told that it had been stored before.
 	Duplicate bool `json:"-"`
+	// Reused says that it was refused for an id that was used for something else.
+	Reused bool `json:"-"`
+	// Strange is what the client was told instead of an error of the contract.
+	Strange string `json:"-"`
 }
 
 func (a *Append) String() string {
@@ -220,13 +226,24 @@ func outcomeOf(err error) Outcome {
 	case errors.Is(err, eventstore.ErrOutcomeUnknown):
 		return Unknown
 	}
-	for _, refusal := range []error{eventstore.ErrInvalid, eventstore.ErrIDReused, eventstore.ErrStreamDeleted, eventstore.ErrStreamNotFound,
-		eventstore.ErrReceiptKnown, eventstore.ErrReceiptMismatch, eventstore.ErrOverloaded, eventstore.ErrUnavailable, eventstore.ErrNotSupported} {
-		if errors.Is(err, refusal) {
-			return Refused
-		}
+	if isAny(err, eventstore.ErrInvalid, eventstore.ErrIDReused, eventstore.ErrStreamDeleted, eventstore.ErrStreamNotFound,
+		eventstore.ErrReceiptKnown, eventstore.ErrReceiptMismatch, eventstore.ErrOverloaded, eventstore.ErrUnavailable, eventstore.ErrNotSupported) {
+		return Refused
 	}
 	return Unknown
+}
+
+// strange returns the text of an error that no append may end with, of those
+// whose outcome nobody can tell.
+func strange(err error) string {
+	if outcomeOf(err) != Unknown || isAny(err, eventstore.ErrOutcomeUnknown, eventstore.ErrClosed, context.Canceled, context.DeadlineExceeded) {
+		return ""
+	}
+	return err.Error()
+}
+
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
 const never = math.MaxInt64

@@ -152,6 +152,12 @@ var faults = []struct {
 		e.append(8)
 	}},
 	{"a refused append is stored", validate.RuleRefused, func(e *evidence) { e.history.Appends[8].IDs = []uuid.UUID{id(8)}; e.append(8) }},
+	{"an append ends with a strange error", validate.RuleErrors, func(e *evidence) { e.history.Appends[6].Strange = "duplicate key" }},
+	{"a retry is refused for its own ids", validate.RuleErrors, func(e *evidence) {
+		a := e.history.Appends[0]
+		a.Op, a.Start, a.End, a.Outcome, a.Reused = 30, 21, 22, validate.Refused, true
+		e.history.Appends = append(e.history.Appends, a)
+	}},
 	{"two win one version", validate.RuleOneWinner, func(e *evidence) {
 		a := &e.history.Appends[3]
 		a.Outcome, a.Version, a.Position = validate.Acked, 2, 4
@@ -243,6 +249,19 @@ func TestWhatIsNoFault(t *testing.T) {
 	for name, change := range map[string]func(e *evidence){
 		"an unknown append that did not happen": func(e *evidence) {
 			e.history.Appends = append(e.history.Appends, validate.Append{Client: "z", Op: 20, Stream: "a-1", Expected: 0, IDs: []uuid.UUID{id(90)}, Start: 1, Outcome: validate.Unknown})
+		},
+		"other events with ids that were used": func(e *evidence) {
+			for n, change := range []func(a *validate.Append){
+				func(a *validate.Append) { a.Content++ },
+				func(a *validate.Append) { a.Expected = 5 },
+				func(a *validate.Append) { a.IDs = []uuid.UUID{id(2), id(1)} },
+				func(a *validate.Append) { a.IDs = []uuid.UUID{id(1), id(9)} },
+			} {
+				a := e.history.Appends[0]
+				a.Op, a.Start, a.End, a.Outcome, a.Version, a.Position, a.Reused = int64(30+n), 21, 22, validate.Refused, 0, 0, true
+				change(&a)
+				e.history.Appends = append(e.history.Appends, a)
+			}
 		},
 		"a retry in other pieces": func(e *evidence) {
 			for n := range int64(2) {

@@ -73,12 +73,14 @@ type answer struct {
 	Position    int64   `json:"position,omitempty"`
 	Incarnation int64   `json:"incarnation,omitempty"`
 	Duplicate   bool    `json:"duplicate,omitempty"`
+	Reused      bool    `json:"reused,omitempty"`
+	Strange     string  `json:"strange,omitempty"`
 }
 
 // apply writes the answer into its append.
 func (n *answer) apply(a *Append) {
 	a.End, a.Outcome, a.Version, a.Position = n.At, n.Outcome, n.Version, n.Position
-	a.Incarnation, a.Duplicate = n.Incarnation, n.Duplicate
+	a.Incarnation, a.Duplicate, a.Reused, a.Strange = n.Incarnation, n.Duplicate, n.Reused, n.Strange
 }
 
 // Pending is an append that has begun.
@@ -107,7 +109,7 @@ func (r *Recorder) Begin(a Append) Pending {
 
 // Answer records what an eventstore.Appender returned.
 func (p Pending) Answer(done eventstore.Appended, err error) {
-	n := answer{Outcome: outcomeOf(err), Version: done.Version}
+	n := answer{Outcome: outcomeOf(err), Version: done.Version, Reused: errors.Is(err, eventstore.ErrIDReused), Strange: strange(err)}
 	var conflict *eventstore.ConflictError
 	switch {
 	case errors.As(err, &conflict):

@@ -26,6 +26,7 @@ const (
 	RuleRetries      Rule = "retries are stored once"
 	RuleTogether     Rule = "several streams all or none"
 	RuleReads        Rule = "reads are of the log"
+	RuleErrors       Rule = "errors are of the contract"
 	RuleLinearizable Rule = "linearizable"
 	// RuleUndecided is violated by what could not be checked in the time given:
 	// it was not found wrong, and must not pass for right.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/validate"
@@ -66,8 +67,17 @@ func (w *writer) appendCommit(ctx context.Context, fail bool, first validate.App
 	if err != nil {
 		return nil, errors.Join(eventstore.ErrUnavailable, err, giveUp(ctx, tx))
 	}
-	return w.store.AppendCommit(ctx, tx, appends, opts)
+	done, err := w.store.AppendCommit(ctx, tx, appends, opts)
+	var own *pgconn.PgError
+	if errors.As(err, &own) && own.ConstraintName == "clashes" {
+		err = errClash
+	}
+	return done, err
 }
+
+// errClash says that the writer's own row was refused, as it was to be, and all
+// with it.
+var errClash = errors.New("the writer's own row clashes")
 
 func giveUp(ctx context.Context, tx pgx.Tx) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
@@ -155,13 +154,8 @@ func (w *writer) attempt(ctx context.Context, rng *rand.Rand, parts []validate.A
 // answer records an answer and learns the stream's version of it.
 func (w *writer) answer(pending validate.Pending, part validate.Append, done eventstore.Appended, err error) {
 	var conflict *eventstore.ConflictError
-	var own *pgconn.PgError
-	switch {
-	case errors.As(err, &own) && own.Code == uniqueViolation:
-		pending.End(validate.Refused, 0, 0, 0)
-		return
-	case errors.As(err, &conflict) && conflict.Stream != part.Stream:
-		// The conflict is of another part of the append.
+	// The conflict may be of another part of the append.
+	if errors.Is(err, errClash) || errors.As(err, &conflict) && conflict.Stream != part.Stream {
 		pending.End(validate.Refused, 0, 0, 0)
 		return
 	}
@@ -176,17 +170,13 @@ func (w *writer) answer(pending validate.Pending, part validate.Append, done eve
 	}
 }
 
-// uniqueViolation is what a transaction of the writer's own is made to fail of.
-const uniqueViolation = "23505"
-
 // outcome says whether an append has to be repeated to know.
 func outcome(err error) validate.Outcome {
-	var own *pgconn.PgError
 	switch {
 	case err == nil:
 		return validate.Acked
 	case errors.Is(err, eventstore.ErrConflict), errors.Is(err, eventstore.ErrIDReused), errors.Is(err, eventstore.ErrUnavailable),
-		errors.Is(err, eventstore.ErrOverloaded), errors.As(err, &own):
+		errors.Is(err, eventstore.ErrOverloaded), errors.Is(err, errClash):
 		return validate.Refused
 	}
 	return validate.Unknown
