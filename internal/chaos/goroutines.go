@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,19 +131,30 @@ func goroutinesOf(ctx context.Context, admin string) (counts map[string]int, err
 	return countGoroutines(string(text)), err
 }
 
+// readsAhead starts a goroutine beside a request that is being answered, such as
+// the one that asks for goroutines.
+const readsAhead = "net/http.(*connReader).startBackgroundRead"
+
 // countGoroutines counts goroutines by the function that each began with, but for
-// those of package sync, which begin what others hand them.
+// those of package sync, which begin what others hand them. One that has not begun
+// goes by who started it.
 func countGoroutines(stacks string) map[string]int {
 	counts := make(map[string]int)
 	for stack := range strings.SplitSeq(strings.TrimSpace(stacks), "\n\n") {
-		begin := ""
+		began, starter := "", ""
 		for line := range strings.Lines(stack) {
+			name, starts := strings.CutPrefix(line, "created by ")
 			call := strings.LastIndexByte(line, '(')
-			if call > 0 && line[0] != '\t' && !strings.HasPrefix(line, "created by ") && !strings.HasPrefix(line, "sync.") {
-				begin = line[:call]
+			switch {
+			case starts:
+				starter, _, _ = strings.Cut(strings.TrimSpace(name), " in goroutine ")
+			case call > 0 && line[0] != '\t' && !strings.HasPrefix(line, "sync.") && !strings.HasPrefix(line, "runtime.goexit("):
+				began = line[:call]
 			}
 		}
-		counts["goroutines in "+begin]++
+		if starter != readsAhead {
+			counts["goroutines in "+cmp.Or(began, starter)]++
+		}
 	}
 	return counts
 }

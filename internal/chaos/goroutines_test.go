@@ -1,31 +1,18 @@
 package chaos
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/57528e99/recount/internal/failpoint"
-	"github.com/57528e99/recount/internal/pgtest"
 )
 
-// newServers starts a run that has servers and nobody else, and stops it when the
-// test ends.
+// newServers starts a run that has servers and nobody else.
 func newServers(t *testing.T, c Config) *run {
 	t.Helper()
 	c.Readers, c.Projectors, c.Clients, c.Orders = -1, -1, -1, -1
 	c.Recount, c.Worker = needPrograms(t)
-	if err := c.setDefaults(); err != nil {
-		t.Fatal(err)
-	}
-	r := newRun(c)
-	r.dir = filepath.Dir(pgtest.DataDir(t))
-	t.Cleanup(func() {
-		if err := r.close(); err != nil {
-			t.Error(err)
-		}
-	})
+	r := newTestRun(t, c)
 	if err := r.startServers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -39,16 +26,6 @@ func (r *run) loseLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the projections run again", func() bool { return r.allOwned(t.Context()) == nil })
-}
-
-// until waits for something that takes a moment.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); wait(t.Context(), 10*time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }
 
 func TestGoroutinesThatAServerLeavesBehindAreFound(t *testing.T) {
@@ -99,9 +76,21 @@ recount/projections.(*worker).follow.func1()
 	/src/worker.go:2
 created by sync.(*WaitGroup).Go in goroutine 1
 	/go/waitgroup.go:2 +0x1
+
+goroutine 4 [runnable]:
+runtime.goexit({})
+	/go/asm.s:1 +0x1
+created by recount/shop.run in goroutine 1
+	/src/shop.go:2 +0x1
+
+goroutine 5 [runnable]:
+net/http.(*connReader).backgroundRead(0xc000)
+	/go/server.go:1 +0x1
+created by net/http.(*connReader).startBackgroundRead in goroutine 1
+	/go/server.go:2 +0x1
 `
 	got := countGoroutines(stacks)
-	if len(got) != 2 || got["goroutines in net/http.(*conn).serve"] != 1 || got["goroutines in recount/projections.(*worker).follow.func1"] != 2 {
+	if len(got) != 3 || got["goroutines in recount/shop.run"] != 1 || got["goroutines in net/http.(*conn).serve"] != 1 || got["goroutines in recount/projections.(*worker).follow.func1"] != 2 {
 		t.Errorf("goroutines are %v", got)
 	}
 }

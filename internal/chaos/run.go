@@ -114,15 +114,20 @@ func (r *run) start(ctx context.Context) error {
 	return nil
 }
 
-// startServers starts PostgreSQL and the servers, and makes the other processes.
-func (r *run) startServers(ctx context.Context) (err error) {
+// startPostgres starts PostgreSQL with a database that can be broken.
+func (r *run) startPostgres(ctx context.Context) (err error) {
 	if r.cluster, err = newCluster(filepath.Join(r.dir, "postgres"), r.config.DiskSize); err != nil {
 		return err
 	}
 	if err := r.cluster.create(ctx); err != nil {
 		return err
 	}
-	if err := r.prepareDatabase(ctx); err != nil {
+	return r.prepareDatabase(ctx)
+}
+
+// startServers starts PostgreSQL and the servers, and makes the other processes.
+func (r *run) startServers(ctx context.Context) error {
+	if err := r.startPostgres(ctx); err != nil {
 		return err
 	}
 	if err := r.makeProcesses(); err != nil {

@@ -34,14 +34,7 @@ func TestMain(m *testing.M) {
 
 func needPrograms(t *testing.T) (recount, worker string) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("it builds programs and runs them")
-	}
-	_, err := pgembed.FindBinaries(0)
-	var none *pgembed.NoBinariesError
-	if errors.As(err, &none) {
-		t.Skipf("%v\n%s", err, none.Hint())
-	}
+	needPostgres(t)
 	p := &programs
 	p.Do(func() {
 		if p.dir, p.err = os.MkdirTemp("", "recount-chaos-test-*"); p.err != nil {
@@ -55,6 +48,46 @@ func needPrograms(t *testing.T) (recount, worker string) {
 		t.Fatal(p.err)
 	}
 	return p.recount, p.worker
+}
+
+// needPostgres skips tests that are long, or where there is no PostgreSQL.
+func needPostgres(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it runs programs and a PostgreSQL of its own")
+	}
+	_, err := pgembed.FindBinaries(0)
+	var none *pgembed.NoBinariesError
+	if errors.As(err, &none) {
+		t.Skipf("%v\n%s", err, none.Hint())
+	}
+}
+
+// newTestRun returns a run without any processes, which is closed when the test
+// ends.
+func newTestRun(t *testing.T, c Config) *run {
+	t.Helper()
+	if err := c.setDefaults(); err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(c)
+	r.dir = filepath.Dir(pgtest.DataDir(t))
+	t.Cleanup(func() {
+		if err := r.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// until waits for something that takes a moment.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); wait(t.Context(), 10*time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
 }
 
 // TestAShortRun breaks everything once. It also says that the report is whole.

@@ -1,0 +1,188 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// injections show of each kind of fault that it breaks what its name says, and
+// that it is over then.
+var injections = map[Kind]func(*broken){
+	Kill: func(b *broken) {
+		before := b.pid()
+		b.inject(Fault{Kind: Kill, Target: idler})
+		until(b.T, "another process runs", func() bool { return b.pid() != before })
+		b.alive()
+	},
+	KillAtPoint: func(b *broken) {
+		b.inject(Fault{Kind: KillAtPoint, Target: idler, Point: "append/begin", Hit: 3})
+		until(b.T, "the process has died at its failpoint", func() bool { return b.processes[idler].counts().AtPoints == 1 })
+		b.alive()
+	},
+	Freeze: func(b *broken) {
+		b.alive()
+		over := b.during(Fault{Kind: Freeze, Target: idler, For: time.Second})
+		until(b.T, "the process is stopped", func() bool { return b.state() == "T" })
+		<-over
+		b.alive()
+	},
+	CutBefore: func(b *broken) {
+		b.inject(Fault{Kind: CutBefore, Target: client})
+		if err := b.write("cut before"); err == nil || b.written("cut before") {
+			b.Errorf("COMMIT = %v, the row is there: %t; want an error and no row", err, b.written("cut before"))
+		}
+		b.must(b.write("after the cut"))
+	},
+	CutAfter: func(b *broken) {
+		b.inject(Fault{Kind: CutAfter, Target: client})
+		if err := b.write("cut after"); err == nil || !b.written("cut after") {
+			b.Errorf("COMMIT = %v, the row is there: %t; want an error and the row", err, b.written("cut after"))
+		}
+	},
+	HoldCommit: func(b *broken) {
+		b.inject(Fault{Kind: HoldCommit, Target: client, For: time.Second})
+		if err := b.write("held"); err == nil || b.written("held") {
+			b.Errorf("COMMIT = %v, the row is there: %t; want an error and no row yet", err, b.written("held"))
+		}
+		until(b.T, "the COMMIT has come to the server", func() bool { return b.written("held") })
+	},
+	DelayCommit: func(b *broken) {
+		const delay = 300 * time.Millisecond
+		b.inject(Fault{Kind: DelayCommit, Target: client, For: delay})
+		begin := time.Now()
+		b.must(b.write("delayed"))
+		if took := time.Since(begin); took < delay {
+			b.Errorf("a COMMIT that waits for %s took %s", delay, took)
+		}
+	},
+	CutAll: func(b *broken) {
+		one, other := b.connect(), b.connect()
+		b.inject(Fault{Kind: CutAll, Target: client})
+		for _, conn := range []*pgx.Conn{one, other} {
+			if err := conn.Ping(b.Context()); err == nil {
+				b.Error("a connection has survived")
+			}
+		}
+		until(b.T, "there is nothing left to break", func() bool {
+			return errors.Is(b.injector.inject(b.Context(), Fault{Kind: CutAll, Target: client}), errNothing)
+		})
+	},
+	Deafen: func(b *broken) {
+		listener := b.connect()
+		_, err := listener.Exec(b.Context(), `LISTEN news`)
+		b.must(err)
+		proxy := b.gates[client].proxy
+		over := b.during(Fault{Kind: Deafen, Target: client, For: time.Second})
+		until(b.T, "a notification is dropped", func() bool {
+			b.must(b.run.exec(b.Context(), `NOTIFY news, 'lost'`))
+			return proxy.Dropped() > 0
+		})
+		<-over
+		b.must(b.run.exec(b.Context(), `NOTIFY news, 'heard'`))
+		for heard := ""; heard != "heard"; {
+			n, err := listener.WaitForNotification(b.Context())
+			b.must(err)
+			heard = n.Payload
+		}
+	},
+	KillBackend: func(b *broken) {
+		conn := b.connect()
+		b.inject(Fault{Kind: KillBackend})
+		until(b.T, "the connection is gone", func() bool { return conn.Ping(b.Context()) != nil })
+		b.recovers("a backend was killed")
+	},
+	KillPostmaster: func(b *broken) {
+		before := b.cluster.server.PID()
+		b.inject(Fault{Kind: KillPostmaster})
+		if now := b.cluster.server.PID(); now == before {
+			b.Error("the same process runs")
+		}
+		b.recovers("the postmaster was killed")
+	},
+	FillData: func(b *broken) { b.fills(FillData) },
+	FillWAL:  func(b *broken) { b.fills(FillWAL) },
+	Rollbacks: func(b *broken) {
+		over := b.during(Fault{Kind: Rollbacks, For: 2 * time.Second})
+		tries, failed := 0, 0
+		for done := false; !done; tries++ {
+			if b.insertsEvents() != nil {
+				failed++
+			}
+			select {
+			case <-over:
+				done = true
+			default:
+			}
+		}
+		if failed == 0 || failed > tries/5 {
+			b.Errorf("%d of %d transactions failed, want some 5%%", failed, tries)
+		}
+		for range 100 {
+			b.must(b.insertsEvents())
+		}
+	},
+	StepClock: func(b *broken) {
+		for _, step := range []time.Duration{-time.Hour, 0} {
+			b.inject(Fault{Kind: StepClock, For: step})
+			var seconds float64
+			b.must(b.onDatabase(b.Context(), func(conn *pgx.Conn) error {
+				return conn.QueryRow(b.Context(), `SELECT extract(epoch FROM clock_timestamp() - pg_catalog.clock_timestamp())::float8`).Scan(&seconds)
+			}))
+			if off := seconds - step.Seconds(); off < -1 || off > 1 {
+				b.Errorf("the clock is set by %.1fs, want %s", seconds, step)
+			}
+		}
+	},
+}
+
+// TestFaultsBreakWhatTheySay injects each kind of fault by itself.
+func TestFaultsBreakWhatTheySay(t *testing.T) {
+	b := newBroken(t)
+	for _, r := range recipes {
+		t.Run(string(r.kind), func(t *testing.T) {
+			breaks, ok := injections[r.kind]
+			if !ok {
+				t.Fatal("nothing shows what it breaks")
+			}
+			before := b.injector.counts()[r.kind]
+			breaks(&broken{t, b.run})
+			if b.injector.counts()[r.kind] == before {
+				t.Error("it was not counted")
+			}
+		})
+	}
+}
+
+// TestSessionsAreHeld wants the old snapshot and the idle transaction, again and
+// again.
+func TestSessionsAreHeld(t *testing.T) {
+	b := newBroken(t)
+	for name, want := range map[string]string{
+		"a long snapshot":     `backend_xmin IS NOT NULL AND state LIKE 'idle in transaction%'`,
+		"idle in transaction": `backend_xid IS NOT NULL AND state LIKE 'idle in transaction%'`,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			b.hold(ctx, name, sessions[name])
+		}()
+		last := int32(0)
+		for range 2 { // the second when the first was ended
+			until(t, name+" is there", func() bool {
+				err := b.onDatabase(t.Context(), func(conn *pgx.Conn) error {
+					return conn.QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE pid NOT IN (pg_backend_pid(), $1) AND application_name = $2 AND `+want,
+						last, harnessName).Scan(&last)
+				})
+				return err == nil
+			})
+			b.must(b.run.exec(t.Context(), `SELECT pg_terminate_backend($1)`, last))
+		}
+		cancel()
+		<-done
+	}
+}
