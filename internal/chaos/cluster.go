@@ -140,7 +140,8 @@ func (c *cluster) dsn() string {
 func (c *cluster) kill(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := syscall.Kill(c.server.PID(), syscall.SIGKILL); err != nil {
+	// One that has ended by itself is to be started again as well.
+	if err := syscall.Kill(c.server.PID(), syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("kill postgres: %w", err)
 	}
 	<-c.server.Stopped()

@@ -105,11 +105,15 @@ func (j *injector) database(ctx context.Context, f Fault) error {
 	}
 }
 
-// persist is exec that tries again: something else may be broken just now.
+// persist is exec that tries again: something else may be broken just now. A
+// PostgreSQL that has given up is started again.
 func (r *run) persist(ctx context.Context, sql string, args ...any) (err error) {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		if err = r.exec(ctx, sql, args...); err == nil || time.Now().After(deadline) || ctx.Err() != nil {
+			return err
+		}
+		if err := r.cluster.revive(ctx); err != nil {
 			return err
 		}
 		wait(ctx, 50*time.Millisecond)
@@ -141,8 +145,8 @@ func (j *injector) killBackend(ctx context.Context, which int) error {
 	return nil
 }
 
-// fill leaves no room on a disk for a while, and starts PostgreSQL again if it
-// gave up.
+// fill leaves no room on a disk for a while, and waits until PostgreSQL answers
+// again: it may give up while it recovers, when there is room already.
 func (j *injector) fill(ctx context.Context, f Fault) error {
 	c := j.run.cluster
 	disk, ok := c.disks[f.Kind]
@@ -157,7 +161,7 @@ func (j *injector) fill(ctx context.Context, f Fault) error {
 	if err := disk.resize(disk.size); err != nil {
 		return err
 	}
-	return c.revive(context.WithoutCancel(ctx))
+	return j.run.persist(context.WithoutCancel(ctx), `SELECT 1`)
 }
 
 // head returns the last position of the log, 0 if nobody can say now.
