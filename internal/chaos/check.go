@@ -214,7 +214,7 @@ func (r *run) checkHistory(h *validate.History, l *storedLog) {
 }
 
 // checkSide checks that rows that writers wrote in the transactions of their
-// appends are there only if the events are.
+// appends are there if those were acknowledged, and only if the events are.
 func (r *run) checkSide(ctx context.Context, conn *pgx.Conn, l *storedLog) error {
 	rows, err := conn.Query(ctx, `SELECT id FROM chaos.side WHERE clash IS NULL`)
 	if err != nil {
@@ -224,12 +224,32 @@ func (r *run) checkSide(ctx context.Context, conn *pgx.Conn, l *storedLog) error
 	if err != nil {
 		return err
 	}
-	var found []validate.Violation
-	for _, id := range ids {
-		if !l.ids[id] {
+	var acked []uuid.UUID
+	for _, p := range r.ofRole(roleWriter) {
+		own, err := work.LoadOwn(work.OwnFile(r.dir, p.name))
+		if err != nil {
+			return err
+		}
+		acked = append(acked, own...)
+	}
+	r.check("own rows and events together", len(ids), sideBySide(ids, acked, l.ids))
+	return nil
+}
+
+// sideBySide compares the rows that are there with the appends that were
+// acknowledged together with one, and with the events that are there.
+func sideBySide(rows, acked []uuid.UUID, events map[uuid.UUID]bool) (found []validate.Violation) {
+	there := make(map[uuid.UUID]bool, len(rows))
+	for _, id := range rows {
+		there[id] = true
+		if !events[id] {
 			found = append(found, validate.Violation{Rule: RuleSide, Text: fmt.Sprintf("the row for %s is there, its event is not", id)})
 		}
 	}
-	r.check("own rows have their events", len(ids), found)
-	return nil
+	for _, id := range acked {
+		if !there[id] {
+			found = append(found, validate.Violation{Rule: RuleSide, Text: fmt.Sprintf("the row for %s is not there, its append was acknowledged", id)})
+		}
+	}
+	return found
 }

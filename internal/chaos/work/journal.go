@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"sync"
+
+	"github.com/google/uuid"
 )
 
-// journal is a file of placings, one on each line. A line goes out in one write,
+// journal is a file of what happened, one thing on each line. A line goes out in one write,
 // so that the end of the process loses at most the last.
 type journal struct {
 	mu   sync.Mutex
@@ -28,8 +30,8 @@ func openJournal(path string) (*journal, error) {
 	return &journal{file: file}, err
 }
 
-func (j *journal) write(p Placing) error {
-	line, err := json.Marshal(p)
+func (j *journal) write(what any) error {
+	line, err := json.Marshal(what)
 	if err != nil {
 		return err
 	}
@@ -43,21 +45,31 @@ func (j *journal) close() error { return j.file.Close() }
 
 // LoadPlacings returns what a client recorded, in order: an order without an
 // answer, then with each of its answers. There is none if the file is missing.
-func LoadPlacings(path string) (all []Placing, err error) {
+func LoadPlacings(path string) ([]Placing, error) {
+	return load(path, func(p Placing) bool { return p.ID != "" })
+}
+
+// LoadOwn returns the appends that were acknowledged together with a row of their
+// writer's own, by the id of the first event. There is none if the file is missing.
+func LoadOwn(path string) ([]uuid.UUID, error) {
+	return load(path, func(id uuid.UUID) bool { return id != uuid.Nil })
+}
+
+// load reads a journal. What is not whole is the end of a process that was killed.
+func load[T any](path string, whole func(T) bool) (all []T, err error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load what a client did: %w", err)
+		return nil, fmt.Errorf("load what a worker did: %w", err)
 	}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var p Placing
-		// What cannot be read is the end of a process that was killed.
-		if json.Unmarshal(lines.Bytes(), &p) == nil && p.ID != "" {
-			all = append(all, p)
+		var one T
+		if json.Unmarshal(lines.Bytes(), &one) == nil && whole(one) {
+			all = append(all, one)
 		}
 	}
 	return all, lines.Err()

@@ -72,6 +72,9 @@ func (w *writer) appendCommit(ctx context.Context, fail bool, first validate.App
 	if errors.As(err, &own) && own.ConstraintName == "clashes" {
 		err = errClash
 	}
+	if err == nil {
+		err = w.rows.write(first.IDs[0])
+	}
 	return done, err
 }
 

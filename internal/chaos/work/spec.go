@@ -55,6 +55,10 @@ const (
 // HistoryFile is where the worker of a name records what it did.
 func HistoryFile(dir, name string) string { return filepath.Join(dir, name+".history") }
 
+// OwnFile is where a writer records which of its appends came with a row of its
+// own.
+func OwnFile(dir, name string) string { return filepath.Join(dir, name+".own") }
+
 // Run works until ctx ends. It is given the arguments of the process: a Spec.
 // Errors are of a worker that cannot work at all, or that left something behind.
 func Run(ctx context.Context, args []string) error {
