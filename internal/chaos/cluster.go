@@ -140,11 +140,16 @@ func (c *cluster) dsn() string {
 func (c *cluster) kill(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// One that has ended by itself is to be started again as well.
-	if err := syscall.Kill(c.server.PID(), syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("kill postgres: %w", err)
+	// One that has ended by itself is started again as well, but not signalled: its number may be that
+	// of another process by now.
+	select {
+	case <-c.server.Stopped():
+	default:
+		if err := syscall.Kill(c.server.PID(), syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("kill postgres: %w", err)
+		}
+		<-c.server.Stopped()
 	}
-	<-c.server.Stopped()
 	return c.restartLocked(ctx)
 }
 

@@ -142,7 +142,7 @@ func (r *run) quiesce(ctx context.Context) (found []validate.Violation) {
 	over := time.Now()
 	r.awaitHead(ctx, head, at)
 	found = append(found, validate.Converged(validate.Recovery{Over: over, Appended: over, AtHead: at}, appendWithin, headWithin)...)
-	r.awaitOperations(ctx)
+	found = append(found, r.awaitOperations(ctx, patience)...)
 	r.checkGoroutines(ctx)
 	return append(found, r.stopAll(roleReader, roleProjector, roleServer)...)
 }
@@ -162,15 +162,20 @@ func (r *run) awaitImport(ctx context.Context) {
 }
 
 // awaitOperations waits until servers have done what an operator that was killed
-// had begun. What they cannot, the product's verification says.
-func (r *run) awaitOperations(ctx context.Context) {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; wait(ctx, 50*time.Millisecond) {
-		running := -1
+// had begun. Whether it was done well the product's verification says.
+func (r *run) awaitOperations(ctx context.Context, within time.Duration) []validate.Violation {
+	for deadline := time.Now().Add(within); ; wait(ctx, 50*time.Millisecond) {
+		running := 0
 		err := r.onDatabase(ctx, func(conn *pgx.Conn) error {
 			return conn.QueryRow(ctx, `SELECT count(*) FROM recount.projection_operations WHERE state = 'running'`).Scan(&running)
 		})
-		if err == nil && running == 0 {
-			return
+		switch late := time.Now().After(deadline) || ctx.Err() != nil; {
+		case err == nil && running == 0:
+			return nil
+		case late && err != nil:
+			return []validate.Violation{{Rule: validate.RuleConverged, Text: fmt.Sprintf("whether operations still run is not known: %v", err)}}
+		case late:
+			return []validate.Violation{{Rule: validate.RuleConverged, Text: fmt.Sprintf("%d operations still run after %s", running, within)}}
 		}
 	}
 }

@@ -44,10 +44,11 @@ var injections = map[Kind]func(*broken){
 		}
 	},
 	HoldCommit: func(b *broken) {
-		b.inject(Fault{Kind: HoldCommit, Target: client, For: time.Second})
+		b.inject(Fault{Kind: HoldCommit, Target: client, For: time.Hour})
 		if err := b.write("held"); err == nil || b.written("held") {
 			b.Errorf("COMMIT = %v, the row is there: %t; want an error and no row yet", err, b.written("held"))
 		}
+		b.gates[client].proxy.Release()
 		until(b.T, "the COMMIT has come to the server", func() bool { return b.written("held") })
 	},
 	DelayCommit: func(b *broken) {
@@ -106,16 +107,21 @@ var injections = map[Kind]func(*broken){
 	FillData: func(b *broken) { b.fills(FillData) },
 	FillWAL:  func(b *broken) { b.fills(FillWAL) },
 	Rollbacks: func(b *broken) {
-		over := b.during(Fault{Kind: Rollbacks, For: 2 * time.Second})
+		// As often as it takes to come by enough transactions on this machine: by chance one
+		// in twenty may also be none of a few, or most.
+		const enough = 200
 		tries, failed := 0, 0
-		for done := false; !done; tries++ {
-			if b.insertsEvents() != nil {
-				failed++
-			}
-			select {
-			case <-over:
-				done = true
-			default:
+		for deadline := time.Now().Add(2 * time.Minute); (tries < enough || failed == 0) && time.Now().Before(deadline); {
+			over := b.during(Fault{Kind: Rollbacks, For: 2 * time.Second})
+			for done := false; !done; tries++ {
+				if b.insertsEvents() != nil {
+					failed++
+				}
+				select {
+				case <-over:
+					done = true
+				default:
+				}
 			}
 		}
 		if failed == 0 || failed > tries/5 {
