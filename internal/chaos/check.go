@@ -206,11 +206,28 @@ func (r *run) checkHistory(h *validate.History, l *storedLog) {
 	}
 	r.check("appends and reads linearizable", n, validate.Linearizable(h, l.Log, validate.LinearOptions{Pictures: r.dir}))
 	r.check("deliveries", len(h.Batches), validate.Deliveries(h, l.Log, validate.DeliveryOptions{Filters: filters, Head: l.head}))
-	var found []validate.Violation
-	if acked < r.config.Events {
-		found = append(found, validate.Violation{Rule: RuleLoad, Text: fmt.Sprintf("%d events were acknowledged, %d were to be", acked, r.config.Events)})
+	r.checkLoad()
+}
+
+// checkLoad checks that the run was hard enough to say something.
+func (r *run) checkLoad() {
+	broken := 0
+	for _, n := range r.injector.counts() {
+		broken += n
 	}
-	r.check("enough was done", acked, found)
+	var found []validate.Violation
+	for _, load := range []struct {
+		what      string
+		got, want int
+	}{
+		{"events were acknowledged", r.report.Acked, r.config.Events},
+		{"faults happened", broken, r.config.MinFaults},
+	} {
+		if load.got < load.want {
+			found = append(found, validate.Violation{Rule: RuleLoad, Text: fmt.Sprintf("%d %s, want %d", load.got, load.what, load.want)})
+		}
+	}
+	r.check("enough was done", r.report.Acked, found)
 }
 
 // checkSide checks that rows that writers wrote in the transactions of their

@@ -1,10 +1,44 @@
 package chaos
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
 )
+
+func TestTooLittleIsAViolation(t *testing.T) {
+	for name, c := range map[string]struct {
+		config Config
+		want   []string
+	}{
+		"nothing wanted":  {Config{}, nil},
+		"just enough":     {Config{Events: 10, MinFaults: 3}, nil},
+		"too few events":  {Config{Events: 11, MinFaults: 3}, []string{"10 events were acknowledged, want 11"}},
+		"too few faults":  {Config{Events: 10, MinFaults: 4}, []string{"3 faults happened, want 4"}},
+		"too few of both": {Config{Events: 11, MinFaults: 4}, []string{"10 events were acknowledged, want 11", "3 faults happened, want 4"}},
+	} {
+		c.config.Faults = 5
+		if err := c.config.setDefaults(); err != nil {
+			t.Fatal(err)
+		}
+		r := newRun(c.config)
+		r.processes[idler] = &process{tally: tally{AtPoints: 1}}
+		for _, k := range []Kind{Kill, CutAfter} {
+			r.injector.struck(k)
+		}
+		r.report.Acked = 10
+		r.checkLoad()
+		if got := texts(r.report.Violations); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		for _, v := range r.report.Violations {
+			if v.Rule != string(RuleLoad) {
+				t.Errorf("%s: %q, want a violation of %q", name, v, RuleLoad)
+			}
+		}
+	}
+}
 
 func TestRowsAndEventsBelongTogether(t *testing.T) {
 	id := uuid.New()

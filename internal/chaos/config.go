@@ -14,6 +14,9 @@ type Config struct {
 	Duration time.Duration
 	// Faults is how many there are, about. Default: five a second.
 	Faults int
+	// MinFaults is how many must have happened in the end: some find nothing to
+	// break. Fewer are a violation. Default: 0, none.
+	MinFaults int
 	// Events is how many events the writers are to have acknowledged in the end,
 	// at least; they go on until then, for a while. Fewer are a violation.
 	// Default: 0, none.
@@ -75,8 +78,10 @@ func (c *Config) setDefaults() error {
 	switch {
 	case c.Duration < time.Second:
 		return fmt.Errorf("chaos: the duration must be at least 1s, it is %s", c.Duration)
-	case c.Faults < 0 || c.Events < 0:
+	case c.Faults < 0 || c.MinFaults < 0 || c.Events < 0:
 		return fmt.Errorf("chaos: faults and events must not be negative")
+	case c.MinFaults > c.Faults:
+		return fmt.Errorf("chaos: %d faults cannot happen if %d are planned", c.MinFaults, c.Faults)
 	case c.Writers == 0:
 		return fmt.Errorf("chaos: there must be a writer")
 	case c.Servers == 0 && (c.Clients > 0 || c.Orders > 0):

@@ -181,7 +181,8 @@ func (rep *Report) Text(w io.Writer) error {
 
 // command is the command line that makes the same plan.
 func (c *Config) command() string {
-	s := fmt.Sprintf("go run ./internal/chaos/cmd/chaos --seed %d --duration %s --faults %d --events %d", c.Seed, c.Duration, c.Faults, c.Events)
+	s := fmt.Sprintf("go run ./internal/chaos/cmd/chaos --seed %d --duration %s --faults %d --min-faults %d --events %d",
+		c.Seed, c.Duration, c.Faults, c.MinFaults, c.Events)
 	for _, env := range c.Env {
 		s = env + " " + s
 	}

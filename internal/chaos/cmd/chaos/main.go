@@ -45,6 +45,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	flags.Uint64Var(&c.Seed, "seed", uint64(time.Now().UnixNano())%1_000_000, "makes the plan: the same seed, the same plan")
 	flags.DurationVar(&c.Duration, "duration", time.Minute, "how long to break things")
 	flags.IntVar(&c.Faults, "faults", 0, "how many faults, about (default five a second)")
+	flags.IntVar(&c.MinFaults, "min-faults", 0, "how many must have happened in the end")
 	flags.IntVar(&c.Events, "events", 0, "how many events must be acknowledged in the end")
 	flags.StringVar(&c.Dir, "dir", "", "an empty folder for histories and logs, which is kept")
 	flags.BoolVar(&c.SkipLosses, "skip-losses", false, "neither restore a backup nor fail over at the end")
