@@ -2,9 +2,7 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -67,41 +65,15 @@ ORDER BY projection, kind`)
 	return all, nil
 }
 
-const cancelSQL = `
-UPDATE {schema}.projection_operations SET cancel = true, updated_at = clock_timestamp()
-WHERE id = $1 AND state = 'running'`
-
-// Cancel asks for the end of an operation and returns it. The process that works on it takes back
-// what it has built and then says that it is cancelled; where none does that is done here. Cancelling
-// one that has ended is no error and changes nothing.
+// Cancel ends an operation and returns it. The process that works on it takes back what it has built
+// and then says that it is cancelled; where none does, that is done here, as soon as the claim of one
+// that died has expired. One that works on still has Cancelling set: it ends at its next look.
+// Cancelling one that has ended is no error and changes nothing.
+//
+// Errors: ErrOperationNotFound, those of the database.
 func (a *Admin) Cancel(ctx context.Context, id uuid.UUID) (Operation, error) {
-	_, err := a.catalog.pool.Exec(ctx, a.catalog.sql(cancelSQL), id)
-	if err == nil {
-		err = a.catalog.cancelAbandoned(ctx, id)
-	}
-	if err != nil {
+	if err := a.catalog.cancel(ctx, id); err != nil {
 		return Operation{}, fmt.Errorf("cancel operation %s: %w", id, err)
 	}
 	return a.Operation(ctx, id)
-}
-
-// cancelTTL is how long whoever cancels an operation has for it.
-const cancelTTL = 10 * time.Second
-
-// cancelAbandoned ends an operation that no process works on. None may ever: its version of the
-// projection may be one that no program has any more, and it keeps all others from the projection.
-func (c *catalog) cancelAbandoned(ctx context.Context, id uuid.UUID) error {
-	ctx, cancel := context.WithTimeout(ctx, cancelTTL)
-	defer cancel()
-	cl, err := c.claim(ctx, id, "cancel "+id.String(), cancelTTL)
-	if errors.Is(err, errStandby) {
-		return nil // it has ended, or is somebody's
-	}
-	if err != nil {
-		return err
-	}
-	if err := cl.discard(ctx, OperationCancelled, errCancelled); err != nil {
-		return errors.Join(err, cl.release(ctx))
-	}
-	return cl.finish(ctx, c.pool, OperationCancelled, nil, errCancelled, "")
 }

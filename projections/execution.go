@@ -27,6 +27,9 @@ type execution struct {
 // error, and an *OperationError, say that it has ended; after any other it is left to whoever
 // claims it next.
 func (r *Runner) execute(ctx context.Context, cl *claim) error {
+	if cl.op.Cancelling {
+		return cl.endCancelled(context.WithoutCancel(ctx))
+	}
 	w := r.workerFor(cl.op.Projection, cl.op.Version)
 	if w == nil {
 		return errors.Join(errStandby, cl.release(ctx))

@@ -71,7 +71,8 @@ VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), 1, clock_timestamp() + $8::inter
 )
 
 // request writes an operation down, for whoever claims it, or with a claim of owner, whose epoch is
-// 1, so that nobody else begins it. If another one is running the error is a *BusyError.
+// 1, so that nobody else begins it. If another one is running the error is a *BusyError; one that is
+// being cancelled is waited for as cancel does.
 func (c *catalog) request(ctx context.Context, r Request, owner string, ttl time.Duration) (uuid.UUID, error) {
 	if err := r.Options.check(r.Kind); err != nil {
 		return uuid.Nil, fmt.Errorf("%w: %w", ErrInvalidRequest, err)
@@ -88,10 +89,23 @@ func (c *catalog) request(ctx context.Context, r Request, owner string, ttl time
 			return id, err
 		}
 		// If nothing runs any more it has ended since, and there is room now.
-		if err := c.busy(ctx, r.Projection); err != nil {
+		if err := c.makeRoom(ctx, r.Projection); err != nil {
 			return uuid.Nil, err
 		}
 	}
+}
+
+// makeRoom returns nil if nothing runs on a projection any more, else a *BusyError.
+func (c *catalog) makeRoom(ctx context.Context, projection string) error {
+	err := c.busy(ctx, projection)
+	var busy *BusyError
+	if !errors.As(err, &busy) || !busy.Operation.Cancelling {
+		return err
+	}
+	if err := c.cancel(ctx, busy.Operation.ID); err != nil {
+		return err
+	}
+	return c.busy(ctx, projection)
 }
 
 // busy returns the *BusyError for a projection, nil if nothing runs.

@@ -152,7 +152,7 @@ var (
 	ErrBusy = errors.New("another operation works on the projection")
 	// ErrOperationNotFound is returned for the id of no operation.
 	ErrOperationNotFound = errors.New("operation not found")
-	// ErrNoGeneration is returned by a rollback if there is no generation to go back to.
+	// ErrNoGeneration is matched by the *OperationError of a rollback that has no generation to go back to.
 	ErrNoGeneration = errors.New("there is no generation to go back to")
 	// ErrInvalidRequest is returned for a request that makes no sense.
 	ErrInvalidRequest = errors.New("invalid request")
@@ -164,7 +164,11 @@ type BusyError struct{ Operation Operation }
 
 func (e *BusyError) Error() string {
 	o := e.Operation
-	return fmt.Sprintf("a %s is running since %s (operation %s)", o.Kind, o.CreatedAt.Format(time.RFC3339), o.ID)
+	state := "running"
+	if o.Cancelling {
+		state = "being cancelled, running"
+	}
+	return fmt.Sprintf("a %s is %s since %s (operation %s)", o.Kind, state, o.CreatedAt.Format(time.RFC3339), o.ID)
 }
 
 // Is matches ErrBusy.
@@ -172,10 +176,14 @@ func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
 // Hint says how to get on.
 func (e *BusyError) Hint() string {
+	if e.Operation.Cancelling {
+		return "try again in a moment"
+	}
 	return fmt.Sprintf("wait for it, or cancel it: `recount projections cancel %s`", e.Operation.ID)
 }
 
-// OperationError is why an operation failed, or that it was cancelled.
+// OperationError is why an operation failed, or that it was cancelled. It matches ErrNoGeneration if
+// that is why.
 type OperationError struct{ Operation Operation }
 
 func (e *OperationError) Error() string {
@@ -184,6 +192,13 @@ func (e *OperationError) Error() string {
 		return fmt.Sprintf("%s of projection %q: it was cancelled", o.Kind, o.Projection)
 	}
 	return fmt.Sprintf("%s of projection %q: %s", o.Kind, o.Projection, o.Error)
+}
+
+// Is matches ErrNoGeneration. All that is left of a cause is its text, as another process may have
+// written it down.
+func (e *OperationError) Is(target error) bool {
+	o := e.Operation
+	return target == ErrNoGeneration && o.Kind == Rollback && o.State == OperationFailed && o.Error == ErrNoGeneration.Error()
 }
 
 // Hint says how to get on; it may be empty.

@@ -11,8 +11,9 @@ import (
 
 // Run does an operation in this process and returns it when it has ended. The runner need not have
 // been started. If such an operation is running already it is that one which is meant: Run follows
-// it, with its own options, and goes on with it when its process has died. If ctx ends, what was
-// begun can be run again, or is gone on with by another process.
+// it, with its own options, and goes on with it when its process has died. One that is being
+// cancelled is not meant: Run waits for its end first. If ctx ends, what was begun can be run again, or
+// is gone on with by another process.
 //
 // Show, which may be nil, is told about once a second how far it is, and at last that it has ended.
 //
@@ -80,7 +81,8 @@ func (r *Runner) begin(ctx context.Context, request Request) (uuid.UUID, *claim,
 	}
 	id, err := r.catalog.request(ctx, request, r.owner, r.config.LeaseTTL)
 	var busy *BusyError
-	if errors.As(err, &busy) && busy.Operation.Kind == request.Kind && busy.Operation.Version == request.Version {
+	if errors.As(err, &busy) && busy.Operation.Kind == request.Kind && busy.Operation.Version == request.Version &&
+		!busy.Operation.Cancelling {
 		return busy.Operation.ID, nil, nil
 	}
 	if err != nil {
@@ -135,9 +137,11 @@ LEFT JOIN LATERAL (
 WHERE g.serving AND NOT g.built AND g.failed_at IS NULL AND coalesce(o.state, 'failed') = 'failed'
 ON CONFLICT DO NOTHING`
 
+	// What is cancelled needs no program that has its version.
 	claimableSQL = `
 SELECT id FROM {schema}.projection_operations o
-JOIN unnest($1::text[], $2::int[]) AS known (projection, version) USING (projection, version)
+JOIN unnest($1::text[], $2::int[]) AS known (projection, version)
+    ON known.projection = o.projection AND (known.version = o.version OR o.cancel)
 WHERE o.state = 'running' AND ` + leaseIsFree + `
 ORDER BY o.created_at LIMIT 1`
 )

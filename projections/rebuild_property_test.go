@@ -96,8 +96,9 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 		case isKilled:
 			kill(errKilled)
 		case cancelled:
-			if _, err := b.admin.Cancel(b.Context(), id); err != nil {
-				b.Errorf("Cancel: %v", err)
+			// Cancel would wait for what waits here.
+			if _, err := r.catalog.askToCancel(b.Context(), id); err != nil {
+				b.Errorf("ask to cancel: %v", err)
 			}
 		}
 	}

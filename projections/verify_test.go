@@ -122,8 +122,8 @@ func TestARollbackCatchesUpFirst(t *testing.T) {
 	r, _ := b.startFilled(f, 20)
 	request := Request{Kind: Rollback, Projection: "accounts", Actor: "test"}
 	var ended *OperationError
-	if _, err := r.Run(t.Context(), request, nil); !errors.As(err, &ended) || ended.Hint() == "" {
-		t.Errorf("without anything to go back to Run = %v, want *OperationError with a hint", err)
+	if _, err := r.Run(t.Context(), request, nil); !errors.Is(err, ErrNoGeneration) || !errors.As(err, &ended) || ended.Hint() == "" {
+		t.Errorf("without anything to go back to Run = %v, want *OperationError with a hint, and ErrNoGeneration", err)
 	}
 	b.rebuild(r, "accounts", Options{})
 	b.arrives(r, "accounts", b.append("account-3", deposited{Amount: 9}))

@@ -97,7 +97,7 @@ func exitCode(err error) int {
 	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, projections.ErrInvalidRequest):
 		return exitUsage
 	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound),
-		errors.Is(err, projections.ErrOperationNotFound), errors.Is(err, snapshots.ErrNoTable), errors.Is(err, commands.ErrNoVersion):
+		errors.Is(err, projections.ErrOperationNotFound), errors.Is(err, projections.ErrNoGeneration), errors.Is(err, snapshots.ErrNoTable), errors.Is(err, commands.ErrNoVersion):
 		return exitNotFound
 	case isConflict(err):
 		return exitConflict

@@ -93,21 +93,25 @@ func (a *app) showOperation(p progress) func(projections.Operation) {
 	}
 }
 
+// progressOf says in a line how far an operation is; of one that has ended, what it took.
 func progressOf(op projections.Operation) string {
-	line := op.Phase
-	if op.Target > 0 {
+	line, running := op.Phase, op.State == projections.OperationRunning
+	if op.Target > 0 && running {
 		line += fmt.Sprintf(", position %d of %d", op.Position, op.Target)
 	}
 	if op.Events > 0 {
 		line += fmt.Sprintf(", %d events, %.0f/s", op.Events, op.EventsPerSecond)
 	}
-	if op.Buckets > 0 && op.BucketsDone > 0 {
+	if op.Buckets > 0 && op.BucketsDone > 0 && running {
 		line += fmt.Sprintf(", %d of %d buckets", op.BucketsDone, op.Buckets)
 	}
 	if op.SecondsLeft != nil {
 		line += fmt.Sprintf(", %.0fs left", *op.SecondsLeft)
 	}
-	if op.Owner == "" && op.State == projections.OperationRunning && op.Phase != "waiting" {
+	switch {
+	case running && op.Cancelling:
+		line += ", being cancelled"
+	case running && op.Owner == "" && op.Phase != "waiting":
 		line += ", waiting for a process to go on with it"
 	}
 	return line
