@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/internal/machine"
 	"github.com/57528e99/recount/internal/pgtest"
 )
 
@@ -248,7 +249,7 @@ func TestJSON(t *testing.T) {
 	t.Parallel()
 	r := Report{
 		Bench:   "append",
-		Machine: Machine{CPU: "cpu", Cores: 2, Settings: map[string]string{"fsync": "on"}},
+		Machine: machine.Machine{CPU: "cpu", Cores: 2, Settings: map[string]string{"fsync": "on"}},
 		Results: []Result{{Name: "recount", Callers: 8, EventsPerSecond: 100.5, P50: 1.5, P99: 2.5, Max: 3, Calls: 10, Events: 20, Seconds: 0.2, Rounds: []float64{99, 102}}},
 		Ratios:  map[string]float64{"recount/insert@8": 0.5},
 	}

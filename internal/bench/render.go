@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/57528e99/recount/internal/machine"
 )
 
 // Page and Plots are where Render's files belong, relative to the folder of the documentation.
@@ -75,11 +77,11 @@ the server and take their share of it. Each figure is of one run.
 `
 
 // machines returns the machines that reports come from, once each, whatever was measured on them.
-func machines(reports []Report) (list []Machine) {
+func machines(reports []Report) (list []machine.Machine) {
 	seen := make(map[string]bool)
 	for _, r := range reports {
 		m := r.Machine
-		if key := m.hardware() + m.software(); !seen[key] {
+		if key := m.Hardware() + m.Software(); !seen[key] {
 			seen[key] = true
 			list = append(list, m)
 		}
@@ -87,21 +89,13 @@ func machines(reports []Report) (list []Machine) {
 	return list
 }
 
-func writeMachine(b *bytes.Buffer, m Machine) {
-	fmt.Fprintf(b, "\n| | |\n|---|---|\n| Hardware | %s |\n| Software | %s |\n", m.hardware(), m.software())
+func writeMachine(b *bytes.Buffer, m machine.Machine) {
+	fmt.Fprintf(b, "\n| | |\n|---|---|\n| Hardware | %s |\n| Software | %s |\n", m.Hardware(), m.Software())
 	var settings []string
 	for _, name := range slices.Sorted(maps.Keys(m.Settings)) {
 		settings = append(settings, "`"+name+" = "+m.Settings[name]+"`")
 	}
 	fmt.Fprintf(b, "| PostgreSQL | %s |\n", strings.Join(settings, ", "))
-}
-
-func (m Machine) hardware() string {
-	return fmt.Sprintf("%s, %d cores, %.0f GB of memory", m.CPU, m.Cores, float64(m.MemoryBytes)/1e9)
-}
-
-func (m Machine) software() string {
-	return fmt.Sprintf("recount %s, %s, PostgreSQL %s, %s", m.Recount, m.Go, m.Postgres, m.OS)
 }
 
 // questions are the titles of benchmarks.

@@ -10,10 +10,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/57528e99/recount/internal/machine"
 )
 
 func sampleReports() []Report {
-	m := Machine{CPU: "Some CPU", Cores: 2, MemoryBytes: 8e9, OS: "linux", Go: "go1", Recount: "v1", Postgres: "15", Settings: map[string]string{"fsync": "on"},
+	m := machine.Machine{CPU: "Some CPU", Cores: 2, MemoryBytes: 8e9, OS: "linux", Go: "go1", Recount: "v1", Postgres: "15", Settings: map[string]string{"fsync": "on"},
 		At: time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)}
 	appending, hot, reading := m, m, m
 	appending.Command, hot.Command, reading.Command = "recount bench append", "recount bench append --streams hot", "recount bench read"
@@ -32,7 +34,7 @@ func sampleReports() []Report {
 }
 
 // comparison is a report of two questions.
-func comparison(m Machine) Report {
+func comparison(m machine.Machine) Report {
 	m.Command = "recount bench compare"
 	return Report{
 		Bench: "compare", Machine: m, Notes: []string{"`other`: another one"},
@@ -105,7 +107,7 @@ func TestPlotsAreWellFormedAndWithinTheirFrame(t *testing.T) {
 			t.Errorf("%s has no bars", name)
 		}
 	}
-	follow := comparison(Machine{}).parts()[1]
+	follow := comparison(machine.Machine{}).parts()[1]
 	if svg := plot(follow); !bytes.Contains(svg, []byte("follow, events missed, in percent")) || !bytes.Contains(svg, []byte(">25.000 %<")) {
 		t.Errorf("a plot of missed events is\n%s", svg)
 	}
@@ -118,7 +120,7 @@ func TestPlotsAreWellFormedAndWithinTheirFrame(t *testing.T) {
 func TestQuestionsHaveTheirOwnTables(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	if err := comparison(Machine{}).WriteTable(&b); err != nil {
+	if err := comparison(machine.Machine{}).WriteTable(&b); err != nil {
 		t.Fatal(err)
 	}
 	const want = `

@@ -4,14 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/57528e99/recount/internal/machine"
 )
 
 // Report is what a benchmark found.
 type Report struct {
 	// Bench is the benchmark's name.
-	Bench   string   `json:"bench"`
-	Machine Machine  `json:"machine"`
-	Results []Result `json:"results"`
+	Bench   string          `json:"bench"`
+	Machine machine.Machine `json:"machine"`
+	Results []Result        `json:"results"`
 	// Ratios compare results: "a/b@8" is the rate of a by that of b at 8 callers, "p50 a/b@8" compares
 	// latencies. Where there are questions, theirs is in front: "question: a/b@8".
 	Ratios map[string]float64 `json:"ratios"`

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/pprof"
 
+	"github.com/57528e99/recount/internal/machine"
 	"github.com/57528e99/recount/internal/pgembed"
 )
 
@@ -64,7 +65,7 @@ func Run(ctx context.Context, o Options, b Benchmark) (_ Report, err error) {
 		env.dsn = server.DSN(pgembed.Database)
 	}
 	r := Report{Bench: b.Name()}
-	if r.Machine, err = describe(ctx, env.dsn); err != nil {
+	if r.Machine, err = machine.Describe(ctx, env.dsn); err != nil {
 		return Report{}, err
 	}
 	r.Machine.Recount, r.Machine.Command = o.Version, o.Command

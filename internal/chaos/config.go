@@ -3,6 +3,8 @@ package chaos
 import (
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 )
 
@@ -45,6 +47,8 @@ type Config struct {
 	// DiskSize bounds the data, in bytes, where it is on a file system of its own.
 	// Default: 6 GiB.
 	DiskSize int64
+	// Command is the command line, for the report. Default: that of this process.
+	Command string
 	// Log gets what happens as it happens. Default: nobody.
 	Log io.Writer
 }
@@ -61,6 +65,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.DiskSize == 0 {
 		c.DiskSize = 6 << 30
+	}
+	if c.Command == "" {
+		c.Command = strings.Join(os.Args, " ")
 	}
 	if c.Log == nil {
 		c.Log = io.Discard

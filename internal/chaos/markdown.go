@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -15,9 +16,14 @@ const (
 // Markdown returns the report for a page.
 func (rep *Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Seed %d, %.0f s in all: `%s`\n\n", rep.Seed, rep.Seconds.Total, rep.Again)
+	m := rep.Machine
+	fmt.Fprintf(&b, "%s: `%s`\n\n", m.At.Format("2006-01-02 15:04 MST"), m.Command)
+	fmt.Fprintf(&b, "Seed %d, %.0f s in all; the same plan again: `%s`\n\n", rep.Seed, rep.Seconds.Total, rep.Again)
+	fmt.Fprintf(&b, "On %s; %s, PostgreSQL %s (fsync %s, synchronous_commit %s), %s; commit %s.\n\n", m.Hardware(), m.Go, m.Postgres,
+		m.Settings["fsync"], m.Settings["synchronous_commit"], m.OS, cmp.Or(rep.Commit, "not known"))
 	fmt.Fprintf(&b, "%d faults, %d events acknowledged by %d attempts to append, %d deliveries. Violations: %d.\n\n",
 		rep.Total, rep.Acked, rep.Appends, rep.Batches, len(rep.Violations))
+	fmt.Fprintf(&b, "After the last fault: %s.\n\n", rep.Recovery)
 	b.WriteString("| Fault | planned | happened |\n|---|---:|---:|\n")
 	for _, f := range rep.Faults {
 		fmt.Fprintf(&b, "| %s | %d | %d |\n", f.Kind, f.Planned, f.Happened)

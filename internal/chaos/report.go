@@ -11,13 +11,17 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/57528e99/recount/internal/machine"
 	"github.com/57528e99/recount/internal/validate"
 )
 
 // Report is what came out of a run.
 type Report struct {
-	Seed   uint64     `json:"seed"`
-	Again  string     `json:"again"` // the command that makes the same plan
+	Seed    uint64          `json:"seed"`
+	Again   string          `json:"again"` // the command that makes the same plan
+	Machine machine.Machine `json:"machine"`
+	// Commit is that of the source, if it is known and was built by the run.
+	Commit string     `json:"commit,omitempty"`
 	Faults []Injected `json:"faults"`
 	// Total is how many faults happened.
 	Total int `json:"total_faults"`
@@ -87,6 +91,23 @@ func recoveryOf(v validate.Recovery) Recovery {
 	return r
 }
 
+// String says it in a line.
+func (r Recovery) String() string {
+	in := func(seconds float64) string {
+		if seconds < 0 {
+			return "not in time"
+		}
+		return fmt.Sprintf("in %.1fs", seconds)
+	}
+	last, at := "nobody", 0.0
+	for _, name := range slices.Sorted(maps.Keys(r.HeadSeconds)) {
+		if s := r.HeadSeconds[name]; at >= 0 && (s < 0 || s >= at) {
+			last, at = name, s
+		}
+	}
+	return fmt.Sprintf("a fresh append %s, everybody at the head %s (last: %s)", in(r.AppendSeconds), in(at), last)
+}
+
 // Seconds is where the time went.
 type Seconds struct {
 	Total    float64 `json:"total"`
@@ -152,13 +173,7 @@ func (rep *Report) Text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%d events acknowledged, %d stored, by %d attempts to append; %d reads of streams, %d deliveries\n",
 		rep.Acked, rep.Stored, rep.Appends, rep.Reads, rep.Batches)
-	slowest, at := "nobody", 0.0
-	for _, name := range slices.Sorted(maps.Keys(rep.Recovery.HeadSeconds)) {
-		if s := rep.Recovery.HeadSeconds[name]; s >= at {
-			slowest, at = name, s
-		}
-	}
-	fmt.Fprintf(&b, "after the last fault: a fresh append in %.1fs, everybody at the head in %.1fs (last: %s)\n", rep.Recovery.AppendSeconds, at, slowest)
+	fmt.Fprintf(&b, "after the last fault: %s\n", rep.Recovery)
 	for _, l := range rep.Losses {
 		fmt.Fprintf(&b, "%s: %d acknowledged events lost behind position %d, %d appends refused until it was adopted, %d readers told\n",
 			l.Name, l.Lost, l.LastCommon, l.Refused, l.Told)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/57528e99/recount/internal/machine"
 )
 
 // run is one run, from the start of PostgreSQL to its end.
@@ -122,6 +124,10 @@ func (r *run) startPostgres(ctx context.Context) (err error) {
 	if err := r.cluster.create(ctx); err != nil {
 		return err
 	}
+	if r.report.Machine, err = machine.Describe(ctx, r.cluster.dsn()); err != nil {
+		return err
+	}
+	r.report.Machine.Command = r.config.Command
 	return r.prepareDatabase(ctx)
 }
 

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -66,6 +67,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	if !*quiet {
 		c.Log = os.Stderr
 	}
+	c.Command = strings.Join(append([]string{"go run ./internal/chaos/cmd/chaos"}, args...), " ")
 	fmt.Fprintf(os.Stderr, "seed %d\n", c.Seed)
 	report, err := chaos.Run(ctx, c)
 	if err != nil {

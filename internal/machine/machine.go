@@ -1,4 +1,4 @@
-package bench
+package machine
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Machine says what a benchmark ran on, and how. What cannot be found out is empty.
+// Machine says what a measurement ran on, and how. What cannot be found out is empty.
 type Machine struct {
 	CPU         string `json:"cpu"`
 	Cores       int    `json:"cores"` // those that this program may use
@@ -21,7 +21,7 @@ type Machine struct {
 	Go          string `json:"go"`
 	Recount     string `json:"recount"`
 	Postgres    string `json:"postgres"`
-	// Settings are those of PostgreSQL that matter to the figures.
+	// Settings are those of PostgreSQL that matter to speed and durability.
 	Settings map[string]string `json:"settings"`
 	// Load is the load average over a minute before the run: what else the machine had to do.
 	Load    float64   `json:"load"`
@@ -40,8 +40,19 @@ const selectSettings = `
 SELECT name, current_setting(name) FROM unnest(ARRAY['server_version', 'fsync', 'synchronous_commit', 'full_page_writes',
     'shared_buffers', 'max_wal_size', 'max_connections', 'wal_level']) AS name`
 
-// describe finds out what a benchmark is going to run on.
-func describe(ctx context.Context, dsn string) (Machine, error) {
+// Hardware names processor, cores and memory.
+func (m Machine) Hardware() string {
+	return fmt.Sprintf("%s, %d cores, %.0f GB of memory", m.CPU, m.Cores, float64(m.MemoryBytes)/1e9)
+}
+
+// Software names the programs, with their versions.
+func (m Machine) Software() string {
+	return fmt.Sprintf("recount %s, %s, PostgreSQL %s, %s", m.Recount, m.Go, m.Postgres, m.OS)
+}
+
+// Describe finds out what this process runs on, and on which PostgreSQL. Recount and Command it leaves
+// to the caller, who knows them.
+func Describe(ctx context.Context, dsn string) (Machine, error) {
 	m := Machine{
 		CPU:         cpuModel(),
 		Cores:       runtime.GOMAXPROCS(0),
