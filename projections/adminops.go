@@ -53,6 +53,19 @@ func (a *Admin) Operations(ctx context.Context, projection string) ([]Operation,
 	return all, nil
 }
 
+// Details returns all about a projection, or an error that matches ErrNotFound.
+func (a *Admin) Details(ctx context.Context, projection string) (d Details, err error) {
+	d.Name = projection
+	if d.Generations, err = a.Show(ctx, projection); err != nil {
+		return d, err
+	}
+	if d.Skips, err = a.Skips(ctx, projection); err != nil {
+		return d, err
+	}
+	d.Operations, err = a.Operations(ctx, projection)
+	return d, err
+}
+
 // LastOperations returns the last operation of each kind on each projection, ordered by projection and
 // kind.
 func (a *Admin) LastOperations(ctx context.Context) ([]Operation, error) {

@@ -108,6 +108,17 @@ type Skip struct {
 	At      time.Time `json:"at"`
 }
 
+// Details is all that there is to say about a projection.
+type Details struct {
+	Name string `json:"name"`
+	// Generations are those of all versions, the oldest first.
+	Generations []Status `json:"generations"`
+	// Skips are the first 1000 at most.
+	Skips []Skip `json:"skips"`
+	// Operations are the last ten, the newest first.
+	Operations []Operation `json:"operations"`
+}
+
 // setState derives the state, once everything else is known.
 func (s *Status) setState(paused bool) {
 	switch {

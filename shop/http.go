@@ -45,6 +45,7 @@ func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, history *project
 	// ?by=day|country|sku&from=&to=&sort=&limit=&after=
 	httpapi.Read(a, "/v1/sales", salesQueryOf, r.sales)
 	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.projections)
+	httpapi.Read(a, "/v1/projections/{name}", httpapi.NoParams, r.projection)
 	r.operations(a)
 }
 

@@ -81,6 +81,7 @@ func TestBadOperationsAreRefused(t *testing.T) {
 		code               string
 	}{
 		{"POST", "/v1/projections/nothing/rebuild", ``, 404, "projection-not-found"},
+		{"GET", "/v1/projections/nothing", ``, 404, "projection-not-found"},
 		{"POST", "/v1/projections/orders/rebuild", `{"workers":-1}`, 400, "invalid-operation"},
 		{"POST", "/v1/projections/orders/rebuild", `{"keep":1000000}`, 400, "invalid-operation"},
 		{"POST", "/v1/projections/orders/rebuild", `{"memory_bytes":1}`, 400, "invalid-operation"},

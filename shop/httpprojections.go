@@ -13,3 +13,8 @@ func (r reads) projections(ctx context.Context, _ httpapi.ReadRequest[struct{}])
 	page.Items, err = r.admin.List(ctx)
 	return page, err
 }
+
+// projection answers with all about one of them, its last operations too.
+func (r reads) projection(ctx context.Context, in httpapi.ReadRequest[struct{}]) (projections.Details, error) {
+	return r.admin.Details(ctx, in.Path("name"))
+}

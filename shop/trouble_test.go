@@ -29,6 +29,7 @@ var requests = []struct{ method, path, body string }{
 	{"GET", "/v1/customers/c-1", ""},
 	{"GET", "/v1/sales?by=sku", ""},
 	{"GET", "/v1/projections", ""},
+	{"GET", "/v1/projections/orders", ""},
 }
 
 func TestADatabaseBehindOnMigrations(t *testing.T) {

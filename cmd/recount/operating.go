@@ -11,8 +11,8 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// operating says where operations on projections are done: by a running server, or by this process
-// straight on a database.
+// operating says where operations on projections are done, and they are looked at: by a running
+// server, or by this process straight on a database.
 type operating struct {
 	database *database
 	server   string
@@ -51,20 +51,42 @@ func (o *operating) byServer() (bool, error) {
 	return true, nil
 }
 
-// has reports whether the log has a projection of that name.
-func (o *operating) has(ctx context.Context, name string) (bool, error) {
+// list returns the status of all generations of all projections.
+func (o *operating) list(ctx context.Context) ([]projections.Status, error) {
 	byServer, err := o.byServer()
 	if err != nil {
-		return false, err
+		return nil, err
+	}
+	if byServer {
+		return (&operationsClient{server: o.server}).projections(ctx)
 	}
 	var all []projections.Status
-	if byServer {
-		all, err = (&operationsClient{server: o.server}).projections(ctx)
-	} else {
-		err = o.database.withAdmin(ctx, func(admin *projections.Admin) error {
-			all, err = admin.List(ctx)
-			return err
-		})
+	err = o.database.withAdmin(ctx, func(admin *projections.Admin) error {
+		all, err = admin.List(ctx)
+		return err
+	})
+	return all, err
+}
+
+// details returns all about a projection.
+func (o *operating) details(ctx context.Context, name string) (projections.Details, error) {
+	byServer, err := o.byServer()
+	if err != nil {
+		return projections.Details{}, err
 	}
+	if byServer {
+		return (&operationsClient{server: o.server}).details(ctx, name)
+	}
+	var v projections.Details
+	err = o.database.withAdmin(ctx, func(admin *projections.Admin) error {
+		v, err = admin.Details(ctx, name)
+		return err
+	})
+	return v, err
+}
+
+// has reports whether the log has a projection of that name.
+func (o *operating) has(ctx context.Context, name string) (bool, error) {
+	all, err := o.list(ctx)
 	return slices.ContainsFunc(all, func(s projections.Status) bool { return s.Projection == name }), err
 }

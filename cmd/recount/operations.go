@@ -36,7 +36,7 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 	show := a.showOperation(p)
 	var op projections.Operation
 	if byServer {
-		op, err = (&operationsClient{server: o.server}).run(ctx, r, show)
+		op, err = (&operationsClient{server: o.server}).run(ctx, r, o.minding(p, show))
 	} else {
 		err = o.database.withRunner(ctx, o.every, func(runner *projections.Runner) error {
 			op, err = runner.Run(ctx, r, show)
@@ -45,14 +45,7 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 	}
 	p.end()
 	if ctx.Err() != nil {
-		hint := "run it again to go on where it stopped, as a server that runs the projection does by itself"
-		if byServer {
-			hint = "the server goes on with it, recount projections show " + quote(r.Projection) + " says how far it is"
-		}
-		if op.ID != uuid.Nil {
-			hint += fmt.Sprintf("; recount projections cancel %s ends it", op.ID)
-		}
-		err = &failure{exitInterrupted, err, hint}
+		err = &failure{exitInterrupted, err, o.afterInterrupt(byServer, r.Projection, op)}
 	}
 	return op, err
 }

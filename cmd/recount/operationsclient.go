@@ -33,7 +33,8 @@ func (e *refusedByServer) Error() string {
 // Hint says how to get on.
 func (e *refusedByServer) Hint() string { return e.hint }
 
-// run asks for an operation and follows it to its end.
+// run asks for an operation and follows it to its end. With an error it returns the operation as it
+// was last seen.
 func (c *operationsClient) run(ctx context.Context, r projections.Request, show func(projections.Operation)) (projections.Operation, error) {
 	op, err := c.operation(ctx, http.MethodPost, "/v1/projections/"+url.PathEscape(r.Projection)+"/"+string(r.Kind), r.Options)
 	if err != nil {
@@ -48,9 +49,11 @@ func (c *operationsClient) run(ctx context.Context, r projections.Request, show 
 		case <-ctx.Done():
 			return op, context.Cause(ctx)
 		}
-		if op, err = c.operation(ctx, http.MethodGet, "/v1/operations/"+op.ID.String(), nil); err != nil {
+		next, err := c.operation(ctx, http.MethodGet, "/v1/operations/"+op.ID.String(), nil)
+		if err != nil {
 			return op, err
 		}
+		op = next
 	}
 	if op.State != projections.OperationDone {
 		return op, &projections.OperationError{Operation: op}
@@ -67,6 +70,12 @@ func (c *operationsClient) projections(ctx context.Context) ([]projections.Statu
 	var all list[projections.Status]
 	err := c.call(ctx, http.MethodGet, "/v1/projections", nil, &all)
 	return all.Items, err
+}
+
+// details returns all about a projection.
+func (c *operationsClient) details(ctx context.Context, name string) (v projections.Details, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/projections/"+url.PathEscape(name), nil, &v)
+	return v, err
 }
 
 func (c *operationsClient) operation(ctx context.Context, method, path string, body any) (op projections.Operation, err error) {

@@ -54,6 +54,12 @@ func (p progress) print(line string) {
 	fmt.Fprint(p.w, line)
 }
 
+// note says something that stays, on a line of its own.
+func (p progress) note(what string) {
+	p.say(what)
+	p.end()
+}
+
 // end lets what is printed next begin on a line of its own.
 func (p progress) end() {
 	if p.rewrites {

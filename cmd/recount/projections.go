@@ -42,14 +42,13 @@ func (a *app) projectionsList(d *database) *cobra.Command {
 		Args:  noArgs,
 	}
 	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {
-			all, err := admin.List(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return out.print(a.stdout, listOf(all), func(w io.Writer) { statusTable(w, all) })
-		})
+		all, err := where.list(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return out.print(a.stdout, listOf(all), func(w io.Writer) { statusTable(w, all) })
 	}
 	return cmd
 }
@@ -62,15 +61,6 @@ func statusTable(w io.Writer, all []projections.Status) {
 	}
 }
 
-// shown is what projections show prints, as JSON.
-type shown struct {
-	Name        string               `json:"name"`
-	Generations []projections.Status `json:"generations"`
-	Skips       []projections.Skip   `json:"skips"`
-	// Operations are the last ones, the newest first.
-	Operations []projections.Operation `json:"operations"`
-}
-
 func (a *app) projectionsShow(d *database) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME",
@@ -78,28 +68,18 @@ func (a *app) projectionsShow(d *database) *cobra.Command {
 		Args:  oneArg("projection"),
 	}
 	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {
-			generations, err := admin.Show(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			skips, err := admin.Skips(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			operations, err := admin.Operations(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			v := shown{args[0], generations, listOf(skips).Items, listOf(operations).Items}
-			return out.print(a.stdout, v, func(w io.Writer) { showTable(w, v) })
-		})
+		v, err := where.details(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return out.print(a.stdout, v, func(w io.Writer) { showTable(w, v) })
 	}
 	return cmd
 }
 
-func showTable(w io.Writer, v shown) {
+func showTable(w io.Writer, v projections.Details) {
 	statusTable(w, v.Generations)
 	for _, s := range v.Generations {
 		if f := s.Failure; f != nil {

@@ -123,7 +123,8 @@ func TestAServerGoesOnWithARebuild(t *testing.T) {
 		return strings.Contains(call(t, "GET", urlTwo+asked.header.Get("Location"), "").body, `"state":"done"`)
 	})
 	// By way of the server, from the command line.
-	for _, c := range [][]string{{"rebuild", "orders"}, {"verify", "--all"}, {"rollback", "orders"}, {"repair", "orders", "7"}} {
+	for _, c := range [][]string{{"rebuild", "orders"}, {"verify", "--all"}, {"rollback", "orders"}, {"repair", "orders", "7"},
+		{"ls"}, {"show", "orders"}} {
 		p := startProcess(t, append(append([]string{"projections"}, c...), "--server", urlTwo)...)
 		if code := p.exit(t); code != exitOK {
 			t.Errorf("%v: exit code %d, want 0", c, code)

@@ -8,11 +8,13 @@ import (
 	"github.com/google/uuid"
 )
 
+var readModels = []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku"}
+
 // operate returns the generator of an operation on a projection. Another may be
 // running.
 func operate(kind string) func(*world) (call, bool) {
 	return func(w *world) (call, bool) {
-		name := pick(w, []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku"})
+		name := pick(w, readModels)
 		c := command("/v1/projections/{name}/"+kind, "/v1/projections/"+name+"/"+kind, w.operationBody(kind, name))
 		if w.chance(10) {
 			c.target = strings.Replace(c.target, name, name+"2", 1)
@@ -85,6 +87,29 @@ func (w *world) readProjections() (call, bool) {
 			if p.State == "failed" || p.State == "" {
 				return fmt.Errorf("projection %q is %q in %s", p.Projection, p.State, cut(a.body))
 			}
+		}
+		return nil
+	}
+	return c, true
+}
+
+func (w *world) readProjection() (call, bool) {
+	name := pick(w, readModels)
+	if w.chance(10) {
+		name += "2"
+		return w.read("/v1/projections/{name}", "/v1/projections/"+name, nil).refused(404, "projection-not-found"), true
+	}
+	c := w.read("/v1/projections/{name}", "/v1/projections/"+name, nil).wantOK()
+	c.done = func(a answer) error {
+		var told struct {
+			Name        string
+			Generations []struct{ Projection, State string }
+		}
+		if err := json.Unmarshal(a.body, &told); err != nil {
+			return err
+		}
+		if told.Name != name || len(told.Generations) == 0 || told.Generations[0].Projection != name {
+			return fmt.Errorf("projection %q is %s", name, cut(a.body))
 		}
 		return nil
 	}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/projections"
+)
+
+func TestAnOperationThatNoProcessTakesIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var u unowned
+	start := time.Now()
+	free := projections.Operation{State: projections.OperationRunning}
+	owned := projections.Operation{State: projections.OperationRunning, Owner: "a process"}
+	for _, c := range []struct {
+		after time.Duration
+		op    projections.Operation
+		want  bool
+	}{
+		{0, free, false},
+		{unownedPatience - 1, free, false},
+		{unownedPatience, owned, false},
+		{unownedPatience + 1, free, false}, // its process died
+		{2 * unownedPatience, free, false},
+		{2*unownedPatience + 1, free, true},
+		{4 * unownedPatience, free, false},
+	} {
+		if got := u.sees(c.op, start.Add(c.after)); got != c.want {
+			t.Errorf("after %s with the owner %q it says %v, want %v", c.after, c.op.Owner, got, c.want)
+		}
+	}
+}
+
+// operationServer answers all requests with one operation, and calls asked for each but the first.
+func operationServer(t *testing.T, operation string, asked func()) (address string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			asked()
+		}
+		_, _ = io.WriteString(w, operation)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestAnInterruptSaysWhatBecomesOfTheOperation, with commands that find it.
+func TestAnInterruptSaysWhatBecomesOfTheOperation(t *testing.T) {
+	t.Parallel()
+	const id = "0198c0de-0000-7000-8000-000000000001"
+	for owner, want := range map[string]string{
+		"":          `hint: no process works on it, .* recount serve --roles projections starts one; `,
+		"a process": `hint: the server goes on with it, recount projections show orders --server 'URL' says how far it is; `,
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		url := operationServer(t, fmt.Sprintf(`{"id":%q,"state":"running","owner":%q}`, id, owner), func() { cancel(errInterrupted) })
+		said := newTranscript()
+		a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: said, getenv: func(string) string { return "" }}
+		if code := a.run(ctx, []string{"projections", "rebuild", "orders", "--server", url}); code != exitInterrupted {
+			t.Errorf("exit code %d, want %d", code, exitInterrupted)
+		}
+		want += "recount projections cancel " + id + " --server 'URL' ends it\n$"
+		said.await(t, strings.ReplaceAll(want, "URL", url), nil)
+	}
+}
+
+func TestARollbackToNothingIsNotFound(t *testing.T) {
+	t.Parallel()
+	url := operationServer(t, `{"kind":"rollback","projection":"orders","state":"failed","error":"there is no generation to go back to"}`, func() {})
+	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }}
+	if code := a.run(t.Context(), []string{"projections", "rollback", "orders", "--server", url}); code != exitNotFound {
+		t.Errorf("exit code %d, want %d", code, exitNotFound)
+	}
+}
+
+func TestProgressOfAnOperation(t *testing.T) {
+	t.Parallel()
+	at := projections.Progress{Phase: "reading", Position: 3, Target: 4, Events: 2}
+	ended := at
+	ended.Phase = "done"
+	for _, c := range []struct {
+		op   projections.Operation
+		want string
+	}{
+		{projections.Operation{State: projections.OperationRunning, Owner: "a", Progress: at}, "reading, position 3 of 4, 2 events, 0/s"},
+		{projections.Operation{State: projections.OperationRunning, Progress: at}, "reading, position 3 of 4, 2 events, 0/s, waiting for a process to go on with it"},
+		{projections.Operation{State: projections.OperationRunning, Cancelling: true, Progress: at}, "reading, position 3 of 4, 2 events, 0/s, being cancelled"},
+		{projections.Operation{State: projections.OperationDone, Progress: ended}, "done, 2 events, 0/s"},
+	} {
+		if got := progressOf(c.op); got != c.want {
+			t.Errorf("progressOf(%+v) = %q, want %q", c.op, got, c.want)
+		}
+	}
+}
