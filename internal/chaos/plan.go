@@ -91,7 +91,7 @@ var (
 	anyRole = []role{roleServer, roleWriter, roleReader, roleProjector, roleClient, roleImporter, roleOperator}
 	// Writers commit all the time, projections only where they have the lease.
 	committing = []role{roleWriter, roleWriter, roleWriter, roleWriter, roleServer, roleProjector}
-	pointed    = []role{roleServer, roleWriter, roleProjector, roleOperator}
+	pointed    = []role{roleServer, roleServer, roleWriter, roleWriter, roleProjector, roleOperator, roleReader}
 	listening  = []role{roleServer, roleWriter, roleReader, roleProjector}
 )
 

@@ -17,16 +17,20 @@ var (
 	appendPoints = []point{
 		{failpoint.AppendBegin, 20}, {failpoint.AppendJudged, 20}, {failpoint.AppendLocked, 10}, {failpoint.AppendSent, 20},
 		{failpoint.AppendCommitted, 20}, {failpoint.AppendAnswered, 20}, {failpoint.NotifySend, 5},
+		{failpoint.AppendNames, 1}, // once or twice in a process: for what it has not appended before
 	}
 	// unknownPoints are reached when an answer to a COMMIT is lost.
 	unknownPoints = []point{{failpoint.AppendUnknown, 1}, {failpoint.AppendLanded, 1}}
-	txPoints      = []point{{failpoint.TxLocked, 3}, {failpoint.TxWritten, 3}, {failpoint.TxCommitted, 2}}
+	txPoints      = []point{{failpoint.TxLocked, 3}, {failpoint.TxWritten, 3}, {failpoint.TxCommitted, 2}, {failpoint.TxUnknown, 2}}
+	readPoints    = []point{{failpoint.ReadPage, 10}}
 	commandPoints = []point{{failpoint.CommandDecided, 5}, {failpoint.CommandAppended, 5}}
 	projectPoints = []point{
 		{failpoint.ProjectRead, 10}, {failpoint.ProjectFolded, 10}, {failpoint.ProjectCommitted, 10},
-		{failpoint.LeaseAcquired, 1}, {failpoint.LeaseRenewing, 2}, {failpoint.LeaseRenewed, 2},
+		{failpoint.LeaseLooked, 5}, {failpoint.LeaseAcquired, 1}, {failpoint.LeaseRenewing, 2}, {failpoint.LeaseRenewed, 2},
+		{failpoint.LeaseReleased, 1}, {failpoint.ReadPage, 10},
 	}
-	rebuildPoints = []point{
+	snapshotPoints = []point{{failpoint.SnapshotTaken, 5}}
+	rebuildPoints  = []point{
 		{failpoint.OperationClaimed, 1}, {failpoint.RebuildPrepared, 1}, {failpoint.RebuildFolded, 1}, {failpoint.RebuildCopied, 1},
 		{failpoint.RebuildRecorded, 1}, {failpoint.RebuildIndexed, 1}, {failpoint.RebuildCompleted, 1}, {failpoint.RebuildCaughtUp, 1},
 		{failpoint.RebuildPointed, 1}, {failpoint.RebuildSwitched, 1}, {failpoint.RebuildDropping, 1}, {failpoint.RebuildDropped, 1},
@@ -41,6 +45,8 @@ func pointsOf(name string) (list []point) {
 	case roleWriter:
 		list = append(append(list, appendPoints...), txPoints...)
 		return append(list, unknownPoints...)
+	case roleReader:
+		return readPoints
 	case roleProjector:
 		return projectPoints
 	case roleOperator:
@@ -51,7 +57,7 @@ func pointsOf(name string) (list []point) {
 		list = append(append(list, appendPoints...), commandPoints...)
 	}
 	if strings.Contains(roles, "projections") {
-		list = append(list, projectPoints...)
+		list = append(append(list, projectPoints...), snapshotPoints...)
 	}
 	return list
 }

@@ -68,7 +68,9 @@ func (r *run) makeProcesses() error {
 			return err
 		}
 		if err := r.add(name, roleServer, r.config.Recount, "serve", "--database", dsn, "--listen", address,
-			"--roles", roles, "--max-connections", conns, "--admin", admin, "--log-level", "warn", "--wait", "60s"); err != nil {
+			"--roles", roles, "--max-connections", conns, "--admin", admin, "--log-level", "warn", "--wait", "60s",
+			// Clients' orders have one event: each comes by a snapshot.
+			"--snapshots", "order=1,stock=2"); err != nil {
 			return err
 		}
 	}
