@@ -37,7 +37,7 @@ type Found struct {
 
 // maxRuns is how many runs, with one seed after the other, a fault may survive: what breaks at what
 // moment is luck.
-const maxRuns = 3
+const maxRuns = 5
 
 // Harness is the programs of the random harness.
 type Harness struct{ recount, worker string }
