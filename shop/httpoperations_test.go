@@ -82,6 +82,8 @@ func TestBadOperationsAreRefused(t *testing.T) {
 	}{
 		{"POST", "/v1/projections/nothing/rebuild", ``, 404, "projection-not-found"},
 		{"GET", "/v1/projections/nothing", ``, 404, "projection-not-found"},
+		{"GET", "/v1/projections/%00", ``, 400, "invalid-path"},
+		{"GET", "/v1/projections/%ff", ``, 400, "invalid-path"},
 		{"POST", "/v1/projections/orders/rebuild", `{"workers":-1}`, 400, "invalid-operation"},
 		{"POST", "/v1/projections/orders/rebuild", `{"keep":1000000}`, 400, "invalid-operation"},
 		{"POST", "/v1/projections/orders/rebuild", `{"memory_bytes":1}`, 400, "invalid-operation"},

@@ -44,6 +44,10 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 		})
 	}
 	p.end()
+	var busy *projections.BusyError
+	if errors.As(err, &busy) && !busy.Operation.Cancelling {
+		err = &failure{exitConflict, err, "wait for it, or cancel it: " + o.cancelCommand(busy.Operation.ID)}
+	}
 	if ctx.Err() != nil {
 		err = &failure{exitInterrupted, err, o.afterInterrupt(byServer, r.Projection, op)}
 	}
