@@ -20,6 +20,7 @@ import (
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -92,7 +93,7 @@ func gather(t *testing.T, m *Metrics) (values map[string]string, text string) {
 
 func TestMetricsOfALog(t *testing.T) {
 	t.Parallel()
-	m := watched(t, pgtest.New(t))
+	m := watched(t, logtest.New(t))
 	m.Request(httpapi.Observation{Method: "GET", Route: "/v1/orders/{id}", Status: 200, Duration: time.Millisecond})
 	m.Request(httpapi.Observation{Method: "BREW", Status: 405})
 	m.Request(httpapi.Observation{Method: "GET", Route: "/", Status: 1000})
@@ -168,7 +169,7 @@ func TestMetricsWithoutADatabase(t *testing.T) {
 // TestTheCatalogueIsWhatIsServed compares both, and the rules for names.
 func TestTheCatalogueIsWhatIsServed(t *testing.T) {
 	t.Parallel()
-	m := watched(t, pgtest.New(t))
+	m := watched(t, logtest.New(t))
 	m.Request(httpapi.Observation{Method: "GET", Route: "/", Status: 200})
 	m.Command(commands.Observation{Category: "order", Outcome: commands.Accepted})
 	problems, err := testutil.GatherAndLint(m.registry)
