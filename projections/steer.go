@@ -1,0 +1,161 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const setDesiredSQL = `UPDATE {schema}.projections SET desired = $2 WHERE name = $1`
+
+// Pause stops a projection, in whichever process and in all generations, until Resume. Pausing twice
+// is no error.
+func (a *Admin) Pause(ctx context.Context, projection string) error {
+	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error { return a.setDesired(ctx, tx, projection, "paused") })
+	if err != nil {
+		return fmt.Errorf("pause projection %q: %w", projection, err)
+	}
+	return nil
+}
+
+const clearFailureSQL = `
+UPDATE {schema}.projection_generations
+SET failed_at = NULL, failed_position = NULL, failed_event_id = NULL, failed_type = NULL, failed_stream = NULL,
+    failure = NULL, failure_hint = NULL
+WHERE projection = $1 AND failed_at IS NOT NULL`
+
+// Resume lets a paused projection run again, and one that has failed try again. Resuming one that
+// runs is no error.
+func (a *Admin) Resume(ctx context.Context, projection string) error {
+	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {
+		if err := a.setDesired(ctx, tx, projection, "running"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, a.catalog.sql(clearFailureSQL), projection)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("resume projection %q: %w", projection, err)
+	}
+	return nil
+}
+
+func (a *Admin) setDesired(ctx context.Context, tx pgx.Tx, projection, desired string) error {
+	tag, err := tx.Exec(ctx, a.catalog.sql(setDesiredSQL), projection, desired)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+const (
+	lockFailedSQL = `
+SELECT generation, failed_position FROM {schema}.projection_generations
+WHERE projection = $1 AND failed_event_id IS NOT NULL
+ORDER BY generation FOR UPDATE`
+
+	recordSkipSQL = `
+INSERT INTO {schema}.projection_skips (projection, generation, position, event_id, event_type, failure, reason, actor)
+SELECT projection, generation, failed_position, failed_event_id, failed_type, failure, $3, $4
+FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2
+ON CONFLICT (projection, generation, position) DO UPDATE SET reason = excluded.reason, actor = excluded.actor
+RETURNING projection, generation, position, event_id, event_type, failure, reason, actor, at`
+)
+
+// Skip leaves the event that a projection stopped on out of it, for ever, and lets it go on. The
+// reason and who gave it are kept. Position, if it is not 0, must be that of the event, as a guard
+// against skipping another than the one looked at. If several generations have stopped, all that
+// stopped at the position skip.
+//
+// Errors: ErrNotFound, ErrNotFailed.
+func (a *Admin) Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]Skip, error) {
+	if reason == "" {
+		return nil, fmt.Errorf("skip an event of projection %q: give a reason", projection)
+	}
+	var skips []Skip
+	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {
+		var live int
+		err := tx.QueryRow(ctx, a.catalog.sql(lockProjectionSQL), projection).Scan(&live)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		skips, err = a.skipFailed(ctx, tx, projection, position, storable(reason), storable(actor))
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, a.catalog.sql(clearFailureSQL+` AND failed_event_id IS NOT NULL AND ($2 = 0 OR failed_position = $2)`), projection, position)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("skip an event of projection %q: %w", projection, err)
+	}
+	return skips, nil
+}
+
+func (a *Admin) skipFailed(ctx context.Context, tx pgx.Tx, projection string, position int64, reason, actor string) ([]Skip, error) {
+	failed, err := a.lockFailed(ctx, tx, projection, position)
+	if err != nil {
+		return nil, err
+	}
+	var skips []Skip
+	for _, generation := range failed {
+		rows, err := tx.Query(ctx, a.catalog.sql(recordSkipSQL), projection, generation, reason, actor)
+		if err != nil {
+			return nil, err
+		}
+		skip, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Skip])
+		if err != nil {
+			return nil, err
+		}
+		skips = append(skips, skip)
+	}
+	return skips, nil
+}
+
+// lockFailed returns the generations that stopped on the event at a position, or on any for 0.
+func (a *Admin) lockFailed(ctx context.Context, tx pgx.Tx, projection string, position int64) ([]int, error) {
+	rows, err := tx.Query(ctx, a.catalog.sql(lockFailedSQL), projection)
+	if err != nil {
+		return nil, err
+	}
+	var failed []int
+	var generation int
+	var stoppedAt int64
+	_, err = pgx.ForEachRow(rows, []any{&generation, &stoppedAt}, func() error {
+		if position == 0 || position == stoppedAt {
+			failed = append(failed, generation)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(failed) == 0 && stoppedAt != 0:
+		return nil, fmt.Errorf("%w at position %d: it stopped at %d", ErrNotFailed, position, stoppedAt)
+	case len(failed) == 0:
+		return nil, ErrNotFailed
+	}
+	return failed, nil
+}
+
+const listSkipsSQL = `
+SELECT projection, generation, position, event_id, event_type, failure, reason, actor, at
+FROM {schema}.projection_skips WHERE projection = $1 ORDER BY generation, position LIMIT 1000`
+
+// Skips returns the events that were left out of a projection, at most the first 1000.
+func (a *Admin) Skips(ctx context.Context, projection string) ([]Skip, error) {
+	rows, err := a.catalog.pool.Query(ctx, a.catalog.sql(listSkipsSQL), projection)
+	if err != nil {
+		return nil, fmt.Errorf("list what projection %q skips: %w", projection, err)
+	}
+	skips, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Skip])
+	if err != nil {
+		return nil, fmt.Errorf("list what projection %q skips: %w", projection, err)
+	}
+	return skips, nil
+}
