@@ -108,6 +108,12 @@ type Skip struct {
 	At      time.Time `json:"at"`
 }
 
+// Desired is what an operator wants of a projection.
+type Desired struct {
+	Name   string `json:"name"`
+	Paused bool   `json:"paused"`
+}
+
 // Details is all that there is to say about a projection.
 type Details struct {
 	Name string `json:"name"`

@@ -69,10 +69,10 @@ RETURNING projection, generation, position, event_id, event_type, failure, reaso
 // against skipping another than the one looked at. If several generations have stopped, all that
 // stopped at the position skip.
 //
-// Errors: ErrNotFound, ErrNotFailed.
+// Errors: ErrNotFound, ErrNotFailed, ErrInvalidRequest for a reason that is empty.
 func (a *Admin) Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]Skip, error) {
 	if reason == "" {
-		return nil, fmt.Errorf("skip an event of projection %q: give a reason", projection)
+		return nil, fmt.Errorf("skip an event of projection %q: %w: give a reason", projection, ErrInvalidRequest)
 	}
 	var skips []Skip
 	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {

@@ -90,6 +90,7 @@ func TestEveryRefusal(t *testing.T) {
 		{"/v1/stock/MUG/release", `{"order_id":"2","quantity":1}`, 409, "stock-not-reserved", "it has 0 reserved"},
 		{"/v1/projections/orders/rollback", ``, 409, "projection-busy", "a rebuild is running"},
 		{"/v1/projections/nothing/rebuild", ``, 404, "projection-not-found", "nothing"},
+		{"/v1/projections/orders/skip", `{"position":1,"reason":"x"}`, 409, "projection-not-failed", "has not failed on an event"},
 		{"/v1/projections/orders/repair", ``, 400, "invalid-operation", "name the key"},
 	} {
 		p := s.do("POST", c.path, c.body).wantProblem(t, c.status, c.code)

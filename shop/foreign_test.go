@@ -1,6 +1,7 @@
 package shop_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/projections"
 )
 
 // append puts an event into the log as another program might.
@@ -43,15 +45,38 @@ func TestUnitsOutOfBoundsStopTheStock(t *testing.T) {
 	s := start(t)
 	s.append("stock-MUG", "StockReceived", fmt.Sprintf(`{"sku":"MUG","quantity":%d}`, int64(math.MaxInt64)))
 	s.do("POST", "/v1/stock/MUG/receive", `{"quantity":1}`).wantProblem(t, 409, "stock-full")
+	if failure := s.failureOf("stock_levels"); !strings.Contains(failure.Error, "outside") {
+		t.Errorf("stock_levels has failed with %q, want the number", failure.Error)
+	}
+}
+
+// details returns all about a projection.
+func (s *server) details(name string) (told projections.Details) {
+	s.Helper()
+	a := s.do("GET", "/v1/projections/"+name, "")
+	if err := json.Unmarshal([]byte(a.body), &told); err != nil || a.status != 200 {
+		s.Fatalf("%s = %d %s (%v)", a.request, a.status, a.body, err)
+	}
+	return told
+}
+
+// failureOf waits until a projection has stopped on an event.
+func (s *server) failureOf(name string) projections.Failure {
+	s.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for failed := ""; !strings.Contains(failed, "outside"); {
-		failed = s.do("GET", "/v1/projections", "").body
+	for {
+		told := s.details(name)
+		for _, g := range told.Generations {
+			if g.Failure != nil {
+				return *g.Failure
+			}
+		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("projections = %s, want stock_levels failed", failed)
+			s.Fatalf("%s is %+v, want it failed", name, told.Generations)
 		}
 	}
 }

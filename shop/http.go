@@ -7,8 +7,8 @@ import (
 )
 
 // Register adds the shop's routes to an API, which was made with Problems.
-// Reader answers the reads, history those of the past, and admin says how the
-// projections are.
+// Reader answers the reads, history those of the past, and admin shows and steers
+// the projections.
 //
 // Lists are pages of at most limit items, with a cursor for the parameter after.
 // Orders and the history of a customer are newest first. Sales can be sorted by
@@ -44,8 +44,7 @@ func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, history *project
 	httpapi.Read(a, "/v1/customers/{id}", historyPageOf, r.customer)
 	// ?by=day|country|sku&from=&to=&sort=&limit=&after=
 	httpapi.Read(a, "/v1/sales", salesQueryOf, r.sales)
-	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.projections)
-	httpapi.Read(a, "/v1/projections/{name}", httpapi.NoParams, r.projection)
+	r.projections(a)
 	r.operations(a)
 }
 

@@ -11,6 +11,9 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
+// operator is who did what was asked for over HTTP, where nobody says who asks.
+const operator = "api"
+
 // operations registers the routes by which projections are rebuilt, rolled back,
 // verified and repaired. A process that runs the projection does it.
 func (r reads) operations(a *httpapi.API) {
@@ -29,7 +32,7 @@ func (r reads) operations(a *httpapi.API) {
 // snapshots, is taken as it is shown.
 func (r reads) request(kind projections.Kind) func(context.Context, httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
 	return func(ctx context.Context, in httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
-		asked := projections.Request{Kind: kind, Projection: in.Path("name"), Options: in.Body, Actor: "api"}
+		asked := projections.Request{Kind: kind, Projection: in.Path("name"), Options: in.Body, Actor: operator}
 		for _, p := range Projections() {
 			if p.Name() == asked.Projection {
 				asked.Version = p.Version()

@@ -2,19 +2,59 @@ package shop
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 )
 
-// projections answers with how far every read model is, and what keeps it from
-// getting on.
-func (r reads) projections(ctx context.Context, _ httpapi.ReadRequest[struct{}]) (page httpapi.Page[projections.Status], err error) {
+// projections registers the routes that show how the projections are, and those
+// that steer them.
+func (r reads) projections(a *httpapi.API) {
+	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.listProjections)
+	httpapi.Read(a, "/v1/projections/{name}", httpapi.NoParams, r.showProjection)
+	var desired httpapi.ActionOptions[projections.Desired]
+	httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/pause", desired, r.pause)
+	httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/resume", desired, r.resume)
+	httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/skip", httpapi.ActionOptions[httpapi.Page[projections.Skip]]{}, r.skip)
+}
+
+// listProjections answers with how far every read model is, and what keeps it
+// from getting on.
+func (r reads) listProjections(ctx context.Context, _ httpapi.ReadRequest[struct{}]) (page httpapi.Page[projections.Status], err error) {
 	page.Items, err = r.admin.List(ctx)
 	return page, err
 }
 
-// projection answers with all about one of them, its last operations too.
-func (r reads) projection(ctx context.Context, in httpapi.ReadRequest[struct{}]) (projections.Details, error) {
+// showProjection answers with all about one of them, its last operations too.
+func (r reads) showProjection(ctx context.Context, in httpapi.ReadRequest[struct{}]) (projections.Details, error) {
 	return r.admin.Details(ctx, in.Path("name"))
+}
+
+func (r reads) pause(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
+	name := in.Path("name")
+	return projections.Desired{Name: name, Paused: true}, r.admin.Pause(ctx, name)
+}
+
+func (r reads) resume(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
+	name := in.Path("name")
+	return projections.Desired{Name: name}, r.admin.Resume(ctx, name)
+}
+
+// skipBody says which event to leave out, and why.
+type skipBody struct {
+	Position int64  `json:"position"`
+	Reason   string `json:"reason"`
+}
+
+// skip wants the position of the event: without it a request that is repeated
+// would leave out the next event that the projection stops on.
+func (r reads) skip(ctx context.Context, in httpapi.ActionRequest[skipBody]) (page httpapi.Page[projections.Skip], err error) {
+	name := in.Path("name")
+	if in.Body.Position < 1 {
+		return page, fmt.Errorf("skip an event of projection %q: %w: give the position of the event", name, projections.ErrInvalidRequest)
+	}
+	page.Items, err = r.admin.Skip(ctx, name, in.Body.Position, in.Body.Reason, operator)
+	return page, err
 }

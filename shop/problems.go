@@ -26,6 +26,7 @@ func Problems() []httpapi.DomainProblem {
 		{Err: returns.ErrAlreadyReturned, Kind: kindReturnExists},
 		{Err: money.ErrOverflow, Kind: kindTotalTooLarge},
 		{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},
+		{Err: projections.ErrNotFailed, Kind: kindProjectionNotFailed},
 		{Err: projections.ErrOperationNotFound, Kind: kindOperationNotFound},
 		{Err: projections.ErrBusy, Kind: kindProjectionBusy},
 		{Err: projections.ErrInvalidRequest, Kind: kindInvalidOperation},
@@ -73,12 +74,16 @@ var (
 		Fix:     "Ask for the sales of fewer days with from and to, or add up the single items."}
 )
 
-// Problems of operations on projections.
+// Problems of steering projections, and of operations on them.
 var (
 	kindProjectionNotFound = httpapi.Kind{Code: "projection-not-found", Status: http.StatusNotFound,
 		Title:   "There is no such projection",
 		Meaning: "This server has no projection of the name, or none that was ever run. Nothing was done.",
 		Fix:     "GET /v1/projections lists them, as recount projections ls does."}
+	kindProjectionNotFailed = httpapi.Kind{Code: "projection-not-failed", Status: http.StatusConflict,
+		Title:   "The projection has not stopped on this event",
+		Meaning: "Only the event that a projection has stopped on can be left out of it, and it has not stopped, or on another one. Nothing was done.",
+		Fix:     "GET /v1/projections/{name} says what the projection is doing, and in failure which event it has stopped on, if any."}
 	kindOperationNotFound = httpapi.Kind{Code: "operation-not-found", Status: http.StatusNotFound,
 		Title:   "There is no such operation",
 		Meaning: "No operation has this id.",
@@ -89,6 +94,6 @@ var (
 		Fix:     "Wait for it, or end it: DELETE /v1/operations/{id}, or recount projections cancel with its id."}
 	kindInvalidOperation = httpapi.Kind{Code: "invalid-operation", Status: http.StatusBadRequest,
 		Title:   "The operation cannot be done so",
-		Meaning: "One of the options is out of its bounds, or the projection is not of a kind that this can be done with. Nothing was begun.",
+		Meaning: "One of the options is missing or out of its bounds, or the projection is not of a kind that this can be done with. Nothing was begun.",
 		Fix:     "Correct the option, or ask for another operation."}
 )

@@ -30,6 +30,8 @@ var requests = []struct{ method, path, body string }{
 	{"GET", "/v1/sales?by=sku", ""},
 	{"GET", "/v1/projections", ""},
 	{"GET", "/v1/projections/orders", ""},
+	{"POST", "/v1/projections/orders/resume", ""},
+	{"POST", "/v1/projections/orders/skip", `{"position":1,"reason":"a test"}`},
 }
 
 func TestADatabaseBehindOnMigrations(t *testing.T) {

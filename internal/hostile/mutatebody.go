@@ -91,12 +91,15 @@ func onMember(change func(*world, place) bool) func(*world, *call) bool {
 
 // onText gives another value to a member that is a text.
 func onText(value string) func(*world, *call) bool {
-	return onMember(func(_ *world, p place) bool {
+	change := onMember(func(_ *world, p place) bool {
 		_, is := p.member().value.(string)
 		p.member().value = value
-		// Any text may be a key.
-		return is && p.member().name != "key"
+		return is
 	})
+	return func(w *world, c *call) bool {
+		// Any text may be a key, or an operator's reason.
+		return isCommand(c) && change(w, c)
+	}
 }
 
 func onRawText(values ...string) func(*world, *call) bool {

@@ -8,8 +8,6 @@ import (
 	"github.com/google/uuid"
 )
 
-var readModels = []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku"}
-
 // operate returns the generator of an operation on a projection. Another may be
 // running.
 func operate(kind string) func(*world) (call, bool) {
@@ -69,51 +67,6 @@ func operation(method string) func(*world) (call, bool) {
 		c.target = pick(w, w.operations)
 		return c.wantOK(), true
 	}
-}
-
-func (w *world) readProjections() (call, bool) {
-	c := w.read("/v1/projections", "/v1/projections", nil).wantOK()
-	c.done = func(a answer) error {
-		var page struct {
-			Items []struct{ Projection, State string }
-		}
-		if err := json.Unmarshal(a.body, &page); err != nil {
-			return err
-		}
-		if len(page.Items) == 0 {
-			return fmt.Errorf("there are no projections in %s", cut(a.body))
-		}
-		for _, p := range page.Items {
-			if p.State == "failed" || p.State == "" {
-				return fmt.Errorf("projection %q is %q in %s", p.Projection, p.State, cut(a.body))
-			}
-		}
-		return nil
-	}
-	return c, true
-}
-
-func (w *world) readProjection() (call, bool) {
-	name := pick(w, readModels)
-	if w.chance(10) {
-		name += "2"
-		return w.read("/v1/projections/{name}", "/v1/projections/"+name, nil).refused(404, "projection-not-found"), true
-	}
-	c := w.read("/v1/projections/{name}", "/v1/projections/"+name, nil).wantOK()
-	c.done = func(a answer) error {
-		var told struct {
-			Name        string
-			Generations []struct{ Projection, State string }
-		}
-		if err := json.Unmarshal(a.body, &told); err != nil {
-			return err
-		}
-		if told.Name != name || len(told.Generations) == 0 || told.Generations[0].Projection != name {
-			return fmt.Errorf("projection %q is %s", name, cut(a.body))
-		}
-		return nil
-	}
-	return c, true
 }
 
 // plain returns the generator of a GET without variables.

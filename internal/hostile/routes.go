@@ -42,6 +42,10 @@ func generators() map[string]generator {
 		"GET /v1/projections":        {2, (*world).readProjections, "consistency"},
 		"GET /v1/projections/{name}": {2, (*world).readProjection, "consistency"},
 
+		"POST /v1/projections/{name}/pause":  {1, steer("pause"), ""},
+		"POST /v1/projections/{name}/resume": {2, steer("resume"), ""},
+		"POST /v1/projections/{name}/skip":   {2, (*world).skip, "position reason"},
+
 		"GET /v1/operations/{id}":    {10, operation("GET"), "consistency"},
 		"DELETE /v1/operations/{id}": {4, operation("DELETE"), ""},
 		"GET /problems/{code}":       {3, readPage, ""},

@@ -190,12 +190,18 @@ func (r *run) lastWorker() *worker {
 	return &worker{run: r, number: r.config.Workers, link: link{host: r.hosts[0]}, tame: r.commons.world}
 }
 
-// settle judges what was done to the commons, and reads what that has made.
+// settle judges what was done to the commons, and reads what that has made. What
+// others have paused is resumed.
 func (w *worker) settle(ctx context.Context) error {
 	defer w.link.close()
 	if wrong := w.commons.settle(); wrong != nil {
 		return w.tell(&Failure{Worker: wrong.worker, Number: wrong.number, How: describeHow(wrong.call) + ", judged at the end",
 			Curl: wrong.curl(w.link.host), Answer: describe(wrong.answer), Err: wrong.err})
+	}
+	resume := w.tame.steered("resume")
+	resume.how = []string{"resumed at the end"}
+	if err := w.send(ctx, resume); err != nil {
+		return err
 	}
 	return w.sweep(ctx)
 }
