@@ -1,26 +1,11 @@
 package projections
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"reflect"
-	"strings"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/rowmap"
 )
-
-// stored is a row as the table has it.
-type stored[K comparable, Row any] struct {
-	key      K
-	row      *Row
-	position int64
-}
 
 // verifyPass compares page by page, each in a statement of its own, so that no snapshot is held: a
 // row whose last event is in the fold must be as the fold has it. The others, changed since, are
@@ -82,55 +67,6 @@ func (m *memory[K, Row]) take(key K, e *entry[Row]) {
 	m.order = append(m.order, key)
 }
 
-const comparePage = 2000
-
-// eachStored reads the whole table in the order of its key.
-func (p *foldProjector[K, Row]) eachStored(ctx context.Context, v *verifying, each func(stored[K, Row]) error) error {
-	keys := list(p.layout.Key.Names())
-	columns := list(append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...))
-	var after []any
-	for {
-		where := ""
-		if after != nil {
-			places := make([]string, len(after))
-			for i, c := range p.layout.Key {
-				places[i] = fmt.Sprintf("$%d::%s", i+1, c.Type)
-			}
-			where = fmt.Sprintf("WHERE (%s) > (%s)", keys, strings.Join(places, ", "))
-		}
-		sql := fmt.Sprintf("SELECT %s FROM %s %s ORDER BY %s LIMIT %d", columns, v.generation.table, where, keys, comparePage)
-		rows, err := v.catalog.pool.Query(ctx, sql, after...)
-		if err != nil {
-			return err
-		}
-		page, err := pgx.CollectRows(rows, p.scanStored)
-		if err != nil {
-			return err
-		}
-		for _, row := range page {
-			if err := each(row); err != nil {
-				return err
-			}
-		}
-		if len(page) < comparePage {
-			return nil
-		}
-		if after, err = p.layout.Key.Args(reflect.ValueOf(page[len(page)-1].key)); err != nil {
-			return err
-		}
-	}
-}
-
-func (p *foldProjector[K, Row]) scanStored(row pgx.CollectableRow) (s stored[K, Row], err error) {
-	s.row = new(Row)
-	key, value := reflect.ValueOf(&s.key).Elem(), reflect.ValueOf(s.row).Elem()
-	targets := append(p.layout.Key.Targets(nil, key), &s.position)
-	if err := row.Scan(p.layout.Row.Targets(targets, value)...); err != nil {
-		return s, err
-	}
-	return s, p.normalize(key, value)
-}
-
 const recheckGroup = 5000
 
 // recheck compares rows that changed since the pass. One statement reads them together with the
@@ -166,65 +102,6 @@ func (p *foldProjector[K, Row]) recheck(ctx context.Context, v *verifying, again
 	return nil
 }
 
-// storedAt reads the rows of the keys of m, and the checkpoint at which they are so.
-func (p *foldProjector[K, Row]) storedAt(ctx context.Context, v *verifying, m *memory[K, Row]) (map[K]*stored[K, Row], int64, error) {
-	args, casts, err := arrays(p.layout.Key, valuesOf(m.order), 3)
-	if err != nil {
-		return nil, 0, err
-	}
-	keys := p.layout.Key.Names()
-	on := make([]string, len(keys))
-	for i, key := range keys {
-		on[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", rowmap.Quote(key))
-	}
-	columns := list(append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...))
-	sql := fmt.Sprintf(v.catalog.sql(`SELECT g.position, r.* FROM {schema}.projection_generations g
-		LEFT JOIN (SELECT k.n, t.* FROM unnest(%s) WITH ORDINALITY AS k (%s, n)
-			CROSS JOIN LATERAL (SELECT %s FROM %s t WHERE %s OFFSET 0) t) r ON true
-		WHERE g.projection = $1 AND g.generation = $2`), casts, list(keys), columns, v.generation.table, strings.Join(on, " AND "))
-	rows, err := v.catalog.pool.Query(ctx, sql, append([]any{v.generation.projection, v.generation.number}, args...)...)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer rows.Close()
-	got := make(map[K]*stored[K, Row])
-	var checkpoint int64
-	found := false
-	for rows.Next() {
-		found = true
-		// Without any of the rows there is one that has only the checkpoint.
-		if rows.RawValues()[1] == nil {
-			var nothing any
-			targets := []any{&checkpoint}
-			for range len(rows.RawValues()) - 1 {
-				targets = append(targets, &nothing)
-			}
-			if err := rows.Scan(targets...); err != nil {
-				return nil, 0, err
-			}
-			continue
-		}
-		s := &stored[K, Row]{row: new(Row)}
-		var n int64
-		key, value := reflect.ValueOf(&s.key).Elem(), reflect.ValueOf(s.row).Elem()
-		targets := append(p.layout.Key.Targets([]any{&checkpoint, &n}, key), &s.position)
-		if err := rows.Scan(p.layout.Row.Targets(targets, value)...); err != nil {
-			return nil, 0, err
-		}
-		if err := p.normalize(key, value); err != nil {
-			return nil, 0, err
-		}
-		got[s.key] = s
-	}
-	if err := rows.Err(); err != nil {
-		return nil, 0, err
-	}
-	if !found {
-		return nil, 0, errors.New("the generation is gone")
-	}
-	return got, checkpoint, nil
-}
-
 // judge compares a row with what it should be; got is nil if there is none.
 func (p *foldProjector[K, Row]) judge(v *verifying, differing *memory[K, Row], key K, want *entry[Row], got *stored[K, Row]) error {
 	same, err := p.same(want, got)
@@ -245,58 +122,6 @@ func (p *foldProjector[K, Row]) judge(v *verifying, differing *memory[K, Row], k
 	v.result.Differences = append(v.result.Differences, d)
 	differing.want(key)
 	return nil
-}
-
-func (p *foldProjector[K, Row]) same(want *entry[Row], got *stored[K, Row]) (bool, error) {
-	if want.row == nil || got == nil {
-		return want.row == nil && got == nil, nil
-	}
-	if want.position != got.position {
-		return false, nil
-	}
-	return p.sameRow(want.row, got.row)
-}
-
-func (p *foldProjector[K, Row]) sameRow(a, b *Row) (bool, error) {
-	left, err := p.layout.Row.Args(reflect.ValueOf(a).Elem())
-	if err != nil {
-		return false, err
-	}
-	right, err := p.layout.Row.Args(reflect.ValueOf(b).Elem())
-	if err != nil {
-		return false, err
-	}
-	for i, c := range p.layout.Row {
-		if !sameValue(c.Type, left[i], right[i]) {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-// sameValue compares two parameters as PostgreSQL does.
-func sameValue(sqlType string, a, b any) bool {
-	switch left := a.(type) {
-	case time.Time:
-		right, ok := b.(time.Time)
-		return ok && left.Equal(right)
-	case []byte:
-		right, ok := b.([]byte)
-		return ok && (left == nil) == (right == nil) && bytes.Equal(left, right)
-	case float64:
-		right, ok := b.(float64)
-		return ok && (left == right || left != left && right != right)
-	case string:
-		right, ok := b.(string)
-		return ok && (left == right || sqlType == "jsonb" && sameJSON(left, right))
-	default:
-		return a == b
-	}
-}
-
-func sameJSON(a, b string) bool {
-	var left, right any
-	return json.Unmarshal([]byte(a), &left) == nil && json.Unmarshal([]byte(b), &right) == nil && reflect.DeepEqual(left, right)
 }
 
 // explain finds the events behind the rows that differ.

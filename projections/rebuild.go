@@ -2,13 +2,11 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
@@ -48,99 +46,6 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 	}
 	x.meter.phase("removing old generations", 0, 0)
 	return result, x.prune(ctx)
-}
-
-// target is the generation that an operation works on.
-type target struct {
-	generation
-	serving  bool
-	position int64
-}
-
-const (
-	targetSQL = `
-SELECT generation, table_name, built, serving, target FROM {schema}.projection_generations
-WHERE projection = $1 AND generation = $2`
-
-	setGenerationSQL = `UPDATE {schema}.projection_operations SET generation = $2 WHERE id = $1`
-
-	restartSQL = `
-UPDATE {schema}.projection_generations
-SET target = $3, log_id = $4, incarnation = $5,
-    failed_at = NULL, failed_position = NULL, failed_event_id = NULL, failed_type = NULL, failed_stream = NULL,
-    failure = NULL, failure_hint = NULL
-WHERE projection = $1 AND generation = $2`
-
-	// copySkipsSQL: what an operator left out of the rows stays out of them.
-	copySkipsSQL = `
-INSERT INTO {schema}.projection_skips (projection, generation, position, event_id, event_type, failure, reason, actor, at)
-SELECT projection, $3, position, event_id, event_type, failure, reason, actor, at
-FROM {schema}.projection_skips
-WHERE projection = $1 AND generation = $2
-  AND position > (SELECT position FROM {schema}.projection_generations WHERE projection = $1 AND generation = $3)
-ON CONFLICT DO NOTHING`
-)
-
-// prepare returns the generation to build, which is made unless the operation has one.
-func (x *execution) prepare(ctx context.Context) (target, error) {
-	x.meter.phase("preparing", 0, 0)
-	if x.op.Generation != 0 {
-		return x.target(ctx)
-	}
-	head, err := x.runner.config.Store.Head(ctx)
-	if err != nil {
-		return target{}, err
-	}
-	err = x.inTx(ctx, func(tx pgx.Tx) error {
-		g, err := x.choose(ctx, tx, head)
-		if err != nil {
-			return err
-		}
-		x.op.Generation = g.number
-		_, err = tx.Exec(ctx, x.catalog.sql(setGenerationSQL), x.op.ID, g.number)
-		return err
-	})
-	if err != nil {
-		return target{}, err
-	}
-	return x.target(ctx)
-}
-
-// choose returns the generation to build: a new one beside the one that serves the version, or that
-// one if it has no rows yet.
-func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token) (generation, error) {
-	p, runs := x.worker.projection, x.worker.runs
-	_, isFold := runs.(bulk)
-	if _, err := x.catalog.lock(ctx, tx, p.Name()); err != nil {
-		return generation{}, err
-	}
-	present, err := x.catalog.serving(ctx, tx, p, runs)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return x.catalog.create(ctx, tx, head, p, runs, !isFold)
-	case err != nil:
-		return present, err
-	case !present.built:
-		// What an operation before this one left; nobody reads it.
-		if _, err := tx.Exec(ctx, `TRUNCATE `+present.table.String()); err != nil {
-			return present, err
-		}
-		_, err = tx.Exec(ctx, x.catalog.sql(restartSQL), p.Name(), present.number, head.Position, head.Log, head.Incarnation)
-		return present, err
-	}
-	g, err := x.catalog.add(ctx, tx, head, p, runs, false, !isFold)
-	if err != nil {
-		return g, err
-	}
-	_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), p.Name(), present.number, g.number)
-	return g, err
-}
-
-func (cl *claim) target(ctx context.Context) (target, error) {
-	t := target{generation: generation{projection: cl.op.Projection, table: tableName{schema: cl.catalog.schema}}}
-	err := cl.catalog.pool.QueryRow(ctx, cl.catalog.sql(targetSQL), cl.op.Projection, cl.op.Generation).Scan(
-		&t.number, &t.table.name, &t.built, &t.serving, &t.position)
-	return t, err
 }
 
 const bucketsDoneSQL = `SELECT bucket FROM {schema}.projection_buckets WHERE operation = $1`
@@ -272,86 +177,3 @@ func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (even
 	}
 	return events, digest, nil
 }
-
-// discard takes back what an operation has built that has failed or was cancelled. A generation that
-// programs are waiting for stays, empty and with the failure, for another try.
-func (cl *claim) discard(ctx context.Context, state OperationState, cause error) error {
-	if cl.op.Kind != Rebuild || cl.op.Generation == 0 {
-		return nil
-	}
-	g, err := cl.target(ctx)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	case g.serving && g.built:
-		return nil // it took its place before
-	case g.serving && state == OperationFailed:
-		return (&lease{catalog: cl.catalog, generation: g.generation}).fail(ctx, cause)
-	case g.serving:
-		return nil
-	}
-	return cl.catalog.drop(ctx, g.generation)
-}
-
-const dropGenerationSQL = `
-DELETE FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2 AND NOT serving`
-
-// drop removes a generation that no program reads. It locks the table before the record, as a worker
-// does that is on its last write to it and will be fenced: the other way round each would wait for the
-// other.
-func (c *catalog) drop(ctx context.Context, g generation) error {
-	return c.inTx(ctx, func(tx pgx.Tx) error {
-		var exists bool
-		if err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, g.table.String()).Scan(&exists); err != nil {
-			return err
-		}
-		if exists {
-			if _, err := tx.Exec(ctx, `LOCK TABLE `+g.table.String()); err != nil {
-				return err
-			}
-		}
-		tag, err := tx.Exec(ctx, c.sql(dropGenerationSQL), g.projection, g.number)
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
-		}
-		_, err = tx.Exec(ctx, `DROP TABLE IF EXISTS `+g.table.String())
-		return err
-	})
-}
-
-const oldGenerationsSQL = `
-SELECT generation, table_name FROM {schema}.projection_generations g
-WHERE projection = $1 AND retired_at IS NOT NULL AND NOT serving
-  AND generation <> (SELECT live_generation FROM {schema}.projections WHERE name = $1)
-ORDER BY retired_at DESC OFFSET $2`
-
-// prune drops the generations beyond those to keep. One that somebody still reads is left to the
-// next rebuild: a reader that comes too late for a table finds the generation in its place.
-func (x *execution) prune(ctx context.Context) error {
-	rows, err := x.catalog.pool.Query(ctx, x.catalog.sql(oldGenerationsSQL), x.op.Projection, x.op.Options.keep())
-	if err != nil {
-		return err
-	}
-	old, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (generation, error) {
-		g := generation{projection: x.op.Projection, table: tableName{schema: x.catalog.schema}}
-		return g, row.Scan(&g.number, &g.table.name)
-	})
-	if err != nil {
-		return err
-	}
-	for _, g := range old {
-		failpoint.Hit(failpoint.RebuildDropping)
-		switch err := x.catalog.drop(ctx, g); {
-		case hasCode(err, codeLockTimeout):
-			x.worker.log.Warn().Int("generation", g.number).Msg("old generation is in use, the next rebuild will remove it")
-		case err != nil:
-			return fmt.Errorf("remove generation %d: %w", g.number, err)
-		}
-		failpoint.Hit(failpoint.RebuildDropped)
-	}
-	return nil
-}
-
-const codeLockTimeout = "55P03"

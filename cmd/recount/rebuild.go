@@ -1,0 +1,99 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/snapshots"
+)
+
+func (a *app) projectionsRebuild(d *database) *cobra.Command {
+	var o projections.Options
+	var all bool
+	keep, memory := 1, int64(256)
+	cmd := &cobra.Command{
+		Use:   "rebuild NAME|--all",
+		Short: "Build a projection anew from the log, while it is read, and switch to it",
+		Long: `Build a projection anew from the log, beside its present rows, and switch to it when it has caught up.
+Reads go on all the time. What is killed in the middle goes on where it stopped, here when the
+command is run again, or in any server that runs the projection.
+
+--all is all read models, and the snapshots where the log has any. New snapshots begin with those of
+before; recount snapshots rebuild makes them from the events alone. They have no --verify: whoever
+uses one compares it with the log.`,
+		Example: "  recount projections rebuild orders --verify\n  recount projections rebuild --all --throttle 20000",
+	}
+	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
+	flags := cmd.Flags()
+	snapshotFlag(flags, &where.every)
+	flags.BoolVar(&all, "all", false, "rebuild all projections, one after the other")
+	flags.IntVar(&o.Workers, "workers", 0, "how many goroutines decode, and how many fold (default one per CPU)")
+	flags.IntVar(&o.Throttle, "throttle", 0, "how many events to read in a second, more than are appended (default no limit)")
+	flags.BoolVar(&o.Verify, "verify", false, "compare what was built with another fold of the log before the switch")
+	flags.IntVar(&keep, "keep", keep, "how many replaced generations to keep for a rollback")
+	flags.Int64Var(&memory, "memory", memory, "MiB that rows may take at once; what does not fit takes another pass over the log")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		names, err := namesOrAll(cmd, args, all)
+		if err != nil {
+			return err
+		}
+		if all {
+			found, err := where.has(cmd.Context(), snapshots.Name)
+			if err != nil {
+				return err
+			}
+			if found {
+				names = append(names, snapshots.Name)
+			}
+		}
+		o.Keep, o.MemoryBytes = &keep, memory<<20
+		var done []projections.Operation
+		for _, name := range names {
+			op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Rebuild, Projection: name, Options: o})
+			if err != nil {
+				return err
+			}
+			done = append(done, op)
+		}
+		return out.print(a.stdout, listOf(done), func(w io.Writer) { operationTable(w, done) })
+	}
+	return cmd
+}
+
+// namesOrAll returns the projections that a command is for: all read models, or the one that is named.
+func namesOrAll(cmd *cobra.Command, args []string, all bool) ([]string, error) {
+	if !all {
+		return args, oneArg("projection")(cmd, args)
+	}
+	if len(args) > 0 {
+		return nil, usageError(cmd, "name a projection or pass --all, not both")
+	}
+	var names []string
+	for _, p := range shop.Projections() {
+		names = append(names, p.Name())
+	}
+	return names, nil
+}
+
+func (a *app) projectionsRollback(d *database) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rollback NAME",
+		Short: "Bring the rows that a rebuild replaced up to date, and switch back to them",
+		Args:  oneArg("projection"),
+	}
+	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
+	snapshotFlag(cmd.Flags(), &where.every)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Rollback, Projection: args[0]})
+		if err != nil {
+			return err
+		}
+		return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []projections.Operation{op}) })
+	}
+	return cmd
+}

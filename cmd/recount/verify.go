@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/projections"
+)
+
+func (a *app) projectionsVerify(d *database) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "verify NAME|--all",
+		Short: "Compare a projection with a fresh fold of the log, while it is read and written",
+		Long: `Compare the rows of a projection with a fresh fold of the log, and count and digest of its events with
+those of the log, while it is read and written. Exit code 8 if they differ. --all is all read models;
+snapshots are compared with the log whenever one is used.`,
+	}
+	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
+	cmd.Flags().BoolVar(&all, "all", false, "verify all projections, one after the other")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		names, err := namesOrAll(cmd, args, all)
+		if err != nil {
+			return err
+		}
+		var found []projections.Verification
+		ok := true
+		for _, name := range names {
+			op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Verify, Projection: name})
+			if err != nil {
+				return err
+			}
+			var v projections.Verification
+			if err := json.Unmarshal(op.Result, &v); err != nil {
+				return fmt.Errorf("read the result: %w", err)
+			}
+			found = append(found, v)
+			ok = ok && v.OK()
+		}
+		if err := out.print(a.stdout, listOf(found), func(w io.Writer) { verificationTable(w, found) }); err != nil {
+			return err
+		}
+		if !ok {
+			return &failure{exitCheckFailed, errors.New("rows are not what the log makes of them"),
+				"recount projections repair NAME KEY makes one row anew, recount projections rebuild NAME all of them"}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func verificationTable(w io.Writer, all []projections.Verification) {
+	fmt.Fprintln(w, "NAME\tGENERATION\tPOSITION\tROWS\tDIFFERING\tEVENTS\tIN LOG\tDIGEST")
+	for _, v := range all {
+		digest := "equal"
+		if v.Digest != v.LogDigest {
+			digest = fmt.Sprintf("%s, of the log %s", v.Digest, v.LogDigest)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
+			v.Projection, v.Generation, v.Position, v.Rows, v.Differing, v.Events, v.LogEvents, digest)
+	}
+	for _, v := range all {
+		for _, d := range v.Differences {
+			fmt.Fprintf(w, "\n%s %s\n  log:   %s\n  table: %s\n", v.Projection, asText(d.Key), asText(d.Want), asText(d.Got))
+			for _, e := range d.Events {
+				fmt.Fprintf(w, "  event: %d %s in %s\n", e.Position, cell(e.Type, 60), e.Stream)
+			}
+		}
+	}
+}
+
+// asText returns the columns of a row on one line.
+func asText(row map[string]any) string {
+	if row == nil {
+		return "no row"
+	}
+	var b strings.Builder
+	if err := encoder(&b).Encode(row); err != nil {
+		return err.Error()
+	}
+	return cell(strings.TrimSpace(b.String()), 2000)
+}
+
+func (a *app) projectionsRepair(d *database) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "repair NAME KEY",
+		Short:   "Make one row of a projection anew from the log",
+		Long:    "Make one row of a projection anew from the log. A key of several columns is a JSON array of their values.",
+		Example: "  recount projections repair orders 1001",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usageError(cmd, "%s needs a projection and a key, got %d arguments", cmd.CommandPath(), len(args))
+			}
+			return nil
+		},
+	}
+	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		op, err := a.operate(cmd.Context(), where, projections.Request{
+			Kind: projections.Repair, Projection: args[0], Options: projections.Options{Key: args[1]}})
+		if err != nil {
+			return err
+		}
+		var r projections.Repaired
+		if err := json.Unmarshal(op.Result, &r); err != nil {
+			return fmt.Errorf("read the result: %w", err)
+		}
+		return out.print(a.stdout, r, func(w io.Writer) {
+			if !r.Changed {
+				fmt.Fprintf(w, "%s %s is as the log says: %s\n", r.Projection, asText(r.Key), asText(r.After))
+				return
+			}
+			fmt.Fprintf(w, "%s %s\n  before: %s\n  now:    %s\n", r.Projection, asText(r.Key), asText(r.Before), asText(r.After))
+		})
+	}
+	return cmd
+}

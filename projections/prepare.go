@@ -1,0 +1,103 @@
+package projections
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// target is the generation that an operation works on.
+type target struct {
+	generation
+	serving  bool
+	position int64
+}
+
+const (
+	targetSQL = `
+SELECT generation, table_name, built, serving, target FROM {schema}.projection_generations
+WHERE projection = $1 AND generation = $2`
+
+	setGenerationSQL = `UPDATE {schema}.projection_operations SET generation = $2 WHERE id = $1`
+
+	restartSQL = `
+UPDATE {schema}.projection_generations
+SET target = $3, log_id = $4, incarnation = $5,
+    failed_at = NULL, failed_position = NULL, failed_event_id = NULL, failed_type = NULL, failed_stream = NULL,
+    failure = NULL, failure_hint = NULL
+WHERE projection = $1 AND generation = $2`
+
+	// copySkipsSQL: what an operator left out of the rows stays out of them.
+	copySkipsSQL = `
+INSERT INTO {schema}.projection_skips (projection, generation, position, event_id, event_type, failure, reason, actor, at)
+SELECT projection, $3, position, event_id, event_type, failure, reason, actor, at
+FROM {schema}.projection_skips
+WHERE projection = $1 AND generation = $2
+  AND position > (SELECT position FROM {schema}.projection_generations WHERE projection = $1 AND generation = $3)
+ON CONFLICT DO NOTHING`
+)
+
+// prepare returns the generation to build, which is made unless the operation has one.
+func (x *execution) prepare(ctx context.Context) (target, error) {
+	x.meter.phase("preparing", 0, 0)
+	if x.op.Generation != 0 {
+		return x.target(ctx)
+	}
+	head, err := x.runner.config.Store.Head(ctx)
+	if err != nil {
+		return target{}, err
+	}
+	err = x.inTx(ctx, func(tx pgx.Tx) error {
+		g, err := x.choose(ctx, tx, head)
+		if err != nil {
+			return err
+		}
+		x.op.Generation = g.number
+		_, err = tx.Exec(ctx, x.catalog.sql(setGenerationSQL), x.op.ID, g.number)
+		return err
+	})
+	if err != nil {
+		return target{}, err
+	}
+	return x.target(ctx)
+}
+
+// choose returns the generation to build: a new one beside the one that serves the version, or that
+// one if it has no rows yet.
+func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token) (generation, error) {
+	p, runs := x.worker.projection, x.worker.runs
+	_, isFold := runs.(bulk)
+	if _, err := x.catalog.lock(ctx, tx, p.Name()); err != nil {
+		return generation{}, err
+	}
+	present, err := x.catalog.serving(ctx, tx, p, runs)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return x.catalog.create(ctx, tx, head, p, runs, !isFold)
+	case err != nil:
+		return present, err
+	case !present.built:
+		// What an operation before this one left; nobody reads it.
+		if _, err := tx.Exec(ctx, `TRUNCATE `+present.table.String()); err != nil {
+			return present, err
+		}
+		_, err = tx.Exec(ctx, x.catalog.sql(restartSQL), p.Name(), present.number, head.Position, head.Log, head.Incarnation)
+		return present, err
+	}
+	g, err := x.catalog.add(ctx, tx, head, p, runs, false, !isFold)
+	if err != nil {
+		return g, err
+	}
+	_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), p.Name(), present.number, g.number)
+	return g, err
+}
+
+func (cl *claim) target(ctx context.Context) (target, error) {
+	t := target{generation: generation{projection: cl.op.Projection, table: tableName{schema: cl.catalog.schema}}}
+	err := cl.catalog.pool.QueryRow(ctx, cl.catalog.sql(targetSQL), cl.op.Projection, cl.op.Generation).Scan(
+		&t.number, &t.table.name, &t.built, &t.serving, &t.position)
+	return t, err
+}

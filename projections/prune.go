@@ -1,0 +1,94 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/failpoint"
+)
+
+// discard takes back what an operation has built that has failed or was cancelled. A generation that
+// programs are waiting for stays, empty and with the failure, for another try.
+func (cl *claim) discard(ctx context.Context, state OperationState, cause error) error {
+	if cl.op.Kind != Rebuild || cl.op.Generation == 0 {
+		return nil
+	}
+	g, err := cl.target(ctx)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case g.serving && g.built:
+		return nil // it took its place before
+	case g.serving && state == OperationFailed:
+		return (&lease{catalog: cl.catalog, generation: g.generation}).fail(ctx, cause)
+	case g.serving:
+		return nil
+	}
+	return cl.catalog.drop(ctx, g.generation)
+}
+
+const dropGenerationSQL = `
+DELETE FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2 AND NOT serving`
+
+// drop removes a generation that no program reads. It locks the table before the record, as a worker
+// does that is on its last write to it and will be fenced: the other way round each would wait for the
+// other.
+func (c *catalog) drop(ctx context.Context, g generation) error {
+	return c.inTx(ctx, func(tx pgx.Tx) error {
+		var exists bool
+		if err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, g.table.String()).Scan(&exists); err != nil {
+			return err
+		}
+		if exists {
+			if _, err := tx.Exec(ctx, `LOCK TABLE `+g.table.String()); err != nil {
+				return err
+			}
+		}
+		tag, err := tx.Exec(ctx, c.sql(dropGenerationSQL), g.projection, g.number)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DROP TABLE IF EXISTS `+g.table.String())
+		return err
+	})
+}
+
+const oldGenerationsSQL = `
+SELECT generation, table_name FROM {schema}.projection_generations g
+WHERE projection = $1 AND retired_at IS NOT NULL AND NOT serving
+  AND generation <> (SELECT live_generation FROM {schema}.projections WHERE name = $1)
+ORDER BY retired_at DESC OFFSET $2`
+
+// prune drops the generations beyond those to keep. One that somebody still reads is left to the
+// next rebuild: a reader that comes too late for a table finds the generation in its place.
+func (x *execution) prune(ctx context.Context) error {
+	rows, err := x.catalog.pool.Query(ctx, x.catalog.sql(oldGenerationsSQL), x.op.Projection, x.op.Options.keep())
+	if err != nil {
+		return err
+	}
+	old, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (generation, error) {
+		g := generation{projection: x.op.Projection, table: tableName{schema: x.catalog.schema}}
+		return g, row.Scan(&g.number, &g.table.name)
+	})
+	if err != nil {
+		return err
+	}
+	for _, g := range old {
+		failpoint.Hit(failpoint.RebuildDropping)
+		switch err := x.catalog.drop(ctx, g); {
+		case hasCode(err, codeLockTimeout):
+			x.worker.log.Warn().Int("generation", g.number).Msg("old generation is in use, the next rebuild will remove it")
+		case err != nil:
+			return fmt.Errorf("remove generation %d: %w", g.number, err)
+		}
+		failpoint.Hit(failpoint.RebuildDropped)
+	}
+	return nil
+}
+
+const codeLockTimeout = "55P03"

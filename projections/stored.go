@@ -1,0 +1,128 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/rowmap"
+)
+
+// stored is a row as the table has it.
+type stored[K comparable, Row any] struct {
+	key      K
+	row      *Row
+	position int64
+}
+
+const comparePage = 2000
+
+// eachStored reads the whole table in the order of its key.
+func (p *foldProjector[K, Row]) eachStored(ctx context.Context, v *verifying, each func(stored[K, Row]) error) error {
+	keys := list(p.layout.Key.Names())
+	columns := list(append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...))
+	var after []any
+	for {
+		where := ""
+		if after != nil {
+			places := make([]string, len(after))
+			for i, c := range p.layout.Key {
+				places[i] = fmt.Sprintf("$%d::%s", i+1, c.Type)
+			}
+			where = fmt.Sprintf("WHERE (%s) > (%s)", keys, strings.Join(places, ", "))
+		}
+		sql := fmt.Sprintf("SELECT %s FROM %s %s ORDER BY %s LIMIT %d", columns, v.generation.table, where, keys, comparePage)
+		rows, err := v.catalog.pool.Query(ctx, sql, after...)
+		if err != nil {
+			return err
+		}
+		page, err := pgx.CollectRows(rows, p.scanStored)
+		if err != nil {
+			return err
+		}
+		for _, row := range page {
+			if err := each(row); err != nil {
+				return err
+			}
+		}
+		if len(page) < comparePage {
+			return nil
+		}
+		if after, err = p.layout.Key.Args(reflect.ValueOf(page[len(page)-1].key)); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *foldProjector[K, Row]) scanStored(row pgx.CollectableRow) (s stored[K, Row], err error) {
+	s.row = new(Row)
+	key, value := reflect.ValueOf(&s.key).Elem(), reflect.ValueOf(s.row).Elem()
+	targets := append(p.layout.Key.Targets(nil, key), &s.position)
+	if err := row.Scan(p.layout.Row.Targets(targets, value)...); err != nil {
+		return s, err
+	}
+	return s, p.normalize(key, value)
+}
+
+// storedAt reads the rows of the keys of m, and the checkpoint at which they are so.
+func (p *foldProjector[K, Row]) storedAt(ctx context.Context, v *verifying, m *memory[K, Row]) (map[K]*stored[K, Row], int64, error) {
+	args, casts, err := arrays(p.layout.Key, valuesOf(m.order), 3)
+	if err != nil {
+		return nil, 0, err
+	}
+	keys := p.layout.Key.Names()
+	on := make([]string, len(keys))
+	for i, key := range keys {
+		on[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", rowmap.Quote(key))
+	}
+	columns := list(append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...))
+	sql := fmt.Sprintf(v.catalog.sql(`SELECT g.position, r.* FROM {schema}.projection_generations g
+		LEFT JOIN (SELECT k.n, t.* FROM unnest(%s) WITH ORDINALITY AS k (%s, n)
+			CROSS JOIN LATERAL (SELECT %s FROM %s t WHERE %s OFFSET 0) t) r ON true
+		WHERE g.projection = $1 AND g.generation = $2`), casts, list(keys), columns, v.generation.table, strings.Join(on, " AND "))
+	rows, err := v.catalog.pool.Query(ctx, sql, append([]any{v.generation.projection, v.generation.number}, args...)...)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	got := make(map[K]*stored[K, Row])
+	var checkpoint int64
+	found := false
+	for rows.Next() {
+		found = true
+		// Without any of the rows there is one that has only the checkpoint.
+		if rows.RawValues()[1] == nil {
+			var nothing any
+			targets := []any{&checkpoint}
+			for range len(rows.RawValues()) - 1 {
+				targets = append(targets, &nothing)
+			}
+			if err := rows.Scan(targets...); err != nil {
+				return nil, 0, err
+			}
+			continue
+		}
+		s := &stored[K, Row]{row: new(Row)}
+		var n int64
+		key, value := reflect.ValueOf(&s.key).Elem(), reflect.ValueOf(s.row).Elem()
+		targets := append(p.layout.Key.Targets([]any{&checkpoint, &n}, key), &s.position)
+		if err := rows.Scan(p.layout.Row.Targets(targets, value)...); err != nil {
+			return nil, 0, err
+		}
+		if err := p.normalize(key, value); err != nil {
+			return nil, 0, err
+		}
+		got[s.key] = s
+	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, err
+	}
+	if !found {
+		return nil, 0, errors.New("the generation is gone")
+	}
+	return got, checkpoint, nil
+}
