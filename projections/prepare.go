@@ -14,11 +14,13 @@ type target struct {
 	generation
 	serving  bool
 	position int64
+	// checkpoint is where its rows are.
+	checkpoint eventstore.Token
 }
 
 const (
 	targetSQL = `
-SELECT generation, table_name, built, serving, target FROM {schema}.projection_generations
+SELECT generation, table_name, built, serving, target, log_id, incarnation, position FROM {schema}.projection_generations
 WHERE projection = $1 AND generation = $2`
 
 	setGenerationSQL = `UPDATE {schema}.projection_operations SET generation = $2 WHERE id = $1`
@@ -98,6 +100,7 @@ func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token
 func (cl *claim) target(ctx context.Context) (target, error) {
 	t := target{generation: generation{projection: cl.op.Projection, table: tableName{schema: cl.catalog.schema}}}
 	err := cl.catalog.pool.QueryRow(ctx, cl.catalog.sql(targetSQL), cl.op.Projection, cl.op.Generation).Scan(
-		&t.number, &t.table.name, &t.built, &t.serving, &t.position)
+		&t.number, &t.table.name, &t.built, &t.serving, &t.position,
+		&t.checkpoint.Log, &t.checkpoint.Incarnation, &t.checkpoint.Position)
 	return t, err
 }

@@ -25,6 +25,10 @@ func (x *execution) rollback(ctx context.Context) error {
 	if err != nil || g.serving {
 		return err
 	}
+	// Rows of another log may be as far as those of this one, by their positions.
+	if err := x.inLog(ctx, g.checkpoint); err != nil {
+		return err
+	}
 	return x.takeOver(ctx, g)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
@@ -16,7 +17,7 @@ const (
 	limitSwitch = `SELECT set_config('lock_timeout', '250ms', true)`
 
 	lockServingSQL = `
-SELECT generation, position FROM {schema}.projection_generations
+SELECT generation, log_id, incarnation, position FROM {schema}.projection_generations
 WHERE projection = $1 AND version = $2 AND serving FOR UPDATE`
 
 	lockReadySQL = `
@@ -75,9 +76,7 @@ func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (do
 		if err != nil {
 			return err
 		}
-		var present int
-		var position int64
-		err = tx.QueryRow(ctx, x.catalog.sql(lockServingSQL), g.projection, x.op.Version).Scan(&present, &position)
+		present, position, err := x.lockServing(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -108,6 +107,34 @@ func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (do
 		return x.catalog.replaceView(ctx, tx, g.generation)
 	})
 	return done && err == nil, err
+}
+
+// lockServing locks the generation that serves the version, and returns the position that another must
+// have come to before it takes its place: none, if these rows are of another log than the present one.
+func (x *execution) lockServing(ctx context.Context, tx pgx.Tx) (generation int, position int64, err error) {
+	var at eventstore.Token
+	err = tx.QueryRow(ctx, x.catalog.sql(lockServingSQL), x.op.Projection, x.op.Version).Scan(
+		&generation, &at.Log, &at.Incarnation, &at.Position)
+	if err != nil {
+		return 0, 0, err
+	}
+	switch err := x.inLog(ctx, at); {
+	case errors.Is(err, eventstore.ErrLogChanged):
+		return generation, 0, nil
+	case err != nil:
+		return 0, 0, err
+	}
+	return generation, at.Position, nil
+}
+
+// inLog returns an error that matches ErrLogChanged if a place is not one of the present log.
+func (x *execution) inLog(ctx context.Context, at eventstore.Token) error {
+	for _, err := range x.runner.config.Store.ReadAll(ctx, eventstore.ReadOptions{After: at, Limit: 1}) {
+		if err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
+	}
+	return nil
 }
 
 // holdFor is how long a switch holds the generation that serves where it is, for the other one to come

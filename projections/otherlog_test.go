@@ -1,0 +1,66 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/memstore"
+)
+
+// inAnotherLog returns a bench whose projection has rows of a log of 60 events, and then finds one of 15.
+func inAnotherLog(t *testing.T, f *Fold[string, account]) (b *bench, r *Runner, end eventstore.Token) {
+	t.Helper()
+	b = newUnjudged(t) // it is the first log that would be judged
+	before, _ := b.startFilled(f, 20)
+	b.stop(before)
+	b.store = memstore.New(memstore.Config{})
+	b.admin = NewAdmin(b.pool(), b.db.Schema, b.store)
+	end = b.fill(5)
+	r = b.start(b.runner(f))
+	b.reaches("accounts", Failed, 0)
+	return b, r, end
+}
+
+// TestRowsOfAnotherLogAreRebuilt as the hint of that failure says. Positions of the one log say nothing
+// about the other: rows of this one need not come as far, and must not pretend to.
+func TestRowsOfAnotherLogAreRebuilt(t *testing.T) {
+	t.Parallel()
+	f := newAccounts(1)
+	b, r, end := inAnotherLog(t, f)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.serving("accounts"); s.Position != end.Position {
+		t.Errorf("the new rows are at position %d, want %d, the end of the log", s.Position, end.Position)
+	}
+	b.arrives(r, "accounts", b.append("account-1", deposited{Amount: 1}))
+	if err := b.compare(f); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestARollbackToRowsOfAnotherLogIsRefused although they are as far, by their positions, as those shown.
+func TestARollbackToRowsOfAnotherLogIsRefused(t *testing.T) {
+	t.Parallel()
+	f := newAccounts(1)
+	b, r, _ := inAnotherLog(t, f)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	now, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Run(ctx, Request{Kind: Rollback, Projection: "accounts", Actor: "test"}, nil)
+	var failed *OperationError
+	if !errors.As(err, &failed) || failed.Hint() == "" {
+		t.Errorf("Run = %v, want *OperationError with a hint", err)
+	}
+	if s := b.serving("accounts"); s.Generation != now.Generation {
+		t.Errorf("generation %d is shown, want %d, which is of this log", s.Generation, now.Generation)
+	}
+}
