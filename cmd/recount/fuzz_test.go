@@ -15,6 +15,7 @@ import (
 // them, without doing what they say: flags and arguments of every command.
 func FuzzCommandLine(f *testing.F) {
 	f.Add("projections verify orders --server http://x --all", "RECOUNT_OUTPUT", "yaml")
+	f.Add("projections skip orders --reason '' --position 1e3 --server http://x --data d", "RECOUNT_SERVER", "ftp://x")
 	f.Add("log tail -n -1 --from=yesterday --type a,b", "DATABASE_URL", "postgres://")
 	f.Add("serve --snapshots stock=1,order=x --wait 1e9h --max-connections 99999999999", "RECOUNT_ROLES", ",")
 	f.Add("streams diff a 0 -1", "", "")

@@ -34,6 +34,8 @@ func (t tests) Run() int { return pgtest.Run(t.m) }
 //	database [empty]            makes a database, migrated unless empty, and puts it into $DATABASE_URL
 //	append STREAM TYPE DATA     appends an event to the log in $DATABASE_URL
 //	project                     serves until all projections have come to the end of the log
+//	server                      serves until the script ends; the address is in $SERVER
+//	stopped NAME POSITION       waits until a projection has stopped on the event at a position
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -49,6 +51,8 @@ func TestScripts(t *testing.T) {
 			"database": func(ts *testscript.TestScript, _ bool, args []string) { newDatabase(t, ts, args) },
 			"append":   func(ts *testscript.TestScript, _ bool, args []string) { appendEvent(t, ts, args) },
 			"project":  func(ts *testscript.TestScript, _ bool, _ []string) { project(t, ts) },
+			"server":   func(ts *testscript.TestScript, _ bool, _ []string) { server(t, ts) },
+			"stopped":  func(ts *testscript.TestScript, _ bool, args []string) { stopped(t, ts, args) },
 		},
 	})
 }
@@ -111,5 +115,26 @@ func project(t *testing.T, ts *testscript.TestScript) {
 	stop()
 	if got := <-code; got != exitOK || !arrived {
 		ts.Fatalf("serve ended with exit code %d, projections arrived: %v\n%s", got, arrived, log.String())
+	}
+}
+
+func server(t *testing.T, ts *testscript.TestScript) {
+	p := startProcess(t, "serve", "--database", ts.Getenv("DATABASE_URL"), "--listen", "127.0.0.1:0", "--max-connections", "8")
+	ts.Setenv("SERVER", p.await(t, `"url":"([^"]+)"`)[1])
+	ts.Defer(func() { p.stopGently(t) })
+}
+
+func stopped(t *testing.T, ts *testscript.TestScript, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: stopped NAME POSITION")
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	pool, err := openPool(ctx, ts.Getenv("DATABASE_URL"), 1)
+	ts.Check(err)
+	defer pool.Close()
+	for there := false; !there; {
+		ts.Check(pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM recount.projection_generations
+			WHERE projection = $1 AND failed_position = $2::bigint)`, args[0], args[1]).Scan(&there))
 	}
 }

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 )
@@ -51,42 +55,60 @@ func (o *operating) byServer() (bool, error) {
 	return true, nil
 }
 
-// list returns the status of all generations of all projections.
-func (o *operating) list(ctx context.Context) ([]projections.Status, error) {
-	byServer, err := o.byServer()
-	if err != nil {
-		return nil, err
-	}
-	if byServer {
-		return (&operationsClient{server: o.server}).projections(ctx)
-	}
-	var all []projections.Status
-	err = o.database.withAdmin(ctx, func(admin *projections.Admin) error {
-		all, err = admin.List(ctx)
-		return err
-	})
-	return all, err
+// operator is what can be done with projections besides the operations on them. The errors of both match
+// the same ones of package projections.
+type operator interface {
+	List(ctx context.Context) ([]projections.Status, error)
+	Details(ctx context.Context, projection string) (projections.Details, error)
+	Pause(ctx context.Context, projection string) error
+	Resume(ctx context.Context, projection string) error
+	Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]projections.Skip, error)
+	Cancel(ctx context.Context, id uuid.UUID) (projections.Operation, error)
 }
 
-// details returns all about a projection.
-func (o *operating) details(ctx context.Context, name string) (projections.Details, error) {
+var (
+	_ operator = (*projections.Admin)(nil)
+	_ operator = (*operationsClient)(nil)
+)
+
+// with gives the operator that the flags name.
+func (o *operating) with(ctx context.Context, use func(operator) error) error {
 	byServer, err := o.byServer()
-	if err != nil {
-		return projections.Details{}, err
-	}
-	if byServer {
-		return (&operationsClient{server: o.server}).details(ctx, name)
-	}
-	var v projections.Details
-	err = o.database.withAdmin(ctx, func(admin *projections.Admin) error {
-		v, err = admin.Details(ctx, name)
+	switch {
+	case err != nil:
 		return err
-	})
-	return v, err
+	case byServer:
+		err = use(&operationsClient{server: o.server})
+	default:
+		err = o.database.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
+			return use(projections.NewAdmin(pool, o.database.schema, log))
+		})
+	}
+	return o.explain(err)
+}
+
+// explain adds what to do about an error: the command that shows what there is.
+func (o *operating) explain(err error) error {
+	var hint string
+	switch {
+	case errors.Is(err, projections.ErrNotFound):
+		hint = "recount projections ls" + o.where() + " lists them"
+	case errors.Is(err, projections.ErrOperationNotFound):
+		hint = "recount projections show NAME" + o.where() + " lists the last ones"
+	case errors.Is(err, projections.ErrNotFailed):
+		hint = "recount projections show NAME" + o.where() + " says what it is doing"
+	default:
+		return err
+	}
+	return &failure{exitCode(err), err, hint}
 }
 
 // has reports whether the log has a projection of that name.
-func (o *operating) has(ctx context.Context, name string) (bool, error) {
-	all, err := o.list(ctx)
-	return slices.ContainsFunc(all, func(s projections.Status) bool { return s.Projection == name }), err
+func (o *operating) has(ctx context.Context, name string) (found bool, err error) {
+	err = o.with(ctx, func(op operator) error {
+		all, err := op.List(ctx)
+		found = slices.ContainsFunc(all, func(s projections.Status) bool { return s.Projection == name })
+		return err
+	})
+	return found, err
 }

@@ -47,7 +47,7 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 	if ctx.Err() != nil {
 		err = &failure{exitInterrupted, err, o.afterInterrupt(byServer, r.Projection, op)}
 	}
-	return op, err
+	return op, o.explain(err)
 }
 
 // withRunner gives a runner that has not been started.
@@ -84,23 +84,13 @@ func (a *app) projectionsCancel(d *database) *cobra.Command {
 		if err != nil {
 			return &failure{exitUsage, fmt.Errorf("%q is no operation: %w", args[0], err), "recount projections show NAME lists them"}
 		}
-		byServer, err := where.byServer()
-		if err != nil {
-			return err
-		}
-		var op projections.Operation
-		if byServer {
-			op, err = (&operationsClient{server: where.server}).cancel(cmd.Context(), id)
-		} else {
-			err = d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {
-				op, err = admin.Cancel(cmd.Context(), id)
+		return where.with(cmd.Context(), func(operator operator) error {
+			op, err := operator.Cancel(cmd.Context(), id)
+			if err != nil {
 				return err
-			})
-		}
-		if err != nil {
-			return err
-		}
-		return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []projections.Operation{op}) })
+			}
+			return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []projections.Operation{op}) })
+		})
 	}
 	return cmd
 }

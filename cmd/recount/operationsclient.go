@@ -9,19 +9,24 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/shop"
 )
 
-// operationsClient has operations done by a running server.
+// operationsClient has operations done by a running server. What it does as an operator it does as
+// *projections.Admin does.
 type operationsClient struct{ server string }
 
 // refusedByServer is an answer of a server that is no success.
 type refusedByServer struct {
 	status int
+	code   string // of the problem; may be empty
 	detail string
 	hint   string
 }
@@ -30,13 +35,18 @@ func (e *refusedByServer) Error() string {
 	return fmt.Sprintf("the server answered %d: %s", e.status, e.detail)
 }
 
+// Is matches the error that the server met.
+func (e *refusedByServer) Is(target error) bool {
+	return slices.ContainsFunc(shop.Problems(), func(p httpapi.DomainProblem) bool { return p.Kind.Code == e.code && p.Err == target })
+}
+
 // Hint says how to get on.
 func (e *refusedByServer) Hint() string { return e.hint }
 
 // run asks for an operation and follows it to its end. With an error it returns the operation as it
 // was last seen.
 func (c *operationsClient) run(ctx context.Context, r projections.Request, show func(projections.Operation)) (projections.Operation, error) {
-	op, err := c.operation(ctx, http.MethodPost, "/v1/projections/"+url.PathEscape(r.Projection)+"/"+string(r.Kind), r.Options)
+	op, err := c.operation(ctx, http.MethodPost, projectionPath(r.Projection)+"/"+string(r.Kind), r.Options)
 	if err != nil {
 		return op, err
 	}
@@ -61,22 +71,71 @@ func (c *operationsClient) run(ctx context.Context, r projections.Request, show 
 	return op, nil
 }
 
-func (c *operationsClient) cancel(ctx context.Context, id uuid.UUID) (projections.Operation, error) {
+// Cancel ends an operation and returns it.
+func (c *operationsClient) Cancel(ctx context.Context, id uuid.UUID) (projections.Operation, error) {
 	return c.operation(ctx, http.MethodDelete, "/v1/operations/"+id.String(), nil)
 }
 
-// projections returns the status of all generations of all projections.
-func (c *operationsClient) projections(ctx context.Context) ([]projections.Status, error) {
+// List returns the status of all generations of all projections.
+func (c *operationsClient) List(ctx context.Context) ([]projections.Status, error) {
 	var all list[projections.Status]
 	err := c.call(ctx, http.MethodGet, "/v1/projections", nil, &all)
 	return all.Items, err
 }
 
-// details returns all about a projection.
-func (c *operationsClient) details(ctx context.Context, name string) (v projections.Details, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/projections/"+url.PathEscape(name), nil, &v)
+// Details returns all about a projection.
+func (c *operationsClient) Details(ctx context.Context, name string) (v projections.Details, err error) {
+	err = c.call(ctx, http.MethodGet, projectionPath(name), nil, &v)
 	return v, err
 }
+
+// Pause stops a projection until Resume.
+func (c *operationsClient) Pause(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodPost, projectionPath(name)+"/pause", nil, new(projections.Desired))
+}
+
+// Resume lets a projection go on.
+func (c *operationsClient) Resume(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodPost, projectionPath(name)+"/resume", nil, new(projections.Desired))
+}
+
+// Skip leaves the event out that a projection has stopped on. The server wants to know which one that is,
+// so for position 0 it is looked up. The actor is who the server takes us for.
+func (c *operationsClient) Skip(ctx context.Context, name string, position int64, reason, _ string) ([]projections.Skip, error) {
+	positions := []int64{position}
+	if position == 0 {
+		v, err := c.Details(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if positions = stoppedAt(v); len(positions) == 0 {
+			return nil, fmt.Errorf("skip an event of projection %q: %w", name, projections.ErrNotFailed)
+		}
+	}
+	var all []projections.Skip
+	for _, at := range positions {
+		var skipped list[projections.Skip]
+		body := map[string]any{"position": at, "reason": reason}
+		if err := c.call(ctx, http.MethodPost, projectionPath(name)+"/skip", body, &skipped); err != nil {
+			return all, err
+		}
+		all = append(all, skipped.Items...)
+	}
+	return all, nil
+}
+
+// stoppedAt returns the positions of the events that the generations of a projection have stopped on.
+func stoppedAt(v projections.Details) []int64 {
+	var positions []int64
+	for _, g := range v.Generations {
+		if f := g.Failure; f != nil && f.Position != 0 && !slices.Contains(positions, f.Position) {
+			positions = append(positions, f.Position)
+		}
+	}
+	return positions
+}
+
+func projectionPath(name string) string { return "/v1/projections/" + url.PathEscape(name) }
 
 func (c *operationsClient) operation(ctx context.Context, method, path string, body any) (op projections.Operation, err error) {
 	err = c.call(ctx, method, path, body, &op)
@@ -113,10 +172,10 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 		return err
 	}
 	if resp.StatusCode >= 300 {
-		var problem struct{ Title, Detail, Hint string }
+		var problem struct{ Code, Title, Detail, Hint string }
 		_ = json.Unmarshal(text, &problem) // an answer of something in between is no problem of ours
 		said := cmp.Or(problem.Detail, problem.Title, http.StatusText(resp.StatusCode))
-		return &refusedByServer{resp.StatusCode, cell(said, 500), problem.Hint}
+		return &refusedByServer{resp.StatusCode, problem.Code, cell(said, 500), problem.Hint}
 	}
 	return json.Unmarshal(text, answer)
 }

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/user"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -19,20 +16,6 @@ func (a *app) projectionsCommand() *cobra.Command {
 	d := databaseFlags(cmd)
 	return group(cmd, append(a.operationCommands(d),
 		a.projectionsList(d), a.projectionsShow(d), a.projectionsPause(d), a.projectionsResume(d), a.projectionsSkip(d))...)
-}
-
-// withAdmin gives access to the projections.
-func (d *database) withAdmin(ctx context.Context, use func(*projections.Admin) error) error {
-	err := d.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
-		return use(projections.NewAdmin(pool, d.schema, log))
-	})
-	switch {
-	case errors.Is(err, projections.ErrNotFound):
-		return &failure{exitCode(err), err, "recount projections ls" + schemaArg(d.schema) + " lists them"}
-	case errors.Is(err, projections.ErrNotFailed):
-		return &failure{exitCode(err), err, "recount projections show NAME" + schemaArg(d.schema) + " says what it is doing"}
-	}
-	return err
 }
 
 func (a *app) projectionsList(d *database) *cobra.Command {
@@ -44,11 +27,13 @@ func (a *app) projectionsList(d *database) *cobra.Command {
 	out := outputFlag(cmd)
 	where := operatingFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		all, err := where.list(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return out.print(a.stdout, listOf(all), func(w io.Writer) { statusTable(w, all) })
+		return where.with(cmd.Context(), func(op operator) error {
+			all, err := op.List(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return out.print(a.stdout, listOf(all), func(w io.Writer) { statusTable(w, all) })
+		})
 	}
 	return cmd
 }
@@ -70,11 +55,13 @@ func (a *app) projectionsShow(d *database) *cobra.Command {
 	out := outputFlag(cmd)
 	where := operatingFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		v, err := where.details(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		return out.print(a.stdout, v, func(w io.Writer) { showTable(w, v) })
+		return where.with(cmd.Context(), func(op operator) error {
+			v, err := op.Details(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return out.print(a.stdout, v, func(w io.Writer) { showTable(w, v) })
+		})
 	}
 	return cmd
 }
@@ -111,43 +98,34 @@ func skipRows(w io.Writer, skips []projections.Skip) {
 	}
 }
 
-// steered is what projections pause and resume print, as JSON.
-type steered struct {
-	Name   string `json:"name"`
-	Paused bool   `json:"paused"`
-}
-
-func (s steered) String() string {
-	if s.Paused {
-		return s.Name + " is paused"
-	}
-	return s.Name + " is resumed"
-}
-
 func (a *app) projectionsPause(d *database) *cobra.Command {
 	return a.projectionsSteer(d, &cobra.Command{
 		Use:   "pause NAME",
 		Short: "Stop a projection, whichever process runs it, until it is resumed",
-	}, true, (*projections.Admin).Pause)
+	}, true, operator.Pause)
 }
 
 func (a *app) projectionsResume(d *database) *cobra.Command {
 	return a.projectionsSteer(d, &cobra.Command{
 		Use:   "resume NAME",
 		Short: "Let a projection go on that was paused, or has stopped on an event",
-	}, false, (*projections.Admin).Resume)
+	}, false, operator.Resume)
 }
 
-func (a *app) projectionsSteer(d *database, cmd *cobra.Command, paused bool, steer func(*projections.Admin, context.Context, string) error) *cobra.Command {
+func (a *app) projectionsSteer(d *database, cmd *cobra.Command, paused bool, steer func(operator, context.Context, string) error) *cobra.Command {
 	cmd.Args = oneArg("projection")
 	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {
-			if err := steer(admin, cmd.Context(), args[0]); err != nil {
+		return where.with(cmd.Context(), func(op operator) error {
+			if err := steer(op, cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			v := steered{args[0], paused}
-			return out.print(a.stdout, v, func(w io.Writer) { fmt.Fprintln(w, v) })
+			now := "resumed"
+			if paused {
+				now = "paused"
+			}
+			return out.print(a.stdout, projections.Desired{Name: args[0], Paused: paused}, func(w io.Writer) { fmt.Fprintln(w, args[0], "is", now) })
 		})
 	}
 	return cmd
@@ -164,14 +142,18 @@ log; that it was left out, why and by whom is kept and shown by recount projecti
 		Args: oneArg("projection"),
 	}
 	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
 	cmd.Flags().StringVar(&reason, "reason", "", "why the event may be left out")
 	cmd.Flags().Int64Var(&position, "position", 0, "position of the event, to skip no other (default whichever it is)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if reason == "" {
 			return usageError(cmd, "say why with --reason TEXT; it is kept")
 		}
-		return d.withAdmin(cmd.Context(), func(admin *projections.Admin) error {
-			skips, err := admin.Skip(cmd.Context(), args[0], position, reason, actor())
+		if position < 0 {
+			return usageError(cmd, "--position must not be negative")
+		}
+		return where.with(cmd.Context(), func(op operator) error {
+			skips, err := op.Skip(cmd.Context(), args[0], position, reason, actor())
 			if err != nil {
 				return err
 			}
