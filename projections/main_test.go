@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	pgtest.MainWithoutLeaks(m)
+	pgtest.Main(m)
 }
 
 // The events of the tests: a small bank.

@@ -15,7 +15,7 @@ import (
 	"github.com/57528e99/recount/queries"
 )
 
-func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 type (
 	placed struct {

@@ -23,7 +23,7 @@ import (
 	"github.com/57528e99/recount/snapshots"
 )
 
-func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // server is the whole shop behind HTTP, on a database of its own.
 type server struct {

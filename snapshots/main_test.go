@@ -19,7 +19,7 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // The aggregate of the tests counts.
 type (

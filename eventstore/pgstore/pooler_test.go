@@ -28,6 +28,7 @@ func TestStoreBehindATransactionPooler(t *testing.T) {
 	host, port := startPgBouncer(t, pgtest.NewEmpty(t).Pool.Config().ConnConfig)
 	storetest.Run(t, func(t *testing.T) eventstore.Store {
 		db := newLog(t)
+		db.LeavesConnections() // the pooler keeps its own to the server
 		pool := changedPool(t, db, func(c *pgx.ConnConfig) {
 			c.Host, c.Port, c.TLSConfig, c.Fallbacks = host, port, nil, nil
 			c.DefaultQueryExecMode = pgx.QueryExecModeExec

@@ -14,7 +14,7 @@ import (
 	"github.com/57528e99/recount/internal/validate/pglog"
 )
 
-func TestMain(m *testing.M) { pgtest.MainWithoutLeaks(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // newLog returns a database whose log is judged when the test ends.
 func newLog(t *testing.T) *pgtest.DB {

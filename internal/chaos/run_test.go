@@ -25,7 +25,7 @@ var programs struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := pgtest.Run(m)
 	if programs.dir != "" {
 		_ = os.RemoveAll(programs.dir) // a temporary folder
 	}

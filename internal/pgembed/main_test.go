@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
 
 	"github.com/57528e99/recount/internal/pgembed"
 )
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envChild) != "" {
 		child()
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func child() {

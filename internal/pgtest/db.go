@@ -24,11 +24,14 @@ type DB struct {
 	DSN    string        // for connections of the test's own
 	Schema string        // holds the tables, if the database has any
 	Pool   *pgxpool.Pool // of at most 4 connections, closed at the test's end
+
+	leavesConnections bool
 }
 
-// New returns a migrated database for one test. At the test's end it is dropped, also if
-// somebody is still connected; if the test failed it stays, and the log says how to look at it.
-// Without PostgreSQL on the machine the test is skipped.
+// New returns a migrated database for one test. At the test's end nobody may be connected to it
+// any more, or the test fails: see [DB.LeavesConnections]. Then it is dropped; if the test has
+// failed before it stays, and the log says how to look at it. Without PostgreSQL on the machine
+// the test is skipped.
 func New(t testing.TB) *DB {
 	t.Helper()
 	return newDB(t, func(ctx context.Context, admin *pgx.Conn, name string) error {
@@ -62,8 +65,8 @@ func newDB(t testing.TB, create func(context.Context, *pgx.Conn, string) error) 
 		fatal(t, fmt.Errorf("create database %s: %w", name, err))
 	}
 	db := &DB{Schema: migrations.DefaultSchema}
-	// Registered before the pool's: it runs after it.
-	t.Cleanup(func() { dropOrKeep(t, server, name, db.DSN) })
+	// Registered before the pool's, and all of the test's: it runs after them.
+	t.Cleanup(func() { db.end(t, server, name) })
 	if db.DSN, err = withDatabase(server, name); err != nil {
 		fatal(t, err)
 	}
@@ -93,18 +96,26 @@ func closePool(t testing.TB, pool *pgxpool.Pool) {
 	}
 }
 
-func dropOrKeep(t testing.TB, server, name, dsn string) {
+// end wants nobody to be connected any more, and drops the database. If the test has failed
+// already, both stay as they are.
+func (db *DB) end(t testing.TB, server, name string) {
+	t.Helper()
 	if t.Failed() {
 		if os.Getenv(EnvURL) == "" {
 			t.Logf("the test's database goes with this process; to keep it, run `make postgres` in another terminal and follow what it says")
 		} else {
-			t.Logf("the test's database is kept: psql '%s'", dsn)
+			t.Logf("the test's database is kept: psql '%s'", db.DSN)
 		}
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	err := withAdmin(ctx, server, func(admin *pgx.Conn) error {
+		if !db.leavesConnections {
+			if err := wantNobody(ctx, t, admin, name); err != nil {
+				return err
+			}
+		}
 		_, err := admin.Exec(ctx, `DROP DATABASE IF EXISTS `+quote(name)+` WITH (FORCE)`)
 		return err
 	})

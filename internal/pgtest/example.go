@@ -7,8 +7,8 @@ import (
 )
 
 // Example is New for an Example function, which has no testing.T. Call done at
-// its end. Without PostgreSQL it ends the process, saying what to install:
-// examples cannot be skipped.
+// its end: what is wrong then gets into its output. Without PostgreSQL it ends the
+// process, saying what to install: examples cannot be skipped.
 func Example(name string) (db *DB, done func()) {
 	e := &exampleTB{name: name}
 	return New(e), e.end
@@ -30,7 +30,10 @@ func (e *exampleTB) Logf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, e.name+": "+format+"\n", args...)
 }
 
-func (e *exampleTB) Errorf(format string, args ...any) { e.Logf(format, args...) }
+// Errorf writes to the output of the example, which is not the one wanted then.
+func (e *exampleTB) Errorf(format string, args ...any) {
+	fmt.Printf(e.name+": "+format+"\n", args...)
+}
 
 func (e *exampleTB) Fatalf(format string, args ...any) {
 	e.Logf(format, args...)

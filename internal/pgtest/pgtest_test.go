@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,40 +54,70 @@ func TestDatabaseGoesWithItsTest(t *testing.T) {
 		if len(name) > 63 || !exists(t, other.DSN, `SELECT FROM pg_database WHERE datname = $1`, name) {
 			t.Errorf("no database has the name %q", name)
 		}
-		// A connection that the test forgets does not keep it.
-		if _, err := pgx.Connect(t.Context(), db.DSN); err != nil {
-			t.Error(err)
-		}
+		// A connection that stays open does not keep it.
+		connect(t, db.DSN)
+		db.LeavesConnections()
 	})
 	if exists(t, other.DSN, `SELECT FROM pg_database WHERE datname = $1`, name) {
 		t.Errorf("database %s is still there", name)
 	}
 }
 
-// failing is a test that has failed.
-type failing struct {
+// inner is a test inside of a test, which may fail.
+type inner struct {
 	testing.TB
-	logs     []string
-	cleanups []func()
+	failed       bool
+	errors, logs []string
+	cleanups     []func()
 }
 
-func (f *failing) Failed() bool                 { return true }
-func (f *failing) Cleanup(c func())             { f.cleanups = append(f.cleanups, c) }
-func (f *failing) Logf(format string, a ...any) { f.logs = append(f.logs, fmt.Sprintf(format, a...)) }
+func (i *inner) Failed() bool                 { return i.failed }
+func (i *inner) Cleanup(c func())             { i.cleanups = append(i.cleanups, c) }
+func (i *inner) Logf(format string, a ...any) { i.logs = append(i.logs, fmt.Sprintf(format, a...)) }
+func (i *inner) Errorf(format string, a ...any) {
+	i.failed, i.errors = true, append(i.errors, fmt.Sprintf(format, a...))
+}
+
+func (i *inner) end() {
+	for _, f := range slices.Backward(i.cleanups) {
+		f()
+	}
+}
 
 func TestDatabaseOfAFailedTestIsKept(t *testing.T) {
 	s := pgtest.NewServer(t, pgembed.Config{})
 	t.Setenv(pgtest.EnvURL, s.DSN("postgres"))
-	f := &failing{TB: t}
-	db := pgtest.New(f)
-	for i := range f.cleanups {
-		f.cleanups[len(f.cleanups)-1-i]()
-	}
+	i := &inner{TB: t, failed: true}
+	db := pgtest.New(i)
+	i.end()
 	if !exists(t, s.DSN("postgres"), `SELECT FROM pg_database WHERE datname = $1`, databaseOf(t, db.DSN)) {
 		t.Error("it is gone")
 	}
-	if logs := strings.Join(f.logs, "\n"); !strings.Contains(logs, "psql '"+db.DSN+"'") {
+	if logs := strings.Join(i.logs, "\n"); !strings.Contains(logs, "psql '"+db.DSN+"'") {
 		t.Errorf("the log does not say how to look at it: %q", logs)
+	}
+}
+
+func TestConnectionLeftBehindFailsItsTest(t *testing.T) {
+	t.Parallel()
+	i := &inner{TB: t}
+	db := pgtest.NewEmpty(i)
+	connect(t, db.DSN)
+	i.end()
+	if len(i.errors) != 1 || !strings.Contains(i.errors[0], "forgotten, idle in transaction") || !strings.HasSuffix(i.errors[0], "last: BEGIN") {
+		t.Errorf("errors = %q, want one that describes the connection", i.errors)
+	}
+}
+
+// A session is not gone yet when its client is.
+func TestConnectionThatIsEndingIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	i := &inner{TB: t}
+	conn := connect(t, pgtest.NewEmpty(i).DSN)
+	time.AfterFunc(100*time.Millisecond, func() { _ = conn.PgConn().Conn().Close() }) // as by a process that dies
+	i.end()
+	if len(i.errors) > 0 {
+		t.Errorf("errors = %q, want none", i.errors)
 	}
 }
 
@@ -108,6 +140,22 @@ func TestPrivateServerCanBeKilledAndStartedAgain(t *testing.T) {
 	if !exists(t, s.DSN(pgembed.Database), `SELECT`) {
 		t.Error("no answer")
 	}
+}
+
+// connect returns a connection in a transaction, closed at the test's end.
+func connect(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the server may have closed it
+	for _, sql := range []string{`SET application_name = 'forgotten'`, `BEGIN`} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return conn
 }
 
 // exists reports whether a query finds a row.

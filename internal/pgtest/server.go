@@ -41,32 +41,36 @@ func serverDSN() (string, error) {
 	return shared.server.DSN("postgres"), nil
 }
 
-// Main runs the tests of a package, stops the server they used and exits.
+// Main runs the tests of a package, stops the server they used and exits. A goroutine that the
+// tests have left behind makes them fail.
 func Main(m *testing.M) { os.Exit(Run(m)) }
-
-// MainWithoutLeaks is Main for a package whose tests must leave no goroutine behind.
-func MainWithoutLeaks(m *testing.M) {
-	code := Run(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
 
 // Run is Main without the exit, for a TestMain that has more to do. It returns the exit code.
 func Run(m *testing.M) int {
 	code := m.Run()
+	if err := stopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, "pgtest:", err)
+		code = max(code, 1)
+	}
+	if code != 0 { // goroutines may be those of what a test did not come to
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, "pgtest: the tests left goroutines behind:", err)
+		return 1
+	}
+	return 0
+}
+
+func stopShared() error {
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.server != nil {
-		if err := shared.server.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "pgtest:", err)
-			code = max(code, 1)
-		}
-		shared.server = nil
+	if shared.server == nil {
+		return nil
 	}
-	return code
+	server := shared.server
+	shared.server = nil
+	return server.Stop()
 }
 
 // NewServer starts a server for one test and stops it at the test's end. An empty c.DataDir

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -39,7 +40,11 @@ func watched(t *testing.T, db *pgtest.DB) *Metrics {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close(t.Context()) })
+	t.Cleanup(func() {
+		if err := store.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	codec, err := eventstore.NewCodec(eventstore.TypeOf[happened]("Happened", 1))
 	if err != nil {
 		t.Fatal(err)

@@ -16,11 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/domain/returns"
 	"github.com/57528e99/recount/domain/stock"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeShop is a server with the rules of the shop and without a database. It
 // records what was done, does nothing twice under one key, and fails as told.
