@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/internal/validate"
 	"github.com/57528e99/recount/internal/validate/logtest"
@@ -202,7 +203,8 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	c := &client{}
 	var servers []*process
 	for range 3 {
-		server, url := startServe(t, db)
+		// It is to come back where it was.
+		server, url := startServe(t, db, "--listen", freeport.For(t).Address())
 		servers, c.urls = append(servers, server), append(c.urls, url)
 	}
 	var placed atomic.Int64

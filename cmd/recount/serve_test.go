@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/rs/zerolog"
 
+	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/migrations"
@@ -134,18 +135,13 @@ func TestServeWaitsForTheDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := place.Addr().String()
-	place.Close() // nobody listens there for now
+	address := freeport.For(t).Address() // nobody listens there for now
 	dsn := url.URL{Scheme: "postgres", User: url.UserPassword(db.User, db.Password), Host: address, Path: "/" + db.Database}
 
 	said := newTranscript()
 	done := make(chan error, 1)
 	go func() { done <- awaitDatabase(t.Context(), dsn.String(), patience, zerolog.New(said)) }()
-	said.await(t, `"error":"(failed to connect[^"]*refused)","patience_ms":30000,"message":"waiting for the database"`, nil)
+	said.await(t, `"error":"(failed to connect[^"]*refused)","patience_ms":120000,"message":"waiting for the database"`, nil)
 	forward(t, address, db)
 	if err := <-done; err != nil {
 		t.Errorf("a database that came later: %v", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/eventstore/storetest"
+	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/pgtest"
 )
 
@@ -74,14 +75,7 @@ func startPgBouncer(t *testing.T, server *pgx.ConnConfig) (host string, port uin
 	if err != nil {
 		t.Skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().(*net.TCPAddr)
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	at := freeport.For(t)
 	config := filepath.Join(t.TempDir(), "pgbouncer.ini")
 	users := filepath.Join(t.TempDir(), "users.txt")
 	text := fmt.Sprintf(`[databases]
@@ -94,7 +88,7 @@ auth_type = trust
 auth_file = %s
 pool_mode = transaction
 max_client_conn = 500
-`, server.Host, server.Port, addr.Port, users)
+`, server.Host, server.Port, at.Port, users)
 	for file, text := range map[string]string{config: text, users: fmt.Sprintf("%q %q\n", server.User, server.Password)} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -123,13 +117,13 @@ max_client_conn = 500
 		_ = cmd.Wait()
 	})
 	eventually(t, "pgbouncer listens", func() bool {
-		conn, err := net.Dial("tcp", addr.String())
+		conn, err := net.Dial("tcp", at.Address())
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err == nil
 	})
-	return addr.IP.String(), uint16(addr.Port)
+	return "127.0.0.1", uint16(at.Port)
 }
 
 // appendsInEveryWay runs every statement of the store once, with a check of what

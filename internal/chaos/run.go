@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/machine"
 )
 
@@ -28,6 +29,8 @@ type run struct {
 	filtered []string
 	// admins are where servers tell operators how they are, by name.
 	admins map[string]string
+	// ports are those of the servers.
+	ports []*freeport.Reservation
 	// fresh is what goroutines all servers together had before there was any load.
 	fresh map[string]int
 	begun time.Time
@@ -197,6 +200,9 @@ func (r *run) close() error {
 		if c != nil {
 			errs = append(errs, c.close())
 		}
+	}
+	for _, port := range r.ports {
+		errs = append(errs, port.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -3,13 +3,13 @@ package chaos
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/57528e99/recount/internal/chaos/work"
+	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/shop/sample"
 )
 
@@ -45,11 +45,11 @@ func (r *run) makeProcesses() error {
 	names := r.config.names()
 	var urls []string
 	for i, name := range names[roleServer] {
-		address, err := freeAddress()
+		address, err := r.reserve()
 		if err != nil {
 			return err
 		}
-		admin, err := freeAddress()
+		admin, err := r.reserve()
 		if err != nil {
 			return err
 		}
@@ -185,12 +185,13 @@ func (r *run) addImporter(name, url string) (err error) {
 	return nil
 }
 
-// freeAddress returns a local address that nobody listens on. Servers keep theirs
-// over restarts.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// reserve returns a local address that nobody is given until the run ends: servers keep theirs over
+// restarts.
+func (r *run) reserve() (address string, err error) {
+	port, err := freeport.Reserve()
 	if err != nil {
 		return "", err
 	}
-	return l.Addr().String(), l.Close()
+	r.ports = append(r.ports, port)
+	return port.Address(), nil
 }

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/pgembed"
 )
 
@@ -209,12 +209,7 @@ func TestFreshDataGoWithStop(t *testing.T) {
 
 func TestTCPAsksForThePassword(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port := freeport.For(t).Port
 	dir := dataDir(t)
 	s := start(t, pgembed.Config{DataDir: dir, Port: port})
 	first := s.TCPDSN(pgembed.Database)
