@@ -5,16 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/internal/validate"
@@ -123,26 +124,21 @@ func TestDevSaysThatTheFolderOfPostgreSQLIsWrong(t *testing.T) {
 func TestKilledDevLosesNothing(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	dev, url := startDev(t, "--data", dir, "--listen", "127.0.0.1:0")
+	dev, url := startDev(t, "--data", dir, "--listen", freeport.For(t).Address())
 	book := makeBook(t)
 
 	// The server is killed in the middle of the first import, and the import in the middle of what
 	// is left.
 	ctx, interrupt := context.WithCancel(t.Context())
-	var killed, interrupted sync.Once
-	c := onlineretail.Config{Server: url, Concurrency: 8, ProgressEvery: time.Millisecond}
 	restart := make(chan struct{})
-	c.Progress = func(r onlineretail.Report) {
-		if r.Done > r.Total/3 {
-			killed.Do(func() {
-				_ = dev.cmd.Process.Kill()
-				close(restart)
-			})
-		}
-		if r.Done > r.Total*2/3 {
-			interrupted.Do(interrupt)
-		}
-	}
+	wire := &tripwire{at: map[int64]func(){
+		30: func() {
+			_ = dev.cmd.Process.Kill()
+			close(restart)
+		},
+		60: interrupt,
+	}}
+	c := onlineretail.Config{Server: url, Concurrency: 8, Client: &http.Client{Transport: wire}}
 	imported := make(chan error, 1)
 	go func() {
 		_, err := onlineretail.Import(ctx, c, book)
@@ -156,8 +152,10 @@ func TestKilledDevLosesNothing(t *testing.T) {
 	}
 
 	// The second import does the rest, the third finds nothing to do.
-	c.Progress = nil
-	importAll(t, c, book)
+	c.Client = nil
+	if r := importAll(t, c, book); r.Total < 100 {
+		t.Errorf("the import has %d commands, want some more than it was interrupted after", r.Total)
+	}
 	before := lastEvent(t, dir)
 	if r := importAll(t, c, book); r.Replayed != r.Total {
 		t.Errorf("the third import replayed %d of %d commands, want all", r.Replayed, r.Total)
@@ -167,6 +165,24 @@ func TestKilledDevLosesNothing(t *testing.T) {
 	}
 	judgeLog(t, dev)
 	dev.stopGently(t)
+}
+
+// tripwire does something when a server has accepted so many requests, before their sender knows of the
+// last of them.
+type tripwire struct {
+	at       map[int64]func()
+	accepted atomic.Int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *tripwire) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && answer.StatusCode < 300 {
+		if do := w.at[w.accepted.Add(1)]; do != nil {
+			do()
+		}
+	}
+	return answer, err
 }
 
 // judgeLog checks what holds for every log, of a running dev.

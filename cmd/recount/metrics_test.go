@@ -114,8 +114,8 @@ func TestARebuildThatRunsShowsItsProgress(t *testing.T) {
 	server, url := startServe(t, db, "--admin", "127.0.0.1:0")
 	admin := adminOf(t, server)
 	label := `{operation="rebuild",projection="orders"}`
-	// It reads 1000 events at once and then waits for ten seconds: time enough for somebody to look.
-	begun := call(t, "POST", url+"/v1/projections/orders/rebuild", `{"throttle":100}`)
+	// It reads 1000 events at once and then waits for more time than anybody takes to look.
+	begun := call(t, "POST", url+"/v1/projections/orders/rebuild", `{"throttle":5}`)
 	if begun.status != http.StatusAccepted {
 		t.Fatalf("POST rebuild = %d %s", begun.status, begun.body)
 	}

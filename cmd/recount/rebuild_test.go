@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -45,6 +46,40 @@ func placeOrders(t *testing.T, db *pgtest.DB, n int) {
 	}
 }
 
+// holdBuckets keeps rebuilds from putting buckets into their tables where a condition holds, in SQL, until
+// release is called.
+func holdBuckets(t *testing.T, db *pgtest.DB, where string) (release func()) {
+	t.Helper()
+	_, err := db.Pool.Exec(t.Context(), `
+CREATE FUNCTION hold_buckets() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF `+where+` THEN
+        PERFORM set_config('lock_timeout', '0', true);
+        PERFORM pg_advisory_xact_lock_shared(4711);
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER hold_buckets BEFORE INSERT ON recount.projection_buckets FOR EACH STATEMENT EXECUTE FUNCTION hold_buckets()`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // it is over already unless the test has failed
+	if _, err := tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(4711)`); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // bucketsDone is how many buckets of rebuilds are in their tables.
 func bucketsDone(t *testing.T, db *pgtest.DB) (n int) {
 	t.Helper()
@@ -60,8 +95,9 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
 	db := logtest.New(t)
 	placeOrders(t, db, 3000)
-	// Some three passes over the log, a second each.
-	args := []string{"projections", "rebuild", "orders", "--database", db.DSN, "--memory", "1", "--workers", "1", "--throttle", "3000", "-o", "json"}
+	// It takes some three passes over the log; what the first one makes comes in, and nothing behind it.
+	release := holdBuckets(t, db, `EXISTS (SELECT FROM recount.projection_buckets)`)
+	args := []string{"projections", "rebuild", "orders", "--database", db.DSN, "--memory", "1", "--workers", "1", "-o", "json"}
 	first := startProcess(t, args...)
 	until(t, "some buckets are done", func() bool { return bucketsDone(t, db) > 0 })
 	first.signal(t, syscall.SIGKILL)
@@ -70,6 +106,7 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	if kept == 0 || kept == 256 {
 		t.Fatalf("%d buckets were done at the kill, want some", kept)
 	}
+	release()
 	again := startProcess(t, args...)
 	if code := again.exit(t); code != exitOK {
 		t.Fatalf("exit code %d, want 0", code)
@@ -106,7 +143,8 @@ func TestAServerGoesOnWithARebuild(t *testing.T) {
 	placeOrders(t, db, 1500)
 	one, urlOne := startServe(t, db)
 	until(t, "the orders are there", func() bool { return call(t, "GET", urlOne+"/v1/orders/1499", "").status == http.StatusOK })
-	asked := call(t, "POST", urlOne+"/v1/projections/orders/rebuild", `{"throttle":1000}`)
+	release := holdBuckets(t, db, `true`)
+	asked := call(t, "POST", urlOne+"/v1/projections/orders/rebuild", "")
 	if asked.status != http.StatusAccepted {
 		t.Fatalf("POST = %d %s, want 202", asked.status, asked.body)
 	}
@@ -116,6 +154,7 @@ func TestAServerGoesOnWithARebuild(t *testing.T) {
 	_, urlTwo := startServe(t, db)
 	one.signal(t, syscall.SIGKILL)
 	one.exit(t)
+	release()
 	until(t, "the other one has done it", func() bool {
 		if got := call(t, "GET", urlTwo+"/v1/orders/7", ""); got.status != http.StatusOK {
 			t.Errorf("a read during the rebuild = %d %s", got.status, got.body)
