@@ -60,18 +60,18 @@ func TestAppendsBringTheirOwnSettings(t *testing.T) {
 		RETURN NULL; END $$`)
 	exec(t, db, `CREATE TRIGGER see AFTER INSERT ON recount.events FOR EACH STATEMENT EXECUTE FUNCTION see()`)
 	pool := changedPool(t, db, func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_isolation"] = "serializable" })
-	s, beside := open(t, db, func(c *pgstore.Config) { c.Pool, c.LockTimeout = pool, 1234*time.Millisecond }), open(t, db)
+	s, beside := open(t, db, func(c *pgstore.Config) { c.Pool, c.LockTimeout = pool, 54321*time.Millisecond }), open(t, db)
 	// The long way, the fast path, and the long way because the log has moved.
 	mustAppend(t, s, happened("own-1", 0))
 	mustAppend(t, s, happened("own-1", 1))
 	exec(t, db, `DELETE FROM seen`)
 	mustAppend(t, s, happened("own-1", 2))
 	mustAppend(t, beside, happened("own-1", 3))
-	exec(t, db, `DELETE FROM seen WHERE lock_timeout <> '1234ms'`)
+	exec(t, db, `DELETE FROM seen WHERE lock_timeout <> '54321ms'`)
 	mustAppend(t, s, happened("own-1", 4))
 	var rows, right int
 	err := db.Pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE isolation = 'read committed'
-		AND lock_timeout = '1234ms' AND idle_timeout = '1234ms') FROM seen`).Scan(&rows, &right)
+		AND lock_timeout = '54321ms' AND idle_timeout = '54321ms') FROM seen`).Scan(&rows, &right)
 	// The plan that is late inserts no rows, but its statement runs too.
 	if err != nil || rows != 3 || right != 3 {
 		t.Errorf("%d statements, %d of them with the right settings, %v; want 3", rows, right, err)

@@ -118,23 +118,25 @@ func TestAppendCommitNeedsNoSecondConnectionOfThePool(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	s := open(t, db, func(c *pgstore.Config) { c.Pool, c.LockTimeout = pool, 50*time.Millisecond })
+	s := open(t, db, func(c *pgstore.Config) { c.Pool = pool })
+	// Only for who is to give up: the time is also all that an append has between two statements.
+	impatient := open(t, db, func(c *pgstore.Config) { c.Pool, c.LockTimeout = pool, 50*time.Millisecond })
 	begin := func() (pgx.Tx, error) { return pool.Begin(t.Context()) }
-	appendOwn := func(n int) error {
+	appendOwn := func(s *pgstore.Store, n int) error {
 		// Each stream is of a category that was never seen.
 		a := happened(fmt.Sprintf("own%d-1", n), n)
 		_, err := s.AppendCommit(t.Context(), ownRow(t, db, begin, n), []eventstore.StreamAppend{a}, eventstore.AppendOptions{})
 		return err
 	}
-	if err := appendOwn(1); err != nil {
+	if err := appendOwn(s, 1); err != nil {
 		t.Error(err)
 	}
 	release := lockLog(t, db)
-	if err := appendOwn(2); !errors.Is(err, eventstore.ErrUnavailable) {
+	if err := appendOwn(impatient, 2); !errors.Is(err, eventstore.ErrUnavailable) {
 		t.Errorf("AppendCommit while somebody holds the lock: %v, want ErrUnavailable", err)
 	}
 	release()
-	if err := appendOwn(3); err != nil {
+	if err := appendOwn(s, 3); err != nil {
 		t.Error(err)
 	}
 }

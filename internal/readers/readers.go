@@ -34,8 +34,9 @@ type reader struct {
 }
 
 const (
-	pause   = 10 * time.Millisecond
-	timeout = 10 * time.Second
+	pause = 10 * time.Millisecond
+	// timeout is beyond what a server allows itself.
+	timeout = time.Minute
 )
 
 // ErrWentBack is returned when a read sees less than one before it.

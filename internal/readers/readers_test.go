@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -93,13 +94,14 @@ func TestAFailedAnswerIsNoticed(t *testing.T) {
 			t.Parallel()
 			var broken atomic.Bool
 			var reads atomic.Int64
-			ctx, stop := context.WithCancel(t.Context())
+			// What is broken ends it, if somebody notices.
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if n := reads.Add(1); n == 50 {
 					broken.Store(c.broken != nil)
-				} else if n == 500 {
-					stop() // long after it was broken
+				} else if n == 500 && c.broken == nil {
+					stop()
 				}
 				if broken.Load() {
 					c.broken(w, r)
