@@ -101,7 +101,7 @@ func (w *worker) decode(l *lease, events []eventstore.RecordedEvent) ([]Decoded,
 		if l.skips[e.Position] {
 			continue
 		}
-		value, err := w.runner.config.Codec.Decode(e.Event)
+		value, err := decodeEvent(w.runner.config.Codec, e)
 		if err != nil && failpoint.Planted(failpoint.SkipUnrecorded) {
 			continue
 		}
@@ -111,6 +111,12 @@ func (w *worker) decode(l *lease, events []eventstore.RecordedEvent) ([]Decoded,
 		decoded = append(decoded, Decoded{Event: e, Value: value})
 	}
 	return decoded, nil
+}
+
+// decodeEvent returns the value of an event. Upcasters and decoders are a user's functions, too.
+func decodeEvent(codec *eventstore.Codec, e Recorded) (value any, err error) {
+	defer recoverTo(&err)
+	return codec.Decode(e.Event)
 }
 
 // blame finds the event of one append that the database refuses: the first events up to it are

@@ -94,7 +94,7 @@ func (p *foldProjector[K, Row]) decodePage(s pass, page *page[K, Row], failed *f
 
 // decode returns what an event does.
 func (p *foldProjector[K, Row]) decode(codec *eventstore.Codec, e Recorded) (changes[K, Row], *eventError) {
-	value, err := codec.Decode(e.Event)
+	value, err := decodeEvent(codec, e)
 	var cs changes[K, Row]
 	if err == nil {
 		cs, err = p.changes(Decoded{Event: e, Value: value})
