@@ -114,7 +114,8 @@ rebuild_off() {
 	rm "$dir/rebuild"
 	wait "$rebuilder" || fail "a rebuild failed:" "$dir/rebuilds"
 	rebuilder=
-	step "rebuilt all $(grep -c "all are rebuilt" "$dir/rebuilds") times"
+	times=$(grep -c "all are rebuilt" "$dir/rebuilds") || fail "nothing was rebuilt meanwhile"
+	step "rebuilt all $times times"
 }
 
 # half_built prints the id of the rebuild of a projection that is under way or was killed.

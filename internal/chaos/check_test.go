@@ -1,10 +1,13 @@
 package chaos
 
 import (
+	"io"
 	"slices"
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/internal/validate"
 )
 
 func TestTooLittleIsAViolation(t *testing.T) {
@@ -37,6 +40,35 @@ func TestTooLittleIsAViolation(t *testing.T) {
 				t.Errorf("%s: %q, want a violation of %q", name, v, RuleLoad)
 			}
 		}
+	}
+}
+
+// TestNothingToCheckIsAViolation, whatever the validator says of it.
+func TestNothingToCheckIsAViolation(t *testing.T) {
+	for n, want := range [][]string{{`there was nothing to check for "deliveries"`}, nil} {
+		r := newRun(Config{Log: io.Discard})
+		r.check("deliveries", n, nil)
+		if got := texts(r.report.Violations); !slices.Equal(got, want) {
+			t.Errorf("with %d deliveries: %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestRulesAreAboutWhatIsInAHistory(t *testing.T) {
+	one, other := []uuid.UUID{uuid.New()}, []uuid.UUID{uuid.New()}
+	h := validate.History{Appends: []validate.Append{
+		{Outcome: validate.Unknown, Expected: 3, IDs: one},
+		{Outcome: validate.Acked, Expected: 3, IDs: one},
+		{Outcome: validate.Acked, Expected: validate.AnyVersion, IDs: other, Together: 1},
+		{Outcome: validate.Conflicted, Expected: validate.NoStream},
+		{Outcome: validate.Refused},
+	}}
+	want := subjects{acked: 2, refused: 2, failed: 3, contended: 1, again: 1, together: 1}
+	if got := subjectsOf(&h); got != want {
+		t.Errorf("it has %+v, want %+v", got, want)
+	}
+	if got := subjectsOf(new(validate.History)); got != (subjects{}) {
+		t.Errorf("an empty one has %+v", got)
 	}
 }
 

@@ -22,21 +22,35 @@ func (r *run) checkOrders(ctx context.Context, l *storedLog) error {
 	broken := func(format string, args ...any) {
 		found = append(found, validate.Violation{Rule: RuleHTTP, Text: fmt.Sprintf(format, args...)})
 	}
-	n := 0
+	answered, read := 0, 0
 	for _, p := range r.ofRole(roleClient) {
 		placings, err := work.LoadPlacings(work.HistoryFile(r.dir, p.name))
 		if err != nil {
 			return err
 		}
-		n += len(placings)
+		for _, p := range placings {
+			if p.Status != 0 {
+				answered++
+			}
+			if p.Read != 0 {
+				read++
+			}
+		}
 		checkPlacings(placings, l, broken)
 	}
+	if r.config.Clients > 0 {
+		if read == 0 {
+			found = append(found, validate.Violation{Rule: RuleLoad, Text: "no order was read behind the token of its answer"})
+		}
+		r.check("answers over HTTP", answered, found)
+	}
+	found = nil
 	for id, o := range l.orders {
 		if o.placed != 1 {
 			broken("order %s was placed %d times", id, o.placed)
 		}
 	}
-	r.check("answers over HTTP", n, found)
+	r.check("orders are placed once", len(l.orders), found)
 	found, err := r.verifyProjections(ctx)
 	if err != nil {
 		return err

@@ -107,11 +107,6 @@ func TestAShortRun(t *testing.T) {
 	if report.Acked < c.Events || report.Total < len(recipes) || len(report.Checks) < 15 {
 		t.Errorf("the report is of %d events, %d faults and %d checks, want some", report.Acked, report.Total, len(report.Checks))
 	}
-	for _, check := range report.Checks {
-		if check.Checked == 0 && check.Name != "connections left behind" {
-			t.Errorf("there was nothing to check for %q", check.Name)
-		}
-	}
 	var text bytes.Buffer
 	if err := report.Text(&text); err != nil || !bytes.Contains(text.Bytes(), []byte("ok: no violation")) {
 		t.Errorf("the report reads (%v)\n%s", err, &text)
