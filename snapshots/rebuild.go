@@ -15,7 +15,7 @@ import (
 type Rebuilt struct {
 	// Made counts the snapshots made anew.
 	Made int64 `json:"made"`
-	// Removed counts the streams that are deleted; what they had is removed.
+	// Removed counts the snapshots of streams that are deleted, or never were; they are removed.
 	Removed int64 `json:"removed"`
 	// Without counts the streams that cannot be loaded; what they had is left as it is.
 	Without int64 `json:"without"`
@@ -53,8 +53,8 @@ func (s *Store) rebuild(ctx context.Context, source commands.SnapshotSource, str
 		done.Made++
 		return s.replace(ctx, snapshot)
 	default:
-		done.Removed++
-		_, err := s.Purge(ctx, source.Decider(), stream)
+		removed, err := s.Purge(ctx, source.Decider(), stream)
+		done.Removed += removed
 		return err
 	}
 }
