@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -27,9 +29,6 @@ func (a *app) run(ctx context.Context, args []string) int {
 	a.stderr = &sharedWriter{to: a.stderr}
 	root := a.rootCommand()
 	root.SetArgs(append([]string{}, args...)) // nil would mean those of the process
-	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
 	return a.report(root.ExecuteContext(ctx))
 }
 
@@ -68,7 +67,38 @@ usage, 3 not found, 4 conflict, 5 refused by a rule, 6 not authorized, 7 unavail
 	// A group runs only to say which command is missing: that is no way to use it.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
 	root.SetFlagErrorFunc(flagError)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	correctDefaults(root)
 	return root
+}
+
+// correctDefaults makes the commands that cobra adds say what is wrong with their arguments, as the others do.
+func correctDefaults(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.RunE = help
+		case "completion":
+			group(cmd)
+		}
+	}
+}
+
+// help prints the help of the command that the arguments name.
+func help(cmd *cobra.Command, args []string) error {
+	about, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return unknownCommand(about, rest[0])
+	}
+	about.InitDefaultHelpFlag()
+	return about.Help()
 }
 
 // group makes cmd a command that does nothing itself but has subcommands.
@@ -101,7 +131,23 @@ func flagError(cmd *cobra.Command, err error) error {
 	if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
 		return unknownCommand(cmd, cmd.Flags().Arg(0))
 	}
-	return usageError(cmd, "%s", err)
+	return usageError(cmd, "%s", legible(err))
+}
+
+// legible says what is wrong with the value of a flag in other words than strconv's.
+func legible(err error) string {
+	var number *strconv.NumError
+	if !errors.As(err, &number) {
+		return err.Error()
+	}
+	must := "must be a whole number"
+	switch {
+	case number.Func == "ParseBool":
+		must = "must be true or false"
+	case errors.Is(number.Err, strconv.ErrRange):
+		must = "is beyond what it can be"
+	}
+	return strings.Replace(err.Error(), number.Error(), must, 1)
 }
 
 // noArgs and oneArg are what commands say of their arguments.

@@ -32,11 +32,12 @@ const defaultDataDir = ".recount"
 // pgDir is where the built-in database is in a data directory.
 func pgDir(dataDir string) string { return filepath.Join(dataDir, "pg") }
 
-// databaseFlags gives cmd, and its subcommands, the flags that say which database.
-func databaseFlags(cmd *cobra.Command) *database {
+// databaseFlags gives cmd, and its subcommands, the flags that say which database. Otherwise says what
+// happens without them.
+func databaseFlags(cmd *cobra.Command, otherwise string) *database {
 	d := &database{}
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&d.url, "database", "", "address of the database; else that of the running recount dev")
+	flags.StringVar(&d.url, "database", "", "address of the database; else "+otherwise)
 	fromEnv(flags, "database", "DATABASE_URL")
 	flags.StringVar(&d.dataDir, "data", defaultDataDir, "data directory of recount dev")
 	fromEnv(flags, "data")

@@ -12,7 +12,7 @@ import (
 
 func (a *app) dbCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "db", Short: "Look after the database"}
-	d := databaseFlags(cmd)
+	d := databaseFlags(cmd, "that of the running recount dev")
 	return group(cmd, a.dbAdopt(d), a.dbURL(d))
 }
 

@@ -60,7 +60,7 @@ func (a *app) setFromEnv(flags *pflag.FlagSet) error {
 			}
 			f.Annotations[fromEnvironment] = []string{name}
 			if err := flags.Set(f.Name, value); err != nil && fault == nil {
-				fault = &failure{exitUsage, fmt.Errorf("environment variable %s: %w", name, err), "correct or unset " + name}
+				fault = &failure{exitUsage, fmt.Errorf("environment variable %s: %s", name, legible(err)), "correct or unset " + name}
 			}
 			return
 		}

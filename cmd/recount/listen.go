@@ -15,6 +15,9 @@ const defaultListen = "127.0.0.1:8080"
 // defaultAdmin is where operators are served: metrics, profiles.
 const defaultAdmin = "127.0.0.1:8081"
 
+// noAdmin is the address that says that operators are not served.
+const noAdmin = "off"
+
 // adminFlag gives a server the flag that says where operators are served.
 func adminFlag(flags *pflag.FlagSet, address *string) {
 	flags.StringVar(address, "admin", defaultAdmin,
@@ -47,7 +50,7 @@ func closeListeners(all ...net.Listener) {
 // listenAdmin opens the address for operators; nil: they are not served. Where the default address is
 // taken, by another server on the machine, a free port will do, unless that address was asked for.
 func listenAdmin(address string, asked bool) (net.Listener, error) {
-	if address == "off" {
+	if address == noAdmin {
 		return nil, nil
 	}
 	ln, err := listen(address, "--admin")
@@ -60,7 +63,7 @@ func listenAdmin(address string, asked bool) (net.Listener, error) {
 // listen opens the address that a flag says. Port 0 is a free one.
 func listen(address, flag string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
-	var opErr *net.AddrError
+	var form *net.AddrError
 	var dns *net.DNSError
 	switch {
 	case err == nil:
@@ -68,10 +71,22 @@ func listen(address, flag string) (net.Listener, error) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, &failure{exitConflict, fmt.Errorf("something else listens on %s already", address),
 			"stop it, or choose another address: " + flag + " 127.0.0.1:0 takes a free port"}
-	case errors.As(err, &opErr), errors.As(err, &dns):
-		return nil, &failure{exitUsage, err, "an address is HOST:PORT, such as 127.0.0.1:8080"}
+	case errors.As(err, &form), errors.As(err, &dns):
+		return nil, noAddress(err)
 	}
 	return nil, err
+}
+
+// checkAddress reports an address that cannot be one, whatever the machine's are.
+func checkAddress(address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return noAddress(err)
+	}
+	return nil
+}
+
+func noAddress(err error) error {
+	return &failure{exitUsage, err, "an address is HOST:PORT, such as " + defaultListen}
 }
 
 // urlOf returns where a listener is reached from this machine; "" for none.

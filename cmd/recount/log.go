@@ -17,7 +17,7 @@ import (
 
 func (a *app) logCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "log", Short: "Look at the log"}
-	return group(cmd, a.logTail(databaseFlags(cmd)))
+	return group(cmd, a.logTail(databaseFlags(cmd, "that of the running recount dev")))
 }
 
 // tail is what log tail is asked for.

@@ -17,7 +17,7 @@ func (a *app) migrateCommand() *cobra.Command {
 		Long: `Make and change the tables of the log. Any number of processes may migrate at once: one works, the
 others wait. It needs a direct connection, not one through a pooler in transaction mode.`,
 	}
-	d := databaseFlags(cmd)
+	d := databaseFlags(cmd, "that of the running recount dev")
 	return group(cmd, a.migrateUp(d), a.migrateDown(d), a.migrateStatus(d), a.migrateSQL(d), a.migrateForce(d))
 }
 
@@ -190,6 +190,9 @@ func (a *app) migrateForce(d *database) *cobra.Command {
 		version, err := strconv.ParseUint(args[0], 10, 31)
 		if err != nil {
 			return usageError(cmd, "version %q is not a whole number", args[0])
+		}
+		if latest := migrations.Latest(); uint(version) > latest {
+			return usageError(cmd, "version %d is unknown: the highest known version is %d", version, latest)
 		}
 		dsn, err := d.locate(cmd.Context())
 		if err != nil {

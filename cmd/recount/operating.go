@@ -51,6 +51,8 @@ func (o *operating) byServer() (bool, error) {
 		return false, nil
 	case o.database.schema != migrations.DefaultSchema:
 		return false, usageError(o.cmd, "a server works on the schema that it was started with: leave out --schema %s, or name the database", o.database.schema)
+	case flags.Lookup("snapshots") != nil && originOf(flags, "snapshots") == byCommandLine:
+		return false, usageError(o.cmd, "a server makes snapshots as often as it was started with: leave out --snapshots, or name the database")
 	}
 	return true, nil
 }
@@ -90,7 +92,16 @@ func (o *operating) with(ctx context.Context, use func(operator) error) error {
 // explain adds what to do about an error: the command that shows what there is.
 func (o *operating) explain(err error) error {
 	var hint string
+	var busy *projections.BusyError
 	switch {
+	case errors.As(err, &busy) && busy.Operation.Cancelling:
+		return err
+	case errors.As(err, &busy):
+		hint = "wait for it, or cancel it: " + o.cancelCommand(busy.Operation.ID.String())
+	case errors.Is(err, projections.ErrBusy):
+		hint = "wait for it, or cancel it: " + o.cancelCommand("OPERATION")
+	case errors.Is(err, projections.ErrInvalidRequest):
+		hint = "see " + o.cmd.CommandPath() + " --help"
 	case errors.Is(err, projections.ErrNotFound):
 		hint = "recount projections ls" + o.where() + " lists them"
 	case errors.Is(err, projections.ErrOperationNotFound):

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -40,12 +39,8 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 		})
 	}
 	p.end()
-	var busy *projections.BusyError
-	if errors.As(err, &busy) && !busy.Operation.Cancelling {
-		err = &failure{exitConflict, err, "wait for it, or cancel it: " + o.cancelCommand(busy.Operation.ID)}
-	}
 	if ctx.Err() != nil {
-		err = &failure{exitInterrupted, err, o.afterInterrupt(byServer, r.Projection, op)}
+		return op, &failure{exitInterrupted, err, o.afterInterrupt(byServer, r.Projection, op)}
 	}
 	return op, o.explain(err)
 }

@@ -65,6 +65,7 @@ func (c *operationsClient) run(ctx context.Context, r projections.Request, show 
 		}
 		op = next
 	}
+	show(op)
 	if op.State != projections.OperationDone {
 		return op, &projections.OperationError{Operation: op}
 	}

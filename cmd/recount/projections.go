@@ -13,7 +13,7 @@ import (
 
 func (a *app) projectionsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "projections", Short: "Look at the projections, and steer them"}
-	d := databaseFlags(cmd)
+	d := databaseFlags(cmd, "a server does it, see --server of the commands")
 	return group(cmd, append(a.operationCommands(d),
 		a.projectionsList(d), a.projectionsShow(d), a.projectionsPause(d), a.projectionsResume(d), a.projectionsSkip(d))...)
 }

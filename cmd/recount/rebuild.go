@@ -10,6 +10,9 @@ import (
 	"github.com/57528e99/recount/snapshots"
 )
 
+// maxMemory bounds --memory, in MiB: what no machine has is a mistake.
+const maxMemory = 1 << 20
+
 func (a *app) projectionsRebuild(d *database) *cobra.Command {
 	var o projections.Options
 	var all bool
@@ -49,6 +52,9 @@ uses one compares it with the log.`,
 			if found {
 				names = append(names, snapshots.Name)
 			}
+		}
+		if memory < 1 || memory > maxMemory {
+			return usageError(cmd, "--memory must be from 1 to %d MiB; it is %d", maxMemory, memory)
 		}
 		o.Keep, o.MemoryBytes = &keep, memory<<20
 		var done []projections.Operation

@@ -86,6 +86,15 @@ func (s *serving) check(cmd *cobra.Command) error {
 			return usageError(cmd, "unknown role %q: the roles are %s and %s", role, roleAPI, roleProjections)
 		}
 	}
+	if s.wait < 0 {
+		return usageError(cmd, "--wait must not be negative")
+	}
+	// Before the database is waited for.
+	for _, address := range []string{s.listen, s.admin} {
+		if err := checkAddress(address); err != nil && address != noAdmin {
+			return err
+		}
+	}
 	return s.database.check()
 }
 

@@ -37,7 +37,7 @@ func allProjections(s *shop.Shop, kept *snapshots.Store, log zerolog.Logger) []p
 
 func (a *app) snapshotsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "snapshots", Short: "Look at the snapshots of long streams, and make them anew"}
-	d := databaseFlags(cmd)
+	d := databaseFlags(cmd, "that of the running recount dev")
 	return group(cmd, a.snapshotsList(d), a.snapshotsRebuild(d), a.snapshotsPurge(d))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -26,13 +27,19 @@ type streamState struct {
 }
 
 // loadState returns a state; a stream that did not exist then is not found.
-func loadState(ctx context.Context, s *shop.Shop, stream string, at commands.Moment) (streamState, error) {
+func (d *database) loadState(ctx context.Context, s *shop.Shop, stream string, at commands.Moment) (streamState, error) {
 	state, version, err := s.State(ctx, stream, at)
-	if err == nil && version < 0 {
+	switch {
+	case err == nil && version < 0 && at == commands.Moment{}:
+		err = fmt.Errorf("stream %q: %w", stream, eventstore.ErrStreamNotFound)
+	case err == nil && version < 0:
 		err = fmt.Errorf("stream %q at that moment: %w", stream, eventstore.ErrStreamNotFound)
 	}
+	if errors.Is(err, eventstore.ErrInvalid) {
+		return streamState{}, &failure{exitUsage, err, "the stream of an aggregate is named by its category and its id, such as order-42"}
+	}
 	if err != nil {
-		return streamState{}, err
+		return streamState{}, d.explainMissing(stream, err)
 	}
 	data, err := json.Marshal(state)
 	return streamState{stream, version, data}, err
@@ -70,7 +77,7 @@ them. What a deletion or the stream's metadata hides takes no part.`,
 			moment = commands.AtTime(t)
 		}
 		return a.withShop(cmd.Context(), d, nil, func(s *shop.Shop, _ *snapshots.Store, _ *pgstore.Store) error {
-			state, err := loadState(cmd.Context(), s, args[0], moment)
+			state, err := d.loadState(cmd.Context(), s, args[0], moment)
 			if err != nil {
 				return err
 			}
@@ -112,11 +119,11 @@ func (a *app) streamsDiff(d *database) *cobra.Command {
 			}
 		}
 		return a.withShop(cmd.Context(), d, nil, func(s *shop.Shop, _ *snapshots.Store, _ *pgstore.Store) error {
-			before, err := loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.From))
+			before, err := d.loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.From))
 			if err != nil {
 				return err
 			}
-			after, err := loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.To))
+			after, err := d.loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.To))
 			if err != nil {
 				return err
 			}

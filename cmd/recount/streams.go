@@ -15,7 +15,7 @@ import (
 
 func (a *app) streamsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "streams", Short: "Look at streams"}
-	d := databaseFlags(cmd)
+	d := databaseFlags(cmd, "that of the running recount dev")
 	return group(cmd, a.streamsShow(d), a.streamsState(d), a.streamsDiff(d))
 }
 
@@ -43,16 +43,21 @@ func (a *app) streamsShow(d *database) *cobra.Command {
 		}
 		return d.withLog(cmd.Context(), func(_ *pgxpool.Pool, log *pgstore.Store) error {
 			events, err := readStream(cmd.Context(), log, args[0], o, limit)
-			if errors.Is(err, eventstore.ErrStreamNotFound) || errors.Is(err, eventstore.ErrStreamDeleted) {
-				return &failure{exitNotFound, err, "what was deleted is still in the log: recount log tail --from 1 --prefix " + quote(args[0]) + schemaArg(d.schema)}
-			}
 			if err != nil {
-				return err
+				return d.explainMissing(args[0], err)
 			}
 			return out.print(a.stdout, events, func(w io.Writer) { streamTable(w, events) })
 		})
 	}
 	return cmd
+}
+
+// explainMissing adds to the absence of a stream where to look for it.
+func (d *database) explainMissing(stream string, err error) error {
+	if errors.Is(err, eventstore.ErrStreamNotFound) || errors.Is(err, eventstore.ErrStreamDeleted) {
+		return &failure{exitNotFound, err, "what was deleted is still in the log: recount log tail --from 1 --prefix " + quote(stream) + schemaArg(d.schema)}
+	}
+	return err
 }
 
 // readStream reads at most limit events, and one more to tell whether and where it goes on.

@@ -41,7 +41,7 @@ func (o *operating) minding(p progress, show func(projections.Operation)) func(p
 		if none.sees(op, time.Now()) {
 			p.note(fmt.Sprintf("no process has taken it for %.0f seconds. Those that run projections are busy with other operations, "+
 				"or none runs: start one on the same database with recount serve --roles projections, or end the operation with %s",
-				unownedPatience.Seconds(), o.cancelCommand(op.ID)))
+				unownedPatience.Seconds(), o.cancelCommand(op.ID.String())))
 		}
 		show(op)
 	}
@@ -61,14 +61,14 @@ func (o *operating) afterInterrupt(byServer bool, projection string, op projecti
 		hint = "the server goes on with it, recount projections show " + quote(projection) + o.where() + " says how far it is"
 	}
 	if op.ID != uuid.Nil {
-		hint += "; " + o.cancelCommand(op.ID) + " ends it"
+		hint += "; " + o.cancelCommand(op.ID.String()) + " ends it"
 	}
 	return hint
 }
 
 // cancelCommand is the command that cancels an operation of this one.
-func (o *operating) cancelCommand(id uuid.UUID) string {
-	return "recount projections cancel " + id.String() + o.where()
+func (o *operating) cancelCommand(id string) string {
+	return "recount projections cancel " + id + o.where()
 }
 
 // where returns the flags with which other commands work where this one does. What the environment
