@@ -35,7 +35,8 @@ func (a *Admin) request(ctx context.Context, r Request) (Operation, error) {
 	return a.catalog.operation(ctx, id)
 }
 
-// Operation returns an operation, or an error that matches ErrOperationNotFound.
+// Operation returns an operation, or an error that matches ErrOperationNotFound. Of those that have
+// ended, the last hundred of each kind are kept for each projection.
 func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (Operation, error) {
 	op, err := a.catalog.operation(ctx, id)
 	if err != nil {

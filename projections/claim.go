@@ -96,13 +96,29 @@ func (cl *claim) renew(ctx context.Context, p Progress) error {
 // errCancelled is why work ends that somebody cancelled.
 var errCancelled = errors.New("the operation was cancelled")
 
+// keepOperations is how many operations of each kind a projection keeps that have ended. It is three
+// months of one a night, and bounds what a repair in a loop, or a rebuild with its 256 buckets, leaves.
+const keepOperations = 100
+
+// finishSQL makes room as well, so that no more are kept than that. The one with the highest
+// generation stays: that number is never given again.
 const finishSQL = `
+WITH forgotten AS (
+    DELETE FROM {schema}.projection_operations o
+    WHERE o.projection = $8 AND o.kind = $9 AND o.state <> 'running'
+      AND o.created_at <= (
+          SELECT created_at FROM {schema}.projection_operations
+          WHERE projection = $8 AND kind = $9 AND state <> 'running'
+          ORDER BY created_at DESC OFFSET $10 LIMIT 1)
+      AND (o.generation = 0 OR o.generation < (
+          SELECT max(generation) FROM {schema}.projection_operations WHERE projection = $8))
+)
 UPDATE {schema}.projection_operations
 SET state = $3, result = $4, error = nullif($5, ''), hint = nullif($6, ''), phase = $7, seconds_left = NULL,
     owner = NULL, lease_expires_at = NULL, updated_at = clock_timestamp(), finished_at = clock_timestamp()
 WHERE id = $1 AND epoch = $2 AND state = 'running'`
 
-// finish says how the operation ended.
+// finish says how the operation ended, and forgets the oldest that have.
 func (cl *claim) finish(ctx context.Context, db querier, state OperationState, result any, cause error, hint string) error {
 	var told *string
 	if result != nil {
@@ -117,7 +133,8 @@ func (cl *claim) finish(ctx context.Context, db querier, state OperationState, r
 	if cause != nil {
 		reason = storable(inFull(cause))
 	}
-	tag, err := db.Exec(ctx, cl.catalog.sql(finishSQL), cl.op.ID, cl.epoch, state, told, reason, hint, string(state))
+	tag, err := db.Exec(ctx, cl.catalog.sql(finishSQL), cl.op.ID, cl.epoch, state, told, reason, hint, string(state),
+		cl.op.Projection, cl.op.Kind, keepOperations-1)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = errStandby
 	}
