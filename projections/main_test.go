@@ -229,7 +229,7 @@ func (b *bench) start(r *Runner) *Runner {
 
 func (b *bench) stop(r *Runner) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := r.Stop(ctx); err != nil {
 		b.Errorf("Stop: %v", err)
@@ -239,7 +239,7 @@ func (b *bench) stop(r *Runner) {
 // eventually waits until check returns nil.
 func (b *bench) eventually(check func() error) {
 	b.Helper()
-	deadline := time.NewTimer(15 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -251,7 +251,7 @@ func (b *bench) eventually(check func() error) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			b.Fatalf("after 15 s: %v", err)
+			b.Fatalf("after a minute: %v", err)
 		}
 	}
 }
@@ -260,7 +260,7 @@ func (b *bench) eventually(check func() error) {
 func (b *bench) arrives(r *Runner, projection string, want eventstore.Token) {
 	b.Helper()
 	b.eventually(func() error {
-		ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 		defer cancel()
 		if at, here := r.WaitFor(ctx, projection, want); !here || before(at, want) {
 			return fmt.Errorf("%s is at position %d (here: %v), want %d", projection, at.Position, here, want.Position)

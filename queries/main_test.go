@@ -108,7 +108,7 @@ func (b *bench) start(all ...projections.Projection) *projections.Runner {
 }
 
 func (b *bench) stop(r *projections.Runner) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := r.Stop(ctx); err != nil {
 		b.Errorf("Stop: %v", err)
@@ -134,7 +134,7 @@ func (b *bench) append(stream string, values ...any) eventstore.Token {
 
 // patiently is a context whose reads wait as long as they must.
 func (b *bench) patiently() context.Context {
-	ctx, cancel := context.WithTimeout(b.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	b.Cleanup(cancel)
 	return ctx
 }

@@ -63,7 +63,7 @@ func (s *server) details(name string) (told projections.Details) {
 // failureOf waits until a projection has stopped on an event.
 func (s *server) failureOf(name string) projections.Failure {
 	s.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

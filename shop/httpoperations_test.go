@@ -12,7 +12,7 @@ import (
 // await follows an operation to its end.
 func (s *server) await(location string) (op projections.Operation) {
 	s.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -85,7 +85,7 @@ func startBehind(t testing.TB, db *pgtest.DB, wrap func(http.Handler) http.Handl
 
 func atEnd(t testing.TB, stop func(context.Context) error) {
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := stop(ctx); err != nil {
 			t.Error(err)

@@ -23,7 +23,7 @@ func TestBusyArticleHasASnapshot(t *testing.T) {
 		s.post("/v1/stock/TEA-1/reserve", fmt.Sprintf(`{"order_id":"%d","quantity":1}`, i))
 	}
 	kept := snapshots.NewStore(s.db.Pool, s.db.Schema)
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for made := false; !made; {
 		all, err := kept.List(ctx, snapshots.Query{Stream: "stock-TEA-1"})

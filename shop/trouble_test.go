@@ -90,7 +90,7 @@ func (s *server) sql(dsn, statement string) {
 // comesBack checks that the server works as if nothing had been.
 func (s *server) comesBack() {
 	s.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for s.do("POST", "/v1/orders/0/confirm", "").status != http.StatusOK {
 		if time.Now().After(deadline) {
 			s.Fatal("the server does not come back")

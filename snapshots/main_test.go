@@ -62,7 +62,7 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) atEnd(stop func(context.Context) error) {
 	b.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := stop(ctx); err != nil {
 			b.Error(err)
@@ -116,7 +116,7 @@ func (b *bench) count(stream string, n int) eventstore.Token {
 // follows waits until the projection has come to a place in the log.
 func (b *bench) follows(r *projections.Runner, want eventstore.Token) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
 	for {
 		at, here := r.WaitFor(ctx, Name, want)

@@ -38,7 +38,7 @@ func (o *observer) batch(t *testing.T) pgstore.BatchObservation {
 		}
 		b.Duration = 0
 		return b
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no batch was observed")
 		return pgstore.BatchObservation{}
 	}

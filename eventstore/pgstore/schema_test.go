@@ -25,7 +25,7 @@ func TestSchemasWithLongNamesNotify(t *testing.T) {
 	}
 	long := strings.Repeat("é", 31) // two bytes each
 	writer, reader, other := in(long+"a"), in(long+"a"), in(long+"b")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	arrived := make(chan error, 1)
 	// It begins with an empty log, so that only a notification can tell it of more.

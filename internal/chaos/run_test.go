@@ -83,7 +83,7 @@ func newTestRun(t *testing.T, c Config) *run {
 // until waits for something that takes a moment.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); wait(t.Context(), 10*time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); wait(t.Context(), 10*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
 		}

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
 )
 
-// patience is how long the server has to see that clients are gone: a pool's Close
-// and the death of a process are over before their sessions are.
-const patience = 10 * time.Second
+// patience is how long the server has to see that clients are gone, and goroutines to see that what
+// they were for is over: a pool's Close and the death of a process are over before their sessions are.
+const patience = 30 * time.Second
 
 // LeavesConnections says that the test ends, on purpose, with connections to its
 // database that it cannot close, such as those that a pooler keeps. They are not
@@ -49,6 +50,16 @@ func wantNobody(ctx context.Context, t testing.TB, admin *pgx.Conn, name string)
 				t.Errorf("the test left a connection behind: %s", connection)
 			}
 			return nil
+		}
+	}
+}
+
+// goroutinesLeft returns an error that names the goroutines that do not end. Goleak by itself has less
+// than a second for them.
+func goroutinesLeft() error {
+	for deadline := time.Now().Add(patience); ; {
+		if err := goleak.Find(); err == nil || time.Now().After(deadline) {
+			return err
 		}
 	}
 }

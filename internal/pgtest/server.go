@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/57528e99/recount/internal/pgembed"
 )
 
@@ -55,7 +53,7 @@ func Run(m *testing.M) int {
 	if code != 0 { // goroutines may be those of what a test did not come to
 		return code
 	}
-	if err := goleak.Find(); err != nil {
+	if err := goroutinesLeft(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest: the tests left goroutines behind:", err)
 		return 1
 	}

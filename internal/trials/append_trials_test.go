@@ -94,7 +94,7 @@ func killedBeforeCommit(w *world) {
 			return len(h.Appends) > n && h.Appends[n-1].Outcome == validate.Acked
 		}
 	}
-	if !eventually(w.Context(), 10*time.Second, acked(15)) {
+	if !eventually(w.Context(), time.Minute, acked(15)) {
 		w.Fatalf("the process came to append %d times", len(h.Appends))
 	}
 	// It is not to be told of one that is still to be committed; give it the time.
@@ -117,7 +117,7 @@ func killedServer(w *world) {
 	}
 	w.must(syscall.Kill(server.PID(), syscall.SIGKILL))
 	<-server.Stopped()
-	closing, cancel := context.WithTimeout(w.Context(), 10*time.Second)
+	closing, cancel := context.WithTimeout(w.Context(), time.Minute)
 	defer cancel()
 	_ = s.Close(closing) // its database is gone
 	w.must(server.Stop())

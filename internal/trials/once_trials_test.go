@@ -52,7 +52,7 @@ func retriedAtOnce(w *world) {
 			s := w.open()
 			clients.Go(func() { _, _ = w.append(s, client, a, nil) })
 		}
-		if !eventually(w.Context(), 5*time.Second, w.waiting(2)) {
+		if !eventually(w.Context(), 30*time.Second, w.waiting(2)) {
 			w.Fatal("the appends do not wait for the lock")
 		}
 	})
@@ -118,10 +118,10 @@ func commitLate(w *world) {
 		client.Go(func() { _, _ = w.append(s, "client", happened("order-1", 1, 1), nil) })
 		// It comes to wait for the lock before the one that looks for it.
 		first := w.waiting(1)
-		if !eventually(w.Context(), 5*time.Second, func() bool { proxy.Release(); return first() }) {
+		if !eventually(w.Context(), 30*time.Second, func() bool { proxy.Release(); return first() }) {
 			w.Fatal("the append that was lost does not come to the server")
 		}
-		if !eventually(w.Context(), 5*time.Second, w.waiting(2)) {
+		if !eventually(w.Context(), 30*time.Second, w.waiting(2)) {
 			w.Fatal("nobody looks for the append that was lost")
 		}
 	})

@@ -71,7 +71,7 @@ func (w *world) start(r *projections.Runner) *projections.Runner {
 
 func (w *world) stop(r *projections.Runner) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	w.must(r.Stop(ctx))
 }
@@ -212,7 +212,7 @@ func undecodable(w *world) {
 	w.start(w.runner())
 	admin := projections.NewAdmin(w.db.Pool, w.db.Schema, s)
 	var state projections.State
-	eventually(w.Context(), 5*time.Second, func() bool {
+	eventually(w.Context(), 30*time.Second, func() bool {
 		all, err := admin.Show(w.Context(), "balances")
 		if err == nil && len(all) > 0 {
 			state = all[0].State

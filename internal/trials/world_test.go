@@ -110,7 +110,7 @@ func (w *world) open(change ...func(*pgstore.Config)) *pgstore.Store {
 	s, err := pgstore.Open(w.Context(), c)
 	w.must(err)
 	w.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		w.must(s.Close(ctx))
 	})
