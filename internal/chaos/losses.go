@@ -139,6 +139,7 @@ func (r *run) lose(ctx context.Context, name, folder string, replace func(contex
 	loss := Loss{Name: name, LastCommon: r.head(ctx)}
 	began := validate.Now()
 	wait(ctx, losing)
+	s.awaitRefused(ctx, began)
 	var found []validate.Violation
 	if head := r.head(ctx); head != loss.LastCommon {
 		found = append(found, validate.Violation{Rule: RuleAdopt, Text: fmt.Sprintf("the log grew from %d to %d before it was adopted", loss.LastCommon, head)})

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/57528e99/recount/internal/chaos/work"
 	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/machine"
 )
@@ -116,6 +118,22 @@ func (r *run) start(ctx context.Context) error {
 			return err
 		}
 	}
+	return r.awaitLoad(ctx)
+}
+
+// awaitLoad waits until every writer and reader has done something: what is broken before breaks nothing.
+func (r *run) awaitLoad(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	idle := func(p *process) bool {
+		info, err := os.Stat(work.HistoryFile(r.dir, p.name))
+		return err != nil || info.Size() == 0
+	}
+	for slices.ContainsFunc(r.ofRole(roleWriter, roleReader), idle) {
+		if wait(ctx, 50*time.Millisecond); ctx.Err() != nil {
+			return fmt.Errorf("writers and readers do not all work after %s", settling)
+		}
+	}
 	return nil
 }
 
@@ -151,7 +169,7 @@ func (r *run) startServers(ctx context.Context) error {
 }
 
 // breakThings carries the plan out, and waits then until the writers have
-// acknowledged what they were to, for half of the time again at most.
+// acknowledged what they were to: on a slow machine for twice the time again.
 func (r *run) breakThings(ctx context.Context) {
 	r.note("%d faults in %s, seed %d", len(r.plan), r.config.Duration, r.config.Seed)
 	var held sync.WaitGroup
@@ -164,7 +182,7 @@ func (r *run) breakThings(ctx context.Context) {
 	begin := time.Now()
 	r.injector.carryOut(ctx, r.plan)
 	wait(ctx, time.Until(begin.Add(r.config.Duration)))
-	for time.Since(begin) < r.config.Duration*3/2 && r.head(ctx) < int64(r.config.Events)*21/20 {
+	for time.Since(begin) < r.config.Duration*3 && r.head(ctx) < int64(r.config.Events)*21/20 {
 		wait(ctx, 250*time.Millisecond)
 	}
 }

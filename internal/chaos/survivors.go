@@ -71,6 +71,18 @@ func (s *survivors) writeOn(ctx context.Context, d time.Duration) error {
 	return s.reach(ctx, before+100)
 }
 
+// awaitRefused waits until the writer was refused what it began to append since began, for as long as the
+// harness waits for anything: it may have to connect first. Whether it was is checked later.
+func (s *survivors) awaitRefused(ctx context.Context, began int64) {
+	refused := func(a validate.Append) bool { return a.Outcome == validate.Refused && a.Start > began }
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; wait(ctx, 100*time.Millisecond) {
+		// What is wrong with the file the check meets as well.
+		if h, _ := validate.Load(work.HistoryFile(s.dir, "writer-1")); slices.ContainsFunc(h.Appends, refused) {
+			return
+		}
+	}
+}
+
 // standBack ends the projection, as one does before a restore: what it sees of a
 // log that is not adopted it would take for damage.
 func (s *survivors) standBack() error {
