@@ -23,6 +23,9 @@ const (
 	ending = 10 * time.Second
 )
 
+// leaseKeepers is the kind of goroutine that each projection has where it runs.
+const leaseKeepers = "goroutines in github.com/57528e99/recount/projections.(*worker).follow.func1"
+
 // awaitFresh waits until all servers answer and have taken all projections, and
 // remembers their goroutines.
 func (r *run) awaitFresh(ctx context.Context) error {
@@ -37,9 +40,15 @@ func (r *run) awaitFresh(ctx context.Context) error {
 			continue
 		}
 		r.fresh = make(map[string]int)
-		if err = r.addGoroutines(ctx, r.fresh); err == nil {
+		if err = r.addGoroutines(ctx, r.fresh); err != nil {
+			continue
+		}
+		// A lease is taken a moment before whoever renews it begins.
+		n, want := r.fresh[leaseKeepers], len(shop.Projections())+1
+		if n >= want {
 			return nil
 		}
+		err = fmt.Errorf("%d of %d leases are renewed", n, want)
 	}
 	return fmt.Errorf("servers are not ready after %s: %w", settling, err)
 }
