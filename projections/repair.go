@@ -91,21 +91,17 @@ func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repai
 	if err := p.foldKeys(ctx, r.pass, m, nil); err != nil {
 		return done, err
 	}
+	if err := p.comeNear(ctx, r, m); err != nil {
+		return done, err
+	}
 	c := r.claim.catalog
 	var epoch int64
 	err = c.pool.QueryRow(ctx, c.sql(seizeSQL), r.generation.projection, r.generation.number, r.claim.owner, r.claim.ttl).Scan(&epoch, &done.Position)
 	if err != nil {
 		return done, err
 	}
-	rest := r.pass
-	rest.from, rest.target = r.pass.target+1, done.Position
-	if rest.skips, err = c.skipsUpTo(ctx, r.generation, done.Position); err != nil {
+	if err := p.goOn(ctx, r, m, done.Position); err != nil {
 		return done, err
-	}
-	if rest.target >= rest.from {
-		if err := p.foldKeys(ctx, rest, m, nil); err != nil {
-			return done, err
-		}
 	}
 	return done, r.claim.inTx(ctx, func(tx pgx.Tx) error {
 		if err := p.replaceRow(ctx, tx, r, m, key, &done); err != nil {
@@ -117,6 +113,37 @@ func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repai
 		}
 		return err
 	})
+}
+
+// repairGap is how many events at most there are to read while the projection waits.
+const repairGap = 1000
+
+// comeNear folds what has been applied to the generation since m was folded, until little of that is left:
+// a fold of all of a long log takes a while.
+func (p *foldProjector[K, Row]) comeNear(ctx context.Context, r *repairing, m *memory[K, Row]) error {
+	c := r.claim.catalog
+	for {
+		var position int64
+		err := c.pool.QueryRow(ctx, c.sql(positionSQL), r.generation.projection, r.generation.number).Scan(&position)
+		if err != nil || position-r.pass.target <= repairGap {
+			return err
+		}
+		if err := p.goOn(ctx, r, m, position); err != nil {
+			return err
+		}
+	}
+}
+
+// goOn folds the events behind those that m was made of, up to a position.
+func (p *foldProjector[K, Row]) goOn(ctx context.Context, r *repairing, m *memory[K, Row], position int64) (err error) {
+	if position <= r.pass.target {
+		return nil
+	}
+	r.pass.from, r.pass.target = r.pass.target+1, position
+	if r.pass.skips, err = r.claim.catalog.skipsUpTo(ctx, r.generation, position); err != nil {
+		return err
+	}
+	return p.foldKeys(ctx, r.pass, m, nil)
 }
 
 // replaceRow writes the row of a key as m has it.

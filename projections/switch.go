@@ -24,9 +24,12 @@ WHERE projection = $1 AND version = $2 AND serving FOR UPDATE`
 SELECT position FROM {schema}.projection_generations
 WHERE projection = $1 AND generation = $2 AND built AND position >= target AND position >= $3 AND failed_at IS NULL FOR UPDATE`
 
+	// The clock may have been set back since another was retired, which is still the one before this.
 	retireSQL = `
 UPDATE {schema}.projection_generations
-SET serving = false, retired_at = clock_timestamp(), owner = NULL, lease_expires_at = NULL, epoch = epoch + 1
+SET serving = false, owner = NULL,
+    retired_at = greatest(clock_timestamp(), (SELECT max(retired_at) + interval '1 microsecond'
+        FROM {schema}.projection_generations WHERE projection = $1)), lease_expires_at = NULL, epoch = epoch + 1
 WHERE projection = $1 AND generation = $2`
 
 	serveSQL = `

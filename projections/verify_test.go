@@ -138,3 +138,20 @@ func TestARollbackCatchesUpFirst(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestARollbackGoesToTheOneBefore although the clock was set back after an earlier one was replaced. A
+// rebuild keeps that one, too.
+func TestARollbackGoesToTheOneBefore(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), newAccounts(1)
+	r, _ := b.startFilled(f, 5)
+	b.rebuild(r, "accounts", Options{})
+	b.exec(`UPDATE recount.projection_generations SET retired_at = retired_at + interval '1 hour'`)
+	b.rebuild(r, "accounts", Options{})
+	if _, err := r.Run(t.Context(), Request{Kind: Rollback, Projection: "accounts", Actor: "test"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.serving("accounts"); s.Generation != 2 {
+		t.Errorf("generation %d is shown, want 2, the one before 3", s.Generation)
+	}
+}
