@@ -62,28 +62,30 @@ func (d *dictionary) reset() {
 	d.streams.clear()
 }
 
-// nameStreams puts names to the ids of streams, and returns the ids of those
-// that are not remembered.
-func (d *dictionary) nameStreams(names map[int64]string) (missing []int64) {
+// nameStreams puts names to the events of a page, and returns the ids of the
+// streams that are not remembered, in order.
+func (d *dictionary) nameStreams(p *page) (missing []int64) {
 	d.streamsMu.Lock()
 	defer d.streamsMu.Unlock()
-	for id := range names {
-		if name, ok := d.streams.get(id); ok {
-			names[id] = name
+	for i, ids := range p.ids {
+		if i > 0 && ids.stream == p.ids[i-1].stream {
+			p.events[i].Stream = p.events[i-1].Stream
+		} else if name, ok := d.streams.get(ids.stream); ok {
+			p.events[i].Stream = name
 		} else {
-			missing = append(missing, id)
+			missing = append(missing, ids.stream)
 		}
 	}
-	return missing
+	return unique(missing)
 }
 
 // addStreams remembers the names of some ids.
-func (d *dictionary) addStreams(ids []int64, names map[int64]string) {
+func (d *dictionary) addStreams(ids []int64, names []string) {
 	d.streamsMu.Lock()
 	defer d.streamsMu.Unlock()
-	for _, id := range ids {
-		if name := names[id]; name != "" {
-			d.streams.add(id, name)
+	for i, name := range names {
+		if name != "" {
+			d.streams.add(ids[i], name)
 		}
 	}
 }

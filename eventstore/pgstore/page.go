@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -32,7 +33,9 @@ func (p *page) scan(rows pgx.Rows) error {
 	var e eventstore.RecordedEvent
 	var ids nameIDs
 	var rest int64
-	_, err := pgx.ForEachRow(rows, []any{&e.Position, &ids.stream, &e.Version, &e.RecordedAt, &e.ID, &ids.typ, &rest, &e.Data, &e.Metadata}, func() error {
+	// As an array: a uuid.UUID would be scanned by way of a string.
+	id := (*[16]byte)(&e.ID)
+	_, err := pgx.ForEachRow(rows, []any{&e.Position, &ids.stream, &e.Version, &e.RecordedAt, id, &ids.typ, &rest, &e.Data, &e.Metadata}, func() error {
 		e.AppendEnd = e.Position + rest
 		e.RecordedAt = e.RecordedAt.UTC()
 		p.events, p.ids = append(p.events, e), append(p.ids, ids)
@@ -46,16 +49,16 @@ func (p *page) scan(rows pgx.Rows) error {
 // fill puts names in place of ids. If stream is not empty it is the name of all
 // events' stream.
 func (s *Store) fill(ctx context.Context, p *page, stream string) error {
-	names := make(map[int64]string, len(p.ids))
-	for _, ids := range p.ids {
-		names[ids.stream] = stream
-	}
 	if stream == "" {
-		if err := s.streamNames(ctx, s.cfg.Pool, names); err != nil {
+		if err := s.nameStreams(ctx, s.cfg.Pool, p); err != nil {
 			return fmt.Errorf("look up stream names: %w", translate(err))
 		}
 	}
 	for i, ids := range p.ids {
+		e := &p.events[i]
+		if stream != "" {
+			e.Stream = stream
+		}
 		key, ok := s.dictionary.typeByID(ids.typ)
 		if !ok {
 			if err := s.learnTypes(ctx, s.cfg.Pool); err != nil {
@@ -63,11 +66,10 @@ func (s *Store) fill(ctx context.Context, p *page, stream string) error {
 			}
 			key, ok = s.dictionary.typeByID(ids.typ)
 		}
-		e, name := &p.events[i], names[ids.stream]
-		if !ok || name == "" {
+		if !ok || e.Stream == "" {
 			return fmt.Errorf("%w: event at position %d refers to a type or stream that is missing", eventstore.ErrCorrupt, e.Position)
 		}
-		e.Stream, e.Type, e.SchemaVersion, e.ContentType = name, key.name, key.version, key.contentType
+		e.Type, e.SchemaVersion, e.ContentType = key.name, key.version, key.contentType
 	}
 	return nil
 }
@@ -138,9 +140,10 @@ WHERE e.position BETWEEN $1 AND $2
       WHERE s.id = e.stream_id))
 ORDER BY e.position %s LIMIT $3`
 
-// readRange reads the events picked by f with positions from low to high, at
-// most limit, from the high end if backwards.
-func (s *Store) readRange(ctx context.Context, f eventstore.Filter, low, high int64, limit int, backwards bool) ([]eventstore.RecordedEvent, error) {
+// readRange reads into p the events picked by f with positions from low to high,
+// at most limit, from the high end if backwards. It returns those of p, which
+// may have been another page before.
+func (s *Store) readRange(ctx context.Context, p *page, f eventstore.Filter, low, high int64, limit int, backwards bool) ([]eventstore.RecordedEvent, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	if err := failpoint.Fail(failpoint.ReadPage); err != nil {
@@ -164,7 +167,7 @@ func (s *Store) readRange(ctx context.Context, f eventstore.Filter, low, high in
 		return nil, fmt.Errorf("read the log: %w", translate(err))
 	}
 	room := min(limit, int(high-low+1))
-	p := &page{events: make([]eventstore.RecordedEvent, 0, room), ids: make([]nameIDs, 0, room)}
+	p.events, p.ids = slices.Grow(p.events[:0], room), slices.Grow(p.ids[:0], room)
 	if err := p.scan(rows); err != nil {
 		return nil, fmt.Errorf("read the log: %w", translate(err))
 	}

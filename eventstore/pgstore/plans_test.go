@@ -23,7 +23,7 @@ func TestPlansForEmptyTables(t *testing.T) {
 	t.Cleanup(func() { closeConn(t.Context(), conn) })
 	statements := map[string]string{
 		"head": selectHead, "streams": selectStreams, "receipts": selectReceipts, "known ids": selectKnown,
-		"names": selectNames, "state of a stream": selectStreamState, "page": fmt.Sprintf(pageOfLog, "ASC"),
+		"names": selectNames, "names of a range": selectNamesBetween, "state of a stream": selectStreamState, "page": fmt.Sprintf(pageOfLog, "ASC"),
 	}
 	for name, sql := range statements {
 		if plan := genericPlan(t, conn, sql); readsWholeTable(plan) {

@@ -68,9 +68,10 @@ func (s *Store) readAll(ctx context.Context, opts eventstore.ReadOptions, yield 
 		left = math.MaxInt64
 	}
 	sizes := newSizer(opts)
+	var p page
 	for low <= high && left > 0 {
 		pageLow, pageHigh, limit := nextRange(low, high, left, sizes, opts)
-		events, err := s.readRange(ctx, opts.Filter, pageLow, pageHigh, limit, opts.Backwards)
+		events, err := s.readRange(ctx, &p, opts.Filter, pageLow, pageHigh, limit, opts.Backwards)
 		if err != nil {
 			return err
 		}

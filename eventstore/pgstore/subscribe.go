@@ -101,7 +101,7 @@ func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventsto
 			return b, err
 		}
 	}
-	events, err := s.readRange(ctx, f, next, high, limit, false)
+	events, err := s.readRange(ctx, new(page), f, next, high, limit, false)
 	if err != nil {
 		return b, err
 	}
@@ -147,6 +147,6 @@ func (s *Store) wholeAppends(ctx context.Context, f eventstore.Filter, next, hig
 	if first > 0 {
 		return events[:first], events[first-1].AppendEnd, nil
 	}
-	events, err := s.readRange(ctx, f, next, end, int(end-next+1), false)
+	events, err := s.readRange(ctx, new(page), f, next, end, int(end-next+1), false)
 	return events, end, err
 }
