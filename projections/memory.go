@@ -32,12 +32,15 @@ func newMemory[K comparable, Row any](p *foldProjector[K, Row]) *memory[K, Row] 
 	return &memory[K, Row]{projector: p, entries: make(map[K]*entry[Row])}
 }
 
-// want makes room for the row of a key.
-func (m *memory[K, Row]) want(key K) {
-	if _, ok := m.entries[key]; !ok {
-		m.entries[key] = &entry[Row]{}
+// want makes room for the row of a key, and returns it.
+func (m *memory[K, Row]) want(key K) *entry[Row] {
+	e := m.entries[key]
+	if e == nil {
+		e = &entry[Row]{}
+		m.entries[key] = e
 		m.order = append(m.order, key)
 	}
+	return e
 }
 
 // put says that the table has a row.
@@ -48,28 +51,35 @@ func (m *memory[K, Row]) put(key K, row *Row) {
 }
 
 // apply does the changes of one event, whose keys were asked for.
-func (m *memory[K, Row]) apply(cs changes[K, Row], position int64) (err error) {
+func (m *memory[K, Row]) apply(cs changes[K, Row], position int64) error {
+	for i := range cs {
+		if err := m.change(m.entries[cs[i].key], &cs[i], position); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change does one change of an event to the row of its key.
+func (m *memory[K, Row]) change(e *entry[Row], c *change[K, Row], position int64) (err error) {
 	defer recoverTo(&err)
-	for _, c := range cs {
-		e := m.entries[c.key]
-		switch {
-		case c.kind == deleteRow:
-			e.row, e.position = nil, position
-			continue
-		case e.row == nil && c.kind == updateRow:
-			return fmt.Errorf("key %v: %w", c.key, ErrNoRow)
-		case e.row == nil:
-			e.row = new(Row)
-		}
-		if err := c.mutate(e.row); err != nil {
-			return fmt.Errorf("key %v: %w", c.key, err)
-		}
-		e.position = position
-		// The next event must see the row as it would come from the table, whether or not it
-		// is in the same batch.
-		if err := m.projector.layout.Row.Normalize(reflect.ValueOf(e.row).Elem()); err != nil {
-			return fmt.Errorf("key %v: %w", c.key, err)
-		}
+	switch {
+	case c.kind == deleteRow:
+		e.row, e.position = nil, position
+		return nil
+	case e.row == nil && c.kind == updateRow:
+		return fmt.Errorf("key %v: %w", c.key, ErrNoRow)
+	case e.row == nil:
+		e.row = new(Row)
+	}
+	if err := c.mutate(e.row); err != nil {
+		return fmt.Errorf("key %v: %w", c.key, err)
+	}
+	e.position = position
+	// The next event must see the row as it would come from the table, whether or not it
+	// is in the same batch.
+	if err := m.projector.layout.Row.Normalize(reflect.ValueOf(e.row).Elem()); err != nil {
+		return fmt.Errorf("key %v: %w", c.key, err)
 	}
 	return nil
 }

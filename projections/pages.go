@@ -22,11 +22,11 @@ type page[K comparable, Row any] struct {
 	parts [][]part[K, Row]
 }
 
-// part is what one event does to one bucket.
+// part is what one event does to one row.
 type part[K comparable, Row any] struct {
-	event   Recorded
-	bucket  int
-	changes changes[K, Row]
+	event  Recorded
+	bucket int
+	change *change[K, Row]
 }
 
 // pages hands over the events up to the target, page by page, until there are no more or none are
@@ -86,7 +86,7 @@ func (p *foldProjector[K, Row]) decodePage(s pass, page *page[K, Row], failed *f
 				continue
 			}
 			to := &page.parts[bucket%s.workers]
-			*to = append(*to, part[K, Row]{event: e, bucket: bucket, changes: cs[j : j+1 : j+1]})
+			*to = append(*to, part[K, Row]{event: e, bucket: bucket, change: &cs[j]})
 		}
 	}
 	return t

@@ -52,14 +52,12 @@ func (s *shard[K, Row]) apply(parts []part[K, Row], failed *firstFailure) error 
 			b = &bucket[K, Row]{rows: newMemory(s.projector)}
 			s.buckets[part.bucket] = b
 		}
-		for _, c := range part.changes {
-			b.rows.want(c.key)
-		}
-		if err := b.rows.apply(part.changes, part.event.Position); err != nil {
+		e := b.rows.want(part.change.key)
+		if err := b.rows.change(e, part.change, part.event.Position); err != nil {
 			failed.add(&eventError{event: part.event, err: err})
 			return nil
 		}
-		grown := b.measure(part.changes)
+		grown := e.measure(reflect.ValueOf(&part.change.key).Elem())
 		b.size += grown
 		s.size += grown
 		if s.size > s.limit {
@@ -74,25 +72,20 @@ func (s *shard[K, Row]) apply(parts []part[K, Row], failed *firstFailure) error 
 // rowOverhead is what an entry costs beside its key and row: places in a map and a list.
 const rowOverhead = 112
 
-// measure returns by how much the rows that changed have grown. A row is measured when it changes
-// for the first, second, fourth, eighth time and so on: rows that take long to measure are long
-// because they changed often.
-func (b *bucket[K, Row]) measure(cs changes[K, Row]) (grown int64) {
-	for i := range cs {
-		e := b.rows.entries[cs[i].key]
-		e.touched++
-		if bits.OnesCount64(e.touched) != 1 {
-			continue
-		}
-		key := reflect.ValueOf(&cs[i].key).Elem()
-		size := rowOverhead + 2*int64(key.Type().Size()) + sizeOf(key)
-		if e.row != nil {
-			row := reflect.ValueOf(e.row).Elem()
-			size += int64(row.Type().Size()) + sizeOf(row)
-		}
-		grown += size - e.size
-		e.size = size
+// measure returns by how much a row that changed has grown. It is measured when it changes for the
+// first, second, fourth, eighth time and so on: rows that take long to measure are long because they
+// changed often.
+func (e *entry[Row]) measure(key reflect.Value) (grown int64) {
+	e.touched++
+	if bits.OnesCount64(e.touched) != 1 {
+		return 0
 	}
+	size := rowOverhead + 2*int64(key.Type().Size()) + sizeOf(key)
+	if e.row != nil {
+		row := reflect.ValueOf(e.row).Elem()
+		size += int64(row.Type().Size()) + sizeOf(row)
+	}
+	grown, e.size = size-e.size, size
 	return grown
 }
 

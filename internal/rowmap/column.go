@@ -126,15 +126,22 @@ func (cs Columns) Normalize(v reflect.Value) error {
 }
 
 func normalizeTime(field reflect.Value) error {
-	t := timeOf(reflect.Indirect(field)).UTC().Truncate(time.Microsecond)
+	if field.Kind() != reflect.Pointer {
+		return normalizeTimeAt(field.Addr().Interface().(*time.Time))
+	}
+	// The time may be shared with the event.
+	t := timeOf(field.Elem())
+	if err := normalizeTimeAt(&t); err != nil {
+		return err
+	}
+	field.Set(reflect.ValueOf(&t))
+	return nil
+}
+
+func normalizeTimeAt(t *time.Time) error {
+	*t = t.UTC().Truncate(time.Microsecond)
 	if t.Year() < 1 || t.Year() > 9999 {
 		return fmt.Errorf("the time is in the year %d, years 1 to 9999 can be kept", t.Year())
-	}
-	if field.Kind() == reflect.Pointer {
-		// The old time may be shared with the event.
-		field.Set(reflect.ValueOf(&t))
-	} else {
-		field.Set(reflect.ValueOf(t))
 	}
 	return nil
 }
