@@ -66,7 +66,12 @@ type run struct {
 	mu     sync.Mutex
 	counts map[string]int
 	types  map[string]bool
+	// attacked counts the requests by route.
+	attacked map[string]int
 }
+
+// thorough is how many requests come to every route, however seldom that is chosen.
+const thorough = 20_000
 
 // Run sends the requests of a config and checks every answer. The first one that
 // is wrong is returned as a *Failure; other errors say that it could not begin.
@@ -85,7 +90,8 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		}
 		hosts[i] = u.Host
 	}
-	r := &run{config: c, hosts: hosts, name: fmt.Sprintf("h%x", c.Seed), counts: make(map[string]int), types: make(map[string]bool)}
+	r := &run{config: c, hosts: hosts, name: fmt.Sprintf("h%x", c.Seed), counts: make(map[string]int), types: make(map[string]bool),
+		attacked: make(map[string]int)}
 	r.commons = newCommons(r.name, 2*c.Workers)
 	r.left.Store(int64(c.Requests))
 	if err := r.readIndex(ctx); err != nil {
@@ -103,6 +109,9 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		last := r.lastWorker()
 		workers = append(workers, last)
 		err = last.settle(ctx)
+	}
+	if err == nil && c.Requests >= thorough {
+		err = r.spared()
 	}
 	report := Report{Answers: r.counts, Types: slices.Sorted(maps.Keys(r.types)), Took: time.Since(begun)}
 	for _, w := range workers {
@@ -134,6 +143,20 @@ func (r *run) readIndex(ctx context.Context) error {
 	return nil
 }
 
+// spared returns an error that names the routes to which nothing was sent.
+func (r *run) spared() error {
+	var routes []string
+	for _, route := range r.routes {
+		if r.attacked[route] == 0 {
+			routes = append(routes, route)
+		}
+	}
+	if len(routes) > 0 {
+		return fmt.Errorf("hostile: nothing was sent to %s", strings.Join(routes, ", "))
+	}
+	return nil
+}
+
 // take reports whether there is another request to send.
 func (r *run) take() bool { return r.left.Add(-1) >= 0 }
 
@@ -150,6 +173,12 @@ func (r *run) count(class string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts[class]++
+}
+
+func (r *run) attack(route string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attacked[route]++
 }
 
 func statusClass(status int) string {

@@ -161,6 +161,7 @@ func (w *worker) sendRaw(ctx context.Context) error {
 func (w *worker) send(ctx context.Context, c call) error {
 	w.sent++
 	c.seal()
+	w.attack(c.route)
 	a, err := w.link.do(ctx, c.request)
 	if ctx.Err() != nil {
 		// Not its cause, which is what another worker has found.

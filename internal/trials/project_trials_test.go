@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -222,33 +224,42 @@ func undecodable(w *world) {
 	w.want(state == projections.Failed, "the projection is %s at position %d, want it failed at 1", state, w.position())
 }
 
-// startedAndStopped starts and stops a projection and counts goroutines.
+// startedAndStopped starts and stops a projection and counts what goroutines are left of it. They are
+// known by a label: those of other trials come and go.
 func startedAndStopped(w *world) {
 	s := w.open()
 	pool := w.pool(w.db.DSN)
 	end := w.deposits(s, 10, 2)
-	before := renewers()
-	for range 3 {
-		r, err := newRunner(pool, s)
-		w.must(err)
-		w.must(r.Start(w.Context()))
-		w.comesTo(end.Position)
-		w.stop(r)
-	}
-	w.caught(validate.Leaks(before, renewers())...)
+	label := pprof.Labels("trial", w.Name())
+	pprof.Do(w.Context(), label, func(ctx context.Context) {
+		for n := range 3 {
+			r, err := newRunner(pool, s)
+			w.must(err)
+			w.must(r.Start(ctx))
+			w.comesTo(end.Position)
+			if n == 0 && w.labelled() == 0 {
+				w.Fatal("a projection that runs has no goroutine that is known by its label")
+			}
+			w.stop(r)
+		}
+	})
+	w.caught(validate.Leaks(nil, map[string]int{"goroutines of projections": w.labelled()})...)
 }
 
-// renewers counts the goroutines of package projections: those of other trials come and go.
-func renewers() map[string]int {
-	stacks := make([]byte, 8<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	n := 0
-	for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
-		if bytes.Contains(stack, []byte("(*worker).keep")) && !bytes.Contains(stack, []byte("follow.func")) {
-			n++
+// labelled counts the goroutines with the trial's label that are in package projections.
+func (w *world) labelled() (n int) {
+	w.Helper()
+	var profile bytes.Buffer
+	w.must(pprof.Lookup("goroutine").WriteTo(&profile, 1))
+	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
+		if strings.Contains(stack, strconv.Quote(w.Name())) && strings.Contains(stack, "/recount/projections.") {
+			var same int
+			_, err := fmt.Sscanf(strings.TrimSpace(stack), "%d @", &same)
+			w.must(err)
+			n += same
 		}
 	}
-	return map[string]int{"goroutines that renew a lease nobody has": n}
+	return n
 }
 
 // readOwnWrite reads with the token of a write that the projection has not come to.
