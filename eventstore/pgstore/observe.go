@@ -48,7 +48,9 @@ func (s *Store) observeAppend(begun time.Time, events int, err error) {
 
 // observe tells of a batch that has ended: written as p, or with an error.
 func (a *appender) observe(try *attempt, p *plan, err error) {
-	a.store.noteRefusal(err)
+	if err != nil || !p.isEmpty() { // a verdict alone takes no space
+		a.store.noteRefusal(err)
+	}
 	if a.store.cfg.ObserveBatch == nil {
 		return
 	}

@@ -26,28 +26,51 @@ func (r *refusal) in(now time.Time) error {
 	return r.err
 }
 
-// noteRefusal remembers what became of the last batch: a database that is
-// read-only or has no space left answers reads all the same.
+// noteRefusal remembers what became of a batch that was to be written: a database
+// that has no space left answers reads all the same.
 func (s *Store) noteRefusal(err error) {
 	switch {
 	case err == nil:
 		s.refused.Store(nil)
-	case isReadOnly(err), strings.HasPrefix(sqlState(err), "53"):
+	case strings.HasPrefix(sqlState(err), "53"):
 		s.refused.Store(&refusal{translate(err), time.Now()})
 	}
 }
 
 // CheckWritable reports whether the database takes writes: if it is read-only,
 // or has refused the last append within 10 seconds for lack of space or memory,
-// the error says so and matches eventstore.ErrUnavailable.
+// the error says so and matches eventstore.ErrUnavailable. An append that it
+// takes ends that at once.
+//
+// A session keeps for good whether the database was read-only when it began. If
+// the pool has such ones from a time that is over, all of its are replaced.
 func (s *Store) CheckWritable(ctx context.Context) error {
-	var readOnly bool
-	err := s.cfg.Pool.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly)
-	if err != nil {
-		return fmt.Errorf("look whether the database takes writes: %w", translate(err))
+	readOnly, err := readsOnly(ctx, s.cfg.Pool)
+	if err == nil && readOnly {
+		if readOnly, err = s.newReadsOnly(ctx); err == nil && !readOnly {
+			s.cfg.Pool.Reset()
+		}
 	}
-	if readOnly {
+	switch {
+	case err != nil:
+		return fmt.Errorf("look whether the database takes writes: %w", translate(err))
+	case readOnly:
 		return errReadOnly
 	}
 	return s.refused.Load().in(time.Now())
+}
+
+// newReadsOnly is readsOnly of a session that begins now.
+func (s *Store) newReadsOnly(ctx context.Context) (bool, error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer closeConn(ctx, conn.Conn)
+	return readsOnly(ctx, conn)
+}
+
+func readsOnly(ctx context.Context, db rowQuerier) (readOnly bool, err error) {
+	err = db.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly)
+	return readOnly, err
 }
