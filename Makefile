@@ -25,7 +25,7 @@ dev: programs build ## run everything in one process, with a PostgreSQL of its o
 
 test: programs ## test with the race detector, on one throw-away PostgreSQL
 	@[ -n "$(race)" ] || echo "no C compiler (see go env CC): testing without the race detector" >&2
-	$(with_postgres) go test $(race) $(ARGS) $(PKG)
+	$(with_postgres) go test $(race) -timeout 15m $(ARGS) $(PKG)
 
 test-short: programs ## test quickly: without the race detector and the long tests
 	$(with_postgres) go test -short $(ARGS) $(PKG)
@@ -34,12 +34,13 @@ test-short: programs ## test quickly: without the race detector and the long tes
 SEED ?= $(shell date +%j%H%M)
 
 hostile: programs ## attack two servers with 50,000 requests, and check every answer
-	$(with_postgres) go test ./cmd/recount -run TestHostileClient -v -timeout 5m -args -hostile.requests 50000 -hostile.seed $(SEED)
+	$(with_postgres) go test ./cmd/recount -run TestHostileClient -v -timeout 10m -args -hostile.requests 50000 -hostile.seed $(SEED)
 
 test-peers: programs ## test the stores that recount bench compare measures beside Recount; downloads them
 	$(with_postgres) env $(peers) test -C bench $(ARGS) ./...
 
-# How long each target is fuzzed, and which packages: make fuzz FUZZTIME=1m FUZZ=httpapi
+# How long each target is fuzzed, or with how many inputs, and which packages: make fuzz FUZZTIME=1m FUZZ=httpapi,
+# FUZZTIME=10000x
 FUZZTIME ?= 10s
 FUZZ ?= .
 

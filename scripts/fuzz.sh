@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every fuzz target for a while, one after the other: scripts/fuzz.sh [TIME [PACKAGE...]], default 10s
-# each. What one finds is in testdata/fuzz of its package.
+# each; 10000x is that many inputs. What one finds is in testdata/fuzz of its package.
 #
 # Every decoder and parser belongs to a target. The names mostly say which; besides,
 #   - eventstore FuzzStreamNames: names of streams, types, receipts, which pass the same checks; categories
