@@ -107,17 +107,21 @@ func (b *broken) state() string {
 	return after[:1]
 }
 
-// during lets a fault go on in the background, and returns what is closed when it
-// is over.
-func (b *broken) during(f Fault) <-chan struct{} {
+// during lets a fault go on in the background until end is called, which waits until it is over.
+func (b *broken) during(f Fault) (end func()) {
+	ctx, cancel := context.WithCancel(b.Context())
 	over := make(chan struct{})
+	f.For = time.Hour
 	go func() {
 		defer close(over)
-		if err := b.injector.inject(b.Context(), f); err != nil {
+		if err := b.injector.inject(ctx, f); err != nil {
 			b.Error(err)
 		}
 	}()
-	return over
+	return func() {
+		cancel()
+		<-over
+	}
 }
 
 // recovers waits until rows can be written again.
@@ -132,12 +136,12 @@ func (b *broken) fills(kind Kind) {
 	if b.cluster.noDisks != nil {
 		b.Skip(b.cluster.noDisks)
 	}
-	over := b.during(Fault{Kind: kind, For: 2 * time.Second})
+	end := b.during(Fault{Kind: kind})
 	failed := func() bool {
 		return b.run.exec(b.Context(), `INSERT INTO chaos.written SELECT gen_random_uuid(), repeat(gen_random_uuid()::text, 50) FROM generate_series(1, 2000)`) != nil
 	}
 	until(b.T, "the disk is full", failed)
-	<-over
+	end()
 	b.recovers(string(kind))
 }
 

@@ -93,7 +93,7 @@ func (j *injector) database(ctx context.Context, f Fault) error {
 		}
 		j.struck(f.Kind)
 		wait(ctx, f.For)
-		return j.run.persist(ctx, `UPDATE chaos.knobs SET rollbacks = 0`)
+		return j.run.persist(context.WithoutCancel(ctx), `UPDATE chaos.knobs SET rollbacks = 0`)
 	case StepClock:
 		if err := j.run.persist(ctx, `UPDATE chaos.knobs SET step = $1`, f.For); err != nil {
 			return err

@@ -25,9 +25,9 @@ var injections = map[Kind]func(*broken){
 	},
 	Freeze: func(b *broken) {
 		b.alive()
-		over := b.during(Fault{Kind: Freeze, Target: idler, For: time.Second})
+		end := b.during(Fault{Kind: Freeze, Target: idler})
 		until(b.T, "the process is stopped", func() bool { return b.state() == "T" })
-		<-over
+		end()
 		b.alive()
 	},
 	CutBefore: func(b *broken) {
@@ -77,12 +77,12 @@ var injections = map[Kind]func(*broken){
 		_, err := listener.Exec(b.Context(), `LISTEN news`)
 		b.must(err)
 		proxy := b.gates[client].proxy
-		over := b.during(Fault{Kind: Deafen, Target: client, For: time.Second})
+		end := b.during(Fault{Kind: Deafen, Target: client})
 		until(b.T, "a notification is dropped", func() bool {
 			b.must(b.run.exec(b.Context(), `NOTIFY news, 'lost'`))
 			return proxy.Dropped() > 0
 		})
-		<-over
+		end()
 		b.must(b.run.exec(b.Context(), `NOTIFY news, 'heard'`))
 		for heard := ""; heard != "heard"; {
 			n, err := listener.WaitForNotification(b.Context())
@@ -107,23 +107,16 @@ var injections = map[Kind]func(*broken){
 	FillData: func(b *broken) { b.fills(FillData) },
 	FillWAL:  func(b *broken) { b.fills(FillWAL) },
 	Rollbacks: func(b *broken) {
-		// As often as it takes to come by enough transactions on this machine: by chance one
-		// in twenty may also be none of a few, or most.
+		// By chance one in twenty may also be none of a few, or most.
 		const enough = 200
 		tries, failed := 0, 0
-		for deadline := time.Now().Add(2 * time.Minute); (tries < enough || failed == 0) && time.Now().Before(deadline); {
-			over := b.during(Fault{Kind: Rollbacks, For: 2 * time.Second})
-			for done := false; !done; tries++ {
-				if b.insertsEvents() != nil {
-					failed++
-				}
-				select {
-				case <-over:
-					done = true
-				default:
-				}
+		end := b.during(Fault{Kind: Rollbacks})
+		for deadline := time.Now().Add(2 * time.Minute); (tries < enough || failed == 0) && time.Now().Before(deadline); tries++ {
+			if b.insertsEvents() != nil {
+				failed++
 			}
 		}
+		end()
 		if failed == 0 || failed > tries/5 {
 			b.Errorf("%d of %d transactions failed, want some 5%%", failed, tries)
 		}
