@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -27,7 +28,11 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 			if err := x.copyAll(ctx, fold, g); err != nil {
 				return nil, err
 			}
-			if err := x.complete(ctx, fold, g); err != nil {
+			err := x.complete(ctx, fold, g)
+			if g.serving && refused(err) && !hasCode(err, fencedCode) {
+				return nil, x.goOneByOne(ctx, fold, g, err)
+			}
+			if err != nil {
 				return nil, err
 			}
 			failpoint.Hit(failpoint.RebuildCompleted)
@@ -145,6 +150,29 @@ func (x *execution) complete(ctx context.Context, fold bulk, g target) error {
 		_, err = tx.Exec(ctx, x.catalog.sql(builtSQL), g.projection, g.number, events, digest, lastEvent)
 		return err
 	})
+}
+
+const builtEmptySQL = `
+UPDATE {schema}.projection_generations SET built = true WHERE projection = $1 AND generation = $2 AND NOT built`
+
+// goOneByOne makes of a generation whose rows fit no index, such as one with a value that is too long, an
+// empty one that follows the log from its beginning: when the event is applied that makes such a row, the
+// projection stops at it, and an operator can leave it out. It returns why.
+func (x *execution) goOneByOne(ctx context.Context, fold bulk, g target, cause error) error {
+	err := x.inTx(ctx, func(tx pgx.Tx) error {
+		for _, ddl := range append([]string{"TRUNCATE " + g.table.String()}, fold.indexes(g.table)...) {
+			if _, err := tx.Exec(ctx, ddl); err != nil {
+				return fmt.Errorf("%s: %w", ddl, err)
+			}
+		}
+		_, err := tx.Exec(ctx, x.catalog.sql(builtEmptySQL), g.projection, g.number)
+		return err
+	})
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	return &lastError{cause, fmt.Sprintf(
+		"the events are applied one by one now, which stops at the one that is the reason: see `recount projections show %s`", g.projection)}
 }
 
 func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (events int64, digest []byte, err error) {
