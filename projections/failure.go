@@ -128,7 +128,8 @@ func hint(schema, projection string, err error) string {
 	case errors.Is(err, ErrNoRow):
 		return "the event came before the one that makes the row, or after the one that deletes it: correct the fold (Upsert instead of Update?) and raise its version, or leave the event out with " + skip
 	case hasClass(err, "42"):
-		return "the table is not as it was made, or the statement is wrong: correct that, then " + resume
+		return fmt.Sprintf("the table is not as it was made, or the statement is wrong: `recount projections rebuild %s` makes another table, or correct it, then %s",
+			projection, resume)
 	case hasClass(err, "22"), hasClass(err, "23"), hasClass(err, "54"):
 		return "PostgreSQL refuses what the event makes of the row: correct the projection and then " + resume + ", or leave the event out with " + skip
 	default:

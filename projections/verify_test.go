@@ -77,6 +77,20 @@ func TestAVerificationFindsWhatWasDamaged(t *testing.T) {
 	b.exec(`UPDATE recount.projection_generations SET events = events + 1`)
 }
 
+// TestARowThatIsTooFarIsFound although the event that it says it has is one that cannot be applied.
+func TestARowThatIsTooFarIsFound(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r, end := b.startFilled(newAccounts(1), 5)
+	b.append("account-3", deposited{Note: "refuse"})
+	b.reaches("accounts", Failed, end.Position)
+	b.exec(`UPDATE recount.accounts_g1 SET recount_position = $1 WHERE id = '3'`, end.Position+1)
+	v := b.verify(r, "accounts")
+	if v.Differing != 1 || len(v.Differences) != 1 || len(v.Differences[0].Events) == 0 {
+		t.Errorf("it found %+v, want the row of account 3 and its events", v)
+	}
+}
+
 // TestRowsThatChangeMeanwhileAreVerified writes while the log is read: all rows are newer by the
 // time that they are compared.
 func TestRowsThatChangeMeanwhileAreVerified(t *testing.T) {
