@@ -30,8 +30,8 @@ var (
 	// with the same ids or receipt.
 	ErrOutcomeUnknown = errors.New("outcome of the append is unknown")
 	// ErrLogMoved is returned, with ErrUnavailable, when the log was restored,
-	// copied, failed over or adopted: this process may not append to it until
-	// somebody has looked. The error's text says what to do.
+	// copied, failed over, adopted or replaced by another: this process may not
+	// append to it until somebody has looked. The error's text says what to do.
 	ErrLogMoved = errors.New("log takes no appends from this process")
 	// ErrClosed is returned by a store that was closed.
 	ErrClosed = errors.New("event store is closed")

@@ -170,8 +170,8 @@ var (
 		"The database has not the tables that this version of the server needs. Nothing was written.",
 		"The operator has to run: recount migrate up")
 	kindLogNotAdopted = define(http.StatusServiceUnavailable, "log-not-adopted", "The log takes no commands here",
-		"The database was restored, copied or failed over, so events may be missing. It takes no commands until the operator says that this is the log; reads work. Nothing was written.",
-		"The operator has to make sure that nobody writes to another copy, and to run recount db adopt; if that is done, to restart this server.")
+		"The database was restored, copied or failed over, so events may be missing, or another one was put in its place. It takes no commands until the operator says that this is the log; reads work. Nothing was written.",
+		"The operator has to make sure that nobody writes to another copy, and to run recount db adopt; if that is done, or it is another database on purpose, to restart this server.")
 	kindOutcomeUnknown = define(http.StatusServiceUnavailable, "outcome-unknown", "It is not known whether it was done",
 		"The connection to the database broke while the command was written: it may have been, or may yet be.",
 		"Send it again with the same Idempotency-Key: it is done once. Without a key, read first.")

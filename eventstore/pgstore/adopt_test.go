@@ -152,3 +152,47 @@ func TestNamesAreForgottenWithTheLogThatHadThem(t *testing.T) {
 		}
 	}
 }
+
+// Another log has other ids for the same types and streams: an append by those of
+// the log before would say what nobody said.
+func TestALogThatTookThePlaceOfAnotherIsNotTakenForIt(t *testing.T) {
+	t.Parallel()
+	for _, connections := range []string{"kept", "cut"} {
+		t.Run(connections, func(t *testing.T) {
+			t.Parallel()
+			db := newLog(t)
+			s := open(t, db)
+			mustAppend(t, s, happened("before-1", 0))
+			if err := drain(s, t, eventstore.ReadOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			exec(t, db, `TRUNCATE recount.events, recount.streams, recount.event_types, recount.categories,
+				recount.receipts, recount.log_incarnations RESTART IDENTITY`)
+			if connections == "cut" {
+				exec(t, db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+					WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+			}
+			refused := func(state string) {
+				t.Helper()
+				_, err := s.Append(t.Context(), happened("before-1", 1), eventstore.AppendOptions{})
+				if home := s.CheckHome(t.Context()); !errors.Is(err, pgstore.ErrReplaced) || !errors.Is(home, pgstore.ErrReplaced) {
+					t.Errorf("%s: Append = %v, CheckHome = %v, want ErrReplaced", state, err, home)
+				}
+			}
+			refused("new tables")
+			other := happened("after-1", 0)
+			other.Events[0].Type = "Other"
+			mustAppend(t, open(t, db), other)
+			refused("another log")
+			eventually(t, "reads know that it is another log", func() bool {
+				_, err := s.Head(t.Context())
+				return err == nil
+			})
+			for e, err := range s.ReadAll(t.Context(), eventstore.ReadOptions{}) {
+				if err != nil || e.Stream != "after-1" || e.Type != "Other" {
+					t.Errorf("event of the other log = %q of %q, %v", e.Type, e.Stream, err)
+				}
+			}
+		})
+	}
+}

@@ -109,8 +109,9 @@ type Store struct {
 	dictionary *dictionary
 	// known is the identity of the log as it was last seen.
 	known atomic.Pointer[identity]
-	// home is the incarnation that this store may append to.
-	home atomic.Int64
+	// home is the life of the log that this store may append to; its place does not
+	// count.
+	home atomic.Pointer[identity]
 	// subscriptions and receiptsPurged are for Stats.
 	subscriptions, receiptsPurged atomic.Int64
 	// refused is why the database took no write when the last was tried; nil: it
@@ -147,7 +148,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		stop()
 		return nil, fmt.Errorf("open log in schema %s: %w", cfg.Schema, translate(err))
 	}
-	s.home.Store(s.identity().n)
+	s.home.Store(s.known.Load())
 	s.start(background)
 	return s, nil
 }

@@ -41,7 +41,7 @@ func isRefusedContent(err error) bool {
 // isPermanent reports whether trying again soon cannot help.
 func isPermanent(err error) bool {
 	switch state := sqlState(err); {
-	case errors.Is(err, ErrNotAdopted), errors.Is(err, ErrAdopted):
+	case errors.Is(err, eventstore.ErrLogMoved):
 		return true
 	case state == "":
 		return false

@@ -23,6 +23,11 @@ var ErrNotAdopted = fmt.Errorf("%w: it was restored or failed over and is not ad
 // It matches eventstore.ErrLogMoved.
 var ErrAdopted = fmt.Errorf("%w: it was adopted while this process ran", eventstore.ErrLogMoved)
 
+// ErrReplaced is returned by appends of a store under whose address another log
+// was put, or new tables without any: ids that it remembers mean others there.
+// It matches eventstore.ErrLogMoved.
+var ErrReplaced = fmt.Errorf("%w: the database holds another log, or none yet, since this process began", eventstore.ErrLogMoved)
+
 // identity says which life of which log this is.
 type identity struct {
 	log uuid.UUID
@@ -39,6 +44,9 @@ type place struct {
 	timeline         int64
 	databaseOID      int64
 }
+
+// sameLife reports whether positions and ids of both mean the same.
+func (in identity) sameLife(other identity) bool { return in.log == other.log && in.n == other.n }
 
 func (in identity) token(position int64) eventstore.Token {
 	return eventstore.Token{Log: in.log, Incarnation: in.n, Position: position}
@@ -109,7 +117,7 @@ func (s *Store) identify(ctx context.Context) error {
 // remember keeps the log's identity. What was known of another life of the log
 // may be of events that are lost.
 func (s *Store) remember(in identity) {
-	if before := s.known.Swap(&in); before != nil && before.n != in.n {
+	if before := s.known.Swap(&in); before != nil && !before.sameLife(in) {
 		s.dictionary.reset()
 		s.hub.reset()
 	}
@@ -122,12 +130,14 @@ func (s *Store) checkIdentity(ctx context.Context, q rowQuerier) error {
 	if err != nil {
 		return err
 	}
-	s.remember(in)
+	if in.log != uuid.Nil {
+		s.remember(in)
+	}
 	return s.checkHome(in, here)
 }
 
 // CheckHome reports whether this process may append to the log: if not, the
-// error matches ErrNotAdopted or ErrAdopted. It looks at the database now, not
+// error matches ErrNotAdopted, ErrAdopted or ErrReplaced. It looks at the database now, not
 // at what appends have met.
 func (s *Store) CheckHome(ctx context.Context) error {
 	in, here, err := s.readIdentity(ctx, s.cfg.Pool)
@@ -138,10 +148,11 @@ func (s *Store) CheckHome(ctx context.Context) error {
 	return s.checkHome(in, here)
 }
 
-// readIdentity returns who the log is, and where it is read.
+// readIdentity returns who the log is, and where it is read. Tables that no store
+// was opened on yet have the zero identity.
 func (s *Store) readIdentity(ctx context.Context, q rowQuerier) (identity, place, error) {
 	in, err := scanIdentity(q.QueryRow(ctx, s.sql(selectIdentity)))
-	if err != nil {
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return in, place{}, fmt.Errorf("read the log's identity: %w", err)
 	}
 	here, err := readPlace(ctx, q)
@@ -152,9 +163,8 @@ func (s *Store) readIdentity(ctx context.Context, q rowQuerier) (identity, place
 }
 
 func (s *Store) checkHome(in identity, here place) error {
-	if home := s.home.Load(); in.n != home {
-		return fmt.Errorf("%w: %w: it is at incarnation %d now, this process began at %d; restart it",
-			eventstore.ErrUnavailable, ErrAdopted, in.n, home)
+	if err := s.checkLife(in); err != nil {
+		return err
 	}
 	if here != in.place && !failpoint.Planted(failpoint.HomeUnchecked) {
 		adopt := "recount db adopt"
@@ -167,12 +177,35 @@ func (s *Store) checkHome(in identity, here place) error {
 	return nil
 }
 
+// queueLife reads who the log is.
+func (s *Store) queueLife(b *pgx.Batch, in *identity) {
+	b.Queue(s.sql(selectIdentity)).QueryRow(func(row pgx.Row) (err error) {
+		if *in, err = scanIdentity(row); errors.Is(err, pgx.ErrNoRows) {
+			err = nil // checkLife says so
+		}
+		return err
+	})
+}
+
+// checkLife is the part of checkHome that can change under an open connection.
+func (s *Store) checkLife(in identity) error {
+	switch home := s.home.Load(); {
+	case in.log != home.log:
+		return fmt.Errorf("%w: %w; restart it to go on with that one", eventstore.ErrUnavailable, ErrReplaced)
+	case in.n != home.n:
+		return fmt.Errorf("%w: %w: it is at incarnation %d now, this process began at %d; restart it",
+			eventstore.ErrUnavailable, ErrAdopted, in.n, home.n)
+	}
+	return nil
+}
+
 // Adopt says that this database is now the log's home: it starts a new
 // incarnation at the present end of the log, after which appends are accepted
 // again. Readers that had come further are told so. Adopting a log that is at
 // home already changes nothing. It returns the incarnation and the last
 // position that it shares with the one before.
 func (s *Store) Adopt(ctx context.Context) (incarnation, lastCommon int64, err error) {
+	var home identity
 	err = pgx.BeginFunc(ctx, s.cfg.Pool, func(tx pgx.Tx) error {
 		b := &pgx.Batch{}
 		s.queueLock(b)
@@ -202,14 +235,14 @@ func (s *Store) Adopt(ctx context.Context) (incarnation, lastCommon int64, err e
 			}
 		}
 		failpoint.Hit(failpoint.AdoptWritten)
-		incarnation, lastCommon = in.n, in.fromPosition
+		home, incarnation, lastCommon = in, in.n, in.fromPosition
 		return nil
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("adopt the log: %w", translate(err))
 	}
 	failpoint.Hit(failpoint.AdoptDone)
-	s.home.Store(incarnation)
+	s.home.Store(&home)
 	return incarnation, lastCommon, s.identify(ctx)
 }
 

@@ -88,7 +88,15 @@ func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (
 		a.store.queueLock(b)
 	}
 	a.store.queueFacts(b, f, try.requests)
+	var in identity
+	a.store.queueLife(b, &in)
 	if err := a.conn.SendBatch(ctx, b).Close(); err != nil {
+		return nil, err
+	}
+	// Tables can be made anew under a connection. That the log still ends where this
+	// appender left it tells the fast path that they are the same.
+	if err := a.store.checkLife(in); err != nil {
+		a.disconnect()
 		return nil, err
 	}
 	if (a.mine == nil || *a.mine != f.head) && !failpoint.Planted(failpoint.CacheSurvives) {
