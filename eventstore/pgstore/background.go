@@ -128,11 +128,16 @@ func (s *Store) listener(ctx context.Context) (*session, error) {
 	return conn, nil
 }
 
-// hear looks at the log after each notification, until something fails.
+// hear looks at the log after each notification, until something fails. Of its
+// own it needs none: what this process appended it knows.
 func (s *Store) hear(ctx context.Context, conn *session) {
 	for {
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
 			return
+		}
+		if n.PID == s.notifier.Load() {
+			continue
 		}
 		if err := s.look(ctx); err != nil {
 			return
@@ -170,10 +175,13 @@ func (s *Store) notifyOn(ctx context.Context, conn *session) *session {
 	ctx, cancel := context.WithTimeout(ctx, stallTimeout)
 	defer cancel()
 	if conn == nil || conn.IsClosed() {
+		// The server may have given its number to somebody else.
+		s.notifier.Store(0)
 		var err error
 		if conn, err = s.connect(ctx); err != nil {
 			return nil
 		}
+		s.notifier.Store(conn.PgConn().PID())
 	}
 	if failpoint.Fail(failpoint.NotifySend) == nil {
 		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, '')", s.channel())

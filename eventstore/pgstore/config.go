@@ -114,6 +114,9 @@ type Store struct {
 	home atomic.Pointer[identity]
 	// subscriptions and receiptsPurged are for Stats.
 	subscriptions, receiptsPurged atomic.Int64
+	// notifier is the server's number for the session that notifies, 0 if there is
+	// none.
+	notifier atomic.Uint32
 	// refused is why the database took no write when the last was tried; nil: it
 	// did.
 	refused atomic.Pointer[refusal]

@@ -1,0 +1,59 @@
+package pgstore_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/eventstore/pgstore"
+)
+
+// looks counts how often the end of the log is read.
+type looks struct{ atomic.Int64 }
+
+func (l *looks) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if strings.Contains(q.SQL, "max(e.position)") {
+		l.Add(1)
+	}
+	return ctx
+}
+
+func (l *looks) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// A store under load notifies two hundred times a second: it must not
+// ask the database each time for what it has just written.
+func TestOwnNotificationsCostNoLook(t *testing.T) {
+	t.Parallel()
+	db := newLog(t)
+	var l looks
+	config := db.Pool.Config()
+	config.ConnConfig.Tracer = &l
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	unpolled := func(c *pgstore.Config) { c.PollInterval = time.Hour }
+	a := open(t, db, unpolled, func(c *pgstore.Config) { c.Pool = pool })
+	b := open(t, db, unpolled)
+
+	heard := 0
+	eventually(t, "it hears the other", func() bool {
+		heard++
+		mustAppend(t, b, happened("b-1", heard))
+		return a.Stats().Head > 0
+	})
+	for n := range 20 {
+		end := mustAppend(t, a, happened("a-1", n)).Position
+		eventually(t, "the other hears it", func() bool { return b.Stats().Head >= end })
+	}
+	// It looked once as it began, and at most once for each append of the other.
+	if got := l.Load(); got > int64(1+heard) {
+		t.Errorf("it looked for the end of the log %d times, the other has appended %d times", got, heard)
+	}
+}
