@@ -16,11 +16,11 @@ var spoiled = []struct {
 	fault    failpoint.Fault
 	old, new string
 }{
-	{failpoint.AppendUnlocked, " FOR UPDATE OF log_lock", ""},
-	{failpoint.SequencePositions, " FOR UPDATE OF log_lock", ""},
-	{failpoint.SequencePositions, "WHERE coalesce((SELECT position = $1", "WHERE true OR coalesce((SELECT position = $1"},
-	{failpoint.FastPathUnguarded, "WHERE coalesce((SELECT position = $1", "WHERE true OR coalesce((SELECT position = $1"},
-	{failpoint.RecordedAtBegin, "greatest(clock_timestamp(), (SELECT recorded_at FROM head))", "now()"},
+	{failpoint.AppendUnlocked, "\nFOR UPDATE OF log_lock", ""},
+	{failpoint.SequencePositions, "\nFOR UPDATE OF log_lock", ""},
+	{failpoint.SequencePositions, "WHERE coalesce(head.position, 0) = $1", "WHERE true OR coalesce(head.position, 0) = $1"},
+	{failpoint.FastPathUnguarded, "WHERE coalesce(head.position, 0) = $1", "WHERE true OR coalesce(head.position, 0) = $1"},
+	{failpoint.RecordedAtBegin, "greatest(clock_timestamp(), head.recorded_at)", "now()"},
 	{failpoint.XminHorizon, "max(e.position) FROM recount.events e", "max(e.position) FROM recount.events e " +
 		"WHERE e.xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"},
 }

@@ -16,22 +16,22 @@ import (
 // transaction pooler too. The second frees the log from an appender that was
 // frozen between two round trips of the long way. One whose machine is gone in
 // the middle of sending holds the lock until the server's TCP gives it up.
-// A row is locked when it leaves the join, so the timeouts are set before.
+// A row is locked when it has passed the conditions, so the timeouts are set before.
 const lockLog = `
-WITH timeouts AS MATERIALIZED (
-    SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)
-)
-SELECT only_row FROM timeouts, recount.log_lock FOR UPDATE OF log_lock`
+SELECT only_row FROM recount.log_lock
+WHERE set_config('lock_timeout', $1, true) IS NOT NULL
+  AND set_config('idle_in_transaction_session_timeout', $1, true) IS NOT NULL
+FOR UPDATE OF log_lock`
 
 // Everything depends on guard, which has a row only if the log still ends where
 // the plan begins. So a plan that is late, even one whose connection was given
 // up long ago, writes nothing.
 const guarded = `
-WITH head AS MATERIALIZED (
-    SELECT position, id, recorded_at FROM recount.events ORDER BY position DESC LIMIT 1
-), guard AS MATERIALIZED (
-    SELECT greatest(clock_timestamp(), (SELECT recorded_at FROM head)) AS now
-    WHERE coalesce((SELECT position = $1 AND id = $2 FROM head), $1 = 0)
+WITH guard AS MATERIALIZED (
+    SELECT greatest(clock_timestamp(), head.recorded_at) AS now
+    FROM (SELECT) AS log LEFT JOIN (
+        SELECT position, id, recorded_at FROM recount.events ORDER BY position DESC LIMIT 1) AS head ON true
+    WHERE coalesce(head.position, 0) = $1 AND coalesce(head.id, '00000000-0000-0000-0000-000000000000') = $2
 )`
 
 const writePlan = guarded + `, new_streams AS (
@@ -104,11 +104,11 @@ func (s *Store) queueWrite(b *pgx.Batch, p *plan, now *time.Time, late *error) {
 // statement returns what writes the plan, with its parameters.
 func (p *plan) statement() (sql string, args []any) {
 	if len(p.events) == 1 && len(p.keys) == 0 {
-		return writeEvent, []any{p.base.position, p.base.id,
+		return writeEvent, []any{p.base.position, pgUUID(p.base.id),
 			p.streamIDs[0], p.events[0].Stream, p.categoryIDs[0],
 			p.positions[0], p.versions[0], p.ids[0], p.typeIDs[0], p.flags[0], p.data[0], p.metadata[0]}
 	}
-	return writePlan, []any{p.base.position, p.base.id,
+	return writePlan, []any{p.base.position, pgUUID(p.base.id),
 		p.newStreamIDs, p.newStreamNames, p.newStreamCategories,
 		p.scopes, p.keys, p.fingerprints, p.answers, p.results,
 		p.positions, p.streamIDs, p.versions, p.ids, p.typeIDs, p.categoryIDs,
