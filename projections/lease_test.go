@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -16,7 +17,7 @@ func TestOneOfManyProcessesRunsAProjection(t *testing.T) {
 	var wrote [5]atomic.Int64
 	var runners []*Runner
 	for i := range wrote {
-		r := b.runner(newAccounts(1))
+		r := b.leasing(maxLeaseTTL, newAccounts(1))
 		r.workers[0].hooks.beforeWrite = func() { wrote[i].Add(1) }
 		runners = append(runners, r)
 	}
@@ -109,7 +110,7 @@ func frozenOwner(b *bench, p Projection, texts *strings.Replacer) error {
 		default:
 		}
 	}
-	second := b.runner(p)
+	second := b.leasing(maxLeaseTTL, p)
 	holding, release := make(chan struct{}), make(chan struct{})
 	var hold sync.Once
 	second.workers[0].hooks.beforeWrite = func() {
@@ -160,7 +161,7 @@ func TestALeaseIsRenewedWhileABatchTakesLong(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	var renewals atomic.Int64
-	first := b.runner(newAccounts(1))
+	first := b.leasing(2*time.Second, newAccounts(1))
 	renewed := make(chan struct{})
 	first.workers[0].hooks.beforeRenew = func() {
 		if renewals.Add(1) == 10 { // three times the lease
