@@ -180,6 +180,9 @@ func TestALogThatTookThePlaceOfAnotherIsNotTakenForIt(t *testing.T) {
 				}
 			}
 			refused("new tables")
+			if _, err := s.Head(t.Context()); !errors.Is(err, pgstore.ErrReplaced) {
+				t.Errorf("Head of new tables: %v, want ErrReplaced", err)
+			}
 			other := happened("after-1", 0)
 			other.Events[0].Type = "Other"
 			mustAppend(t, open(t, db), other)

@@ -25,6 +25,7 @@ var ErrAdopted = fmt.Errorf("%w: it was adopted while this process ran", eventst
 
 // ErrReplaced is returned by appends of a store under whose address another log
 // was put, or new tables without any: ids that it remembers mean others there.
+// Reads of such tables return it too; they go on when there is a log.
 // It matches eventstore.ErrLogMoved.
 var ErrReplaced = fmt.Errorf("%w: the database holds another log, or none yet, since this process began", eventstore.ErrLogMoved)
 

@@ -2,10 +2,13 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
@@ -29,6 +32,9 @@ func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {
 	defer cancel()
 	var t eventstore.Token
 	err := s.cfg.Pool.QueryRow(ctx, s.sql(selectEnd)).Scan(&t.Log, &t.Incarnation, &t.Position)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = s.checkLife(identity{}) // tables that no store was opened on yet
+	}
 	if err != nil {
 		return eventstore.Token{}, fmt.Errorf("read the head of the log: %w", translate(err))
 	}
