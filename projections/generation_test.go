@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -60,9 +61,9 @@ func TestNamesThatAreTakenAreRefused(t *testing.T) {
 func TestANewVersionIsBuiltBesideTheOld(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	first := b.start(b.leasing(maxLeaseTTL, newTotals("accounts")))
+	first := b.start(b.leasing(3*time.Second, newTotals("accounts")))
 	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 1, Note: "a"}))
-	second := b.start(b.leasing(maxLeaseTTL, newAccounts(2)))
+	second := b.start(b.leasing(3*time.Second, newAccounts(2)))
 	b.eventually(func() error { return b.shows("accounts", 2) })
 	end := b.append("account-1", deposited{Amount: 2, Note: "b"})
 	b.arrives(first, "accounts", end)
@@ -84,7 +85,7 @@ func TestANewVersionIsBuiltBesideTheOld(t *testing.T) {
 	}
 	// An old process that starts again goes on with the old generation and leaves the view alone.
 	b.stop(first)
-	first = b.start(b.leasing(maxLeaseTTL, newTotals("accounts")))
+	first = b.start(b.leasing(3*time.Second, newTotals("accounts")))
 	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 2}))
 	if err := b.shows("accounts", 2); err != nil {
 		t.Error(err)
