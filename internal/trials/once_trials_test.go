@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
@@ -88,39 +89,64 @@ func runReceiver(ctx context.Context, _ *pgxpool.Pool, s *pgstore.Store) error {
 	return err
 }
 
-// proxied returns a store behind a proxy, which does at one COMMIT what is stored in fault.
-func (w *world) proxied() (s *pgstore.Store, proxy *pgproxy.Proxy, fault *atomic.Int32) {
+// proxied returns a store behind a proxy that does at each COMMIT what choose says.
+func (w *world) proxied(choose func() pgproxy.Fault, change ...func(*pgxpool.Config)) (*pgstore.Store, *pgproxy.Proxy) {
 	w.Helper()
-	fault = new(atomic.Int32)
-	proxy, err := pgproxy.Start(w.db.DSN, func() pgproxy.Fault { return pgproxy.Fault(fault.Swap(int32(pgproxy.None))) })
+	proxy, err := pgproxy.Start(w.db.DSN, choose)
 	w.must(err)
 	w.Cleanup(func() { w.must(proxy.Close()) })
-	s = w.open(func(c *pgstore.Config) { c.Pool, c.NoListen = w.pool(proxy.DSN()), true })
-	return s, proxy, fault
+	return w.open(func(c *pgstore.Config) { c.Pool, c.NoListen = w.pool(proxy.DSN(), change...), true }), proxy
 }
 
 // answerLost loses the answer to a COMMIT.
 func answerLost(w *world) {
-	s, _, fault := w.proxied()
+	var lose atomic.Bool
+	s, _ := w.proxied(func() pgproxy.Fault {
+		if lose.CompareAndSwap(true, false) {
+			return pgproxy.CutAfter
+		}
+		return pgproxy.None
+	})
 	w.mustAppend(s, happened("order-1", 0, 1))
-	fault.Store(int32(pgproxy.CutAfter))
+	lose.Store(true)
 	w.mustAppend(s, happened("order-1", 1, 1))
 	w.judge(byContent)
 }
 
 // commitLate has a COMMIT whose client has given it up happen while the client looks for it.
 func commitLate(w *world) {
-	s, proxy, fault := w.proxied()
+	var hold, lost atomic.Bool
+	held, look := make(chan struct{}), make(chan struct{})
+	s, proxy := w.proxied(func() pgproxy.Fault {
+		if hold.CompareAndSwap(true, false) {
+			lost.Store(true)
+			close(held)
+			return pgproxy.Hold
+		}
+		return pgproxy.None
+	}, func(c *pgxpool.Config) {
+		c.PrepareConn = func(ctx context.Context, _ *pgx.Conn) (bool, error) {
+			if lost.Load() {
+				select {
+				case <-look:
+				case <-ctx.Done():
+				}
+			}
+			return true, nil
+		}
+	})
 	w.mustAppend(s, happened("order-1", 0, 1))
+	hold.Store(true)
 	var client sync.WaitGroup
 	w.locked(func() {
-		fault.Store(int32(pgproxy.Hold))
 		client.Go(func() { _, _ = w.append(s, "client", happened("order-1", 1, 1), nil) })
-		// It comes to wait for the lock before the one that looks for it.
-		first := w.waiting(1)
-		if !eventually(w.Context(), 30*time.Second, func() bool { proxy.Release(); return first() }) {
+		<-held
+		proxy.Release()
+		// The append comes to wait for the lock before the client that looks for it does.
+		if !eventually(w.Context(), 30*time.Second, w.waiting(1)) {
 			w.Fatal("the append that was lost does not come to the server")
 		}
+		close(look)
 		if !eventually(w.Context(), 30*time.Second, w.waiting(2)) {
 			w.Fatal("nobody looks for the append that was lost")
 		}

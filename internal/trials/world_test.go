@@ -92,9 +92,14 @@ CREATE INDEX ON recount.receipts (scope, key)`)
 }
 
 // pool returns connections of its own, as another process has them.
-func (w *world) pool(dsn string) *pgxpool.Pool {
+func (w *world) pool(dsn string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 	w.Helper()
-	pool, err := pgxpool.New(context.Background(), dsn)
+	config, err := pgxpool.ParseConfig(dsn)
+	w.must(err)
+	for _, f := range change {
+		f(config)
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	w.must(err)
 	w.Cleanup(pool.Close)
 	return pool
