@@ -130,6 +130,9 @@ WHERE projection = $1 AND generation = $2 AND NOT built`
 
 // complete makes the indexes and moves the checkpoint to the target, in one transaction: nobody else
 // uses the table yet. It makes sure that all buckets are there once, and are of the same events.
+//
+// It locks the table first, as an index needs it. Another transaction may still be at the same, one of a
+// process whose connection was lost: if both read the table before, each would wait for the other.
 func (x *execution) complete(ctx context.Context, fold bulk, g target) error {
 	x.meter.phase("indexing", 0, 0)
 	lastEvent, err := lastEventAt(ctx, x.runner.config.Store, fold.types(), g.position)
@@ -137,6 +140,9 @@ func (x *execution) complete(ctx context.Context, fold bulk, g target) error {
 		return err
 	}
 	return x.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `LOCK TABLE `+g.table.String()); err != nil {
+			return err
+		}
 		events, digest, err := x.checkBuckets(ctx, tx, g)
 		if err != nil {
 			return err

@@ -170,6 +170,52 @@ func TestARebuildIsVerifiedAlthoughItWasKilled(t *testing.T) {
 	}
 }
 
+// TestIndexesWaitForWhoeverIsAtTheSameTable: a transaction of a process that lost its connection may be as far
+// as the next one, which goes on in its place. One waits for the other then, not each for the other.
+func TestIndexesWaitForWhoeverIsAtTheSameTable(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), newAccounts(1)
+	r, _ := b.startFilled(f, 20)
+	b.stop(r)
+	killed := b.killRebuild(f, Options{}, func(w *worker, kill func()) { w.hooks.afterCopy = kill })
+	table := fmt.Sprintf("recount.accounts_g%d", killed.Generation)
+	lost, err := b.pool().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rollback(context.Background(), lost)
+	if _, err := lost.Exec(t.Context(), `SELECT count(*) FROM `+table); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		next := b.runner(f)
+		for {
+			_, err := next.Run(t.Context(), Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+			if !hasCode(err, codeLockTimeout) { // on a slow machine
+				ended <- err
+				return
+			}
+		}
+	}()
+	b.eventually(func() error {
+		var waits bool
+		err := b.pool().QueryRow(t.Context(),
+			`SELECT EXISTS (SELECT FROM pg_locks WHERE relation = $1::regclass AND NOT granted)`, table).Scan(&waits)
+		if err == nil && !waits {
+			err = errors.New("nobody waits for the table")
+		}
+		return err
+	})
+	if _, err := lost.Exec(t.Context(), `LOCK TABLE `+table); err != nil {
+		t.Errorf("the lost transaction cannot go on: %v", err)
+	}
+	rollback(t.Context(), lost)
+	if err := <-ended; err != nil {
+		t.Errorf("the rebuild = %v", err)
+	}
+}
+
 // killRebuild begins a rebuild in a process of its own that ends where stop has it killed, and returns
 // the operation that is left. Nothing renews the claim, so no other process may run that would take it.
 func (b *bench) killRebuild(f *Fold[string, account], o Options, stop func(w *worker, kill func())) Operation {
