@@ -153,6 +153,10 @@ func TestNamesAreForgottenWithTheLogThatHadThem(t *testing.T) {
 	}
 }
 
+// replaceTables leaves tables that are as new.
+const replaceTables = `TRUNCATE recount.events, recount.streams, recount.event_types, recount.categories,
+	recount.receipts, recount.log_incarnations RESTART IDENTITY`
+
 // Another log has other ids for the same types and streams: an append by those of
 // the log before would say what nobody said.
 func TestALogThatTookThePlaceOfAnotherIsNotTakenForIt(t *testing.T) {
@@ -166,8 +170,7 @@ func TestALogThatTookThePlaceOfAnotherIsNotTakenForIt(t *testing.T) {
 			if err := drain(s, t, eventstore.ReadOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			exec(t, db, `TRUNCATE recount.events, recount.streams, recount.event_types, recount.categories,
-				recount.receipts, recount.log_incarnations RESTART IDENTITY`)
+			exec(t, db, replaceTables)
 			if connections == "cut" {
 				exec(t, db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 					WHERE datname = current_database() AND pid <> pg_backend_pid()`)

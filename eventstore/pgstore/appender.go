@@ -111,13 +111,17 @@ func (a *appender) attempt(try *attempt) (*plan, error) {
 			return nil, err
 		}
 	}
-	refs, missing := a.store.dictionary.lookUp(try.requests)
+	refs, missing, err := a.store.lookUp(try.requests)
+	if err != nil {
+		a.disconnect()
+		return nil, err
+	}
 	if err := a.store.makeNames(ctx, a.conn, refs, missing); err != nil {
 		return nil, err
 	}
-	try.slow = try.slow || a.mine == nil || len(try.unsettled) > 0 || failpoint.Planted(failpoint.SequencePositions)
+	// The guard tells an end of the log from another's, but not nothing from nothing.
+	try.slow = try.slow || a.mine == nil || a.mine.position == 0 || len(try.unsettled) > 0 || failpoint.Planted(failpoint.SequencePositions)
 	var p *plan
-	var err error
 	if try.slow {
 		p, err = a.longWay(ctx, refs, try)
 	} else {

@@ -176,6 +176,14 @@ func (d *dictionary) lookUp(requests []*request) (references, unresolved) {
 	return refs, miss
 }
 
+// lookUp returns the dictionary ids of a batch as far as they are remembered. It
+// fails if readers have met another life of the log than the one to append to:
+// then they are of that one.
+func (s *Store) lookUp(requests []*request) (references, unresolved, error) {
+	refs, missing := s.dictionary.lookUp(requests)
+	return refs, missing, s.checkLife(s.identity())
+}
+
 // makeNames adds what is missing to refs, making rows that are not there in a
 // transaction of its own: it must not be called while the log is locked.
 func (s *Store) makeNames(ctx context.Context, q querier, refs references, miss unresolved) error {

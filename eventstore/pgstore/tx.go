@@ -105,7 +105,7 @@ func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.Str
 		return nil, translate(err)
 	}
 	failpoint.Hit(failpoint.TxLocked)
-	p := makePlan(f, refs, s.identity(), requests)
+	p := makePlan(f, refs, *s.home.Load(), requests)
 	if p.isEmpty() {
 		return p, nil
 	}
@@ -124,9 +124,9 @@ func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.Str
 // for new names is not of the pool: all of that may be in the hands of callers
 // who are here to wait for it.
 func (s *Store) resolve(ctx context.Context, requests []*request) (references, error) {
-	refs, missing := s.dictionary.lookUp(requests)
-	if missing.isEmpty() {
-		return refs, nil
+	refs, missing, err := s.lookUp(requests)
+	if err != nil || missing.isEmpty() {
+		return refs, err
 	}
 	conn, err := s.connect(ctx)
 	if err != nil {
@@ -134,6 +134,9 @@ func (s *Store) resolve(ctx context.Context, requests []*request) (references, e
 	}
 	if !failpoint.Planted(failpoint.ConnectionLeak) {
 		defer closeConn(ctx, conn.Conn)
+	}
+	if err := s.checkIdentity(ctx, conn); err != nil {
+		return refs, err
 	}
 	return refs, s.makeNames(ctx, conn, refs, missing)
 }

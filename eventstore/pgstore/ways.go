@@ -18,7 +18,7 @@ func (a *appender) fastPath(ctx context.Context, refs references, requests []*re
 	if err != nil {
 		return nil, err
 	}
-	p := makePlan(f, refs, a.store.identity(), requests)
+	p := makePlan(f, refs, *a.store.home.Load(), requests)
 	if p.isEmpty() {
 		// Refusals need the guard as much as writes do, and nothing would carry it.
 		return nil, errLate
@@ -113,7 +113,7 @@ func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (
 		return nil, err
 	}
 	f.spoil(early)
-	p := makePlan(f, refs, a.store.identity(), try.requests)
+	p := makePlan(f, refs, *a.store.home.Load(), try.requests)
 	answerEarly(try.requests, p)
 	failpoint.Hit(failpoint.AppendLocked)
 	var now time.Time
