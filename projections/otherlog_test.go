@@ -32,6 +32,9 @@ func TestRowsOfAnotherLogAreRebuilt(t *testing.T) {
 	b, r, end := inAnotherLog(t, f)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
+	// At this position there is another event now.
+	b.exec(`INSERT INTO recount.projection_skips (projection, generation, position, event_id, event_type, failure, reason, actor)
+		VALUES ('accounts', 1, 2, gen_random_uuid(), 'Deposited', 'bad', 'a test', 'test')`)
 	if _, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"errors"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -32,12 +33,14 @@ SET target = $3, log_id = $4, incarnation = $5,
     failure = NULL, failure_hint = NULL
 WHERE projection = $1 AND generation = $2`
 
-	// copySkipsSQL: what an operator left out of the rows stays out of them.
+	placeSQL = `
+SELECT log_id, incarnation, position FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2`
+
 	copySkipsSQL = `
 INSERT INTO {schema}.projection_skips (projection, generation, position, event_id, event_type, failure, reason, actor, at)
 SELECT projection, $3, position, event_id, event_type, failure, reason, actor, at
 FROM {schema}.projection_skips
-WHERE projection = $1 AND generation = $2
+WHERE projection = $1 AND generation = $2 AND position <= $4
   AND position > (SELECT position FROM {schema}.projection_generations WHERE projection = $1 AND generation = $3)
 ON CONFLICT DO NOTHING`
 )
@@ -93,8 +96,27 @@ func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token
 	if err != nil {
 		return g, err
 	}
-	_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), p.Name(), present.number, g.number)
-	return g, err
+	return g, x.copySkips(ctx, tx, present.number, g.number)
+}
+
+// copySkips keeps out of a generation what an operator left out of another. Of rows of another log that
+// is only what the logs share: beyond it other events are at those positions.
+func (x *execution) copySkips(ctx context.Context, tx pgx.Tx, from, to int) error {
+	var at eventstore.Token
+	err := tx.QueryRow(ctx, x.catalog.sql(placeSQL), x.op.Projection, from).Scan(&at.Log, &at.Incarnation, &at.Position)
+	if err != nil {
+		return err
+	}
+	upTo := int64(math.MaxInt64)
+	var changed *eventstore.LogChangedError
+	switch err := x.inLog(ctx, at); {
+	case errors.As(err, &changed):
+		upTo = changed.LastCommon
+	case err != nil:
+		return err
+	}
+	_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), x.op.Projection, from, to, upTo)
+	return err
 }
 
 func (cl *claim) target(ctx context.Context) (target, error) {

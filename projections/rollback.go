@@ -50,7 +50,7 @@ func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, x.catalog.sql(copySkipsSQL), p.Name(), present.number, x.op.Generation); err != nil {
+	if err := x.copySkips(ctx, tx, present.number, x.op.Generation); err != nil {
 		return err
 	}
 	// It gets another chance with an event that it could not apply.
