@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -175,7 +174,8 @@ func (x *execution) goOneByOne(ctx context.Context, fold bulk, g target, cause e
 		return err
 	})
 	if err != nil {
-		return errors.Join(cause, err)
+		// Not cause is what ends it: this may pass, or be a cancellation.
+		return fmt.Errorf("begin to apply events one by one, since %v: %w", cause, err)
 	}
 	return &lastError{cause, fmt.Sprintf(
 		"the events are applied one by one now, which stops at the one that is the reason: see `recount projections show %s`", g.projection)}
