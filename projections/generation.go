@@ -147,28 +147,29 @@ func (c *catalog) view(g generation) tableName { return tableName{c.schema, g.pr
 
 const (
 	lockLiveSQL = `
-SELECT g.version, g.position FROM {schema}.projection_generations g
+SELECT g.version, g.log_id, g.position FROM {schema}.projection_generations g
 WHERE g.projection = $1 AND g.generation = $2 FOR UPDATE`
 
 	setLiveSQL = `UPDATE {schema}.projections SET live_generation = $2 WHERE name = $1`
 )
 
 // show makes the view show g, if g is of a higher version than the generation shown now and has
-// come as far. The lock on that one's checkpoint holds it where it is meanwhile.
+// come as far; rows of another log it need not come as far as. The lock on that one's checkpoint holds
+// it where it is meanwhile.
 func (c *catalog) show(ctx context.Context, g generation) (shown bool, err error) {
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
 		var live, version, liveVersion int
-		var position, livePosition int64
+		var at, liveAt eventstore.Token
 		if err := tx.QueryRow(ctx, c.sql(lockProjectionSQL), g.projection).Scan(&live); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, c.sql(lockLiveSQL), g.projection, live).Scan(&liveVersion, &livePosition); err != nil {
+		if err := tx.QueryRow(ctx, c.sql(lockLiveSQL), g.projection, live).Scan(&liveVersion, &liveAt.Log, &liveAt.Position); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, c.sql(lockLiveSQL), g.projection, g.number).Scan(&version, &position); err != nil {
+		if err := tx.QueryRow(ctx, c.sql(lockLiveSQL), g.projection, g.number).Scan(&version, &at.Log, &at.Position); err != nil {
 			return err
 		}
-		if version <= liveVersion || position < livePosition {
+		if version <= liveVersion || at.Log == liveAt.Log && at.Position < liveAt.Position {
 			return nil
 		}
 		if _, err := tx.Exec(ctx, c.sql(setLiveSQL), g.projection, g.number); err != nil {

@@ -100,7 +100,7 @@ WITH renewed AS (
       AND lease_expires_at NOT BETWEEN clock_timestamp() + $4::interval * 0.75 AND clock_timestamp() + $4::interval
 )
 SELECT g.epoch = $3 AND p.desired = 'running',
-       g.serving AND g.version > live.version AND g.position >= g.target AND g.position >= live.position
+       g.serving AND g.version > live.version AND g.position >= g.target AND (g.position >= live.position OR g.log_id <> live.log_id)
 FROM {schema}.projection_generations g
 JOIN {schema}.projections p ON p.name = g.projection
 JOIN {schema}.projection_generations live ON live.projection = p.name AND live.generation = p.live_generation

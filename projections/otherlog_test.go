@@ -67,3 +67,12 @@ func TestARollbackToRowsOfAnotherLogIsRefused(t *testing.T) {
 		t.Errorf("generation %d is shown, want %d, which is of this log", s.Generation, now.Generation)
 	}
 }
+
+// TestRowsOfAnotherLogGiveWayToANewVersion, which need not come as far as they are.
+func TestRowsOfAnotherLogGiveWayToANewVersion(t *testing.T) {
+	t.Parallel()
+	b, _, end := inAnotherLog(t, newAccounts(1))
+	r := b.start(b.leasing(3*time.Second, newAccounts(2)))
+	b.arrives(r, "accounts", end)
+	b.eventually(func() error { return b.shows("accounts", 2) })
+}
