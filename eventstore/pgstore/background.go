@@ -136,7 +136,7 @@ func (s *Store) hear(ctx context.Context, conn *session) {
 		if err != nil {
 			return
 		}
-		if n.PID == s.notifier.Load() {
+		if n.Payload == s.sender {
 			continue
 		}
 		if err := s.look(ctx); err != nil {
@@ -175,16 +175,13 @@ func (s *Store) notifyOn(ctx context.Context, conn *session) *session {
 	ctx, cancel := context.WithTimeout(ctx, stallTimeout)
 	defer cancel()
 	if conn == nil || conn.IsClosed() {
-		// The server may have given its number to somebody else.
-		s.notifier.Store(0)
 		var err error
 		if conn, err = s.connect(ctx); err != nil {
 			return nil
 		}
-		s.notifier.Store(conn.PgConn().PID())
 	}
 	if failpoint.Fail(failpoint.NotifySend) == nil {
-		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, '')", s.channel())
+		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, $2)", s.channel(), s.sender)
 	}
 	return conn
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -114,9 +115,8 @@ type Store struct {
 	home atomic.Pointer[identity]
 	// subscriptions and receiptsPurged are for Stats.
 	subscriptions, receiptsPurged atomic.Int64
-	// notifier is the server's number for the session that notifies, 0 if there is
-	// none.
-	notifier atomic.Uint32
+	// sender is what the store's own notifications carry.
+	sender string
 	// refused is why the database took no write when the last was tried; nil: it
 	// did.
 	refused atomic.Pointer[refusal]
@@ -142,7 +142,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	background, stop := context.WithCancel(context.Background())
-	s := &Store{cfg: cfg, queue: newQueue(cfg), stop: stop, done: background.Done(), stopped: make(chan struct{})}
+	s := &Store{cfg: cfg, queue: newQueue(cfg), sender: uuid.NewString(), stop: stop, done: background.Done(), stopped: make(chan struct{})}
 	s.dictionary = newDictionary(cfg.CacheStreams)
 	s.lookups = &lookups{store: s}
 	s.hub = newHub()
