@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // refusalHolds is for how long appends count as refused after the last one was.
@@ -45,12 +47,7 @@ func (s *Store) noteRefusal(err error) {
 // A session keeps for good whether the database was read-only when it began. If
 // the pool has such ones from a time that is over, all of its are replaced.
 func (s *Store) CheckWritable(ctx context.Context) error {
-	readOnly, err := readsOnly(ctx, s.cfg.Pool)
-	if err == nil && readOnly {
-		if readOnly, err = s.newReadsOnly(ctx); err == nil && !readOnly {
-			s.cfg.Pool.Reset()
-		}
-	}
+	readOnly, err := s.readOnly(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look whether the database takes writes: %w", translate(err))
@@ -58,6 +55,21 @@ func (s *Store) CheckWritable(ctx context.Context) error {
 		return errReadOnly
 	}
 	return s.refused.Load().in(time.Now())
+}
+
+// readOnly reports whether the database is. It holds a session of the
+// pool until a new one has answered: there are never more new ones than those.
+func (s *Store) readOnly(ctx context.Context) (readOnly bool, err error) {
+	err = s.cfg.Pool.AcquireFunc(ctx, func(held *pgxpool.Conn) (err error) {
+		if readOnly, err = readsOnly(ctx, held); err != nil || !readOnly {
+			return err
+		}
+		if readOnly, err = s.newReadsOnly(ctx); err == nil && !readOnly {
+			s.cfg.Pool.Reset()
+		}
+		return err
+	})
+	return readOnly, err
 }
 
 // newReadsOnly is readsOnly of a session that begins now.

@@ -1,11 +1,17 @@
 package pgstore_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
 )
 
 func TestCheckWritable(t *testing.T) {
@@ -47,4 +53,49 @@ func TestCheckWritable(t *testing.T) {
 		DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$`)
 	want("")
 	exec(t, db, `CREATE TABLE taken ()`) // by a session of the pool
+}
+
+// Anybody may ask whether the server is ready: that must not take all the
+// sessions that the database has.
+func TestCheckWritableTakesNoMoreSessionsThanThePoolHas(t *testing.T) {
+	t.Parallel()
+	db := newLog(t)
+	cfg := db.Pool.Config()
+	cfg.MaxConns = 1
+	cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	begun, goOn := make(chan struct{}, 3), make(chan struct{}, 3)
+	cfg.BeforeConnect = func(ctx context.Context, _ *pgx.ConnConfig) error {
+		begun <- struct{}{}
+		select {
+		case <-goOn:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	open(t, db) // the log has to have an identity
+	goOn <- struct{}{}
+	s := open(t, db, func(c *pgstore.Config) { c.Pool, c.NoListen, c.ReceiptTTL = pool, true, -1 })
+	<-begun
+	first := make(chan error)
+	go func() { first <- s.CheckWritable(t.Context()) }()
+	<-begun // asks a new session
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := s.CheckWritable(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("CheckWritable beside another = %v, want to wait for it", err)
+	}
+	select {
+	case <-begun:
+		t.Error("it asked a new session meanwhile")
+	default:
+	}
+	close(goOn)
+	if err := <-first; err == nil {
+		t.Error("CheckWritable of a read-only database = nil")
+	}
 }
