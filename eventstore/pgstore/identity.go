@@ -49,6 +49,9 @@ type place struct {
 // sameLife reports whether positions and ids of both mean the same.
 func (in identity) sameLife(other identity) bool { return in.log == other.log && in.n == other.n }
 
+// isLifeOf reports whether t is a position of this life.
+func (in identity) isLifeOf(t eventstore.Token) bool { return in.log == t.Log && in.n == t.Incarnation }
+
 func (in identity) token(position int64) eventstore.Token {
 	return eventstore.Token{Log: in.log, Incarnation: in.n, Position: position}
 }

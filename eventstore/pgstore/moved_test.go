@@ -90,3 +90,25 @@ func TestNewTablesAreNotTakenForAnEmptyLog(t *testing.T) {
 		t.Errorf("Append = %v, want ErrReplaced", err)
 	}
 }
+
+// The first life of every log is the first incarnation.
+func TestASubscriptionDoesNotGoOnInAnotherLog(t *testing.T) {
+	t.Parallel()
+	db := newLog(t)
+	s := open(t, db)
+	mustAppend(t, s, happened("before-1", 0))
+	deliveries, goOn := subscribe(t, s, eventstore.ReadOptions{})
+	if d := <-deliveries; d.err != nil || d.batch.Next != 2 {
+		t.Fatalf("subscription got %+v, want the first event", d)
+	}
+	close(goOn)
+	exec(t, db, replaceTables)
+	other := open(t, db)
+	for n := range 3 {
+		mustAppend(t, other, happened("after-1", n))
+	}
+	var changed *eventstore.LogChangedError
+	if d := <-deliveries; !errors.As(d.err, &changed) || changed.LastCommon != -1 {
+		t.Errorf("subscription got %+v of the other log, want an error that says so", d)
+	}
+}

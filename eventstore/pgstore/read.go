@@ -38,7 +38,7 @@ func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {
 	if err != nil {
 		return eventstore.Token{}, fmt.Errorf("read the head of the log: %w", translate(err))
 	}
-	if known := s.identity(); t.Incarnation != known.n || t.Log != known.log {
+	if !s.identity().isLifeOf(t) {
 		// Somebody adopted the log meanwhile, and it may have become shorter; or it
 		// is another one.
 		if err := s.identify(ctx); err != nil {

@@ -34,14 +34,14 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	s.subscriptions.Add(1)
 	defer s.subscriptions.Add(-1)
 	sizes := newSizer(opts)
-	changed := func() bool { return s.identity().n != head.Incarnation }
+	changed := func() bool { return !s.identity().isLifeOf(head) }
 	for {
 		if err := s.hub.wait(ctx, next, s.done, changed); err != nil {
 			return err
 		}
 		if changed() {
-			// The log was adopted while we read it. What we have read must be of
-			// the part that the lives share, like a token.
+			// The log was adopted or replaced while we read it. What we have read must
+			// be of the part that the lives share, like a token.
 			head.Position = next - 1
 			if head, err = s.adopted(ctx, head); err != nil {
 				return err
@@ -62,7 +62,7 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	}
 }
 
-// adopted returns the head of a log that was adopted, for a reader that may go
+// adopted returns the head of a log that was adopted or replaced, for a reader that may go
 // on behind t.
 func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Token, error) {
 	head, err := s.Head(ctx)
