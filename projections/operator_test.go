@@ -38,8 +38,8 @@ func TestARequestIsDoneByWhoRunsTheProjection(t *testing.T) {
 	b.arrives(r, "accounts", b.fill(20))
 	for _, name := range []string{"accounts", "sql_accounts"} {
 		op, err := b.admin.Request(t.Context(), Request{Kind: Rebuild, Projection: name, Actor: "test"})
-		if err != nil || op.State != OperationRunning || op.ID == uuid.Nil {
-			t.Fatalf("Request = %+v, %v, want it running", op, err)
+		if err != nil || op.Kind != Rebuild || op.Projection != name || op.ID == uuid.Nil {
+			t.Fatalf("Request = %+v, %v, want a rebuild of %s", op, err, name)
 		}
 		b.eventually(func() error {
 			op, err = b.admin.Operation(t.Context(), op.ID)
