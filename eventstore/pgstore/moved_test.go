@@ -85,7 +85,7 @@ func TestNewTablesAreNotTakenForAnEmptyLog(t *testing.T) {
 	if _, err := s.Append(t.Context(), conflicting, eventstore.AppendOptions{}); !errors.Is(err, eventstore.ErrConflict) {
 		t.Fatalf("Append = %v, want ErrConflict", err)
 	}
-	exec(t, db, replaceTables)
+	replaceTables(t, db)
 	if _, err := s.Append(t.Context(), happened("a-1", 0), eventstore.AppendOptions{}); !errors.Is(err, pgstore.ErrReplaced) {
 		t.Errorf("Append = %v, want ErrReplaced", err)
 	}
@@ -102,7 +102,7 @@ func TestASubscriptionDoesNotGoOnInAnotherLog(t *testing.T) {
 		t.Fatalf("subscription got %+v, want the first event", d)
 	}
 	close(goOn)
-	exec(t, db, replaceTables)
+	replaceTables(t, db)
 	other := open(t, db)
 	for n := range 3 {
 		mustAppend(t, other, happened("after-1", n))
