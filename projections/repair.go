@@ -83,7 +83,7 @@ func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repai
 	done := Repaired{Projection: r.generation.projection, Generation: r.generation.number}
 	key, err := p.parseKey(r.text)
 	if err != nil {
-		return done, &lastError{err, "give a key of one column as text, one of several as a JSON array of their values"}
+		return done, &lastError{err, "give a key of one column as text, one of several as a JSON array of their values, or any as `recount projections verify` shows it"}
 	}
 	done.Key = shownAs(p.layout.Key, reflect.ValueOf(key))
 	m := newMemory(p)
@@ -177,11 +177,12 @@ func (p *foldProjector[K, Row]) replaceRow(ctx context.Context, tx pgx.Tx, r *re
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
-// parseKey reads a key as people write it.
+// parseKey reads a key as people write it, or as a verification shows it: an object of the columns.
 func (p *foldProjector[K, Row]) parseKey(text string) (key K, err error) {
-	var parts []json.RawMessage
 	columns := p.layout.Key
+	parts, shown := shownParts(columns, text)
 	switch {
+	case shown:
 	case len(columns) > 1:
 		if err := json.Unmarshal([]byte(text), &parts); err != nil || len(parts) != len(columns) {
 			return key, fmt.Errorf("%q is no key: it has the columns %s", text, list(columns.Names()))
@@ -199,4 +200,21 @@ func (p *foldProjector[K, Row]) parseKey(text string) (key K, err error) {
 		}
 	}
 	return key, columns.Normalize(v)
+}
+
+// shownParts returns the values of an object that has just these columns, if text is one.
+func shownParts(columns rowmap.Columns, text string) ([]json.RawMessage, bool) {
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || len(doc) != len(columns) {
+		return nil, false
+	}
+	parts := make([]json.RawMessage, 0, len(columns))
+	for _, c := range columns {
+		part, ok := doc[c.Name]
+		if !ok {
+			return nil, false
+		}
+		parts = append(parts, part)
+	}
+	return parts, true
 }
