@@ -24,7 +24,7 @@ func misfit(e *json.SemanticError) string {
 	case errors.Is(e.Err, errNull):
 		return errNull.Error()
 	case errors.Is(e.Err, json.ErrUnknownName):
-		return "is not known here; known are " + strings.Join(memberNames(e.GoType), ", ")
+		return "is not known here; " + knownAre(memberNames(e.GoType))
 	case errors.Is(e.Err, strconv.ErrRange):
 		return "is out of range"
 	case e.Err != nil && !errors.Is(e.Err, strconv.ErrSyntax):

@@ -143,12 +143,17 @@ func (p *Params) take(name string) (value string, given bool) {
 	return "", false
 }
 
+// knownAre says which names there are.
+func knownAre(names []string) string {
+	if len(names) == 0 {
+		return "there are none"
+	}
+	return "known are " + strings.Join(names, ", ")
+}
+
 // err returns what was wrong, once all parameters were taken.
 func (p *Params) err() error {
-	known := "there are none"
-	if len(p.known) > 0 {
-		known = "known are " + strings.Join(p.known, ", ")
-	}
+	known := knownAre(p.known)
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {
 		switch {
 		case slices.Contains(p.known, name), slices.Contains(p.refused, name):
