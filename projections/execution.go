@@ -129,7 +129,7 @@ func (x *execution) end(ctx context.Context, result any, err error) error {
 	case errors.Is(err, errCancelled):
 		state = OperationCancelled
 	case final(err):
-		state, hinted = OperationFailed, x.hintFor(err)
+		state = OperationFailed
 	default:
 		return errors.Join(err, x.release(ctx))
 	}
@@ -137,6 +137,9 @@ func (x *execution) end(ctx context.Context, result any, err error) error {
 		if err := x.discard(ctx, state, err); err != nil {
 			return errors.Join(err, x.release(ctx))
 		}
+	}
+	if state == OperationFailed {
+		hinted = x.hintFor(ctx, err)
 	}
 	p := x.meter.progress()
 	if err := x.renew(ctx, p); err != nil && !errors.Is(err, errCancelled) {
@@ -154,16 +157,25 @@ func (x *execution) end(ctx context.Context, result any, err error) error {
 	return &OperationError{Operation: ended}
 }
 
-func (x *execution) hintFor(err error) string {
+// stoppedSQL is whether a generation has stopped on the event at a position, so that it can be skipped.
+const stoppedSQL = `
+SELECT EXISTS (SELECT FROM {schema}.projection_generations WHERE projection = $1 AND failed_position = $2)`
+
+func (x *execution) hintFor(ctx context.Context, err error) string {
 	var last *lastError
+	var at *eventError
 	switch {
 	case errors.As(err, &last):
 		return last.hint
 	case errors.Is(err, errTooLarge):
 		return "allow more memory, or fewer workers"
-	default:
-		return hint(x.catalog.schema, x.op.Projection, err)
+	case errors.As(err, &at):
+		stopped := true
+		if err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(stoppedSQL), x.op.Projection, at.event.Position).Scan(&stopped); err == nil && !stopped {
+			return "the projection has not stopped on this event: its rows are from when it could be applied, and stay. Correct the program, and try again"
+		}
 	}
+	return hint(x.catalog.schema, x.op.Projection, err)
 }
 
 // fold returns what the projection runs, which must be a fold.

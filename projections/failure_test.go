@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 
@@ -207,6 +208,40 @@ func TestHintsNameASchemaOfOnesOwn(t *testing.T) {
 	} {
 		if got := hint(schema, "orders", errors.New("no")); !strings.Contains(got, want) {
 			t.Errorf("hint in schema %s = %q, want %q", schema, got, want)
+		}
+	}
+}
+
+// damagedReader is a store whose first event can no longer be decoded.
+type damagedReader struct{ eventstore.Store }
+
+func (s damagedReader) ReadAll(ctx context.Context, o eventstore.ReadOptions) iter.Seq2[eventstore.RecordedEvent, error] {
+	return func(yield func(eventstore.RecordedEvent, error) bool) {
+		for e, err := range s.Store.ReadAll(ctx, o) {
+			if e.Position == 1 {
+				e.Data = []byte("{")
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestAnOperationDoesNotSendPeopleToSkip an event that the projection has applied: that would be refused.
+func TestAnOperationDoesNotSendPeopleToSkip(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), newAccounts(1)
+	b.arrives(b.start(b.runner(f)), "accounts", b.append("account-1", deposited{Amount: 1}, deposited{Amount: 2}))
+	log := b.store
+	b.store = damagedReader{log}
+	other := b.runner(f)
+	b.store = log
+	for _, kind := range []Kind{Rebuild, Verify} {
+		_, err := other.Run(t.Context(), Request{Kind: kind, Projection: "accounts", Actor: "test"}, nil)
+		var failed *OperationError
+		if !errors.As(err, &failed) || !strings.Contains(failed.Operation.Hint, "has not stopped on this event") {
+			t.Errorf("%s = %v, want a failure whose hint does not say to skip", kind, err)
 		}
 	}
 }
