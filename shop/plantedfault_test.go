@@ -138,14 +138,16 @@ func wrongDeeds() []plantedFault {
 	return []plantedFault{
 		{"write lost", lostWrite(), "the ETag is|the answer is of version|the answer is 200, want|the answer is 409 stock|the problem has no actual version|want .412 precondition-failed"},
 		{"write done twice", func(api http.Handler, w http.ResponseWriter, r *http.Request) {
+			// With a key or a precondition the second is another answer, which others notice first.
+			bare := !slices.ContainsFunc([]string{"If-Match", "If-None-Match", "Idempotency-Key"}, func(h string) bool { return r.Header.Get(h) != "" })
 			body, err := io.ReadAll(r.Body)
-			if err == nil && strings.HasSuffix(r.URL.Path, "/receive") && r.Header.Get("If-Match") == "" {
+			if err == nil && strings.HasSuffix(r.URL.Path, "/receive") && bare {
 				r.Body = io.NopCloser(bytes.NewReader(body))
 				api.ServeHTTP(httptest.NewRecorder(), r)
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			api.ServeHTTP(w, r)
-		}, "the answer is of version|neither answer is the first one"},
+		}, "the answer is of version"},
 		{"key forgotten", without("Idempotency-Key"), `neither answer is a replay|the first one was|want .422 idempotency-key-reused|\(sent again\): the answer is`},
 		{"precondition forgotten", without("If-Match"), "want .412 precondition-failed"},
 		{"misspelt filter taken", func(api http.Handler, w http.ResponseWriter, r *http.Request) {
