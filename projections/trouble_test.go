@@ -69,18 +69,24 @@ func TestTroubleOfLongAgoIsForgotten(t *testing.T) {
 	b.reaches("accounts", Running, 0)
 }
 
+// leased returns the worker of a projection that nobody runs, and the lease to write its rows by hand.
+func (b *bench) leased() (*worker, *lease) {
+	b.Helper()
+	r := b.start(b.runner(newAccounts(1)))
+	b.stop(r)
+	l, err := r.catalog.acquire(b.Context(), r.workers[0].generation, true, "test", time.Minute)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r.workers[0], l
+}
+
 // A page without events for the projection moves its checkpoint only. That the database refuses
 // this, because its tables are away, is no event's fault.
 func TestARefusedCheckpointBlamesNoEvent(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)
-	r := b.start(b.runner(newAccounts(1)))
-	b.stop(r)
-	w := r.workers[0]
-	l, err := r.catalog.acquire(t.Context(), w.generation, true, "test", time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, l := b.leased()
 	to := b.append("account-1", opened{})
 	if _, err := b.pool().Exec(t.Context(), `ALTER SCHEMA recount RENAME TO hidden`); err != nil {
 		t.Fatal(err)
@@ -95,13 +101,7 @@ func TestARefusedCheckpointBlamesNoEvent(t *testing.T) {
 func TestARefusedCheckpointBlamesNoEventThatPasses(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)
-	r := b.start(b.runner(newAccounts(1)))
-	b.stop(r)
-	w := r.workers[0]
-	l, err := r.catalog.acquire(t.Context(), w.generation, true, "test", time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, l := b.leased()
 	to := b.append("account-1", opened{}, deposited{Amount: 1})
 	if _, err := b.pool().Exec(t.Context(), `ALTER TABLE recount.projection_generations RENAME digest TO hidden`); err != nil {
 		t.Fatal(err)
