@@ -37,7 +37,7 @@ hostile: programs ## attack two servers with 50,000 requests, and check every an
 	$(with_postgres) go test ./cmd/recount -run TestHostileClient -v -timeout 10m -args -hostile.requests 50000 -hostile.seed $(SEED)
 
 test-peers: programs ## test the stores that recount bench compare measures beside Recount; downloads them
-	$(with_postgres) env $(peers) test -C bench $(ARGS) ./...
+	$(with_postgres) env $(peers) test -C tests/bench/peers $(ARGS) ./...
 
 # How long each target is fuzzed, or with how many inputs, and which packages: make fuzz FUZZTIME=1m FUZZ=httpapi,
 # FUZZTIME=10000x
@@ -57,25 +57,25 @@ bench: programs ## measure how fast it is, for a quarter of an hour; writes docs
 	sh scripts/bench.sh
 
 chaos: programs ## break everything for a while and check that nothing was lost (ARGS=-h)
-	go run ./internal/chaos/cmd/chaos --duration 90s --faults 380 --min-faults 300 --events 500000 -q $(ARGS)
+	go run ./tests/chaos/cmd/chaos --duration 90s --faults 380 --min-faults 300 --events 500000 -q $(ARGS)
 
 chaos-long: programs ## the same for half an hour; writes its report into docs/reliability.md
-	go run ./internal/chaos/cmd/chaos --duration 30m --faults 6000 --min-faults 4700 --events 4000000 --write docs/reliability.md -q $(ARGS)
+	go run ./tests/chaos/cmd/chaos --duration 30m --faults 6000 --min-faults 4700 --events 4000000 --write docs/reliability.md -q $(ARGS)
 
 bench-compare: programs ## measure it beside other event stores, for some minutes; writes their part of docs/benchmarks.md
 	sh scripts/bench.sh compare
 
 plants: programs ## plant faults in the product and see each caught; writes docs/reliability.md
-	go run ./internal/trials/cmd/plants -o docs/reliability.md $(ARGS)
-	go run ./internal/trials/cmd/plants -o docs/reliability.md -random 10s
+	go run ./tests/trials/cmd/plants -o docs/reliability.md $(ARGS)
+	go run ./tests/trials/cmd/plants -o docs/reliability.md -random 10s
 
 lint: ## check format, go vet, staticcheck
 	@unformatted=$$($(gofmt) -l .) && if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 	go vet $(PKG)
 	go tool staticcheck $(PKG)
 ifeq ($(PKG),./...)
-	$(peers) -C bench vet ./...
-	cd bench && CGO_ENABLED=0 "$$(go -C .. tool -n staticcheck)" ./...
+	$(peers) -C tests/bench/peers vet ./...
+	cd tests/bench/peers && CGO_ENABLED=0 "$$(go -C ../../.. tool -n staticcheck)" ./...
 endif
 
 fmt: ## format the code

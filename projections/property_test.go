@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/memstore"
-	"github.com/57528e99/recount/internal/validate"
 )
 
 // step is one thing that happens in a history.
@@ -155,15 +155,15 @@ func (b *bench) compare(f *Fold[string, account]) error {
 	if err != nil {
 		return err
 	}
-	log, err := validate.ReadLog(b.Context(), b.store)
+	log, err := logcheck.ReadLog(b.Context(), b.store)
 	if err != nil {
 		return err
 	}
 	if s.Position != log.Head() {
 		return fmt.Errorf("the checkpoint is at position %d, the log ends at %d", s.Position, log.Head())
 	}
-	err = validate.Error(validate.Checkpoints(log,
-		validate.Checkpoint{Projection: f.Name(), Position: s.Position, Events: s.Events, Digest: s.Digest.String()}))
+	err = logcheck.Error(logcheck.Checkpoints(log,
+		logcheck.Checkpoint{Projection: f.Name(), Position: s.Position, Events: s.Events, Digest: s.Digest.String()}))
 	if err != nil {
 		return err
 	}

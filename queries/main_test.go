@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
+	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate/logtest"
-	"github.com/57528e99/recount/internal/validate/pglog"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )

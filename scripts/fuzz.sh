@@ -10,8 +10,8 @@
 #   - shop FuzzEvents: every event of the shop, and the states it leads to; commands: metadata, snapshots
 #   - shop/onlineretail FuzzRead: the file of an import, compressed or not, with its prices and times
 #   - eventstore FuzzParseStreamMetadata, eventstore/pgstore FuzzReceiptResult: what the database has
-#   - internal/pgembed: what a server leaves in its data directory; internal/pgproxy: PostgreSQL's protocol
-#   - internal/validate: recorded histories; internal/bench: reports; internal/failpoint: the environment of tests
+#   - internal/pgembed: what a server leaves in its data directory; tests/pgproxy: PostgreSQL's protocol
+#   - eventstore/logcheck: recorded histories; tests/bench: reports; internal/failpoint: the environment of tests
 #   - projections: keys of repairs, digests; internal/rowmap: the names that go into SQL
 #   - cmd/recount: command lines, the environment, addresses, and what is printed of texts of others
 set -eu

@@ -45,7 +45,7 @@ began=$(date +%s)
 
 go build -o "$recount" ./cmd/recount
 go build -tags failpoints -o "$dir/recount-failpoints" ./cmd/recount
-go build -o "$dir/keep-reading" ./internal/readers/cmd/keep-reading
+go build -o "$dir/keep-reading" ./tests/readers/cmd/keep-reading
 real=true
 if [ ! -f "$file" ]; then
 	[ $# = 0 ] || fail "there is no $file"

@@ -16,8 +16,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/57528e99/recount/internal/hostile"
-	"github.com/57528e99/recount/internal/validate/logtest"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
+	"github.com/57528e99/recount/tests/hostile"
 )
 
 // plantedFault is something wrong between the API and its clients.

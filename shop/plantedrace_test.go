@@ -11,8 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/57528e99/recount/internal/hostile"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/tests/hostile"
 )
 
 // common is in the names of what all workers of the hostile client work on, where

@@ -15,7 +15,7 @@ import (
 	"github.com/57528e99/recount/domain/money"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/validate/logtest"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/shop"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/57528e99/recount/internal/bench"
+	"github.com/57528e99/recount/tests/bench"
 )
 
 func (a *app) benchCommand() *cobra.Command {

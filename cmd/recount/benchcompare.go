@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/internal/bench"
+	"github.com/57528e99/recount/tests/bench"
 )
 
 // noPeers is what --peers takes to compare with baselines only.
@@ -145,7 +145,7 @@ func findPeers(dir string) (string, error) {
 		module := filepath.Join(dir, "bench")
 		mod, err := os.ReadFile(filepath.Join(module, "go.mod"))
 		switch {
-		case err == nil && bytes.HasPrefix(mod, []byte("module github.com/57528e99/recount/bench\n")):
+		case err == nil && bytes.HasPrefix(mod, []byte("module github.com/57528e99/recount/tests/bench/peers\n")):
 			return module, nil
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return "", err

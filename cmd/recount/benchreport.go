@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/internal/bench"
+	"github.com/57528e99/recount/tests/bench"
 )
 
 func (a *app) benchReport() *cobra.Command {

@@ -10,12 +10,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/57528e99/recount/internal/freeport"
-	"github.com/57528e99/recount/internal/validate"
-	"github.com/57528e99/recount/internal/validate/pglog"
+	"github.com/57528e99/recount/eventstore/logcheck"
+	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/shop/onlineretail"
 	"github.com/57528e99/recount/shop/sample"
+	"github.com/57528e99/recount/tests/freeport"
 )
 
 // Import and Verify retry, so the server may be away for a while.
@@ -95,7 +95,7 @@ func judgeLog(t *testing.T, dev *process) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	validate.Test(t, validate.CheckLog(log))
+	logcheck.Test(t, logcheck.CheckLog(log))
 }
 
 // lastEvent returns the last event of the log of a running dev.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/57528e99/recount/internal/hostile"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate/logtest"
+	"github.com/57528e99/recount/tests/hostile"
 )
 
 var (

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/57528e99/recount/internal/validate/logtest"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/projections"
 )
 

@@ -14,11 +14,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/57528e99/recount/internal/freeport"
+	"github.com/57528e99/recount/eventstore/logcheck"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
+	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate"
-	"github.com/57528e99/recount/internal/validate/logtest"
-	"github.com/57528e99/recount/internal/validate/pglog"
+	"github.com/57528e99/recount/tests/freeport"
 )
 
 // owned returns how many generations a process has the leases of, and how many there are.
@@ -57,7 +57,7 @@ func wantRightRows(t *testing.T, db *pgtest.DB) {
 }
 
 // logOf reads the log.
-func logOf(t *testing.T, db *pgtest.DB) *validate.Log {
+func logOf(t *testing.T, db *pgtest.DB) *logcheck.Log {
 	t.Helper()
 	log, err := pglog.Read(t.Context(), db.Pool, db.Schema, nil)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate/logtest"
 )
 
 func TestServeOnARestoredLogSaysSoUntilItIsRestartedAfterTheAdoption(t *testing.T) {

@@ -17,10 +17,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/rs/zerolog"
 
-	"github.com/57528e99/recount/internal/freeport"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate/logtest"
 	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/tests/freeport"
 )
 
 // startServe starts recount serve on a database and waits until it is ready.

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/pgproxy"
-	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/tests/pgproxy"
 )
 
 // Clients of two processes decide from what they read and contend for the same
@@ -27,7 +27,7 @@ func TestContendingClientsSeeOneLog(t *testing.T) {
 		return [...]pgproxy.Fault{pgproxy.None, pgproxy.CutBefore, pgproxy.None, pgproxy.CutAfter, pgproxy.None}[commits.Add(1)%5]
 	})
 	stores := []*pgstore.Store{open(t, db), open(t, db, func(c *pgstore.Config) { c.Pool = pool })}
-	var r validate.Recorder
+	var r logcheck.Recorder
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	reader := make(chan error, 1)
@@ -65,7 +65,7 @@ func TestContendingClientsSeeOneLog(t *testing.T) {
 	judge(t, &r, db)
 	acked := 0
 	for _, a := range r.History().Appends {
-		if a.Outcome == validate.Acked {
+		if a.Outcome == logcheck.Acked {
 			acked++
 		}
 	}
@@ -76,8 +76,8 @@ func TestContendingClientsSeeOneLog(t *testing.T) {
 
 // contend reads a stream and appends behind what it saw, until it knows whether
 // that came true.
-func contend(t *testing.T, r *validate.Recorder, client string, s *pgstore.Store, stream string) error {
-	read := validate.ReadOf(client, stream)
+func contend(t *testing.T, r *logcheck.Recorder, client string, s *pgstore.Store, stream string) error {
+	read := logcheck.ReadOf(client, stream)
 	var seen []eventstore.RecordedEvent
 	for e, err := range s.ReadStream(t.Context(), stream, eventstore.ReadOptions{}) {
 		if err != nil && !errors.Is(err, eventstore.ErrStreamNotFound) {
@@ -103,13 +103,13 @@ func contend(t *testing.T, r *validate.Recorder, client string, s *pgstore.Store
 }
 
 // follow records what a subscription yields until it has gone beyond a position.
-func follow(ctx context.Context, r *validate.Recorder, s *pgstore.Store, end *atomic.Int64) error {
+func follow(ctx context.Context, r *logcheck.Recorder, s *pgstore.Store, end *atomic.Int64) error {
 	from := int64(1)
 	for b, err := range s.Subscribe(ctx, eventstore.ReadOptions{}) {
 		if err != nil {
 			return err
 		}
-		r.Batch(validate.BatchOf("reader", 1, from, b))
+		r.Batch(logcheck.BatchOf("reader", 1, from, b))
 		if from = b.Next; from > end.Load()+1 {
 			return nil
 		}

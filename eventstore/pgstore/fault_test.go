@@ -12,10 +12,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/pgproxy"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/tests/pgproxy"
 )
 
 // faults are the faults to come, one for each COMMIT.
@@ -170,7 +170,7 @@ func TestAppendWithIDsIsStoredOnceUnderRandomCuts(t *testing.T) {
 	})
 	s := open(t, db, func(c *pgstore.Config) { c.Pool = pool })
 	const callers, each = 8, 25
-	var r validate.Recorder
+	var r logcheck.Recorder
 	failures := make(chan error, callers)
 	for caller := range callers {
 		go func() {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/pgproxy"
+	"github.com/57528e99/recount/tests/pgproxy"
 )
 
 // observer keeps what a store tells.

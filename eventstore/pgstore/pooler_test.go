@@ -19,8 +19,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/eventstore/storetest"
-	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/tests/freeport"
 )
 
 // A transaction pooler gives each transaction another session: nothing of the

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/logcheck"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
+	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/validate"
-	"github.com/57528e99/recount/internal/validate/logtest"
-	"github.com/57528e99/recount/internal/validate/pglog"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -63,23 +63,23 @@ func numbers(t *testing.T, s eventstore.Reader) []string {
 }
 
 // recorded appends, and records what the caller is told.
-func recorded(t *testing.T, r *validate.Recorder, client string, s eventstore.Appender, a eventstore.StreamAppend) error {
+func recorded(t *testing.T, r *logcheck.Recorder, client string, s eventstore.Appender, a eventstore.StreamAppend) error {
 	t.Helper()
-	p := r.Begin(validate.AppendOf(client, a, eventstore.AppendOptions{}))
+	p := r.Begin(logcheck.AppendOf(client, a, eventstore.AppendOptions{}))
 	done, err := s.Append(t.Context(), a, eventstore.AppendOptions{})
 	p.Answer(done, err)
 	return err
 }
 
 // judge checks a log against all that its clients were told.
-func judge(t *testing.T, r *validate.Recorder, db *pgtest.DB) {
+func judge(t *testing.T, r *logcheck.Recorder, db *pgtest.DB) {
 	t.Helper()
 	l, err := pglog.Read(t.Context(), db.Pool, db.Schema, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := r.History()
-	validate.Test(t, validate.Check(&h, l, validate.Options{}))
+	logcheck.Test(t, logcheck.Check(&h, l, logcheck.Options{}))
 }
 
 func mustAppend(t *testing.T, s eventstore.Appender, a eventstore.StreamAppend) eventstore.Appended {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/pgproxy"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/tests/pgproxy"
 )
 
 // ownRow begins a transaction that writes a row of the caller's.

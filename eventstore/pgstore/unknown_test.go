@@ -10,7 +10,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/pgproxy"
+	"github.com/57528e99/recount/tests/pgproxy"
 )
 
 // A client that retries elsewhere may put its event at the very position that

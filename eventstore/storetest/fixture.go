@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/eventstore/logcheck"
 )
 
 // patience is how long a clause waits for what must come.
@@ -23,7 +23,7 @@ const patience = 20 * time.Second
 type fixture struct {
 	T
 	eventstore.Store
-	*validate.Recorder
+	*logcheck.Recorder
 }
 
 // judge checks all that was recorded, and the log.
@@ -32,7 +32,7 @@ func (f *fixture) judge() {
 	if !f.Features().GaplessLog {
 		return
 	}
-	l, err := validate.ReadLog(f.Context(), f.Store)
+	l, err := logcheck.ReadLog(f.Context(), f.Store)
 	if errors.Is(err, eventstore.ErrClosed) {
 		return
 	}
@@ -41,7 +41,7 @@ func (f *fixture) judge() {
 	}
 	h := f.History()
 	// Not every call goes through the fixture.
-	validate.Test(f, validate.Check(&h, l, validate.Options{OthersAppended: true}))
+	logcheck.Test(f, logcheck.Check(&h, l, logcheck.Options{OthersAppended: true}))
 }
 
 // event returns an event with an id. Its data is the label, by which failures
@@ -81,7 +81,7 @@ func streamAppend(stream string, expected eventstore.ExpectedVersion, list ...ev
 
 func (f *fixture) tryAppend(stream string, expected eventstore.ExpectedVersion, list ...eventstore.Event) (eventstore.Appended, error) {
 	a := streamAppend(stream, expected, list...)
-	p := f.Begin(validate.AppendOf("clause", a, eventstore.AppendOptions{}))
+	p := f.Begin(logcheck.AppendOf("clause", a, eventstore.AppendOptions{}))
 	done, err := f.Append(f.Context(), a, eventstore.AppendOptions{})
 	p.Answer(done, err)
 	return done, err
@@ -144,7 +144,7 @@ func collect[E any](seq iter.Seq2[E, error]) ([]E, error) {
 
 func (f *fixture) stream(name string, opts eventstore.ReadOptions) []eventstore.RecordedEvent {
 	f.Helper()
-	read := validate.ReadOf("clause", name)
+	read := logcheck.ReadOf("clause", name)
 	list, err := collect(f.ReadStream(f.Context(), name, opts))
 	if err != nil {
 		f.Fatalf("ReadStream(%q, %+v): %v", name, opts, err)

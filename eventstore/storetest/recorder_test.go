@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/eventstore/logcheck"
 )
 
 // recorder is a T that remembers how a clause failed.
@@ -30,7 +30,7 @@ func failuresOf(t *testing.T, c clause, newStore func() eventstore.Store) (failu
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r := &recorder{ctx: ctx}
-		r.run(func() { c.run(&fixture{T: r, Store: newStore(), Recorder: new(validate.Recorder)}) })
+		r.run(func() { c.run(&fixture{T: r, Store: newStore(), Recorder: new(logcheck.Recorder)}) })
 		cancel()
 		for _, cleanup := range slices.Backward(r.cleanups) {
 			r.run(cleanup)

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/validate"
+	"github.com/57528e99/recount/eventstore/logcheck"
 )
 
 // T is what a clause needs of a *testing.T. It is an interface so that the
@@ -31,7 +31,7 @@ func Run(t *testing.T, newStore func(t *testing.T) eventstore.Store) {
 			if !c.needs.declared(s) {
 				t.Skipf("not declared: %s", c.needs.name)
 			}
-			f := &fixture{T: t, Store: s, Recorder: new(validate.Recorder)}
+			f := &fixture{T: t, Store: s, Recorder: new(logcheck.Recorder)}
 			c.run(f)
 			f.judge()
 		})

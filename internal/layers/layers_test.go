@@ -28,13 +28,13 @@ type unit struct {
 var units = []unit{
 	{"internal/failpoint", -1}, {"migrations", 0}, {"internal", 0}, {"internal/pgtest", 1},
 	{"eventstore", 10}, {"domain/money", 10}, {"domain/goods", 11}, {"domain/order", 12}, {"domain/returns", 12}, {"domain/stock", 12},
-	{"internal/validate", 13}, {"eventstore/storetest", 14},
+	{"eventstore/logcheck", 13}, {"eventstore/storetest", 14},
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
 	{"commands", 30}, {"projections", 30},
 	{"queries", 40}, {"snapshots", 40},
-	{"httpapi", 50}, {"internal/telemetry", 51},
-	{"shop", 60}, {"internal/bench", 61}, {"internal/chaos", 61}, {"internal/trials", 62},
-	{"bench", 70}, {"cmd", 70}, {"scripts", 70}, {"docs/tour", 70},
+	{"httpapi", 50}, {"app/telemetry", 51},
+	{"shop", 60}, {"tests", 13}, {"tests/bench", 61}, {"tests/chaos", 61}, {"tests/trials", 62},
+	{"tests/bench/peers", 70}, {"cmd", 70}, {"scripts", 70}, {"docs/tour", 70},
 }
 
 // restricted says who may import something at all. It holds for tests too where
@@ -45,11 +45,11 @@ var restricted = []struct {
 	tests bool
 	why   string
 }{
-	{module + "/domain", []string{"domain", "shop", "internal/bench"}, true, "the engine knows nothing of the shop"},
-	{module + "/shop", []string{"shop", "internal/bench", "internal/chaos", "cmd"}, true, "the engine knows nothing of the shop"},
-	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "projections", "queries", "snapshots", "bench", "cmd", "docs/tour"}, false,
+	{module + "/domain", []string{"domain", "shop", "tests/bench"}, true, "the engine knows nothing of the shop"},
+	{module + "/shop", []string{"shop", "tests/bench", "tests/chaos", "cmd"}, true, "the engine knows nothing of the shop"},
+	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "eventstore/logcheck", "app/telemetry", "projections", "queries", "snapshots", "tests", "cmd", "docs/tour"}, false,
 		"the driver stays in the packages that own tables"},
-	{"github.com/prometheus", []string{"internal/telemetry"}, true, "the engine tells plain numbers"},
+	{"github.com/prometheus", []string{"app/telemetry"}, true, "the engine tells plain numbers"},
 }
 
 func TestPackagesStayInTheirLayers(t *testing.T) {
@@ -100,8 +100,8 @@ func TestViolationsAreFound(t *testing.T) {
 		{"migrations/a.go", "internal/pgembed", "migrations may not import internal"},
 		{"snapshots/a.go", "commands", ""},
 		{"snapshots/a.go", "projections", ""},
-		{"internal/validate/a.go", "eventstore", ""},
-		{"internal/validate/a.go", "eventstore/pgstore", "internal/validate may not import eventstore/pgstore"},
+		{"eventstore/logcheck/a.go", "eventstore", ""},
+		{"eventstore/logcheck/a.go", "eventstore/pgstore", "eventstore/logcheck may not import eventstore/pgstore"},
 		{"snapshots/a.go", "queries", "snapshots may not import queries"},
 		{"novelty/a.go", "fmt", "has no layer"},
 	} {

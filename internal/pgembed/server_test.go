@@ -18,8 +18,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/57528e99/recount/internal/freeport"
 	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/tests/freeport"
 )
 
 func TestDataStaysFromOneStartToTheNext(t *testing.T) {
