@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -99,99 +95,4 @@ func help(cmd *cobra.Command, args []string) error {
 	}
 	about.InitDefaultHelpFlag()
 	return about.Help()
-}
-
-// group makes cmd a command that does nothing itself but has subcommands.
-func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
-	cmd.AddCommand(subcommands...)
-	cmd.SuggestionsMinimumDistance = 2
-	cmd.Args = cobra.ArbitraryArgs // RunE tells better what is wrong with them
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) > 0:
-			return unknownCommand(cmd, args[0])
-		case cmd.HasParent():
-			return usageError(cmd, "%s needs a command", cmd.CommandPath())
-		}
-		return cmd.Help()
-	}
-	return cmd
-}
-
-func unknownCommand(cmd *cobra.Command, name string) error {
-	err := usageError(cmd, "unknown command %q for %s", name, cmd.CommandPath())
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		err.hint = "did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return err
-}
-
-// flagError is for flags that cannot be read. That of an unknown command is not what is wrong.
-func flagError(cmd *cobra.Command, err error) error {
-	if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
-		return unknownCommand(cmd, cmd.Flags().Arg(0))
-	}
-	return usageError(cmd, "%s", legible(err))
-}
-
-// legible says what is wrong with the value of a flag in other words than strconv's.
-func legible(err error) string {
-	var number *strconv.NumError
-	if !errors.As(err, &number) {
-		return err.Error()
-	}
-	must := "must be a whole number"
-	switch {
-	case number.Func == "ParseBool":
-		must = "must be true or false"
-	case errors.Is(number.Err, strconv.ErrRange):
-		must = "is beyond what it can be"
-	}
-	return strings.Replace(err.Error(), number.Error(), must, 1)
-}
-
-// noArgs and oneArg are what commands say of their arguments.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError(cmd, "%s takes no arguments, got %q", cmd.CommandPath(), args[0])
-	}
-	return nil
-}
-
-func oneArg(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) != 1:
-			return usageError(cmd, "%s needs one %s, got %d arguments", cmd.CommandPath(), name, len(args))
-		case args[0] == "":
-			return usageError(cmd, "%s needs one %s, and it must not be empty", cmd.CommandPath(), name)
-		}
-		return nil
-	}
-}
-
-// confirm lets somebody agree to something that cannot be undone: on the terminal, or by the flag
-// --yes where there is none.
-func (a *app) confirm(ctx context.Context, yes bool, consequence string) error {
-	if yes {
-		return nil
-	}
-	if !a.asks {
-		return &failure{exitUsage, fmt.Errorf("%s; this needs to be confirmed", consequence), "add --yes"}
-	}
-	fmt.Fprintf(a.stderr, "%s. Continue? Type yes: ", consequence)
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(a.stdin).ReadString('\n') // what cannot be read is no yes
-		answer <- strings.TrimSpace(line)
-	}()
-	select {
-	case line := <-answer:
-		if line == "yes" {
-			return nil
-		}
-		return fmt.Errorf("not confirmed: it takes the word yes, not %q; nothing was done", cell(line, 40))
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

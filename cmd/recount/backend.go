@@ -52,51 +52,6 @@ type backend struct {
 	metrics *telemetry.Metrics
 }
 
-// openBackend connects to a migrated database and starts what runs in the background. Close stops
-// it.
-func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
-	about := readBuild()
-	b := &backend{metrics: telemetry.New(telemetry.Build{Version: about.Version, Revision: about.Revision, Go: about.Go})}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.close(ctx))
-		}
-	}()
-	if b.pool, err = openPool(ctx, c.dsn, c.maxConns); err != nil {
-		return nil, err
-	}
-	b.store, err = pgstore.Open(ctx, pgstore.Config{
-		Pool: b.pool, Schema: c.schema, ObserveAppend: b.metrics.Append, ObserveBatch: b.metrics.Batch,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := b.store.CheckHome(ctx); err != nil {
-		// Reads work all the same, and somebody may want to look before adopting it.
-		c.logger.Error().Err(err).Msg("the log takes no commands")
-	}
-	codec, err := shop.NewCodec()
-	if err != nil {
-		return nil, err
-	}
-	kept := snapshots.NewStore(b.pool, c.schema)
-	s, err := shop.New(b.store, codec, shop.Config{
-		Snapshots: kept, SnapshotEvery: c.snapshotEvery, Logger: c.logger, Observe: b.metrics.Command,
-	})
-	if err != nil {
-		return nil, err
-	}
-	all := allProjections(s, kept, c.logger)
-	if c.has(roleProjections) {
-		if err := b.startProjections(ctx, c, codec, all); err != nil {
-			return nil, err
-		}
-	}
-	admin := projections.NewAdmin(b.pool, c.schema, b.store)
-	b.metrics.Watch(telemetry.Sources{Pool: b.pool, Store: b.store, Admin: admin, Known: all, Runner: b.runner})
-	return b, b.makeAPI(c, s, codec, admin)
-}
-
 func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec, all []projections.Projection) error {
 	runner, err := projections.NewRunner(projections.Config{
 		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec, Logger: c.logger, BuildOnCommand: c.buildOnCommand,
@@ -184,36 +139,47 @@ func (b *backend) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// closePool closes a pool, or gives up when ctx ends: connections that are being cut off wait for
-// the database, and one that is frozen must not keep the process.
-func closePool(ctx context.Context, pool *pgxpool.Pool) error {
-	closed := make(chan struct{})
-	go func() {
-		pool.Close()
-		close(closed)
+// openBackend connects to a migrated database and starts what runs in the background. Close stops
+// it.
+func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
+	about := readBuild()
+	b := &backend{metrics: telemetry.New(telemetry.Build{Version: about.Version, Revision: about.Revision, Go: about.Go})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close(ctx))
+		}
 	}()
-	select {
-	case <-closed:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("close the connections to the database: %w", ctx.Err())
+	if b.pool, err = openPool(ctx, c.dsn, c.maxConns); err != nil {
+		return nil, err
 	}
-}
-
-// checkMigrated returns an error if the tables cannot be used, or are not known to be.
-func checkMigrated(ctx context.Context, dsn, schema string) error {
-	now, err := migrations.Status(ctx, dsn, schema)
-	return cmp.Or(err, usable(schema, now))
-}
-
-// usable returns an error if the tables are older than this program needs them, or half migrated.
-// Newer ones are fine: a migration keeps the program before it running.
-func usable(schema string, now migrations.State) error {
-	switch {
-	case now.Dirty:
-		return &migrations.DirtyError{Schema: schema, Version: now.Current}
-	case now.Pending():
-		return behind(schema, now, exitUnavailable)
+	b.store, err = pgstore.Open(ctx, pgstore.Config{
+		Pool: b.pool, Schema: c.schema, ObserveAppend: b.metrics.Append, ObserveBatch: b.metrics.Batch,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	if err := b.store.CheckHome(ctx); err != nil {
+		// Reads work all the same, and somebody may want to look before adopting it.
+		c.logger.Error().Err(err).Msg("the log takes no commands")
+	}
+	codec, err := shop.NewCodec()
+	if err != nil {
+		return nil, err
+	}
+	kept := snapshots.NewStore(b.pool, c.schema)
+	s, err := shop.New(b.store, codec, shop.Config{
+		Snapshots: kept, SnapshotEvery: c.snapshotEvery, Logger: c.logger, Observe: b.metrics.Command,
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := allProjections(s, kept, c.logger)
+	if c.has(roleProjections) {
+		if err := b.startProjections(ctx, c, codec, all); err != nil {
+			return nil, err
+		}
+	}
+	admin := projections.NewAdmin(b.pool, c.schema, b.store)
+	b.metrics.Watch(telemetry.Sources{Pool: b.pool, Store: b.store, Admin: admin, Known: all, Runner: b.runner})
+	return b, b.makeAPI(c, s, codec, admin)
 }

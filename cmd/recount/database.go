@@ -5,81 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"path/filepath"
-	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/migrations"
 )
-
-// database says which log a command works on.
-type database struct {
-	url     string
-	schema  string
-	dataDir string // of recount dev
-}
-
-const defaultDataDir = ".recount"
-
-// pgDir is where the built-in database is in a data directory.
-func pgDir(dataDir string) string { return filepath.Join(dataDir, "pg") }
-
-// databaseFlags gives cmd, and its subcommands, the flags that say which database. Otherwise says what
-// happens without them.
-func databaseFlags(cmd *cobra.Command, otherwise string) *database {
-	d := &database{}
-	flags := cmd.PersistentFlags()
-	flags.StringVar(&d.url, "database", "", "address of the database; else "+otherwise)
-	fromEnv(flags, "database", "DATABASE_URL")
-	flags.StringVar(&d.dataDir, "data", defaultDataDir, "data directory of recount dev")
-	fromEnv(flags, "data")
-	schemaFlag(flags, &d.schema)
-	return d
-}
-
-func schemaFlag(flags *pflag.FlagSet, schema *string) {
-	flags.StringVar(schema, "schema", migrations.DefaultSchema, "schema of the log in the database")
-	fromEnv(flags, "schema")
-}
-
-// locate returns the address of the database: the one that was given, else that of the built-in
-// database of a running recount dev.
-func (d *database) locate(ctx context.Context) (string, error) {
-	if d.url != "" {
-		return d.url, d.check()
-	}
-	if dsn, ok := pgembed.Find(ctx, pgDir(d.dataDir)); ok {
-		return dsn, nil
-	}
-	return "", &failure{exitUnavailable,
-		fmt.Errorf("no database: neither --database nor DATABASE_URL is set, and no recount dev runs on %s", d.dataDir),
-		"start one with recount dev, or pass --database postgres://user:password@host:5432/name"}
-}
-
-// check reports an address that cannot be read.
-func (d *database) check() error {
-	if _, err := pgx.ParseConfig(d.url); err != nil {
-		return &failure{exitUsage, fmt.Errorf("the database's address: %w", err), "it looks like postgres://user:password@host:5432/name"}
-	}
-	return nil
-}
-
-// describe names a database for people, without its password.
-func describe(dsn string) string {
-	c, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return "of an unreadable address"
-	}
-	return fmt.Sprintf("%s on %s", c.Database, net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))))
-}
 
 // openPool returns connections to a database, at most maxConns at once. None is made yet.
 func openPool(ctx context.Context, dsn string, maxConns int32) (*pgxpool.Pool, error) {
@@ -119,14 +52,6 @@ func (d *database) withLog(ctx context.Context, use func(*pgxpool.Pool, *pgstore
 	return use(pool, store)
 }
 
-// schemaArg is the flag that commands in hints need for a schema of one's own.
-func schemaArg(schema string) string {
-	if schema == migrations.DefaultSchema {
-		return ""
-	}
-	return " --schema " + quote(schema)
-}
-
 // closeTimeout bounds a goodbye that should take no time.
 const closeTimeout = 10 * time.Second
 
@@ -134,4 +59,51 @@ func closeStore(ctx context.Context, store *pgstore.Store) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return store.Close(ctx)
+}
+
+// closePool closes a pool, or gives up when ctx ends: connections that are being cut off wait for
+// the database, and one that is frozen must not keep the process.
+func closePool(ctx context.Context, pool *pgxpool.Pool) error {
+	closed := make(chan struct{})
+	go func() {
+		pool.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close the connections to the database: %w", ctx.Err())
+	}
+}
+
+// checkMigrated returns an error if the tables cannot be used, or are not known to be.
+func checkMigrated(ctx context.Context, dsn, schema string) error {
+	now, err := migrations.Status(ctx, dsn, schema)
+	return cmp.Or(err, usable(schema, now))
+}
+
+// usable returns an error if the tables are older than this program needs them, or half migrated.
+// Newer ones are fine: a migration keeps the program before it running.
+func usable(schema string, now migrations.State) error {
+	switch {
+	case now.Dirty:
+		return &migrations.DirtyError{Schema: schema, Version: now.Current}
+	case now.Pending():
+		return behind(schema, now, exitUnavailable)
+	}
+	return nil
+}
+
+// lacksTables reports whether the database lacks tables, or parts of them, that a statement names.
+func lacksTables(err error) bool {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.Code {
+	case "42P01", "42703", "42883", "3F000": // no such table, column, function, schema
+		return true
+	}
+	return false
 }

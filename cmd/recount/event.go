@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 	"unicode/utf8"
 
@@ -28,6 +29,15 @@ type event struct {
 	MetadataBase64 []byte          `json:"metadata_base64,omitempty"`
 }
 
+// summary is as much of an event's data as a table shows.
+func (e event) summary() string {
+	const limit = 100
+	if e.Data == nil && len(e.DataBase64) > 0 {
+		return fmt.Sprintf("(%d bytes of %s)", len(e.DataBase64), cell(e.ContentType, 60))
+	}
+	return cell(string(e.Data), limit)
+}
+
 func eventOf(r eventstore.RecordedEvent) event {
 	e := event{
 		Position: r.Position, Stream: r.Stream, Version: r.Version, ID: r.ID, Type: r.Type,
@@ -46,14 +56,20 @@ func asJSON(b []byte) (json.RawMessage, []byte) {
 	return nil, b
 }
 
-// summary is as much of an event's data as a table shows.
-func (e event) summary() string {
-	const limit = 100
-	if e.Data == nil && len(e.DataBase64) > 0 {
-		return fmt.Sprintf("(%d bytes of %s)", len(e.DataBase64), cell(e.ContentType, 60))
+func printEventHeader(w io.Writer, out output) error {
+	if out.json() {
+		return nil
 	}
-	return cell(string(e.Data), limit)
+	_, err := fmt.Fprintf(w, "%-8s %-24s %-24s %7s  %-16s %s\n", "POSITION", "RECORDED", "STREAM", "VERSION", "TYPE", "DATA")
+	return err
 }
 
-// timeFormat is that of tables: UTC, as everywhere.
-const timeFormat = "2006-01-02T15:04:05.000Z"
+// printEvent prints an event on a line of its own, at once: others may wait for it.
+func printEvent(w io.Writer, out output, e event) error {
+	if out.json() {
+		return encoder(w).Encode(e)
+	}
+	_, err := fmt.Fprintf(w, "%-8d %s %-24s %7d  %-16s %s\n",
+		e.Position, e.RecordedAt.Format(timeFormat), e.Stream, e.Version, cell(e.Type, 60), e.summary())
+	return err
+}

@@ -1,5 +1,5 @@
 // Recount runs an event-sourced backend on PostgreSQL, and looks after it. `recount --help` lists
-// its commands.
+// its commands. Each command has a file of its name: projections_ls.go is recount projections ls.
 //
 // This package has flags, configuration, wiring and exit codes. What the commands do is in the
 // packages that they call.
@@ -14,6 +14,11 @@ import (
 
 	"golang.org/x/term"
 )
+
+// Recount runs an event-sourced backend on PostgreSQL, and looks after it. `recount --help` lists
+// its commands.
+//
+// This package main
 
 func main() {
 	a := &app{

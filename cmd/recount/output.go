@@ -2,9 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -12,31 +10,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// choice is a flag that takes one of a few words; the first is the default.
-type choice struct {
-	value   string
-	allowed []string
-}
-
-func newChoice(words ...string) *choice { return &choice{words[0], words} }
-
-// String implements pflag.Value.
-func (c *choice) String() string { return c.value }
-
-// Type implements pflag.Value. The help shows it.
-func (c *choice) Type() string { return strings.Join(c.allowed, "|") }
-
-// Set implements pflag.Value.
-func (c *choice) Set(value string) error {
-	if !slices.Contains(c.allowed, value) {
-		return fmt.Errorf("must be one of %s", strings.Join(c.allowed, ", "))
-	}
-	c.value = value
-	return nil
-}
-
 // output is how a command prints its data.
 type output struct{ format *choice }
+
+func (o output) json() bool { return o.format.value == "json" }
+
+// print writes v as JSON or what table writes, columns parted by tabs, as a table.
+func (o output) print(w io.Writer, v any, table func(io.Writer)) error {
+	if o.json() {
+		return encoder(w).Encode(v)
+	}
+	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table(columns)
+	return columns.Flush()
+}
 
 // outputFlag gives cmd the flag -o.
 func outputFlag(cmd *cobra.Command) output {
@@ -45,8 +32,6 @@ func outputFlag(cmd *cobra.Command) output {
 	fromEnv(cmd.Flags(), "output")
 	return o
 }
-
-func (o output) json() bool { return o.format.value == "json" }
 
 // list is a list as JSON. Next is what to begin with to read on; null at the end.
 type list[T any] struct {
@@ -59,16 +44,6 @@ func listOf[T any](items []T) list[T] {
 		items = []T{} // not null
 	}
 	return list[T]{Items: items}
-}
-
-// print writes v as JSON or what table writes, columns parted by tabs, as a table.
-func (o output) print(w io.Writer, v any, table func(io.Writer)) error {
-	if o.json() {
-		return encoder(w).Encode(v)
-	}
-	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	table(columns)
-	return columns.Flush()
 }
 
 func encoder(w io.Writer) *json.Encoder {
@@ -93,3 +68,28 @@ func cell(text string, limit int) string {
 	}
 	return b.String()
 }
+
+// timeFormat is that of tables: UTC, as everywhere.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// asText returns the columns of a row on one line.
+func asText(row map[string]any) string {
+	if row == nil {
+		return "no row"
+	}
+	var b strings.Builder
+	if err := encoder(&b).Encode(row); err != nil {
+		return err.Error()
+	}
+	return cell(strings.TrimSpace(b.String()), 2000)
+}
+
+// quote makes a word safe for a shell, if it needs to.
+func quote(word string) string {
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !strings.ContainsRune(plain, r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./"

@@ -16,8 +16,6 @@ type progress struct {
 	name     string
 }
 
-func (a *app) progress(name string) progress { return progress{a.stderr, a.rewrites, name} }
-
 // every is how often show is to be called.
 func (p progress) every() time.Duration {
 	if p.rewrites {
@@ -66,3 +64,5 @@ func (p progress) end() {
 		fmt.Fprintln(p.w)
 	}
 }
+
+func (a *app) progress(name string) progress { return progress{a.stderr, a.rewrites, name} }

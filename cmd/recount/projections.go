@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
+	"errors"
 	"os/user"
+	"slices"
 
+	"github.com/google/uuid"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -18,153 +23,107 @@ func (a *app) projectionsCommand() *cobra.Command {
 		a.projectionsList(d), a.projectionsShow(d), a.projectionsPause(d), a.projectionsResume(d), a.projectionsSkip(d))...)
 }
 
-func (a *app) projectionsList(d *database) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "ls",
-		Short: "List the projections, how far they are and who runs them",
-		Args:  noArgs,
+// operating says where operations on projections are done, and they are looked at: by a running
+// server, or by this process straight on a database.
+type operating struct {
+	database *database
+	server   string
+	// every is that of shop.Config.SnapshotEvery: it must be as the servers on the database have it.
+	every map[string]int
+	cmd   *cobra.Command
+}
+
+// byServer reports whether a server does it. What the command line says goes before the environment,
+// in which a database goes before a server.
+func (o *operating) byServer() (bool, error) {
+	flags := o.cmd.Flags()
+	server := originOf(flags, "server")
+	database := max(originOf(flags, "database"), originOf(flags, "data"))
+	switch {
+	case server == byCommandLine && database == byCommandLine:
+		return false, usageError(o.cmd, "a server does it, or this process on a database: give --server or --database, not both")
+	case database != byDefault && server != byCommandLine:
+		return false, nil
+	case o.database.schema != migrations.DefaultSchema:
+		return false, usageError(o.cmd, "a server works on the schema that it was started with: leave out --schema %s, or name the database", o.database.schema)
+	case flags.Lookup("snapshots") != nil && originOf(flags, "snapshots") == byCommandLine:
+		return false, usageError(o.cmd, "a server makes snapshots as often as it was started with: leave out --snapshots, or name the database")
 	}
-	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return where.with(cmd.Context(), func(op operator) error {
-			all, err := op.List(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return out.print(a.stdout, listOf(all), func(w io.Writer) { statusTable(w, all) })
+	return true, nil
+}
+
+// with gives the operator that the flags name.
+func (o *operating) with(ctx context.Context, use func(operator) error) error {
+	byServer, err := o.byServer()
+	switch {
+	case err != nil:
+		return err
+	case byServer:
+		err = use(&operationsClient{server: o.server})
+	default:
+		err = o.database.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
+			return use(projections.NewAdmin(pool, o.database.schema, log))
 		})
 	}
-	return cmd
+	return o.explain(err)
 }
 
-func statusTable(w io.Writer, all []projections.Status) {
-	fmt.Fprintln(w, "NAME\tGENERATION\tVERSION\tSTATE\tPOSITION\tLAG\tEVENTS\tOWNER")
-	for _, s := range all {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\t%d events, %.1fs\t%d\t%s\n",
-			s.Projection, s.Generation, s.Version, s.State, s.Position, s.LagEvents, s.LagSeconds, s.Events, s.Owner)
+// explain adds what to do about an error: the command that shows what there is.
+func (o *operating) explain(err error) error {
+	var hint string
+	var busy *projections.BusyError
+	switch {
+	case errors.As(err, &busy) && busy.Operation.Cancelling:
+		return err
+	case errors.As(err, &busy):
+		hint = "wait for it, or cancel it: " + o.cancelCommand(busy.Operation.ID.String())
+	case errors.Is(err, projections.ErrBusy):
+		hint = "wait for it, or cancel it: " + o.cancelCommand("OPERATION")
+	case errors.Is(err, projections.ErrInvalidRequest):
+		hint = "see " + o.cmd.CommandPath() + " --help"
+	case errors.Is(err, projections.ErrNotFound):
+		hint = "recount projections ls" + o.where() + " lists them"
+	case errors.Is(err, projections.ErrOperationNotFound):
+		hint = "recount projections show NAME" + o.where() + " lists the last ones"
+	case errors.Is(err, projections.ErrNotFailed):
+		hint = "recount projections show NAME" + o.where() + " says what it is doing"
+	default:
+		return err
 	}
+	return &failure{exitCode(err), err, hint}
 }
 
-func (a *app) projectionsShow(d *database) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "show NAME",
-		Short: "Print all about a projection: how far it is, what it stopped on and skips, its operations",
-		Args:  oneArg("projection"),
-	}
-	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return where.with(cmd.Context(), func(op operator) error {
-			v, err := op.Details(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return out.print(a.stdout, v, func(w io.Writer) { showTable(w, v) })
-		})
-	}
-	return cmd
+// has reports whether the log has a projection of that name.
+func (o *operating) has(ctx context.Context, name string) (found bool, err error) {
+	err = o.with(ctx, func(op operator) error {
+		all, err := op.List(ctx)
+		found = slices.ContainsFunc(all, func(s projections.Status) bool { return s.Projection == name })
+		return err
+	})
+	return found, err
 }
 
-func showTable(w io.Writer, v projections.Details) {
-	statusTable(w, v.Generations)
-	for _, s := range v.Generations {
-		if f := s.Failure; f != nil {
-			fmt.Fprintf(w, "\ngeneration %d stopped at %s", s.Generation, f.At.Format(timeFormat))
-			if f.Position != 0 {
-				fmt.Fprintf(w, " on event %s, %s in %s, position %d", f.EventID, cell(f.Type, 60), f.Stream, f.Position)
-			}
-			fmt.Fprintf(w, "\nerror: %s\nhint: %s\n", cell(f.Error, 4000), f.Hint)
-		}
-		if t := s.Trouble; t != nil {
-			fmt.Fprintf(w, "\ngeneration %d tries again since %s\nerror: %s\n", s.Generation, t.At.Format(timeFormat), cell(t.Error, 4000))
-		}
-	}
-	if len(v.Operations) > 0 {
-		fmt.Fprintln(w)
-		operationTable(w, v.Operations)
-	}
-	if len(v.Skips) == 0 {
-		return
-	}
-	fmt.Fprintln(w, "\nSKIPPED\tEVENT\tTYPE\tGENERATION\tREASON\tBY\tAT")
-	skipRows(w, v.Skips)
+func operatingFlags(cmd *cobra.Command, d *database) *operating {
+	o := &operating{database: d, cmd: cmd}
+	serverFlag(cmd.Flags(), &o.server, "address of the server that does it, unless --database or --data says that this process does")
+	return o
 }
 
-func skipRows(w io.Writer, skips []projections.Skip) {
-	for _, s := range skips {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\t%s\n",
-			s.Position, s.EventID, cell(s.Type, 60), s.Generation, cell(s.Reason, 200), cell(s.Actor, 60), s.At.UTC().Format(timeFormat))
-	}
+// operator is what can be done with projections besides the operations on them. The errors of both match
+// the same ones of package projections.
+type operator interface {
+	List(ctx context.Context) ([]projections.Status, error)
+	Details(ctx context.Context, projection string) (projections.Details, error)
+	Pause(ctx context.Context, projection string) error
+	Resume(ctx context.Context, projection string) error
+	Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]projections.Skip, error)
+	Cancel(ctx context.Context, id uuid.UUID) (projections.Operation, error)
 }
 
-func (a *app) projectionsPause(d *database) *cobra.Command {
-	return a.projectionsSteer(d, &cobra.Command{
-		Use:   "pause NAME",
-		Short: "Stop a projection, whichever process runs it, until it is resumed",
-	}, true, operator.Pause)
-}
-
-func (a *app) projectionsResume(d *database) *cobra.Command {
-	return a.projectionsSteer(d, &cobra.Command{
-		Use:   "resume NAME",
-		Short: "Let a projection go on that was paused, or has stopped on an event",
-	}, false, operator.Resume)
-}
-
-func (a *app) projectionsSteer(d *database, cmd *cobra.Command, paused bool, steer func(operator, context.Context, string) error) *cobra.Command {
-	cmd.Args = oneArg("projection")
-	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return where.with(cmd.Context(), func(op operator) error {
-			if err := steer(op, cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			now := "resumed"
-			if paused {
-				now = "paused"
-			}
-			return out.print(a.stdout, projections.Desired{Name: args[0], Paused: paused}, func(w io.Writer) { fmt.Fprintln(w, args[0], "is", now) })
-		})
-	}
-	return cmd
-}
-
-func (a *app) projectionsSkip(d *database) *cobra.Command {
-	var reason string
-	var position int64
-	cmd := &cobra.Command{
-		Use:   "skip NAME --reason TEXT",
-		Short: "Leave the event that a projection stopped on out of it, for ever, and go on",
-		Long: `Leave the event that a projection stopped on out of it, for ever, and go on. The event stays in the
-log; that it was left out, why and by whom is kept and shown by recount projections show.`,
-		Args: oneArg("projection"),
-	}
-	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
-	cmd.Flags().StringVar(&reason, "reason", "", "why the event may be left out")
-	cmd.Flags().Int64Var(&position, "position", 0, "position of the event, to skip no other (default whichever it is)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if reason == "" {
-			return usageError(cmd, "say why with --reason TEXT; it is kept")
-		}
-		if position < 0 {
-			return usageError(cmd, "--position must not be negative")
-		}
-		return where.with(cmd.Context(), func(op operator) error {
-			skips, err := op.Skip(cmd.Context(), args[0], position, reason, actor())
-			if err != nil {
-				return err
-			}
-			return out.print(a.stdout, listOf(skips), func(w io.Writer) {
-				fmt.Fprintln(w, "SKIPPED\tEVENT\tTYPE\tGENERATION\tREASON\tBY\tAT")
-				skipRows(w, skips)
-			})
-		})
-	}
-	return cmd
-}
+var (
+	_ operator = (*projections.Admin)(nil)
+	_ operator = (*operationsClient)(nil)
+)
 
 // actor names who gives an order.
 func actor() string {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
@@ -29,48 +27,6 @@ type serving struct {
 	snapshotEvery map[string]int
 	// buildOnCommand is that of projections.Config.
 	buildOnCommand bool
-}
-
-func (a *app) serveCommand() *cobra.Command {
-	var s serving
-	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run the backend, or a part of it, on a given database",
-		Long: `Run the backend, or a part of it, on a given database. Any number of processes may serve one
-database. The first SIGINT or SIGTERM lets it finish what it has begun, the second ends it at once.`,
-		Example: "  recount serve --database postgres://user:password@host:5432/name --migrate",
-		Args:    noArgs,
-	}
-	flags := cmd.Flags()
-	flags.StringVar(&s.database.url, "database", "", "address of the database")
-	fromEnv(flags, "database", "DATABASE_URL")
-	schemaFlag(flags, &s.database.schema)
-	flags.StringVar(&s.listen, "listen", defaultListen, "address for HTTP; $PORT alone means that port on all addresses")
-	fromEnv(flags, "listen")
-	adminFlag(flags, &s.admin)
-	flags.StringSliceVar(&s.roles, "roles", []string{roleAPI, roleProjections}, "what to run: api, projections")
-	fromEnv(flags, "roles")
-	flags.BoolVar(&s.migrate, "migrate", false, "bring the tables to the version of this program first")
-	fromEnv(flags, "migrate")
-	flags.DurationVar(&s.wait, "wait", 30*time.Second, "how long to wait for a database that cannot be reached")
-	fromEnv(flags, "wait")
-	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, besides up to 3 of the log")
-	fromEnv(flags, "max-connections")
-	snapshotFlag(flags, &s.snapshotEvery)
-	flags.BoolVar(&s.buildOnCommand, "build-on-command", false, "leave it to recount projections rebuild to build read models of a new version")
-	fromEnv(flags, "build-on-command")
-	logs := loggingFlags(cmd, "info", "json")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if port := a.getenv("PORT"); port != "" && !flags.Changed("listen") {
-			s.listen = ":" + port
-		}
-		s.adminAsked = flags.Changed("admin")
-		if err := s.check(cmd); err != nil {
-			return err
-		}
-		return s.run(cmd.Context(), a.logger(logs))
-	}
-	return cmd
 }
 
 func (s *serving) check(cmd *cobra.Command) error {
@@ -136,40 +92,44 @@ func (s *serving) prepare(ctx context.Context, logger zerolog.Logger) error {
 	return checkMigrated(ctx, s.database.url, s.database.schema)
 }
 
-// awaitDatabase waits until the database takes connections: it may well start at the same time as
-// this process. An answer that will not change is returned at once.
-func awaitDatabase(ctx context.Context, dsn string, patience time.Duration, logger zerolog.Logger) error {
-	const pause, attempt = 250 * time.Millisecond, 5 * time.Second
-	deadline := time.Now().Add(patience)
-	for waited := false; ; waited = true {
-		err := tryConnect(ctx, dsn, attempt)
-		if err == nil || !mayPass(err) || !time.Now().Add(pause).Before(deadline) {
+func (a *app) serveCommand() *cobra.Command {
+	var s serving
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the backend, or a part of it, on a given database",
+		Long: `Run the backend, or a part of it, on a given database. Any number of processes may serve one
+database. The first SIGINT or SIGTERM lets it finish what it has begun, the second ends it at once.`,
+		Example: "  recount serve --database postgres://user:password@host:5432/name --migrate",
+		Args:    noArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&s.database.url, "database", "", "address of the database")
+	fromEnv(flags, "database", "DATABASE_URL")
+	schemaFlag(flags, &s.database.schema)
+	flags.StringVar(&s.listen, "listen", defaultListen, "address for HTTP; $PORT alone means that port on all addresses")
+	fromEnv(flags, "listen")
+	adminFlag(flags, &s.admin)
+	flags.StringSliceVar(&s.roles, "roles", []string{roleAPI, roleProjections}, "what to run: api, projections")
+	fromEnv(flags, "roles")
+	flags.BoolVar(&s.migrate, "migrate", false, "bring the tables to the version of this program first")
+	fromEnv(flags, "migrate")
+	flags.DurationVar(&s.wait, "wait", 30*time.Second, "how long to wait for a database that cannot be reached")
+	fromEnv(flags, "wait")
+	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, besides up to 3 of the log")
+	fromEnv(flags, "max-connections")
+	snapshotFlag(flags, &s.snapshotEvery)
+	flags.BoolVar(&s.buildOnCommand, "build-on-command", false, "leave it to recount projections rebuild to build read models of a new version")
+	fromEnv(flags, "build-on-command")
+	logs := loggingFlags(cmd, "info", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if port := a.getenv("PORT"); port != "" && !flags.Changed("listen") {
+			s.listen = ":" + port
+		}
+		s.adminAsked = flags.Changed("admin")
+		if err := s.check(cmd); err != nil {
 			return err
 		}
-		if !waited {
-			logger.Warn().Str(zerolog.ErrorFieldName, message(err)).Dur("patience_ms", patience).Msg("waiting for the database")
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		return s.run(cmd.Context(), a.logger(logs))
 	}
-}
-
-func tryConnect(ctx context.Context, dsn string, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	return conn.Close(ctx)
-}
-
-// mayPass reports whether a database that could not be connected to may be there a moment later:
-// unless it answered, and not that it is starting up (57P03) or has no connection left (53300).
-func mayPass(err error) bool {
-	var refused *pgconn.PgError
-	return !errors.As(err, &refused) || refused.Code == "57P03" || refused.Code == "53300"
+	return cmd
 }

@@ -4,7 +4,16 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+
+	"github.com/spf13/pflag"
 )
+
+// serverFlag gives a command the flag that says which server to ask.
+func serverFlag(flags *pflag.FlagSet, address *string, usage string) {
+	*address = "http://" + defaultListen
+	flags.Var((*serverAddress)(address), "server", usage)
+	fromEnv(flags, "server")
+}
 
 // serverAddress is a flag that takes the address of a running server.
 type serverAddress string

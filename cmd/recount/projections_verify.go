@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,52 +72,4 @@ func verificationTable(w io.Writer, all []projections.Verification) {
 			}
 		}
 	}
-}
-
-// asText returns the columns of a row on one line.
-func asText(row map[string]any) string {
-	if row == nil {
-		return "no row"
-	}
-	var b strings.Builder
-	if err := encoder(&b).Encode(row); err != nil {
-		return err.Error()
-	}
-	return cell(strings.TrimSpace(b.String()), 2000)
-}
-
-func (a *app) projectionsRepair(d *database) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "repair NAME KEY",
-		Short:   "Make one row of a projection anew from the log",
-		Long:    "Make one row of a projection anew from the log. A key of several columns is a JSON array of their values.",
-		Example: "  recount projections repair orders 1001",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usageError(cmd, "%s needs a projection and a key, got %d arguments", cmd.CommandPath(), len(args))
-			}
-			return nil
-		},
-	}
-	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		op, err := a.operate(cmd.Context(), where, projections.Request{
-			Kind: projections.Repair, Projection: args[0], Options: projections.Options{Key: args[1]}})
-		if err != nil {
-			return err
-		}
-		var r projections.Repaired
-		if err := json.Unmarshal(op.Result, &r); err != nil {
-			return fmt.Errorf("read the result: %w", err)
-		}
-		return out.print(a.stdout, r, func(w io.Writer) {
-			if !r.Changed {
-				fmt.Fprintf(w, "%s %s is as the log says: %s\n", r.Projection, asText(r.Key), asText(r.After))
-				return
-			}
-			fmt.Fprintf(w, "%s %s\n  before: %s\n  now:    %s\n", r.Projection, asText(r.Key), asText(r.Before), asText(r.After))
-		})
-	}
-	return cmd
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +12,6 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/jsondiff"
 	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/snapshots"
 )
@@ -90,69 +87,4 @@ them. What a deletion or the stream's metadata hides takes no part.`,
 		})
 	}
 	return cmd
-}
-
-// streamDiff is what became of a state between two versions.
-type streamDiff struct {
-	Stream      string                `json:"stream"`
-	From        int64                 `json:"from"`
-	To          int64                 `json:"to"`
-	Differences []jsondiff.Difference `json:"differences"`
-}
-
-func (a *app) streamsDiff(d *database) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "diff STREAM A B",
-		Short:   "Print what in the state of an aggregate is not the same at two versions",
-		Example: "  recount streams diff order-42 0 3",
-	}
-	out := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) != 3 {
-			return usageError(cmd, "%s needs a stream and two versions, got %d arguments", cmd.CommandPath(), len(args))
-		}
-		v := streamDiff{Stream: args[0]}
-		for i, into := range []*int64{&v.From, &v.To} {
-			var err error
-			if *into, err = strconv.ParseInt(args[i+1], 10, 64); err != nil || *into < 0 {
-				return usageError(cmd, "%q is no version: versions are numbers from 0", args[i+1])
-			}
-		}
-		return a.withShop(cmd.Context(), d, nil, func(s *shop.Shop, _ *snapshots.Store, _ *pgstore.Store) error {
-			before, err := d.loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.From))
-			if err != nil {
-				return err
-			}
-			after, err := d.loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.To))
-			if err != nil {
-				return err
-			}
-			differences, err := jsondiff.Of(before.State, after.State)
-			if err != nil {
-				return err
-			}
-			v.Differences = listOf(differences).Items
-			return out.print(a.stdout, v, func(w io.Writer) { diffTable(w, v) })
-		})
-	}
-	return cmd
-}
-
-func diffTable(w io.Writer, v streamDiff) {
-	const limit = 80
-	fmt.Fprintf(w, "PATH\tVERSION %d\tVERSION %d\n", v.From, v.To)
-	for _, d := range v.Differences {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", cell(d.Path, limit), valueCell(d.Before, limit), valueCell(d.After, limit))
-	}
-	if len(v.Differences) == 0 {
-		fmt.Fprintln(w, "(no difference)")
-	}
-}
-
-// valueCell shows a value, and - where there is none.
-func valueCell(value json.RawMessage, limit int) string {
-	if value == nil {
-		return "-"
-	}
-	return cell(string(value), limit)
 }

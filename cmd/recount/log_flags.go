@@ -7,6 +7,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// warnings returns a logger for what a command meets on its way.
+func (a *app) warnings() zerolog.Logger {
+	return zerolog.New(zerolog.ConsoleWriter{Out: a.stderr, NoColor: true, PartsExclude: []string{zerolog.TimestampFieldName}})
+}
+
 // logging is how a server logs.
 type logging struct{ level, format *choice }
 

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/projections"
-	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/snapshots"
 )
 
@@ -66,40 +65,6 @@ uses one compares it with the log.`,
 			done = append(done, op)
 		}
 		return out.print(a.stdout, listOf(done), func(w io.Writer) { operationTable(w, done) })
-	}
-	return cmd
-}
-
-// namesOrAll returns the projections that a command is for: all read models, or the one that is named.
-func namesOrAll(cmd *cobra.Command, args []string, all bool) ([]string, error) {
-	if !all {
-		return args, oneArg("projection")(cmd, args)
-	}
-	if len(args) > 0 {
-		return nil, usageError(cmd, "name a projection or pass --all, not both")
-	}
-	var names []string
-	for _, p := range shop.Projections() {
-		names = append(names, p.Name())
-	}
-	return names, nil
-}
-
-func (a *app) projectionsRollback(d *database) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "rollback NAME",
-		Short: "Bring the rows that a rebuild replaced up to date, and switch back to them",
-		Args:  oneArg("projection"),
-	}
-	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
-	snapshotFlag(cmd.Flags(), &where.every)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Rollback, Projection: args[0]})
-		if err != nil {
-			return err
-		}
-		return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []projections.Operation{op}) })
 	}
 	return cmd
 }

@@ -23,26 +23,6 @@ import (
 // *projections.Admin does.
 type operationsClient struct{ server string }
 
-// refusedByServer is an answer of a server that is no success.
-type refusedByServer struct {
-	status int
-	code   string // of the problem; may be empty
-	detail string
-	hint   string
-}
-
-func (e *refusedByServer) Error() string {
-	return fmt.Sprintf("the server answered %d: %s", e.status, e.detail)
-}
-
-// Is matches the error that the server met.
-func (e *refusedByServer) Is(target error) bool {
-	return slices.ContainsFunc(shop.Problems(), func(p httpapi.DomainProblem) bool { return p.Kind.Code == e.code && p.Err == target })
-}
-
-// Hint says how to get on.
-func (e *refusedByServer) Hint() string { return e.hint }
-
 // run asks for an operation and follows it to its end. With an error it returns the operation as it
 // was last seen.
 func (c *operationsClient) run(ctx context.Context, r projections.Request, show func(projections.Operation)) (projections.Operation, error) {
@@ -125,19 +105,6 @@ func (c *operationsClient) Skip(ctx context.Context, name string, position int64
 	return all, nil
 }
 
-// stoppedAt returns the positions of the events that the generations of a projection have stopped on.
-func stoppedAt(v projections.Details) []int64 {
-	var positions []int64
-	for _, g := range v.Generations {
-		if f := g.Failure; f != nil && f.Position != 0 && !slices.Contains(positions, f.Position) {
-			positions = append(positions, f.Position)
-		}
-	}
-	return positions
-}
-
-func projectionPath(name string) string { return "/v1/projections/" + url.PathEscape(name) }
-
 func (c *operationsClient) operation(ctx context.Context, method, path string, body any) (op projections.Operation, err error) {
 	err = c.call(ctx, method, path, body, &op)
 	return op, err
@@ -180,3 +147,36 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 	}
 	return json.Unmarshal(text, answer)
 }
+
+// stoppedAt returns the positions of the events that the generations of a projection have stopped on.
+func stoppedAt(v projections.Details) []int64 {
+	var positions []int64
+	for _, g := range v.Generations {
+		if f := g.Failure; f != nil && f.Position != 0 && !slices.Contains(positions, f.Position) {
+			positions = append(positions, f.Position)
+		}
+	}
+	return positions
+}
+
+func projectionPath(name string) string { return "/v1/projections/" + url.PathEscape(name) }
+
+// refusedByServer is an answer of a server that is no success.
+type refusedByServer struct {
+	status int
+	code   string // of the problem; may be empty
+	detail string
+	hint   string
+}
+
+func (e *refusedByServer) Error() string {
+	return fmt.Sprintf("the server answered %d: %s", e.status, e.detail)
+}
+
+// Is matches the error that the server met.
+func (e *refusedByServer) Is(target error) bool {
+	return slices.ContainsFunc(shop.Problems(), func(p httpapi.DomainProblem) bool { return p.Kind.Code == e.code && p.Err == target })
+}
+
+// Hint says how to get on.
+func (e *refusedByServer) Hint() string { return e.hint }

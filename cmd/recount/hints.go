@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/snapshots"
+)
+
+// hintFor returns what to do about err: what the error itself says, else what is known of its kind.
+func hintFor(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	var connect *pgconn.ConnectError
+	var refused *pgconn.PgError
+	var file *fs.PathError
+	switch {
+	case errors.Is(err, commands.ErrNoVersion):
+		return "recount streams show lists the versions that can be seen"
+	case errors.Is(err, snapshots.ErrNoTable):
+		return "start recount serve --roles projections, or recount dev, of this version once"
+	case isAuth(err):
+		return "look at user, password and rights in the database's address"
+	case errors.As(err, &connect) && errors.As(err, &refused) && refused.Code == "3D000":
+		return "create it: createdb " + quote(connect.Config.Database)
+	case errors.As(err, &connect):
+		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"
+	case errors.Is(err, eventstore.ErrOverloaded), errors.Is(err, migrations.ErrLocked):
+		return "try again in a moment"
+	case errors.As(err, &file):
+		return "is " + file.Path + " what you meant, may you use it, and is there space left?"
+	}
+	return ""
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/migrations"
+)
+
+// schemaStatus is what migrate status prints, as JSON.
+type schemaStatus struct {
+	Schema  string `json:"schema"`
+	Current uint   `json:"current"`
+	Latest  uint   `json:"latest"`
+	Pending bool   `json:"pending"`
+	Dirty   bool   `json:"dirty"`
+}
+
+func (a *app) migrateStatus(d *database) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say which version the tables are at; exit code 8 if they are behind or dirty",
+		Args:  noArgs,
+	}
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		dsn, err := d.locate(cmd.Context())
+		if err != nil {
+			return err
+		}
+		now, err := migrations.Status(cmd.Context(), dsn, d.schema)
+		if err != nil {
+			return err
+		}
+		status := schemaStatus{d.schema, now.Current, now.Latest, now.Pending(), now.Dirty}
+		err = out.print(a.stdout, status, func(w io.Writer) {
+			fmt.Fprintf(w, "SCHEMA\tCURRENT\tLATEST\tPENDING\tDIRTY\n%s\t%d\t%d\t%t\t%t\n",
+				status.Schema, status.Current, status.Latest, status.Pending, status.Dirty)
+		})
+		switch {
+		case err != nil:
+			return err
+		case now.Dirty:
+			dirty := &migrations.DirtyError{Schema: d.schema, Version: now.Current}
+			return &failure{exitCheckFailed, dirty, dirty.Hint()}
+		case now.Pending():
+			return behind(d.schema, now, exitCheckFailed)
+		}
+		return nil
+	}
+	return cmd
+}

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/shop"
+)
+
+// namesOrAll returns the projections that a command is for: all read models, or the one that is named.
+func namesOrAll(cmd *cobra.Command, args []string, all bool) ([]string, error) {
+	if !all {
+		return args, oneArg("projection")(cmd, args)
+	}
+	if len(args) > 0 {
+		return nil, usageError(cmd, "name a projection or pass --all, not both")
+	}
+	var names []string
+	for _, p := range shop.Projections() {
+		names = append(names, p.Name())
+	}
+	return names, nil
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/projections"
+)
+
+func (a *app) projectionsCancel(d *database) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cancel OPERATION",
+		Short: "End a rebuild, rollback, verification or repair that is running",
+		Args:  oneArg("operation"),
+	}
+	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := uuid.Parse(args[0])
+		if err != nil {
+			return &failure{exitUsage, fmt.Errorf("%q is no operation: %w", args[0], err), "recount projections show NAME lists them"}
+		}
+		return where.with(cmd.Context(), func(operator operator) error {
+			op, err := operator.Cancel(cmd.Context(), id)
+			if err != nil {
+				return err
+			}
+			return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []projections.Operation{op}) })
+		})
+	}
+	return cmd
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/projections"
+)
+
+func (a *app) projectionsRollback(d *database) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rollback NAME",
+		Short: "Bring the rows that a rebuild replaced up to date, and switch back to them",
+		Args:  oneArg("projection"),
+	}
+	out := outputFlag(cmd)
+	where := operatingFlags(cmd, d)
+	snapshotFlag(cmd.Flags(), &where.every)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Rollback, Projection: args[0]})
+		if err != nil {
+			return err
+		}
+		return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []projections.Operation{op}) })
+	}
+	return cmd
+}

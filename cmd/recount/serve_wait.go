@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
+)
+
+// awaitDatabase waits until the database takes connections: it may well start at the same time as
+// this process. An answer that will not change is returned at once.
+func awaitDatabase(ctx context.Context, dsn string, patience time.Duration, logger zerolog.Logger) error {
+	const pause, attempt = 250 * time.Millisecond, 5 * time.Second
+	deadline := time.Now().Add(patience)
+	for waited := false; ; waited = true {
+		err := tryConnect(ctx, dsn, attempt)
+		if err == nil || !mayPass(err) || !time.Now().Add(pause).Before(deadline) {
+			return err
+		}
+		if !waited {
+			logger.Warn().Str(zerolog.ErrorFieldName, message(err)).Dur("patience_ms", patience).Msg("waiting for the database")
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func tryConnect(ctx context.Context, dsn string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+// mayPass reports whether a database that could not be connected to may be there a moment later:
+// unless it answered, and not that it is starting up (57P03) or has no connection left (53300).
+func mayPass(err error) bool {
+	var refused *pgconn.PgError
+	return !errors.As(err, &refused) || refused.Code == "57P03" || refused.Code == "53300"
+}

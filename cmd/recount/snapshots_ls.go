@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/snapshots"
+)
+
+func (a *app) snapshotsList(d *database) *cobra.Command {
+	var q snapshots.Query
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Short:   "List the snapshots, and the version of their streams that each begins with",
+		Example: "  recount snapshots ls --category stock --limit 10",
+		Args:    noArgs,
+	}
+	out := outputFlag(cmd)
+	cmd.Flags().StringVar(&q.Decider, "category", "", "category to list (default all)")
+	cmd.Flags().StringVar(&q.Stream, "stream", "", "stream to list (default all)")
+	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many to list at most; 0: all")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if q.Limit < 0 {
+			return usageError(cmd, "--limit must not be negative")
+		}
+		return d.withLog(cmd.Context(), func(pool *pgxpool.Pool, _ *pgstore.Store) error {
+			all, err := snapshots.NewStore(pool, d.schema).List(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			return out.print(a.stdout, listOf(all), func(w io.Writer) { snapshotTable(w, all) })
+		})
+	}
+	return cmd
+}
+
+func snapshotTable(w io.Writer, all []snapshots.Info) {
+	fmt.Fprintln(w, "CATEGORY\tSTREAM\tVERSION\tSCHEMA\tPOSITION\tRECORDED\tTAKEN\tBYTES")
+	for _, s := range all {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%d\n", s.Decider, s.Stream, s.Version, s.SchemaVersion, s.Position,
+			s.RecordedAt.Format(timeFormat), s.TakenAt.Format(timeFormat), s.Bytes)
+	}
+}

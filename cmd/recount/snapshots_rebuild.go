@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/snapshots"
+)
+
+func (a *app) snapshotsRebuild(d *database) *cobra.Command {
+	var category, stream string
+	var every map[string]int
+	cmd := &cobra.Command{
+		Use:   "rebuild",
+		Short: "Make snapshots anew from the events, whatever is there",
+		Long: `Make snapshots anew from the events, whatever is there, in one pass over the log. Servers may run
+meanwhile. Streams whose first events are hidden by their metadata keep the snapshot they have, if it
+fits.`,
+		Example: "  recount snapshots rebuild --category stock\n  recount snapshots rebuild --stream stock-85123A",
+		Args:    noArgs,
+	}
+	out := outputFlag(cmd)
+	cmd.Flags().StringVar(&category, "category", "", "category to make anew (default all)")
+	cmd.Flags().StringVar(&stream, "stream", "", "stream to make anew (default all)")
+	snapshotFlag(cmd.Flags(), &every)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return a.withShop(cmd.Context(), d, every, func(s *shop.Shop, kept *snapshots.Store, log *pgstore.Store) error {
+			sources, err := pickSources(s.SnapshotSources(), category, stream)
+			if err != nil {
+				return err
+			}
+			var sum snapshots.Rebuilt
+			for _, source := range sources {
+				done, err := kept.Rebuild(cmd.Context(), log, source, stream, a.warnings())
+				if err != nil {
+					return err
+				}
+				sum.Made += done.Made
+				sum.Removed += done.Removed
+				sum.Without += done.Without
+			}
+			return out.print(a.stdout, sum, func(w io.Writer) {
+				fmt.Fprintln(w, "MADE\tREMOVED\tWITHOUT")
+				fmt.Fprintf(w, "%d\t%d\t%d\n", sum.Made, sum.Removed, sum.Without)
+			})
+		})
+	}
+	return cmd
+}
+
+// pickSources returns the sources of a category or a stream; all if neither is given.
+func pickSources(all []commands.SnapshotSource, category, stream string) ([]commands.SnapshotSource, error) {
+	var picked []commands.SnapshotSource
+	var names []string
+	for _, source := range all {
+		names = append(names, source.Category())
+		if (category == "" || category == source.Category()) && (stream == "" || strings.HasPrefix(stream, source.Category()+"-")) {
+			picked = append(picked, source)
+		}
+	}
+	if len(picked) == 0 {
+		return nil, &failure{exitNotFound, errors.New("there are no snapshots of that category"),
+			"the categories with snapshots are: " + strings.Join(names, ", ")}
+	}
+	return picked, nil
+}
