@@ -3,16 +3,18 @@ package commands
 import (
 	"errors"
 	"fmt"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 var (
 	// ErrRejected is matched by *RejectedError.
-	ErrRejected = errors.New("command is refused")
+	ErrRejected = eventstore.NewError(eventstore.ClassRejected, "command is refused")
 	// ErrRefusedBefore is what a *RejectedError wraps when it repeats the
 	// refusal of an earlier request with the same receipt.
 	ErrRefusedBefore = errors.New("the same request was refused before")
 	// ErrTruncated is matched by *TruncatedError.
-	ErrTruncated = errors.New("stream is truncated")
+	ErrTruncated = eventstore.NewError(eventstore.ClassUnreadable, "stream is truncated")
 )
 
 // RejectedError is returned for a command that the rules of its aggregate
@@ -38,11 +40,8 @@ func (e *RejectedError) Error() string {
 	return fmt.Sprintf("command refused by stream %q at version %d: %v", e.Stream, e.Version, e.Err)
 }
 
-// Unwrap returns the error of Decide.
-func (e *RejectedError) Unwrap() error { return e.Err }
-
-// Is matches ErrRejected.
-func (e *RejectedError) Is(target error) bool { return target == ErrRejected }
+// Unwrap returns ErrRejected and the error of Decide.
+func (e *RejectedError) Unwrap() []error { return []error{ErrRejected, e.Err} }
 
 // TruncatedError is returned for a stream whose first events are hidden by its
 // metadata, and that has no snapshot to begin with: its state cannot be known from
@@ -60,8 +59,8 @@ func (e *TruncatedError) Error() string {
 	return fmt.Sprintf("stream %q is truncated, it can be read from version %d only; relax its stream metadata", e.Stream, e.First)
 }
 
-// Is matches ErrTruncated.
-func (e *TruncatedError) Is(target error) bool { return target == ErrTruncated }
+// Unwrap returns ErrTruncated.
+func (e *TruncatedError) Unwrap() error { return ErrTruncated }
 
 // EventError is returned for an event in a stream that cannot be turned into an
 // event of the aggregate. It wraps the reason: *eventstore.UnknownTypeError,

@@ -2,13 +2,14 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // ErrNoVersion is matched by the error for a version that cannot be loaded.
-var ErrNoVersion = errors.New("version cannot be seen in the stream")
+var ErrNoVersion = eventstore.NewError(eventstore.ClassNotFound, "version cannot be seen in the stream")
 
 // Moment is a place in the past of a stream. The zero Moment is the present.
 type Moment struct {

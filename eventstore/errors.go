@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -10,66 +9,71 @@ import (
 // Errors of appends. Nothing was written, except where said.
 var (
 	// ErrInvalid is matched by *InvalidError: the call can never succeed.
-	ErrInvalid = errors.New("invalid input")
+	ErrInvalid = NewError(ClassInvalid, "invalid input")
+	// ErrTooLarge is matched, beside ErrInvalid, by an *InvalidError for more events
+	// or bytes than Limits allow.
+	ErrTooLarge = NewError(ClassTooLarge, "too large")
 	// ErrConflict is matched by *ConflictError.
-	ErrConflict = errors.New("stream is not at the expected version")
+	ErrConflict = NewError(ClassConflict, "stream is not at the expected version")
 	// ErrIDReused is matched by *IDReusedError.
-	ErrIDReused = errors.New("event id was used before with other content")
+	ErrIDReused = NewError(ClassReused, "event id was used before with other content")
 	// ErrReceiptKnown is matched by *ReceiptKnownError.
-	ErrReceiptKnown = errors.New("receipt is known")
+	ErrReceiptKnown = NewError(ClassKnown, "receipt is known")
 	// ErrReceiptMismatch is matched by *ReceiptMismatchError.
-	ErrReceiptMismatch = errors.New("idempotency key was used for another request")
+	ErrReceiptMismatch = NewError(ClassReused, "idempotency key was used for another request")
 	// ErrOverloaded is returned when too many appends wait already. Try again
 	// later, or slow down.
-	ErrOverloaded = errors.New("event store is overloaded")
+	ErrOverloaded = NewError(ClassOverloaded, "event store is overloaded")
 	// ErrUnavailable is returned when the store cannot be reached or cannot
 	// write now. The error's text says why.
-	ErrUnavailable = errors.New("event store is unavailable")
+	ErrUnavailable = NewError(ClassUnavailable, "event store is unavailable")
+	// ErrReadOnly is returned, with ErrUnavailable, when the database takes no writes.
+	ErrReadOnly = NewError(ClassReadOnly, "the database is read-only (a standby?); connect to the primary")
 	// ErrOutcomeUnknown is returned when it could not be found out whether the
 	// events were written: they may have been, or may yet be. Append again
 	// with the same ids or receipt.
-	ErrOutcomeUnknown = errors.New("outcome of the append is unknown")
+	ErrOutcomeUnknown = NewError(ClassOutcomeUnknown, "outcome of the append is unknown")
 	// ErrLogMoved is returned, with ErrUnavailable, when the log was restored,
 	// copied, failed over, adopted or replaced by another: this process may not
 	// append to it until somebody has looked. The error's text says what to do.
-	ErrLogMoved = errors.New("log takes no appends from this process")
+	ErrLogMoved = NewError(ClassAppendsDisabled, "log takes no appends from this process")
 	// ErrClosed is returned by a store that was closed.
-	ErrClosed = errors.New("event store is closed")
+	ErrClosed = NewError(ClassClosed, "event store is closed")
 	// ErrNotSupported is returned when the store lacks what was asked of it;
 	// see Features.
-	ErrNotSupported = errors.New("not supported by this event store")
+	ErrNotSupported = NewError(ClassNotSupported, "not supported by this event store")
 )
 
 // Errors of reads.
 var (
 	// ErrStreamNotFound is returned for a stream that was never written, and
 	// matched by the error for a deleted one.
-	ErrStreamNotFound = errors.New("stream not found")
+	ErrStreamNotFound = NewError(ClassNotFound, "stream not found")
 	// ErrStreamDeleted is matched by *StreamDeletedError.
-	ErrStreamDeleted = errors.New("stream is deleted")
+	ErrStreamDeleted = NewError(ClassDeleted, "stream is deleted")
 	// ErrReceiptNotFound is returned for a receipt that was never written or
 	// was purged.
-	ErrReceiptNotFound = errors.New("receipt not found")
+	ErrReceiptNotFound = NewError(ClassNotFound, "receipt not found")
 	// ErrInvalidToken is returned for text that is not a token.
-	ErrInvalidToken = errors.New("not a consistency token")
+	ErrInvalidToken = NewError(ClassInvalid, "not a consistency token")
 	// ErrLogChanged is matched by *LogChangedError.
-	ErrLogChanged = errors.New("token is of another log")
+	ErrLogChanged = NewError(ClassWrongLog, "token is of another log")
 	// ErrCorrupt is matched by errors that report a log which breaks its own
 	// rules, e.g. a missing position. Reading stops there.
-	ErrCorrupt = errors.New("event log is damaged")
+	ErrCorrupt = NewError(ClassCorrupt, "event log is damaged")
 )
 
 // Errors of codecs.
 var (
 	// ErrUnknownType is matched by *UnknownTypeError.
-	ErrUnknownType = errors.New("unknown event type")
+	ErrUnknownType = NewError(ClassUnknownSchema, "unknown event type")
 	// ErrUnknownVersion is matched by *UnknownVersionError.
-	ErrUnknownVersion = errors.New("unknown event schema version")
+	ErrUnknownVersion = NewError(ClassUnknownSchema, "unknown event schema version")
 	// ErrUndecodable is returned for an event whose data is not what its type and
 	// version say.
-	ErrUndecodable = errors.New("event data cannot be read")
+	ErrUndecodable = NewError(ClassUnreadable, "event data cannot be read")
 	// ErrInvalidType is returned by NewCodec for types that do not fit.
-	ErrInvalidType = errors.New("invalid event type")
+	ErrInvalidType = NewError(ClassInvalid, "invalid event type")
 )
 
 // InvalidError is returned for input that no store takes: it can never be
@@ -79,12 +83,19 @@ type InvalidError struct {
 	Field string
 	// Reason says what it must be.
 	Reason string
+	// TooLarge says that it has more events or bytes than Limits allow.
+	TooLarge bool
 }
 
 func (e *InvalidError) Error() string { return "invalid input: " + e.Field + " " + e.Reason }
 
-// Is matches ErrInvalid.
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+// Unwrap returns ErrInvalid, and ErrTooLarge if it is.
+func (e *InvalidError) Unwrap() []error {
+	if e.TooLarge {
+		return []error{ErrInvalid, ErrTooLarge}
+	}
+	return []error{ErrInvalid}
+}
 
 // ConflictError is returned when a stream is not at the expected version.
 // Reload and decide again.
@@ -103,8 +114,8 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("stream %q %s, expected %s", e.Stream, actual, e.Expected)
 }
 
-// Is matches ErrConflict.
-func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+// Unwrap returns ErrConflict.
+func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // StreamDeletedError is returned for a stream that was deleted.
 type StreamDeletedError struct {
@@ -120,10 +131,13 @@ func (e *StreamDeletedError) Error() string {
 	return fmt.Sprintf("stream %q is deleted", e.Stream)
 }
 
-// Is matches ErrStreamDeleted, and ErrStreamNotFound if the stream can be
+// Unwrap returns ErrStreamDeleted, and ErrStreamNotFound if the stream can be
 // created again.
-func (e *StreamDeletedError) Is(target error) bool {
-	return target == ErrStreamDeleted || !e.Tombstoned && target == ErrStreamNotFound
+func (e *StreamDeletedError) Unwrap() []error {
+	if e.Tombstoned {
+		return []error{ErrStreamDeleted}
+	}
+	return []error{ErrStreamDeleted, ErrStreamNotFound}
 }
 
 // IDReusedError is returned for an event id that its stream has already, with
@@ -138,8 +152,8 @@ func (e *IDReusedError) Error() string {
 	return fmt.Sprintf("event id %s in stream %q: %s; use a new id for a new event", e.ID, e.Stream, e.Reason)
 }
 
-// Is matches ErrIDReused.
-func (e *IDReusedError) Is(target error) bool { return target == ErrIDReused }
+// Unwrap returns ErrIDReused.
+func (e *IDReusedError) Unwrap() error { return ErrIDReused }
 
 // ReceiptKnownError is returned when the receipt of an append was stored before
 // for the same request. Nothing was written now; Stored is the answer to give.
@@ -149,8 +163,8 @@ func (e *ReceiptKnownError) Error() string {
 	return fmt.Sprintf("receipt %q of %q was stored at %s", e.Stored.Key, e.Stored.Scope, e.Stored.StoredAt)
 }
 
-// Is matches ErrReceiptKnown.
-func (e *ReceiptKnownError) Is(target error) bool { return target == ErrReceiptKnown }
+// Unwrap returns ErrReceiptKnown.
+func (e *ReceiptKnownError) Unwrap() error { return ErrReceiptKnown }
 
 // ReceiptMismatchError is returned when the receipt of an append was stored
 // before for another request.
@@ -160,8 +174,8 @@ func (e *ReceiptMismatchError) Error() string {
 	return fmt.Sprintf("idempotency key %q was used for another request; use a new key", e.Key)
 }
 
-// Is matches ErrReceiptMismatch.
-func (e *ReceiptMismatchError) Is(target error) bool { return target == ErrReceiptMismatch }
+// Unwrap returns ErrReceiptMismatch.
+func (e *ReceiptMismatchError) Unwrap() error { return ErrReceiptMismatch }
 
 // LogChangedError is returned when a token does not fit the log: it is of
 // another log, or of a part that a restore or failover has lost.
@@ -181,8 +195,8 @@ func (e *LogChangedError) Error() string {
 		e.Token.Position, e.Token.Incarnation, e.LastCommon)
 }
 
-// Is matches ErrLogChanged.
-func (e *LogChangedError) Is(target error) bool { return target == ErrLogChanged }
+// Unwrap returns ErrLogChanged.
+func (e *LogChangedError) Unwrap() error { return ErrLogChanged }
 
 // UnknownTypeError is returned for an event whose type the codec does not know.
 type UnknownTypeError struct{ Type string }
@@ -191,8 +205,8 @@ func (e *UnknownTypeError) Error() string {
 	return fmt.Sprintf("event type %q is not known; register it with NewCodec", e.Type)
 }
 
-// Is matches ErrUnknownType.
-func (e *UnknownTypeError) Is(target error) bool { return target == ErrUnknownType }
+// Unwrap returns ErrUnknownType.
+func (e *UnknownTypeError) Unwrap() error { return ErrUnknownType }
 
 // UnknownVersionError is returned for an event whose schema version the codec
 // cannot read.
@@ -208,5 +222,5 @@ func (e *UnknownVersionError) Error() string {
 		e.Type, e.Version, e.Oldest, e.Newest)
 }
 
-// Is matches ErrUnknownVersion.
-func (e *UnknownVersionError) Is(target error) bool { return target == ErrUnknownVersion }
+// Unwrap returns ErrUnknownVersion.
+func (e *UnknownVersionError) Unwrap() error { return ErrUnknownVersion }

@@ -68,10 +68,10 @@ func (l Limits) Validate(appends []StreamAppend, opts AppendOptions) error {
 		}
 	}
 	if events > l.AppendEvents {
-		return invalid("events", fmt.Sprintf("must be at most %d, there are %d", l.AppendEvents, events))
+		return tooLarge("events", fmt.Sprintf("must be at most %d, there are %d", l.AppendEvents, events))
 	}
 	if bytes > l.AppendBytes {
-		return invalid("events", fmt.Sprintf("must have at most %d bytes together, they have %d", l.AppendBytes, bytes))
+		return tooLarge("events", fmt.Sprintf("must have at most %d bytes together, they have %d", l.AppendBytes, bytes))
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (l Limits) validateEvents(events []Event) error {
 			}
 		}
 		if n := len(e.Data) + len(e.Metadata); n > l.EventBytes {
-			return invalid(field("data"), fmt.Sprintf("and metadata must have at most %d bytes, they have %d", l.EventBytes, n))
+			return tooLarge(field("data"), fmt.Sprintf("and metadata must have at most %d bytes, they have %d", l.EventBytes, n))
 		}
 		if (e.ID == uuid.Nil) != (events[0].ID == uuid.Nil) {
 			return invalid(field("id"), "must be set in every event of an append or in none")
@@ -161,4 +161,8 @@ func validateText(field, text string, limit int) error {
 
 func invalid(field, reason string) error {
 	return &InvalidError{Field: field, Reason: reason}
+}
+
+func tooLarge(field, reason string) error {
+	return &InvalidError{Field: field, Reason: reason, TooLarge: true}
 }

@@ -6,17 +6,19 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 var (
 	// ErrInvalid is matched by *InvalidError.
-	ErrInvalid = errors.New("invalid projection")
+	ErrInvalid = eventstore.NewError(eventstore.ClassInvalid, "invalid projection")
 	// ErrNoRow is why an Update fails for which there is no row.
 	ErrNoRow = errors.New("there is no row to update")
 	// ErrNotFound is returned for the name of a projection that no program ever ran.
-	ErrNotFound = errors.New("projection not found")
+	ErrNotFound = eventstore.NewError(eventstore.ClassNotFound, "projection not found")
 	// ErrNotFailed is returned by Skip for a projection that did not stop on an event.
-	ErrNotFailed = errors.New("projection has not failed on an event")
+	ErrNotFailed = eventstore.NewError(eventstore.ClassConflict, "projection has not failed on an event")
 	// ErrStarted is returned by a second Start.
 	ErrStarted = errors.New("runner was started before")
 )
@@ -62,8 +64,8 @@ func (e *InvalidError) Error() string {
 	return "invalid projection: " + strings.Join(lines, "; ")
 }
 
-// Is matches ErrInvalid.
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+// Unwrap returns ErrInvalid.
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
 
 func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
 

@@ -16,9 +16,9 @@ import (
 
 var (
 	// ErrAhead is returned for a moment that the log has not come to yet.
-	ErrAhead = errors.New("the log has not come that far")
+	ErrAhead = eventstore.NewError(eventstore.ClassBehind, "the log has not come that far")
 	// ErrLongHistory is returned for a row that may rest on more events than may be read for it.
-	ErrLongHistory = errors.New("there are too many events to fold for one row")
+	ErrLongHistory = eventstore.NewError(eventstore.ClassTooLarge, "there are too many events to fold for one row")
 )
 
 // Moment is a place in the past of a log: everything up to it has happened.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // Kind is what an operation does.
@@ -149,13 +151,13 @@ type Progress struct {
 
 var (
 	// ErrBusy is matched by *BusyError.
-	ErrBusy = errors.New("another operation works on the projection")
+	ErrBusy = eventstore.NewError(eventstore.ClassConflict, "another operation works on the projection")
 	// ErrOperationNotFound is returned for the id of no operation.
-	ErrOperationNotFound = errors.New("operation not found")
+	ErrOperationNotFound = eventstore.NewError(eventstore.ClassNotFound, "operation not found")
 	// ErrNoGeneration is matched by the *OperationError of a rollback that has no generation to go back to.
-	ErrNoGeneration = errors.New("there is no generation to go back to")
+	ErrNoGeneration = eventstore.NewError(eventstore.ClassNotFound, "there is no generation to go back to")
 	// ErrInvalidRequest is returned for a request that makes no sense.
-	ErrInvalidRequest = errors.New("invalid request")
+	ErrInvalidRequest = eventstore.NewError(eventstore.ClassInvalid, "invalid request")
 )
 
 // BusyError is returned for a request while another operation works on the projection. It matches
@@ -171,8 +173,8 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("a %s is %s since %s (operation %s)", o.Kind, state, o.CreatedAt.Format(time.RFC3339), o.ID)
 }
 
-// Is matches ErrBusy.
-func (e *BusyError) Is(target error) bool { return target == ErrBusy }
+// Unwrap returns ErrBusy.
+func (e *BusyError) Unwrap() error { return ErrBusy }
 
 // Hint says how to get on.
 func (e *BusyError) Hint() string {

@@ -1,20 +1,21 @@
 package queries
 
 import (
-	"errors"
 	"fmt"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 var (
 	// ErrNotFound is returned by Get if there is no row with the key.
-	ErrNotFound = errors.New("row not found")
+	ErrNotFound = eventstore.NewError(eventstore.ClassNotFound, "row not found")
 	// ErrBehind is matched by *BehindError.
-	ErrBehind = errors.New("projection is behind")
+	ErrBehind = eventstore.NewError(eventstore.ClassBehind, "projection is behind")
 	// ErrInvalidCursor is returned by Find for a cursor that no page of the same list returned.
-	ErrInvalidCursor = errors.New("invalid cursor")
+	ErrInvalidCursor = eventstore.NewError(eventstore.ClassInvalid, "invalid cursor")
 	// ErrInvalidQuery is returned for a query that the projection cannot answer, whatever its rows
 	// are: unknown or not indexed columns, values of the wrong type, text with NUL.
-	ErrInvalidQuery = errors.New("invalid query")
+	ErrInvalidQuery = eventstore.NewError(eventstore.ClassInvalid, "invalid query")
 )
 
 // BehindError is returned when a projection has not come as far as a read wants. Try again later.
@@ -42,8 +43,8 @@ func (e *BehindError) Error() string {
 	return text
 }
 
-// Is matches ErrBehind.
-func (e *BehindError) Is(target error) bool { return target == ErrBehind }
+// Unwrap returns ErrBehind.
+func (e *BehindError) Unwrap() error { return ErrBehind }
 
 func invalidf(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidQuery}, args...)...)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
 )
 
 // Name is the name of the projection that makes snapshots, and of the view that shows them.
@@ -20,7 +21,7 @@ const Name = "snapshots"
 const version = 1
 
 // ErrNoTable is returned where no process has run the projection yet.
-var ErrNoTable = errors.New("there is no table of snapshots: no process has run the projection " + Name)
+var ErrNoTable = eventstore.NewError(eventstore.ClassNotFound, "there is no table of snapshots: no process has run the projection "+Name)
 
 // Store is the snapshots of one log. It is safe for concurrent use.
 type Store struct {

@@ -25,7 +25,7 @@ var (
 	logPosition = gauge("log_position",
 		"Last position of the log that this process knows of.")
 	appendsTotal = counter("appends_total",
-		"Appends by what became of them: appended (or found to be there already), conflict, receipt (key known), deleted, invalid, overloaded, unknown, unavailable, moved (database not adopted), closed, left (the caller gave up), failed.",
+		"Appends by what became of them: appended (or found to be there already), or the class of the error: conflict, known (key seen before), reused (id or key of something else), deleted, invalid, too_large, overloaded, unknown, unavailable, read_only, appends_disabled (database not adopted), closed, cancelled or timeout (the caller gave up), corrupt, internal.",
 		"outcome")
 	appendSeconds = histogram("append_seconds",
 		"What callers waited for an append, the queue included.", seconds)

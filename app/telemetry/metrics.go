@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 )
@@ -103,7 +104,7 @@ func (m *Metrics) Append(o pgstore.AppendObservation) {
 		m.appended.Inc()
 		return
 	}
-	m.appends.WithLabelValues(outcomeOf(o.Err)).Inc()
+	m.appends.WithLabelValues(eventstore.ClassOf(o.Err).String()).Inc()
 }
 
 // Batch is for pgstore.Config.ObserveBatch.

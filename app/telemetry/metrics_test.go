@@ -119,7 +119,7 @@ func TestMetricsOfALog(t *testing.T) {
 		`recount_command_seconds_sum{category="order"}`:                                        "1",
 		`recount_appends_total{outcome="appended"}`:                                            "3",
 		`recount_appends_total{outcome="overloaded"}`:                                          "1",
-		`recount_appends_total{outcome="failed"}`:                                              "1",
+		`recount_appends_total{outcome="internal"}`:                                            "1",
 		`recount_append_seconds_count`:                                                         "5",
 		`recount_append_batches_total{result="written",way="fast"}`:                            "2",
 		`recount_append_batches_total{result="written",way="long"}`:                            "3",

@@ -51,7 +51,7 @@ func isPermanent(err error) bool {
 	}
 }
 
-var errReadOnly = fmt.Errorf("%w: the database is read-only (a standby?); connect to the primary", eventstore.ErrUnavailable)
+var errReadOnly = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, eventstore.ErrReadOnly)
 
 // translate turns a driver's error into one of package eventstore, for
 // operations that wrote nothing.
