@@ -50,6 +50,23 @@ func (c deposit) Decide(account) ([]accountEvent, error) {
 	return []accountEvent{deposited{c.amount}}, nil
 }
 
+// open is the deposit that an account begins with.
+type open struct{ amount int }
+
+func (open) CreatesStream() {}
+
+func (c open) Decide(a account) ([]accountEvent, error) {
+	switch {
+	case len(a.Entries) > 0:
+		return nil, errIsOpen
+	case c.amount == 0:
+		return nil, errOverdrawn
+	}
+	return []accountEvent{deposited{c.amount}}, nil
+}
+
+var errIsOpen = errors.New("the account is open already")
+
 var errOverdrawn = errors.New("not that much in the account")
 
 type withdraw struct{ amount int }

@@ -17,6 +17,15 @@ type Command[S, E any] interface {
 	Decide(state S) ([]E, error)
 }
 
+// Creator is implemented by commands that only a stream which does not exist accepts, as a rule. They
+// are decided from the zero state before anything is read, and their events demand that there is no
+// stream. If there is one, or they decide nothing that an append would check, the stream is loaded
+// and they are decided again: a command that is no Creator in truth is slower, and not wrong.
+type Creator interface {
+	// CreatesStream does nothing.
+	CreatesStream()
+}
+
 // Event is an event of the aggregate with state S.
 type Event[S any] interface {
 	// Evolve returns the state after the event. It never fails, and never

@@ -16,6 +16,9 @@
 //   - States are cached. A cached state that is out of date can cost a retry,
 //     never a wrong answer: a refusal, or a decision to do nothing, is made
 //     again from what the store has.
+//   - A command that is a Creator is decided before its stream is read, and the
+//     append finds out whether there is one. Which commands are changes no
+//     outcome, only what it costs.
 //   - The cached state is the one a fresh load would give: events are evolved
 //     after a trip through the codec, and before they are appended. An event
 //     that could not be read back is never written.

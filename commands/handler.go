@@ -70,6 +70,7 @@ type Handler[S any, E Event[S]] struct {
 	loader   loader[S, E]
 	cache    *cache[S]
 	queue    *queue
+	replays  replayShare
 }
 
 // NewHandler returns a handler whose events are encoded by codec and kept in
@@ -134,15 +135,23 @@ func (h *Handler[S, E]) Handle(ctx context.Context, id string, c Command[S, E], 
 	if err != nil {
 		return Result{}, err
 	}
-	result, err := h.inTurn(ctx, &r, c)
-	h.observe(Observation{Outcome: outcomeOf(result, err), Retries: r.retries, Duration: time.Since(begun)})
+	result, err := h.runExclusive(ctx, &r, c)
+	outcome := outcomeOf(result, err)
+	if r.Receipt != nil {
+		h.replays.record(outcome == Replayed)
+	}
+	h.observe(Observation{Outcome: outcome, Retries: r.retries, Duration: time.Since(begun)})
 	return result, err
 }
 
-// inTurn runs a command that was not run before when the stream is its.
-func (h *Handler[S, E]) inTurn(ctx context.Context, r *request, c Command[S, E]) (Result, error) {
-	if result, found, err := h.replay(ctx, r.Receipt); found || err != nil {
-		return result, err
+// runExclusive runs a command while no other one of this handler runs on its stream.
+func (h *Handler[S, E]) runExclusive(ctx context.Context, r *request, c Command[S, E]) (Result, error) {
+	// The append judges the receipt. To look it up first pays only where replays are common: each
+	// costs all appends that are written together with it the fast path.
+	if h.replays.isHigh() {
+		if result, found, err := h.replay(ctx, r.Receipt); found || err != nil {
+			return result, err
+		}
 	}
 	if err := h.queue.enter(ctx, r.stream); err != nil {
 		return Result{}, fmt.Errorf("wait for stream %q: %w", r.stream, err)

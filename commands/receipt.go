@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -83,6 +84,29 @@ func answerIn(r *eventstore.Receipt) []byte {
 		return nil
 	}
 	return r.Answer[1:]
+}
+
+// replayShare is the share of replays among the last few hundred commands with a receipt.
+type replayShare struct {
+	mu    sync.Mutex
+	share float64
+}
+
+// record counts a command.
+func (s *replayShare) record(replayed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.share -= s.share / 256
+	if replayed {
+		s.share += 1. / 256
+	}
+}
+
+// isHigh reports whether it is above 1 %.
+func (s *replayShare) isHigh() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.share > 0.01
 }
 
 // replay looks for the outcome of an earlier run of the same request.

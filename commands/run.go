@@ -34,32 +34,31 @@ func (h *Handler[S, E]) newRequest(id string, o Options) (request, error) {
 // stream's turn.
 func (h *Handler[S, E]) run(ctx context.Context, r *request, c Command[S, E]) (Result, error) {
 	now, cached := h.cache.get(r.stream)
-	if !cached {
-		var err error
-		if now, err = h.reload(ctx, r.stream, now); err != nil {
-			return Result{}, err
+	_, created := c.(Creator)
+	created = created && !cached
+	for assumed := cached || created; ; assumed, created = false, false {
+		if !assumed {
+			var err error
+			if now, err = h.reload(ctx, r.stream, now); err != nil {
+				return h.unlessKnown(ctx, *r, err)
+			}
 		}
-	}
-	for {
 		d := decide(c, now, *r)
 		failpoint.Hit(failpoint.CommandDecided)
 		switch {
-		case cached && len(d.events) == 0 && !failpoint.Planted(failpoint.StaleRefusal):
-			// No append will tell whether the cached state is the latest.
+		case assumed && len(d.events) == 0 && !failpoint.Planted(failpoint.StaleRefusal):
+			// No append will tell whether the state is the latest.
 		case d.unmet != nil:
-			return h.unmet(ctx, *r, d.unmet)
+			return h.unlessKnown(ctx, *r, d.unmet)
 		default:
 			result, err := h.carryOut(ctx, *r, now, d)
-			if !overtaken(err) || r.retries >= h.config.Retries {
+			switch {
+			case !overtaken(err), !created && r.retries >= h.config.Retries:
 				return result, err
+			case !created: // else nobody overtook it, for nobody had looked yet
+				r.retries++
 			}
-			r.retries++
 		}
-		var err error
-		if now, err = h.reload(ctx, r.stream, now); err != nil {
-			return Result{}, err
-		}
-		cached = false
 	}
 }
 
@@ -97,13 +96,13 @@ func decide[S, E any](c Command[S, E], now versioned[S], r request) decision[E] 
 	return decision[E]{events: events}
 }
 
-// unmet answers a command whose Options.Expected is not met. It may be its own
-// first run that moved the stream, in another process or while it waited.
-func (h *Handler[S, E]) unmet(ctx context.Context, r request, conflict error) (Result, error) {
-	if result, found, err := h.replay(ctx, r.Receipt); found || err != nil {
-		return result, err
+// unlessKnown answers a command that no append judged, because of err, with the outcome of its first
+// run, if there was one: that may be what moved the stream, in another process or while it waited.
+func (h *Handler[S, E]) unlessKnown(ctx context.Context, r request, err error) (Result, error) {
+	if result, found, lookUp := h.replay(ctx, r.Receipt); found || lookUp != nil {
+		return result, lookUp
 	}
-	return Result{}, conflict
+	return Result{}, err
 }
 
 // carryOut appends the events or, if there are none, the receipt.
@@ -128,10 +127,19 @@ func (h *Handler[S, E]) carryOut(ctx context.Context, r request, now versioned[S
 		eventstore.AppendOptions{Receipt: receipt})
 	if err != nil {
 		h.cache.remove(r.stream)
-		if known, ok := errors.AsType[*eventstore.ReceiptKnownError](err); ok {
+		known, isKnown := errors.AsType[*eventstore.ReceiptKnownError](err)
+		switch {
+		case isKnown:
 			return replayed(known.Stored)
+		case errors.Is(err, eventstore.ErrReceiptMismatch):
+			return Result{}, err
 		}
-		return Result{}, fmt.Errorf("append to stream %q: %w", r.stream, err)
+		err = fmt.Errorf("append to stream %q: %w", r.stream, err)
+		if errors.Is(err, eventstore.ErrUnavailable) {
+			// What takes no appends may still be read.
+			return h.unlessKnown(ctx, r, err)
+		}
+		return Result{}, err
 	}
 	failpoint.Hit(failpoint.CommandAppended)
 	if len(events) > 0 {

@@ -150,6 +150,45 @@ func TestAnswersFromTheCacheAreDecidedAgain(t *testing.T) {
 	}
 }
 
+// What creates a stream is decided without a look at it, and comes to the same as any other command.
+func TestCreatorReadsOnlyWhatIsThere(t *testing.T) {
+	t.Parallel()
+	store := newFaulty()
+	reads, lookUps := 0, 0
+	store.reading = func(string, int64) { reads++ }
+	store.lookup = func() error { lookUps++; return nil }
+	var seen []Observation
+	h := newAccounts(t, store, Config{CacheSize: -1, Retries: -1, Observe: func(o Observation) { seen = append(seen, o) }})
+
+	if got := mustHandle(t, h, "1", open{5}, Options{Receipt: receipt("k")}); got.Version != 0 || reads+lookUps != 0 {
+		t.Errorf("Result = %+v after %d reads and %d look-ups, want version 0 and none", got, reads, lookUps)
+	}
+	mustHandle(t, h, "1", deposit{1}, Options{})
+	_, err := h.Handle(t.Context(), "1", open{5}, Options{})
+	if wantError(t, err, errIsOpen); rejection(t, err).Version != 1 {
+		t.Errorf("error = %v, want the refusal of version 1", err)
+	}
+	_, err = h.Handle(t.Context(), "1", open{5}, Options{Expected: eventstore.Exact(1)})
+	wantError(t, err, errIsOpen)
+	_, err = h.Handle(t.Context(), "1", open{0}, Options{})
+	wantError(t, err, errIsOpen)
+	_, err = h.Handle(t.Context(), "2", open{0}, Options{})
+	wantError(t, err, errOverdrawn)
+	wantBalance(t, h, "1", 6, 1)
+
+	mustDelete(t, store.Store, "account-1")
+	reads = 0
+	if got := mustHandle(t, h, "1", open{7}, Options{Expected: eventstore.NoStream}); got.Version != 3 || reads != 0 {
+		t.Errorf("Result = %+v after %d reads, want version 3 and none", got, reads)
+	}
+	wantBalance(t, h, "1", 7, 3)
+	for _, o := range seen {
+		if o.Retries != 0 {
+			t.Errorf("%+v, want no retries: nobody else wrote", o)
+		}
+	}
+}
+
 func TestErrorsOfTheStorePassAndDropTheCachedState(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []error{

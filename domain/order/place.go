@@ -21,6 +21,9 @@ type Place struct {
 	At time.Time
 }
 
+// CreatesStream implements commands.Creator.
+func (Place) CreatesStream() {}
+
 // Decide accepts the order if it is new, and every field and the total are
 // within bounds.
 func (c Place) Decide(o Order) ([]Event, error) {

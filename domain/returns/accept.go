@@ -38,6 +38,9 @@ type Accept struct {
 	At time.Time
 }
 
+// CreatesStream implements commands.Creator.
+func (Accept) CreatesStream() {}
+
 // Decide accepts the return if it is new, and every field and the total are
 // within bounds.
 func (c Accept) Decide(r Return) ([]Event, error) {
