@@ -14,7 +14,7 @@ gofmt = $(shell go env GOROOT)/bin/gofmt
 # The peers of recount bench compare are a module of their own. Without cgo one of them need not compile SQLite.
 peers := CGO_ENABLED=0 go
 
-.PHONY: help dev test test-short test-peers hostile fuzz postgres import-check bench bench-compare chaos chaos-long plants lint fmt build programs
+.PHONY: help dev test test-all test-peers hostile fuzz postgres import-check bench bench-compare chaos chaos-long plants lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -23,12 +23,12 @@ help: ## list the commands
 dev: programs build ## run everything in one process, with a PostgreSQL of its own
 	@exec bin/recount dev $(ARGS)
 
-test: programs ## test with the race detector, on one throw-away PostgreSQL
+test: programs ## test all but what takes long, on one throw-away PostgreSQL
+	$(with_postgres) go test -short $(ARGS) $(PKG)
+
+test-all: programs ## test with the race detector, and what takes long too
 	@[ -n "$(race)" ] || echo "no C compiler (see go env CC): testing without the race detector" >&2
 	$(with_postgres) go test $(race) -timeout 15m $(ARGS) $(PKG)
-
-test-short: programs ## test quickly: without the race detector and the long tests
-	$(with_postgres) go test -short $(ARGS) $(PKG)
 
 # Which requests are sent: make hostile SEED=42
 SEED ?= $(shell date +%j%H%M)
