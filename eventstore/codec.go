@@ -1,8 +1,8 @@
 package eventstore
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -11,12 +11,13 @@ import (
 
 // Codec turns Go values into events and back. It is safe for concurrent use.
 type Codec struct {
+	// byName has each type under its present and its former names.
 	byName map[string]Type
 	byGo   map[reflect.Type]Type
 }
 
-// NewCodec returns a codec for the given types. Two types of one name, one Go
-// type under two names, or a chain of upcasters with a gap or a change of type
+// NewCodec returns a codec for the given types. A name given twice, be it a former
+// one, one Go type under two names, or a chain of upcasters with a gap or a change of type
 // in its middle is ErrInvalidType.
 func NewCodec(types ...Type) (*Codec, error) {
 	c := &Codec{byName: make(map[string]Type), byGo: make(map[reflect.Type]Type)}
@@ -24,13 +25,15 @@ func NewCodec(types ...Type) (*Codec, error) {
 		if err := t.check(); err != nil {
 			return nil, err
 		}
-		if _, ok := c.byName[t.name]; ok {
-			return nil, fmt.Errorf("event type %q is registered twice: %w", t.name, ErrInvalidType)
+		for _, name := range t.names() {
+			if _, ok := c.byName[name]; ok {
+				return nil, fmt.Errorf("event type %q is registered twice: %w", name, ErrInvalidType)
+			}
+			c.byName[name] = t
 		}
 		if other, ok := c.byGo[t.goType]; ok {
 			return nil, fmt.Errorf("%s is registered as %q and %q: %w", t.goType, other.name, t.name, ErrInvalidType)
 		}
-		c.byName[t.name] = t
 		c.byGo[t.goType] = t
 	}
 	return c, nil
@@ -51,31 +54,51 @@ func (c *Codec) Encode(v any) (Event, error) {
 }
 
 // Decode returns the event's data as a value of the Go type registered for its
-// name, run through the upcasters if it was written in an older version.
-// Unknown names and versions are *UnknownTypeError and *UnknownVersionError; data
-// that does not fit, or that an upcaster refuses, is ErrUndecodable.
+// name, present or former, run through the upcasters if it was written in an
+// older version. Unknown names and versions are *UnknownTypeError and
+// *UnknownVersionError; data that does not fit, or that an upcaster refuses, is
+// ErrUndecodable.
 func (c *Codec) Decode(e Event) (any, error) {
-	t, ok := c.byName[e.Type]
-	if !ok {
-		return nil, &UnknownTypeError{Type: e.Type}
+	if err := c.Check(e.Type, e.SchemaVersion); err != nil {
+		return nil, err
 	}
-	v, err := t.decode(e)
-	switch {
-	case err == nil:
-		return v, nil
-	case !errors.Is(err, ErrUnknownVersion):
-		err = fmt.Errorf("%w: %w", ErrUndecodable, err)
+	v, err := c.byName[e.Type].decode(e)
+	if err != nil {
+		return nil, fmt.Errorf("decode event type %q version %d: %w: %w", e.Type, e.SchemaVersion, ErrUndecodable, err)
 	}
-	return nil, fmt.Errorf("decode event type %q version %d: %w", e.Type, e.SchemaVersion, err)
+	return v, nil
 }
 
-// TypeName returns the event type name that a Go type is registered under.
+// Check returns nil if events of a type name and schema version (0: 1) can be
+// read, else *UnknownTypeError or *UnknownVersionError.
+func (c *Codec) Check(name string, version int) error {
+	t, ok := c.byName[name]
+	switch version = cmp.Or(version, 1); {
+	case !ok:
+		return &UnknownTypeError{Type: name}
+	case version < t.oldest() || version > t.version:
+		return &UnknownVersionError{Type: name, Version: version, Oldest: t.oldest(), Newest: t.version}
+	}
+	return nil
+}
+
+// Names returns all names of the type that has the given one: the present name,
+// then the former ones in the order given. It is nil if no type has it.
+func (c *Codec) Names(name string) []string {
+	t, ok := c.byName[name]
+	if !ok {
+		return nil
+	}
+	return t.names()
+}
+
+// TypeName returns the present event type name of a registered Go type.
 func (c *Codec) TypeName(t reflect.Type) (name string, ok bool) {
 	found, ok := c.byGo[t]
 	return found.name, ok
 }
 
-// TypeNamesOf returns the event type names, in alphabetical order, of the Go types
+// TypeNamesOf returns the present event type names, in alphabetical order, of the Go types
 // registered that are t or, if t is an interface, implement it.
 func (c *Codec) TypeNamesOf(t reflect.Type) []string {
 	var names []string
@@ -88,7 +111,8 @@ func (c *Codec) TypeNamesOf(t reflect.Type) []string {
 	return names
 }
 
-// TypeNames returns the registered event type names in alphabetical order.
+// TypeNames returns all event type names, present and former, in alphabetical
+// order.
 func (c *Codec) TypeNames() []string {
 	return slices.Sorted(maps.Keys(c.byName))
 }

@@ -72,6 +72,37 @@ func TestCodecReadsEveryVersion(t *testing.T) {
 	}
 }
 
+// TestCodecReadsFormerNames: events under any name are of the type, new ones get the present name.
+func TestCodecReadsFormerNames(t *testing.T) {
+	codec, err := eventstore.NewCodec(eventstore.TypeOf[priceV3]("ArticlePriced", 3,
+		eventstore.Was("Priced", "Valued"), eventstore.Upcast(2, priceV2toV3), eventstore.Upcast(1, priceV1toV2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := priceV3{Minor: 1250, Currency: "GBP"}
+	for _, e := range []eventstore.Event{
+		{Type: "Valued", Data: []byte(`{"price":"12.50"}`)},
+		{Type: "Priced", SchemaVersion: 2, Data: []byte(`{"minor":1250}`)},
+		{Type: "ArticlePriced", SchemaVersion: 3, Data: []byte(`{"minor":1250,"currency":"GBP"}`)},
+	} {
+		if v, err := codec.Decode(e); err != nil || v != want {
+			t.Errorf("Decode(%+v) = %+v, %v; want %+v", e, v, err, want)
+		}
+		if got, want := codec.Names(e.Type), []string{"ArticlePriced", "Priced", "Valued"}; !slices.Equal(got, want) {
+			t.Errorf("Names(%q) = %q, want %q", e.Type, got, want)
+		}
+	}
+	if e, err := codec.Encode(want); err != nil || e.Type != "ArticlePriced" {
+		t.Errorf("Encode = %+v, %v; want the present name", e, err)
+	}
+	if err := codec.Check("Priced", 4); !errors.Is(err, eventstore.ErrUnknownVersion) {
+		t.Errorf("Check of version 4 = %v, want ErrUnknownVersion", err)
+	}
+	if got := codec.Names("Sold"); got != nil {
+		t.Errorf("Names of an unknown type = %q, want none", got)
+	}
+}
+
 func TestCodecRefusesToDecode(t *testing.T) {
 	for _, c := range []struct {
 		event eventstore.Event
@@ -184,6 +215,10 @@ func TestNewCodecRefuses(t *testing.T) {
 	v1to2, v2to3 := eventstore.Upcast(1, priceV1toV2), eventstore.Upcast(2, priceV2toV3)
 	for what, types := range map[string][]eventstore.Type{
 		"a name twice":               {eventstore.TypeOf[priceV1]("Priced", 1), eventstore.TypeOf[priceV2]("Priced", 2)},
+		"a former name of another":   {eventstore.TypeOf[priceV1]("Priced", 1), eventstore.TypeOf[priceV2]("Valued", 1, eventstore.Was("Priced"))},
+		"a former name twice":        {eventstore.TypeOf[priceV1]("Priced", 1, eventstore.Was("Valued", "Valued"))},
+		"its own name as former":     {eventstore.TypeOf[priceV1]("Priced", 1, eventstore.Was("Priced"))},
+		"no former name":             {eventstore.TypeOf[priceV1]("Priced", 1, eventstore.Was(""))},
 		"a Go type under two names":  {eventstore.TypeOf[shipped]("Shipped", 1), eventstore.TypeOf[shipped]("Sent", 1)},
 		"a pointer type":             {eventstore.TypeOf[*shipped]("Shipped", 1)},
 		"an interface type":          {eventstore.TypeOf[error]("Shipped", 1)},
@@ -217,7 +252,7 @@ func TestNewCodecRefuses(t *testing.T) {
 
 // TypeOf keeps what it was given, not the caller's slice.
 func TestTypeOfKeepsItsUpcasters(t *testing.T) {
-	ups := []eventstore.Upcaster{eventstore.Upcast(2, priceV2toV3), eventstore.Upcast(1, priceV1toV2)}
+	ups := []eventstore.TypeOption{eventstore.Upcast(2, priceV2toV3), eventstore.Upcast(1, priceV1toV2)}
 	typ := eventstore.TypeOf[priceV3]("Priced", 3, ups...)
 	ups[0] = eventstore.Upcaster{}
 	if _, err := eventstore.NewCodec(typ); err != nil {

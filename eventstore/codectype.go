@@ -14,7 +14,9 @@ import (
 // Type ties a Go type to the name and schema version that its events have in
 // the log. Make one with TypeOf.
 type Type struct {
-	name      string
+	name string
+	// former are the names that events of the type were written under before.
+	former    []string
 	version   int
 	goType    reflect.Type
 	unmarshal func([]byte) (any, error)
@@ -24,22 +26,42 @@ type Type struct {
 }
 
 // TypeOf says that values of T are written as events of the given type name and
-// schema version (from 1), as JSON, and that older versions are read through
-// the given upcasters. T is a type of its own: no pointer, no interface.
+// schema version (from 1), as JSON. Options are Upcast, for older versions, and
+// Was, for former names. T is a type of its own: no pointer, no interface.
 //
 // Once events of a version are in a log, never change what the version means:
-// add a version and an upcaster.
-func TypeOf[T any](name string, version int, upcasters ...Upcaster) Type {
-	ups := slices.Clone(upcasters)
-	slices.SortStableFunc(ups, func(a, b Upcaster) int { return a.from - b.from })
-	return Type{
+// add a version and an upcaster. Once a name is in a log, never take it away:
+// give the type another and say what it Was.
+func TypeOf[T any](name string, version int, options ...TypeOption) Type {
+	t := Type{
 		name:      name,
 		version:   version,
 		goType:    reflect.TypeFor[T](),
 		unmarshal: unmarshalAs[T],
-		upcasters: ups,
 	}
+	for _, o := range options {
+		o.addTo(&t)
+	}
+	slices.SortStableFunc(t.upcasters, func(a, b Upcaster) int { return a.from - b.from })
+	return t
 }
+
+// TypeOption is what TypeOf takes besides a name and a version: Upcast and Was.
+type TypeOption interface{ addTo(*Type) }
+
+type formerNames []string
+
+// Was gives names that an event type had before: events in the log under them are
+// of the type, with the versions that it counts. New events get its present name.
+func Was(names ...string) TypeOption { return formerNames(names) }
+
+func (names formerNames) addTo(t *Type) { t.former = append(t.former, names...) }
+
+// names returns the present name and then the former ones.
+func (t Type) names() []string { return append([]string{t.name}, t.former...) }
+
+// oldest returns the lowest version that can be read.
+func (t Type) oldest() int { return t.version - len(t.upcasters) }
 
 // Upcaster reads one older version of an event type. Make one with Upcast.
 type Upcaster struct {
@@ -67,6 +89,8 @@ func Upcast[Old, New any](from int, f func(Old) (New, error)) Upcaster {
 	}
 }
 
+func (u Upcaster) addTo(t *Type) { t.upcasters = append(t.upcasters, u) }
+
 func unmarshalAs[T any](data []byte) (any, error) {
 	var v T
 	err := json.Unmarshal(data, &v, likeEncodingJSON)
@@ -91,8 +115,10 @@ func (t Type) check() error {
 	if t.goType.Kind() == reflect.Pointer || t.goType.Kind() == reflect.Interface {
 		return fmt.Errorf("event type %q: %v is a pointer or an interface, register the type it stands for: %w", t.name, t.goType, ErrInvalidType)
 	}
-	if err := validateName("type", t.name, maxTypeBytes); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidType, err)
+	for _, name := range t.names() {
+		if err := validateName("type", name, maxTypeBytes); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidType, err)
+		}
 	}
 	if t.version < 1 || t.version > 1<<15 {
 		return fmt.Errorf("event type %q: schema version %d must be from 1 to 32768: %w", t.name, t.version, ErrInvalidType)
@@ -120,18 +146,11 @@ func (t Type) decode(e Event) (any, error) {
 	if e.ContentType != "" && e.ContentType != ContentTypeJSON {
 		return nil, fmt.Errorf("content type %q is not %s", e.ContentType, ContentTypeJSON)
 	}
-	version := e.SchemaVersion
-	if version == 0 {
-		version = 1
-	}
+	version := max(e.SchemaVersion, 1)
 	if version == t.version {
 		return t.unmarshal(e.Data)
 	}
-	oldest := t.version - len(t.upcasters)
-	if version < oldest || version > t.version {
-		return nil, &UnknownVersionError{Type: t.name, Version: version, Oldest: oldest, Newest: t.version}
-	}
-	chain := t.upcasters[version-oldest:]
+	chain := t.upcasters[version-t.oldest():]
 	v, err := chain[0].unmarshal(e.Data)
 	for _, up := range chain {
 		if err != nil {

@@ -57,7 +57,7 @@ func ExampleCodec() {
 	// Output:
 	// {Minor:1250 Currency:GBP}
 	// ArticlePriced 2 {"minor":995,"currency":"EUR"}
-	// true decode event type "ArticlePriced" version 3: event type "ArticlePriced" has schema version 3, only 1 to 2 are known; add an upcaster or run a newer program
+	// true event type "ArticlePriced" has schema version 3, only 1 to 2 are known; add an upcaster or run a newer program
 }
 
 // Two writers decided from the same version: the second hears of the first,

@@ -63,7 +63,7 @@ type batchProjector struct {
 	prepared func(ctx context.Context, table string, events []Decoded, out *pgx.Batch) error
 }
 
-func (p batchProjector) definition() string { return "batch\n" }
+func (p batchProjector) definition([]string) string { return "batch\n" }
 
 // commit has no transaction open while the statements are prepared.
 func (p batchProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {

@@ -37,7 +37,8 @@ func (e *DefinitionChangedError) Error() string {
 
 // Hint says how to get on.
 func (e *DefinitionChangedError) Hint() string {
-	return fmt.Sprintf("set Version to %d: the new version is built beside the old one and then takes its place", e.Version+1)
+	return fmt.Sprintf("set Version to %d: the new version is built beside the old one and then takes its place. If an event type "+
+		"has another name now, say instead what it was, with eventstore.Was", e.Version+1)
 }
 
 // NameTakenError is returned by Start when something else than the projection has its name.

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"reflect"
-	"slices"
 	"sync"
 
 	"github.com/57528e99/recount/eventstore"
@@ -147,6 +145,8 @@ func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 	p := &foldProjector[K, Row]{
 		layout:   layout,
 		handlers: make(map[string][]handler[K, Row]),
+
+		handledTypes: make(handledTypes),
 	}
 	for _, h := range f.handlers {
 		name, ok := codec.TypeName(h.event)
@@ -156,10 +156,12 @@ func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 		case !ok:
 			errs = append(errs, fmt.Errorf("event type %s is not in the codec: register it with eventstore.TypeOf", h.event))
 		default:
-			p.handlers[name] = append(p.handlers[name], h)
+			p.add(codec, name)
+			for _, name := range codec.Names(name) {
+				p.handlers[name] = append(p.handlers[name], h)
+			}
 		}
 	}
-	p.names = slices.Sorted(maps.Keys(p.handlers))
 	return p, errs
 }
 
@@ -167,14 +169,12 @@ func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 // change what runs.
 type foldProjector[K comparable, Row any] struct {
 	layout   Layout
-	handlers map[string][]handler[K, Row]
-	names    []string
+	handlers map[string][]handler[K, Row] // by all names of the event type
+	handledTypes
 }
 
-func (p *foldProjector[K, Row]) types() []string { return p.names }
-
-func (p *foldProjector[K, Row]) definition() string {
-	return fmt.Sprintf("%sevents %q\n", p.layout.definition(), p.names)
+func (p *foldProjector[K, Row]) definition(events []string) string {
+	return fmt.Sprintf("%sevents %q\n", p.layout.definition(), events)
 }
 
 // changes returns what an event does, in order, with keys as they come back from the table.

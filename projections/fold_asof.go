@@ -104,7 +104,7 @@ func AsOf[K comparable, Row any](ctx context.Context, h *History, f *Fold[K, Row
 	}
 	m := newMemory(p)
 	m.want(key)
-	err = h.each(ctx, p.names, stream, at, func(e Recorded) error {
+	err = h.each(ctx, p.types(), stream, at, func(e Recorded) error {
 		if skips[e.Position] || p.handlers[e.Type] == nil {
 			return nil
 		}

@@ -2,8 +2,6 @@ package projections
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -63,15 +61,10 @@ func (c *catalog) serving(ctx context.Context, db querier, p Projection, runs pr
 	if err != nil {
 		return g, err
 	}
-	if definition != hashOf(runs.definition()) {
+	if !isDefinedAs(definition, runs) {
 		return g, &DefinitionChangedError{Projection: p.Name(), Version: p.Version()}
 	}
 	return g, nil
-}
-
-func hashOf(definition string) string {
-	sum := sha256.Sum256([]byte(definition))
-	return hex.EncodeToString(sum[:])
 }
 
 const (
@@ -84,10 +77,13 @@ SELECT greatest(
     (SELECT max(generation) FROM {schema}.projection_generations WHERE projection = $1),
     (SELECT max(generation) FROM {schema}.projection_operations WHERE projection = $1), 0) + 1`
 
+	// The rows of a version have one definition: a program from before a type was renamed knows it by
+	// the names of then.
 	insertGenerationSQL = `
 INSERT INTO {schema}.projection_generations
     (projection, generation, version, definition, table_name, serving, built, target, log_id, incarnation)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+VALUES ($1, $2, $3, coalesce((SELECT definition FROM {schema}.projection_generations
+                              WHERE projection = $1 AND version = $3 AND serving), $4), $5, $6, $7, $8, $9, $10)`
 )
 
 // create makes the generation for the version of p, unless there is one.
@@ -125,7 +121,7 @@ func (c *catalog) add(ctx context.Context, tx pgx.Tx, head eventstore.Token, p P
 		return g, err
 	}
 	g.table.name = fmt.Sprintf("%s_g%d", p.Name(), g.number)
-	_, err := tx.Exec(ctx, c.sql(insertGenerationSQL), p.Name(), g.number, p.Version(), hashOf(runs.definition()),
+	_, err := tx.Exec(ctx, c.sql(insertGenerationSQL), p.Name(), g.number, p.Version(), definitionOf(runs),
 		g.table.name, serving, built, head.Position, head.Log, head.Incarnation)
 	if err != nil {
 		return g, err

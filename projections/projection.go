@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"iter"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -33,10 +34,13 @@ type Decoded struct {
 // projector applies events to one projection's table. Its methods get the table's qualified name,
 // quoted.
 type projector interface {
-	// types are the names of the event types it handles, sorted.
+	// types are all names of the event types it handles, sorted.
 	types() []string
-	// definition describes all that makes two sets of rows incompatible.
-	definition() string
+	// namings are the names that its event types have had, see handledTypes.
+	namings() iter.Seq[[]string]
+	// definition describes all that makes two sets of rows incompatible, with the event types under
+	// the given names.
+	definition(events []string) string
 	create(ctx context.Context, tx pgx.Tx, table tableName) error
 	// commit applies events and moves the checkpoint, both or neither.
 	commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,7 +18,8 @@ type SQLConfig struct {
 	// Name and Version are those of Table.
 	Name    string
 	Version int
-	// Types are the names of the event types that it handles, as the codec has them.
+	// Types are the names of the event types that it handles, as the codec has them. Events under
+	// their former names come too: tell events apart by their values.
 	Types []string
 	// Create makes the table, whose name it gets qualified and quoted.
 	Create func(ctx context.Context, tx pgx.Tx, table string) error
@@ -48,7 +48,6 @@ func (p *SQLProjector) Version() int { return p.config.Version }
 // prepare implements Projection.
 func (p *SQLProjector) prepare(codec *eventstore.Codec) (projector, []error) {
 	c := p.config
-	c.Types = slices.Compact(slices.Sorted(slices.Values(c.Types)))
 	errs := []error{checkName(c.Name, c.Version)}
 	if c.Create == nil || c.Apply == nil {
 		errs = append(errs, errors.New("it needs the functions Create and Apply"))
@@ -56,22 +55,25 @@ func (p *SQLProjector) prepare(codec *eventstore.Codec) (projector, []error) {
 	if len(c.Types) == 0 {
 		errs = append(errs, errors.New("it handles no events: name them in Types"))
 	}
-	known := codec.TypeNames()
+	types := make(handledTypes)
 	for _, name := range c.Types {
-		if !slices.Contains(known, name) {
+		if !types.add(codec, name) {
 			errs = append(errs, fmt.Errorf("event type %q is not in the codec: register it with eventstore.TypeOf", name))
 		}
 	}
-	return sqlProjector{c}, errs
+	return sqlProjector{config: c, handledTypes: types}, errs
 }
 
 // sqlProjector runs a SQLProjector.
-type sqlProjector struct{ config SQLConfig }
-
-func (p sqlProjector) types() []string { return p.config.Types }
+type sqlProjector struct {
+	config SQLConfig
+	handledTypes
+}
 
 // definition has only the events: what the functions do, only the version says.
-func (p sqlProjector) definition() string { return fmt.Sprintf("sql\nevents %q\n", p.config.Types) }
+func (p sqlProjector) definition(events []string) string {
+	return fmt.Sprintf("sql\nevents %q\n", events)
+}
 
 func (p sqlProjector) create(ctx context.Context, tx pgx.Tx, table tableName) error {
 	if err := p.config.Create(ctx, tx, table.String()); err != nil {
