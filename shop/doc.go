@@ -6,11 +6,11 @@
 //
 //	events.go        the events by their names in the log
 //	shop.go          the handlers of the commands, and the read models
-//	http.go          the routes
+//	routes.go        the routes
 //	problems.go      what a refusal becomes over HTTP
 //
-// Every read model has a file with its rows and the fold that makes them, and
-// every route the file of what it is about.
+// Each thing has two files: orders.go has the rows of orders and the fold that makes them, orders_http.go
+// the bodies and answers of its routes. sales_sql.go has the statement that adds sales up.
 //
 // Sales are counted per day in UTC. An order counts, with its units and its
 // amount, on the day it was placed; cancelled, it is taken out of that day
