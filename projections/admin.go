@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // Admin is for operators: it shows and steers the projections of a database, whichever processes
@@ -27,10 +28,10 @@ func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader) *Admin {
 	return &Admin{catalog: newCatalog(pool, schema), log: log}
 }
 
-const statusSQL = `
+var statusSQL = `
 SELECT g.projection, g.generation, g.version, g.generation = p.live_generation, g.serving, NOT g.built,
        g.retired_at IS NOT NULL, g.position < g.target, g.table_name,
-       CASE WHEN g.lease_expires_at >= clock_timestamp() THEN coalesce(g.owner, '') ELSE '' END,
+       ` + lease.Owner + `,
        g.log_id, g.incarnation, g.position, g.events, g.digest, g.last_event_at,
        g.failed_at, coalesce(g.failed_position, 0), g.failed_event_id, coalesce(g.failed_type, ''),
        coalesce(g.failed_stream, ''), coalesce(g.failure, ''), coalesce(g.failure_hint, ''),

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 const (
@@ -15,13 +18,14 @@ const (
 	// so that whoever claims it first has the time to end it.
 	cancelMargin = 2 * time.Second
 	cancelPoll   = 50 * time.Millisecond
+)
 
-	// A claim that is not to be believed, see leaseIsFree, is not waited for.
-	cancelSQL = `
+// cancelSQL leaves the wish for the end of an operation. A claim that is not to be believed, see
+// lease.Free, is not waited for.
+var cancelSQL = `
 UPDATE {schema}.projection_operations SET cancel = true, updated_at = clock_timestamp()
 WHERE id = $1 AND state = 'running'
-RETURNING CASE WHEN ` + leaseIsFree + ` THEN 0 ELSE extract(epoch FROM lease_expires_at - clock_timestamp())::float8 END`
-)
+RETURNING CASE WHEN ` + lease.Free + ` THEN 0 ELSE extract(epoch FROM lease_expires_at - clock_timestamp())::float8 END`
 
 // cancel asks for the end of an operation, if it runs, and waits for it a little longer than a process
 // that died could have kept it. One that works on sees the wish when it renews its claim.
@@ -39,10 +43,10 @@ func (c *catalog) cancel(ctx context.Context, id uuid.UUID) error {
 		if op, err := c.operation(ctx, id); err != nil || op.State != OperationRunning {
 			return err
 		}
-		if err := c.endCancelled(ctx, id); !errors.Is(err, errStandby) {
+		if err := c.endCancelled(ctx, id); !errors.Is(err, lease.ErrTaken) {
 			return err
 		}
-		sleep(wait, cancelPoll)
+		background.Sleep(wait, cancelPoll)
 	}
 	return ctx.Err()
 }
@@ -58,7 +62,7 @@ func (c *catalog) askToCancel(ctx context.Context, id uuid.UUID) (time.Duration,
 	return time.Duration(seconds * float64(time.Second)), err
 }
 
-// endCancelled ends an operation that no process works on, or returns errStandby.
+// endCancelled ends an operation that no process works on, or returns lease.ErrTaken.
 func (c *catalog) endCancelled(ctx context.Context, id uuid.UUID) error {
 	cl, err := c.claim(ctx, id, "cancel "+id.String(), cancelTTL)
 	if err != nil {
@@ -73,12 +77,12 @@ func (cl *claim) endCancelled(ctx context.Context) error {
 	defer done()
 	err := cl.discard(within, OperationCancelled, errCancelled)
 	if err == nil {
-		err = cl.finish(within, cl.catalog.pool, OperationCancelled, nil, errCancelled, "")
+		err = cl.finish(within, OperationCancelled, nil, errCancelled, "")
 	}
-	if err == nil || errors.Is(err, errStandby) {
+	if err == nil || lease.IsAway(err) {
 		return err
 	}
 	release, done := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 	defer done()
-	return errors.Join(err, cl.release(release))
+	return errors.Join(err, cl.Release(release, cl.catalog.pool))
 }

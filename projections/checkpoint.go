@@ -5,6 +5,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // checkpoint is how far a generation has come, and by which events.
@@ -32,32 +33,18 @@ func (c checkpoint) after(events []eventstore.RecordedEvent, at eventstore.Token
 	return c
 }
 
-// moveSQL moves a checkpoint, if the lease is still the one that was given, the checkpoint still
-// where it was and the projection not paused; else it ends the transaction. It also extends the
-// lease.
-//
-// It comes last in its transaction: whoever wants to take over the lease waits for this row, and a
-// process that freezes while it writes rows does not hold it.
-const moveSQL = `
-WITH moved AS (
-    UPDATE {schema}.projection_generations
-    SET log_id = $5, incarnation = $6, position = $7, events = $8, digest = $9, last_event_at = $10,
-        lease_expires_at = clock_timestamp() + $11::interval, trouble = NULL, trouble_at = NULL
-    WHERE projection = $1 AND generation = $2
-      AND epoch = $3
-      AND position = $4
-      AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')
-    RETURNING 1
-)
-SELECT CASE WHEN count(*) = 0 THEN {schema}.projection_fenced() END FROM moved`
-
-// fencedCode is the SQLSTATE of projection_fenced.
-const fencedCode = "RC001"
-
-func (l *lease) move(to checkpoint) statement {
-	return statement{l.catalog.sql(moveSQL), []any{
-		l.generation.projection, l.generation.number, l.epoch, l.checkpoint.token.Position,
-		to.token.Log, to.token.Incarnation, to.token.Position, to.events, to.digest.Bytes(), to.lastEvent,
-		l.ttl,
-	}}
+// move moves the checkpoint, if the lease is still the one that was given, the checkpoint still where
+// it was and the projection not paused; else it ends the transaction. It also extends the lease.
+func (l *generationLease) move(to checkpoint) statement {
+	sql, args := l.Fence(lease.Clause{
+		Set: `log_id = $6, incarnation = $7, position = $8, events = $9, digest = $10, last_event_at = $11,
+    trouble = NULL, trouble_at = NULL`,
+		Where: `position = $5
+AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')`,
+		Args: []any{
+			l.checkpoint.token.Position,
+			to.token.Log, to.token.Incarnation, to.token.Position, to.events, to.digest.Bytes(), to.lastEvent,
+		},
+	})
+	return statement{sql, args}
 }

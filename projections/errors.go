@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 )
 
 var (
@@ -20,7 +21,7 @@ var (
 	// ErrNotFailed is returned by Skip for a projection that did not stop on an event.
 	ErrNotFailed = eventstore.NewError(eventstore.ClassConflict, "projection has not failed on an event")
 	// ErrStarted is returned by a second Start.
-	ErrStarted = errors.New("runner was started before")
+	ErrStarted = background.ErrStarted
 )
 
 // DefinitionChangedError is returned by Start when a projection was changed but not its Version, so

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // execution is an operation at work in this process.
@@ -32,20 +32,17 @@ func (r *Runner) execute(ctx context.Context, cl *claim) error {
 	}
 	w := r.workerFor(cl.op.Projection, cl.op.Version)
 	if w == nil {
-		return errors.Join(errStandby, cl.release(ctx))
+		return errors.Join(lease.ErrTaken, cl.Release(ctx, cl.catalog.pool))
 	}
 	x := &execution{claim: cl, runner: r, worker: w, meter: newMeter(cl.op.Options.Throttle)}
 	failpoint.Hit(failpoint.OperationClaimed)
-	work, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var keeper sync.WaitGroup
-	keeper.Go(func() { x.keep(work, cancel) })
+	work, stop := lease.Keep(ctx, x.TTL, x.keep)
+	defer stop()
 	result, err := x.run(work)
 	if err != nil && work.Err() != nil {
 		err = context.Cause(work)
 	}
-	cancel(nil)
-	keeper.Wait()
+	stop()
 	failpoint.Hit(failpoint.OperationEnding)
 	return x.end(ctx, result, err)
 }
@@ -75,27 +72,16 @@ func (x *execution) run(ctx context.Context) (result any, err error) {
 	return nil, &lastError{err: fmt.Errorf("operations of the kind %q are unknown to this program", x.op.Kind)}
 }
 
-// keep extends the claim and says how far the work is, until ctx is done. It ends ctx when the claim
-// is lost or somebody wants the end of the operation.
-func (x *execution) keep(ctx context.Context, cancel context.CancelCauseFunc) {
-	ticker := time.NewTicker(x.ttl / 3)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		err := x.renew(ctx, x.meter.progress())
-		switch {
-		case errors.Is(err, errStandby), errors.Is(err, errCancelled):
-			cancel(err)
-			return
-		case err != nil && ctx.Err() == nil:
-			// The next try or the next write will tell whether it matters.
-			x.worker.log.Warn().Err(err).Msg("claim on an operation is not renewed")
-		}
+// keep extends the claim and says how far the work is.
+func (x *execution) keep(ctx context.Context) error {
+	err := x.renew(ctx, x.meter.progress())
+	if errors.Is(err, lease.ErrLost) || errors.Is(err, errCancelled) {
+		return err
 	}
+	if err != nil && ctx.Err() == nil {
+		x.worker.log.Warn().Err(err).Msg("claim on an operation is not renewed")
+	}
+	return nil
 }
 
 // lastError ends an operation: it would come again.
@@ -112,7 +98,7 @@ func final(err error) bool {
 	var last *lastError
 	var at *eventError
 	return errors.As(err, &last) || errors.As(err, &at) || errors.Is(err, errTooLarge) || stopsFor(err) ||
-		refused(err) && !hasCode(err, fencedCode)
+		refused(err)
 }
 
 // end leaves the operation as whoever looks next should find it.
@@ -120,7 +106,7 @@ func (x *execution) end(ctx context.Context, result any, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	// A write that was fenced does not say by what.
-	if hasCode(err, fencedCode) {
+	if lease.IsFenced(err) {
 		err = cmp.Or(x.renew(ctx, x.meter.progress()), err)
 	}
 	state, hinted := OperationDone, ""
@@ -131,11 +117,11 @@ func (x *execution) end(ctx context.Context, result any, err error) error {
 	case final(err):
 		state = OperationFailed
 	default:
-		return errors.Join(err, x.release(ctx))
+		return errors.Join(err, x.Release(ctx, x.catalog.pool))
 	}
 	if state != OperationDone {
 		if err := x.discard(ctx, state, err); err != nil {
-			return errors.Join(err, x.release(ctx))
+			return errors.Join(err, x.Release(ctx, x.catalog.pool))
 		}
 	}
 	if state == OperationFailed {
@@ -145,7 +131,7 @@ func (x *execution) end(ctx context.Context, result any, err error) error {
 	if err := x.renew(ctx, p); err != nil && !errors.Is(err, errCancelled) {
 		return err
 	}
-	if err := x.finish(ctx, x.catalog.pool, state, result, err, hinted); err != nil {
+	if err := x.finish(ctx, state, result, err, hinted); err != nil {
 		return err
 	}
 	x.worker.log.Info().Stringer("operation", x.op.ID).Str("kind", string(x.op.Kind)).Str("state", string(state)).

@@ -11,6 +11,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
@@ -63,17 +64,10 @@ func stopsFor(err error) bool {
 	return errors.Is(err, eventstore.ErrLogChanged) || errors.Is(err, eventstore.ErrCorrupt)
 }
 
-// failSQL does nothing to rows that are at another place than the lease left them: they are of a
-// backup that took the place of the database, and nothing is wrong with them.
-const failSQL = `
-UPDATE {schema}.projection_generations
-SET failed_at = clock_timestamp(), failed_position = $4, failed_event_id = $5, failed_type = $6, failed_stream = $7,
-    failure = $8, failure_hint = $9, trouble = NULL, trouble_at = NULL, owner = NULL, lease_expires_at = NULL
-WHERE projection = $1 AND generation = $2 AND epoch = $3 AND (position = $10 OR NOT built)`
-
-// fail stops the projection with an error, and gives the lease back. If the lease is lost it returns
-// errStandby.
-func (l *lease) fail(ctx context.Context, cause error) error {
+// fail stops the projection with an error, and gives the lease back. It returns lease.ErrLost if the
+// lease is lost, and does nothing to rows that are at another place than the lease left them: they are
+// of a backup that took the place of the database, and nothing is wrong with them.
+func (l *generationLease) fail(ctx context.Context, cause error) error {
 	failpoint.Hit(failpoint.ProjectFailing)
 	var position *int64
 	var id *uuid.UUID
@@ -83,13 +77,15 @@ func (l *lease) fail(ctx context.Context, cause error) error {
 	if errors.As(cause, &at) {
 		position, id, eventType, stream, reason = &at.event.Position, &at.event.ID, &at.event.Type, &at.event.Stream, at.err
 	}
-	tag, err := l.catalog.pool.Exec(ctx, l.catalog.sql(failSQL), l.generation.projection, l.generation.number, l.epoch,
-		position, id, eventType, stream, storable(inFull(reason)), hint(l.catalog.schema, l.generation.projection, cause),
-		l.checkpoint.token.Position)
-	if err == nil && tag.RowsAffected() == 0 {
-		err = errStandby
-	}
-	return err
+	return l.Update(ctx, l.catalog.pool, lease.Clause{
+		Set: `failed_at = clock_timestamp(), failed_position = $4, failed_event_id = $5, failed_type = $6, failed_stream = $7,
+    failure = $8, failure_hint = $9, trouble = NULL, trouble_at = NULL, ` + lease.Clear,
+		Where: `(position = $10 OR NOT built)`,
+		Args: []any{
+			position, id, eventType, stream, storable(inFull(reason)),
+			hint(l.catalog.schema, l.generation.projection, cause), l.checkpoint.token.Position,
+		},
+	})
 }
 
 // inFull returns an error with the detail that the server gives apart from it.

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/57528e99/recount/internal/lease"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const operationColumns = `id, projection, kind, version, options, state, cancel, generation,
-    CASE WHEN lease_expires_at >= clock_timestamp() THEN coalesce(owner, '') ELSE '' END, requested_by,
+var operationColumns = `id, projection, kind, version, options, state, cancel, generation,
+    ` + lease.Owner + `, requested_by,
     phase, position, target, events, events_per_second, seconds_left, buckets, buckets_done,
     result, coalesce(error, ''), coalesce(hint, ''), created_at, updated_at, finished_at`
 

@@ -9,71 +9,63 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/lease"
 )
 
-// lease is the right to apply events to a generation, and where to go on. Only the transaction that
-// writes finds out whether it still holds.
-type lease struct {
+// generationLease is the right to apply events to a generation, and where to go on.
+type generationLease struct {
+	lease.Lease
 	catalog    *catalog
 	generation generation
-	owner      string
-	ttl        time.Duration
-	epoch      int64
 	checkpoint checkpoint
 	// skips are the positions of events to leave out.
 	skips map[int64]bool
 }
 
-// errStandby is returned when there is nothing to do now: another process has the lease, or the
-// projection is paused or has failed.
-var errStandby = errors.New("the projection is not this process's to run now")
+// errPaused is returned for a projection that an operator has paused.
+var errPaused = errors.New("the projection is paused")
 
-// maxLeaseTTL bounds what Config.LeaseTTL may be.
-const maxLeaseTTL = time.Minute
+func (c *catalog) generationTable() lease.Table {
+	return lease.Table{
+		SQL: c.sql, Name: "{schema}.projection_generations g", Key: []string{"projection", "generation"}, Reentrant: true,
+	}
+}
 
-// leaseIsFree says that nobody has a lease, or that it has expired. One that expires later than any
-// may was written before the server's clock was set back: its owner may be gone, and would be waited
-// for until the clock is there again. The epoch keeps an owner that is not gone from writing.
-const leaseIsFree = `(owner IS NULL
-       OR lease_expires_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 minute')`
+func (g generation) key() []any { return []any{g.projection, g.number} }
 
-// acquireSQL takes a lease that is free, has expired or is of the same owner, which makes it safe
-// to begin again after a write whose outcome is unknown: a write of before is either done by now or
-// finds another epoch.
-//
-// Whether the generation serves is looked at here as well: another may have taken its place since the
-// caller looked, perhaps while this statement waited for the one that did that. A lease on a generation
-// that nobody reads would be renewed for ever. Once it is taken, a switch gives it another epoch.
-const acquireSQL = `
-UPDATE {schema}.projection_generations g
-SET owner = $3, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $4::interval
-WHERE projection = $1 AND generation = $2 AND failed_at IS NULL AND built AND serving = $5
-  AND (owner = $3 OR ` + leaseIsFree + `)
-  AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')
-RETURNING epoch, log_id, incarnation, position, events, digest, last_event_at`
+// acquireWhere looks at whether the generation serves as well: another may have taken its place since
+// the caller looked, perhaps while the statement waited for the one that did that. A lease on a
+// generation that nobody reads would be renewed for ever. Once it is taken, a switch gives it another
+// epoch.
+const acquireWhere = `failed_at IS NULL AND built AND serving = $5
+AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')`
 
 const skipsSQL = `
 SELECT position FROM {schema}.projection_skips
 WHERE projection = $1 AND generation = $2 AND position > $3`
 
-// acquire returns the lease of a generation that serves, or of one that does not, or errStandby.
-func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner string, ttl time.Duration) (*lease, error) {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	l := &lease{catalog: c, generation: g, owner: owner, ttl: ttl, skips: make(map[int64]bool)}
+// acquire returns the lease of a generation that serves, or of one that does not. The error is
+// lease.ErrTaken also for one that is paused, has failed or is not built.
+func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner string, ttl time.Duration) (*generationLease, error) {
+	l := &generationLease{catalog: c, generation: g, skips: make(map[int64]bool)}
 	var digest []byte
+	var err error
 	cp := &l.checkpoint
-	err := c.pool.QueryRow(ctx, c.sql(acquireSQL), g.projection, g.number, owner, ttl, serving).Scan(
-		&l.epoch, &cp.token.Log, &cp.token.Incarnation, &cp.token.Position, &cp.events, &digest, &cp.lastEvent)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, errStandby
-	}
+	l.Lease, err = c.generationTable().Acquire(ctx, c.pool, g.key(), owner, ttl,
+		lease.Clause{
+			Where:     acquireWhere,
+			Returning: "log_id, incarnation, position, events, digest, last_event_at",
+			Args:      []any{serving},
+		},
+		&cp.token.Log, &cp.token.Incarnation, &cp.token.Position, &cp.events, &digest, &cp.lastEvent)
 	if err != nil {
 		return nil, fmt.Errorf("acquire the lease: %w", err)
 	}
 	if cp.digest, err = digestOf(digest); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
 	rows, err := c.pool.Query(ctx, c.sql(skipsSQL), g.projection, g.number, cp.token.Position)
 	if err != nil {
 		return nil, fmt.Errorf("read what to skip: %w", err)
@@ -89,57 +81,41 @@ func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner
 	return l, nil
 }
 
-// renewSQL extends a lease that was not extended by a checkpoint of late, and looks whether it is
-// still to be used. Trouble that has not come back for longer than the pauses between tries is over.
-const renewSQL = `
-WITH renewed AS (
-    UPDATE {schema}.projection_generations
-    SET lease_expires_at = clock_timestamp() + $4::interval,
-        trouble = CASE WHEN trouble_at > clock_timestamp() - interval '15 seconds' THEN trouble END
-    WHERE projection = $1 AND generation = $2 AND epoch = $3
-      AND lease_expires_at NOT BETWEEN clock_timestamp() + $4::interval * 0.75 AND clock_timestamp() + $4::interval
-)
-SELECT g.epoch = $3 AND p.desired = 'running',
-       g.serving AND g.version > live.version AND g.position >= g.target AND (g.position >= live.position OR g.log_id <> live.log_id)
-FROM {schema}.projection_generations g
-JOIN {schema}.projections p ON p.name = g.projection
-JOIN {schema}.projection_generations live ON live.projection = p.name AND live.generation = p.live_generation
-WHERE g.projection = $1 AND g.generation = $2`
+// renewReturning is whether the projection is to run, and whether the generation has caught up with the
+// one that the view shows.
+const renewReturning = `(SELECT desired = 'running' FROM {schema}.projections p WHERE p.name = g.projection),
+serving AND position >= target AND EXISTS (
+    SELECT FROM {schema}.projections p
+    JOIN {schema}.projection_generations live ON live.projection = p.name AND live.generation = p.live_generation
+    WHERE p.name = g.projection AND g.version > live.version AND (g.position >= live.position OR g.log_id <> live.log_id))`
 
-// renew extends the lease. It returns errStandby if the lease is lost or the projection paused.
-// CaughtUp says that the generation has caught up with the one that is shown.
-func (l *lease) renew(ctx context.Context) (caughtUp bool, err error) {
+// renew extends the lease. It returns lease.ErrLost, or errPaused if the projection was paused. Trouble
+// that has not come back for longer than the pauses between tries is over.
+func (l *generationLease) renew(ctx context.Context) (caughtUp bool, err error) {
 	failpoint.Hit(failpoint.LeaseRenewing)
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	var mine bool
-	err = l.catalog.pool.QueryRow(ctx, l.catalog.sql(renewSQL),
-		l.generation.projection, l.generation.number, l.epoch, l.ttl).Scan(&mine, &caughtUp)
-	if err == nil && !mine || errors.Is(err, pgx.ErrNoRows) { // gone with its records
-		err = errStandby
+	running := true
+	err = l.Renew(ctx, l.catalog.pool, lease.Clause{
+		Set:       `trouble = CASE WHEN trouble_at > clock_timestamp() - interval '15 seconds' THEN trouble END`,
+		Returning: renewReturning,
+	}, &running, &caughtUp)
+	if err == nil && !running {
+		err = errPaused
 	}
 	failpoint.Hit(failpoint.LeaseRenewed)
 	return caughtUp, err
 }
 
-const releaseSQL = `
-UPDATE {schema}.projection_generations SET owner = NULL, lease_expires_at = NULL
-WHERE projection = $1 AND generation = $2 AND epoch = $3`
-
 // release gives the lease back, so that another process need not wait for its end.
-func (l *lease) release(ctx context.Context) error {
-	_, err := l.catalog.pool.Exec(ctx, l.catalog.sql(releaseSQL), l.generation.projection, l.generation.number, l.epoch)
+func (l *generationLease) release(ctx context.Context) error {
+	err := l.Release(ctx, l.catalog.pool)
 	failpoint.Hit(failpoint.LeaseReleased)
 	return err
 }
 
-const troubleSQL = `
-UPDATE {schema}.projection_generations SET trouble = $4, trouble_at = clock_timestamp()
-WHERE projection = $1 AND generation = $2 AND epoch = $3`
-
-// note leaves word of what keeps the projection from going on.
-func (l *lease) note(ctx context.Context, trouble error) error {
-	_, err := l.catalog.pool.Exec(ctx, l.catalog.sql(troubleSQL),
-		l.generation.projection, l.generation.number, l.epoch, storable(trouble.Error()))
-	return err
+// recordTrouble leaves word of what keeps the projection from going on.
+func (l *generationLease) recordTrouble(ctx context.Context, trouble error) error {
+	return l.Update(ctx, l.catalog.pool, lease.Clause{
+		Set:  `trouble = $4, trouble_at = clock_timestamp()`,
+		Args: []any{storable(trouble.Error())},
+	})
 }

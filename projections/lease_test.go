@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 func TestOneOfManyProcessesRunsAProjection(t *testing.T) {
@@ -17,7 +18,7 @@ func TestOneOfManyProcessesRunsAProjection(t *testing.T) {
 	var wrote [5]atomic.Int64
 	var runners []*Runner
 	for i := range wrote {
-		r := b.leasing(maxLeaseTTL, newAccounts(1))
+		r := b.leasing(lease.MaxTTL, newAccounts(1))
 		r.workers[0].hooks.beforeWrite = func() { wrote[i].Add(1) }
 		runners = append(runners, r)
 	}
@@ -110,7 +111,7 @@ func frozenOwner(b *bench, p Projection, texts *strings.Replacer) error {
 		default:
 		}
 	}
-	second := b.leasing(maxLeaseTTL, p)
+	second := b.leasing(lease.MaxTTL, p)
 	holding, release := make(chan struct{}), make(chan struct{})
 	var hold sync.Once
 	second.workers[0].hooks.beforeWrite = func() {

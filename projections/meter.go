@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/57528e99/recount/internal/background"
 )
 
 // meter measures how far an operation is, and holds it to its throttle.
@@ -62,7 +64,7 @@ func (m *meter) read(ctx context.Context, events int, position int64) error {
 	}
 	m.mu.Unlock()
 	if wait > 0 {
-		sleep(ctx, wait)
+		background.Sleep(ctx, wait)
 	}
 	return context.Cause(ctx)
 }

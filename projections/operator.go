@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // Run does an operation in this process and returns it when it has ended. The runner need not have
@@ -26,19 +29,22 @@ func (r *Runner) Run(ctx context.Context, request Request, show func(Operation))
 	}
 	stop := r.showing(ctx, id, show)
 	defer stop()
-	for {
-		op, err := r.catalog.operation(ctx, id)
-		if err == nil && op.State != OperationRunning && show != nil {
+	var op Operation
+	loop := background.Loop{Idle: r.config.PollInterval}
+	err = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
+		if op, err = r.catalog.operation(ctx, id); err != nil {
+			return background.Done, err
+		}
+		if op.State != OperationRunning && show != nil {
 			stop()
 			show(op)
 		}
-		switch {
-		case err != nil:
-			return op, err
-		case op.State == OperationDone:
-			return op, nil
-		case op.State != OperationRunning:
-			return op, &OperationError{Operation: op}
+		switch op.State {
+		case OperationRunning:
+		case OperationDone:
+			return background.Done, nil
+		default:
+			return background.Done, &OperationError{Operation: op}
 		}
 		if cl == nil {
 			cl, err = r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
@@ -50,14 +56,15 @@ func (r *Runner) Run(ctx context.Context, request Request, show func(Operation))
 		var ended *OperationError
 		switch {
 		case err == nil || errors.As(err, &ended):
+			return background.Again, nil
+		case lease.IsAway(err):
+			return background.Idle, nil
 		case ctx.Err() != nil:
-			return op, context.Cause(ctx)
-		case errors.Is(err, errStandby):
-			sleep(ctx, jitter(r.config.PollInterval))
-		default:
-			return op, fmt.Errorf("%s projection %q: %w", op.Kind, op.Projection, err)
+			return background.Done, context.Cause(ctx)
 		}
-	}
+		return background.Done, fmt.Errorf("%s projection %q: %w", op.Kind, op.Projection, err)
+	})
+	return op, err
 }
 
 // begin returns the operation that was asked for: a new one, with the claim on it, or the one that
@@ -89,7 +96,8 @@ func (r *Runner) begin(ctx context.Context, request Request) (uuid.UUID, *claim,
 		return uuid.Nil, nil, err
 	}
 	op, err := r.catalog.operation(ctx, id)
-	return id, &claim{catalog: r.catalog, op: op, owner: r.owner, ttl: r.config.LeaseTTL, epoch: 1}, err
+	l := lease.Lease{Table: r.catalog.operationTable(), Key: []any{id}, Owner: r.owner, TTL: r.config.LeaseTTL, Epoch: 1}
+	return id, &claim{Lease: l, catalog: r.catalog, op: op}, err
 }
 
 // register makes sure that the projection of a rebuild is known to the database.
@@ -115,16 +123,15 @@ func (r *Runner) showing(ctx context.Context, id uuid.UUID, show func(Operation)
 			if op, err := r.catalog.operation(ctx, id); err == nil {
 				show(op)
 			}
-			sleep(ctx, time.Second)
+			background.Sleep(ctx, time.Second)
 		}
 	}()
 	return func() { cancel(); <-ended }
 }
 
-const (
-	// buildSQL asks for the rebuild of generations that wait for their first rows, unless somebody
-	// cancelled one: then it takes a command.
-	buildSQL = `
+// buildSQL asks for the rebuild of generations that wait for their first rows, unless somebody cancelled
+// one: then it takes a command.
+const buildSQL = `
 INSERT INTO {schema}.projection_operations (id, projection, kind, version, options, generation, requested_by)
 SELECT gen_random_uuid(), g.projection, 'rebuild', g.version, '{}', CASE WHEN o.state IS NULL THEN g.generation ELSE 0 END, $3
 FROM {schema}.projection_generations g
@@ -137,56 +144,55 @@ LEFT JOIN LATERAL (
 WHERE g.serving AND NOT g.built AND g.failed_at IS NULL AND coalesce(o.state, 'failed') = 'failed'
 ON CONFLICT DO NOTHING`
 
-	// What is cancelled needs no program that has its version.
-	claimableSQL = `
+// claimableSQL finds an operation that nobody works on. What is cancelled needs no program that has its
+// version.
+var claimableSQL = `
 SELECT id FROM {schema}.projection_operations o
 JOIN unnest($1::text[], $2::int[]) AS known (projection, version)
     ON known.projection = o.projection AND (known.version = o.version OR o.cancel)
-WHERE o.state = 'running' AND ` + leaseIsFree + `
+WHERE o.state = 'running' AND ` + lease.Free + `
 ORDER BY o.created_at LIMIT 1`
-)
 
 // operate works on operations that nobody works on, one after the other, until soft is done. What
 // it has begun goes on elsewhere, or when the process is back.
-func (r *Runner) operate(soft context.Context) {
+func (r *Runner) operate(soft, _ context.Context) {
 	var names []string
 	var versions []int
 	for _, w := range r.workers {
 		names, versions = append(names, w.projection.Name()), append(versions, w.projection.Version())
 	}
-	var retry backoff
-	for soft.Err() == nil {
-		worked, err := r.operateOnce(soft, names, versions)
-		var ended *OperationError
-		switch {
-		case soft.Err() != nil:
-		case err == nil && worked, errors.As(err, &ended):
-			retry.reset()
-		case err == nil, errors.Is(err, errStandby):
-			sleep(soft, jitter(r.config.PollInterval))
-		default:
-			pause := retry.next()
+	loop := background.Loop{
+		Idle: r.config.PollInterval,
+		Failed: func(err error, pause time.Duration) {
 			r.config.Logger.Warn().Err(err).Dur("again_in_ms", pause).Msg("operations are interrupted")
-			sleep(soft, pause)
-		}
+		},
 	}
+	// The end of soft is no error.
+	_ = loop.Run(soft, func(ctx context.Context) (background.Next, error) { return r.operateOnce(ctx, names, versions) })
 }
 
-func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int) (worked bool, err error) {
+func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int) (background.Next, error) {
 	if _, err := r.catalog.pool.Exec(ctx, r.catalog.sql(buildSQL), names, versions, r.owner); err != nil {
-		return false, err
+		return background.Idle, err
 	}
 	var id uuid.UUID
-	err = r.catalog.pool.QueryRow(ctx, r.catalog.sql(claimableSQL), names, versions).Scan(&id)
+	err := r.catalog.pool.QueryRow(ctx, r.catalog.sql(claimableSQL), names, versions).Scan(&id)
 	if isNoRows(err) {
-		return false, nil
+		return background.Idle, nil
 	}
 	if err != nil {
-		return false, err
+		return background.Idle, err
 	}
 	cl, err := r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
-	if err != nil {
-		return false, err
+	if err == nil {
+		err = r.execute(ctx, cl)
 	}
-	return true, r.execute(ctx, cl)
+	var ended *OperationError
+	switch {
+	case err == nil || errors.As(err, &ended):
+		return background.Again, nil
+	case lease.IsAway(err):
+		return background.Idle, nil
+	}
+	return background.Idle, err
 }

@@ -14,7 +14,7 @@ var spoiled = []struct {
 	fault    failpoint.Fault
 	old, new string
 }{
-	{failpoint.LeaseWithoutEpoch, "AND epoch = $3\n      AND position = $4", "AND $3::bigint > 0 AND $4::bigint >= 0"},
+	{failpoint.LeaseWithoutEpoch, "AND epoch = $3\nAND position = $5", "AND $3::bigint > 0 AND $5::bigint >= 0"},
 	{failpoint.LeaseOfReplaced, "AND built AND serving = $5", "AND built AND $5::boolean IS NOT NULL"},
 	{failpoint.RebuildLosesTail, "position = target, events", "position = (SELECT max(position) FROM {schema}.events), events"},
 	{failpoint.SwitchEarly, "position >= target AND position >= $3 AND", "$3::bigint >= 0 AND"},

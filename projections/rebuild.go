@@ -28,7 +28,7 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 				return nil, err
 			}
 			err := x.complete(ctx, fold, g)
-			if g.serving && refused(err) && !hasCode(err, fencedCode) {
+			if g.serving && refused(err) {
 				return nil, x.goOneByOne(ctx, fold, g, err)
 			}
 			if err != nil {

@@ -7,87 +7,91 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 )
 
 // takeOver applies the events since a generation's checkpoint to it and then puts it in the place of
 // the one that serves its version now.
 func (x *execution) takeOver(ctx context.Context, g target) error {
-	// Nothing may be left to apply, and nothing can be while the projection is paused.
-	if done, err := x.trySwitch(ctx, g, nil); err != nil || done {
-		return err
-	}
 	w := newWorker(x.runner, x.worker.projection, x.worker.runs)
 	w.generation, w.hooks = g.generation, x.worker.hooks
 	x.chase(w, g)
-	var retry backoff
-	for {
-		moved, err := w.session(ctx, ctx)
-		if moved {
-			retry.reset()
-		}
-		switch {
-		case errors.Is(err, errArrived):
-			return nil
-		case errors.Is(err, errMovedOn):
-			continue
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, errStandby):
-			if err := x.standingBy(ctx, g); err != nil {
-				return err
-			}
-		case final(err):
-			return err
-		default:
-			w.log.Warn().Err(err).Msg("catching up is interrupted")
-		}
-		sleep(ctx, retry.next())
-		if done, err := x.trySwitch(ctx, g, nil); err != nil || done {
-			return err
-		}
+	loop := background.Loop{
+		Idle:   x.runner.config.PollInterval,
+		Failed: func(err error, _ time.Duration) { w.log.Warn().Err(err).Msg("catching up is interrupted") },
 	}
+	tried := false
+	return loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
+		// Nothing may be left to apply, and nothing can be while the projection is paused.
+		if !tried {
+			if done, err := x.trySwitch(ctx, g, nil); err != nil || done {
+				return background.Done, err
+			}
+		}
+		o := w.session(ctx, ctx)
+		tried = o.ending == movedOn // in the session
+		switch {
+		case o.ending == arrived:
+			return background.Done, nil
+		case tried:
+			return background.Again, nil
+		case o.ending == interrupted && final(o.err):
+			return background.Done, o.err
+		case o.ending == interrupted && o.moved:
+			return background.Again, o.err
+		case o.ending == interrupted:
+			return background.Idle, o.err
+		}
+		if err := x.standingBy(ctx, g); err != nil {
+			return background.Done, err
+		}
+		return background.Idle, nil
+	})
 }
-
-// errMovedOn ends a session whose lease has moved on beside its subscription.
-var errMovedOn = errors.New("the checkpoint has moved on")
 
 // chase lets w, while it applies events to g, try to switch: whenever it has come to the head of the
 // log, and from time to time if it gets no closer to the generation that serves, which moves as well.
 func (x *execution) chase(w *worker, g target) {
 	begun := false
-	var gap, before int64
+	var before int64
 	var looked time.Time
-	w.applied = func(ctx context.Context, l *lease, batch eventstore.Batch) (done bool, err error) {
+	w.applied = func(ctx context.Context, l *generationLease, batch eventstore.Batch) (ending, error) {
 		if !begun {
 			x.meter.phase("catching up", w.from.Position, batch.Head.Position)
 			begun, looked = true, time.Now()
 		}
 		at := batch.Token()
 		if err := x.meter.read(ctx, len(batch.Events), at.Position); err != nil {
-			return false, err
+			return goesOn, err
 		}
 		if batch.Next <= batch.Head.Position {
 			if time.Since(looked) < chasePause {
-				return false, nil
+				return goesOn, nil
 			}
-			if gap, err = x.gap(ctx, g, at.Position); err != nil {
-				return false, err
+			gap, err := x.gap(ctx, g, at.Position)
+			if err != nil {
+				return goesOn, err
 			}
 			closer := before == 0 || gap < before-before/10
 			looked, before = time.Now(), gap
 			if closer {
-				return false, nil
+				return goesOn, nil
 			}
 		}
 		moved := false
-		done, err = x.trySwitch(ctx, g, func(ctx context.Context, position int64) error {
+		done, err := x.trySwitch(ctx, g, func(ctx context.Context, position int64) error {
 			moved = moved || at.Position < position
 			return w.applyUpTo(ctx, l, position)
 		})
-		if err == nil && !done && moved {
-			err = errMovedOn
+		switch {
+		case err != nil:
+			return goesOn, err
+		case done:
+			return arrived, nil
+		case moved:
+			return movedOn, nil
 		}
-		return done, err
+		return goesOn, nil
 	}
 }
 

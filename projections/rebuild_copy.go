@@ -61,7 +61,7 @@ func (p *foldProjector[K, Row]) copyPass(ctx context.Context, s pass, to copyTar
 			for len(held) > 0 {
 				n := shard.group(held)
 				err := p.copyBuckets(ctx, shard, held[:n], total, to)
-				if refused(err) && !hasCode(err, fencedCode) {
+				if refused(err) {
 					err = p.blameCopy(ctx, s, shard.rowsOf(held[:n]), to, err)
 				}
 				if err != nil {

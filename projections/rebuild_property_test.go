@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // fate is what becomes of a rebuild on its way.
@@ -115,9 +116,9 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 	} else {
 		err = r.execute(ctx, cl)
 	}
-	// On standby it is left to whoever claims it next.
+	// If the claim is lost it is left to whoever claims it next.
 	var ended *OperationError
-	if err != nil && !errors.As(err, &ended) && !errors.Is(err, errStandby) {
+	if err != nil && !errors.As(err, &ended) && !lease.IsAway(err) {
 		return err
 	}
 	var op Operation

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // discard takes back what an operation has built that has failed or was cancelled. A generation that
@@ -25,7 +26,8 @@ func (cl *claim) discard(ctx context.Context, state OperationState, cause error)
 	case g.serving && g.built:
 		return nil // it took its place before
 	case g.serving && state == OperationFailed:
-		return (&lease{catalog: cl.catalog, generation: g.generation}).fail(ctx, cause)
+		l := lease.Lease{Table: cl.catalog.generationTable(), Key: g.key()}
+		return (&generationLease{Lease: l, catalog: cl.catalog, generation: g.generation}).fail(ctx, cause)
 	case g.serving:
 		return nil
 	}

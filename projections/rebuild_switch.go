@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
@@ -44,14 +45,14 @@ type closeGap func(ctx context.Context, position int64) error
 // trySwitch puts g in the place of the generation that serves its version, if it has come as far or
 // closes the gap in time; a nil one does not try. While something else holds a lock it tries again.
 func (x *execution) trySwitch(ctx context.Context, g target, closes closeGap) (done bool, err error) {
-	var retry backoff
+	var retry background.Backoff
 	for {
 		done, err = x.switchTo(ctx, g, closes)
 		if !hasCode(err, codeLockTimeout) && !hasCode(err, codeDeadlock) {
 			break
 		}
 		x.meter.phase("waiting for who reads the view", 0, 0)
-		if sleep(ctx, retry.next()); ctx.Err() != nil {
+		if background.Sleep(ctx, retry.Next()); ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +13,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // Config says where a Runner reads and writes.
@@ -59,8 +60,8 @@ func (c *Config) setDefaults() error {
 	if c.LeaseTTL == 0 {
 		c.LeaseTTL = 3 * time.Second
 	}
-	if c.LeaseTTL < 100*time.Millisecond || c.LeaseTTL > maxLeaseTTL {
-		return fmt.Errorf("projections.Config.LeaseTTL is %s, it must be from 100ms to %s", c.LeaseTTL, maxLeaseTTL)
+	if c.LeaseTTL < 100*time.Millisecond || c.LeaseTTL > lease.MaxTTL {
+		return fmt.Errorf("projections.Config.LeaseTTL is %s, it must be from 100ms to %s", c.LeaseTTL, lease.MaxTTL)
 	}
 	if c.PollInterval <= 0 {
 		c.PollInterval = 500 * time.Millisecond
@@ -82,12 +83,7 @@ type Runner struct {
 	catalog *catalog
 	owner   string
 	workers []*worker
-
-	mu      sync.Mutex
-	started bool
-	// stop ends the workers after what they are writing, abort at once.
-	stop, abort context.CancelFunc
-	done        chan struct{}
+	service background.Service
 }
 
 // NewRunner returns a runner for the given projections. If they have mistakes (names, types, missing
@@ -100,9 +96,6 @@ func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 		config:  c,
 		catalog: newCatalog(c.Pool, c.Schema),
 		owner:   ownerName(),
-		stop:    func() {},
-		abort:   func() {},
-		done:    make(chan struct{}),
 	}
 	var mistakes []error
 	seen := make(map[string]bool)
@@ -142,60 +135,26 @@ func (r *Runner) Owner() string { return r.owner }
 //
 // Errors, with nothing started: *DefinitionChangedError, *NameTakenError, those of the database.
 func (r *Runner) Start(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.started {
-		return ErrStarted
-	}
-	for _, w := range r.workers {
-		var err error
-		if w.generation, err = r.catalog.ensure(ctx, r.config, w.projection, w.runs); err != nil {
-			return err
+	return r.service.Start(ctx, func(ctx context.Context) ([]background.Task, error) {
+		tasks := []background.Task{r.operate}
+		for _, w := range r.workers {
+			var err error
+			if w.generation, err = r.catalog.ensure(ctx, r.config, w.projection, w.runs); err != nil {
+				return nil, err
+			}
+			tasks = append(tasks, w.run)
 		}
-	}
-	r.started = true
-	hard, abort := context.WithCancel(context.WithoutCancel(ctx))
-	soft, stop := context.WithCancel(ctx)
-	r.stop, r.abort = stop, abort
-
-	var workers sync.WaitGroup
-	for _, w := range r.workers {
-		workers.Go(func() { w.run(soft, hard) })
-	}
-	workers.Go(func() { r.operate(soft) })
-	go func() {
-		workers.Wait()
-		stop()
-		abort()
-		close(r.done)
-	}()
-	return nil
+		return tasks, nil
+	})
 }
 
 // Stop lets the projections finish what they are writing, gives their leases back and waits. If ctx
 // ends before that they are cut off, which loses nothing, and the error is ctx's. It may be called
 // more than once, also before Start.
-func (r *Runner) Stop(ctx context.Context) error {
-	r.mu.Lock()
-	if !r.started {
-		r.started = true // never to start
-		close(r.done)
-	}
-	stop, abort := r.stop, r.abort
-	r.mu.Unlock()
-	stop()
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		abort()
-		<-r.done
-		return ctx.Err()
-	}
-}
+func (r *Runner) Stop(ctx context.Context) error { return r.service.Stop(ctx) }
 
 // Stopped is closed when all projections have ended after Stop, or after the end of Start's ctx.
-func (r *Runner) Stopped() <-chan struct{} { return r.done }
+func (r *Runner) Stopped() <-chan struct{} { return r.service.Stopped() }
 
 // WaitFor waits until this process has taken a projection to a place in the log, or ctx ends, and
 // returns the place that it is at. It returns at once if want is of another log, and, with here

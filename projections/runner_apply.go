@@ -10,7 +10,7 @@ import (
 
 // apply applies events and moves the checkpoint to a place in the log behind them. If an event
 // cannot be applied, all appends before its own are, and the error is an *eventError.
-func (w *worker) apply(ctx context.Context, l *lease, events []eventstore.RecordedEvent, to eventstore.Token) error {
+func (w *worker) apply(ctx context.Context, l *generationLease, events []eventstore.RecordedEvent, to eventstore.Token) error {
 	err := w.commit(ctx, l, events, to)
 	var at *eventError
 	switch {
@@ -32,7 +32,7 @@ func (w *worker) apply(ctx context.Context, l *lease, events []eventstore.Record
 }
 
 // applyUpTo applies the events from the checkpoint up to a position, which is the end of an append.
-func (w *worker) applyUpTo(ctx context.Context, l *lease, position int64) error {
+func (w *worker) applyUpTo(ctx context.Context, l *generationLease, position int64) error {
 	to := l.checkpoint.token
 	if to.Position >= position {
 		return nil
@@ -60,7 +60,7 @@ func (w *worker) applyUpTo(ctx context.Context, l *lease, position int64) error 
 }
 
 // applyBefore applies the appends before that of a bad event.
-func (w *worker) applyBefore(ctx context.Context, l *lease, events []eventstore.RecordedEvent, to eventstore.Token, bad *eventError) error {
+func (w *worker) applyBefore(ctx context.Context, l *generationLease, events []eventstore.RecordedEvent, to eventstore.Token, bad *eventError) error {
 	good := 0
 	for good < len(events) && events[good].AppendEnd != bad.event.AppendEnd {
 		good++
@@ -74,7 +74,7 @@ func (w *worker) applyBefore(ctx context.Context, l *lease, events []eventstore.
 }
 
 // commit tries to apply events in one transaction.
-func (w *worker) commit(ctx context.Context, l *lease, events []eventstore.RecordedEvent, to eventstore.Token) error {
+func (w *worker) commit(ctx context.Context, l *generationLease, events []eventstore.RecordedEvent, to eventstore.Token) error {
 	decoded, err := w.decode(l, events)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (w *worker) commit(ctx context.Context, l *lease, events []eventstore.Recor
 }
 
 // decode returns the values of events, but for those to skip.
-func (w *worker) decode(l *lease, events []eventstore.RecordedEvent) ([]Decoded, error) {
+func (w *worker) decode(l *generationLease, events []eventstore.RecordedEvent) ([]Decoded, error) {
 	decoded := make([]Decoded, 0, len(events))
 	for i := range events {
 		e := &events[i]
@@ -122,7 +122,7 @@ func decodeEvent(codec *eventstore.Codec, e Recorded) (value any, err error) {
 // blame finds the event of one append that the database refuses: the first events up to it are
 // refused, those before it are not. Nothing is kept of the tries. If the events alone are not
 // refused, it was moving the checkpoint, and the error is the cause as it is.
-func (w *worker) blame(ctx context.Context, l *lease, events []eventstore.RecordedEvent, cause error) error {
+func (w *worker) blame(ctx context.Context, l *generationLease, events []eventstore.RecordedEvent, cause error) error {
 	passes, fails := 0, len(events)+1
 	for try := len(events); try > passes; try = (passes + fails) / 2 {
 		err := w.probe(ctx, l, events[:try])
@@ -141,7 +141,7 @@ func (w *worker) blame(ctx context.Context, l *lease, events []eventstore.Record
 	return &eventError{event: &events[fails-1], err: cause}
 }
 
-func (w *worker) probe(ctx context.Context, l *lease, events []eventstore.RecordedEvent) error {
+func (w *worker) probe(ctx context.Context, l *generationLease, events []eventstore.RecordedEvent) error {
 	decoded, err := w.decode(l, events)
 	if err != nil {
 		return err

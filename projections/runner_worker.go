@@ -3,13 +3,14 @@ package projections
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // worker runs one projection of a runner, whenever this process may.
@@ -21,16 +22,48 @@ type worker struct {
 	progress   *progress
 	log        zerolog.Logger
 	hooks      hooks
-	// applied is told of each batch that was applied and may end the session with errArrived, or with
-	// errMovedOn if it has applied more itself. It is nil for a generation that serves.
-	applied func(context.Context, *lease, eventstore.Batch) (arrived bool, err error)
+	// applied is told of each batch that was applied, and says whether the session goes on. It is nil for
+	// a generation that serves.
+	applied func(context.Context, *generationLease, eventstore.Batch) (ending, error)
 	// from is where the session began.
 	from   eventstore.Token
 	counts counts
 }
 
-// errArrived ends a session that has come as far as it was to.
-var errArrived = errors.New("the generation has come to where it was to")
+// ending is how a session ended.
+type ending int
+
+const (
+	// goesOn: it has not ended.
+	goesOn ending = iota
+	// interrupted: by an error that may pass. The lease is kept: this process is as likely as any to be
+	// the next that can go on.
+	interrupted
+	// notTaken: it did not begin, as another process has the lease, or the projection is paused, has
+	// failed or was replaced.
+	notTaken
+	// lost: another process took the lease, or moved the checkpoint.
+	lost
+	// paused: by an operator.
+	paused
+	// failed: on an event, or on the log. Why is in the generation's record.
+	failed
+	// stopped: this process is to stop.
+	stopped
+	// arrived: the generation has come as far as it was to.
+	arrived
+	// movedOn: the lease has moved on beside the session's subscription; another session goes on.
+	movedOn
+)
+
+// outcome is what became of a session.
+type outcome struct {
+	ending ending
+	// moved says that the checkpoint did.
+	moved bool
+	// err is why it was interrupted.
+	err error
+}
 
 // hooks are where tests hold a worker. They may be nil.
 type hooks struct {
@@ -50,88 +83,104 @@ func newWorker(r *Runner, p Projection, runs projector) *worker {
 // run runs the projection until soft is done. What is being written then is finished, unless hard is
 // done too.
 func (w *worker) run(soft, hard context.Context) {
-	var retry backoff
-	for soft.Err() == nil {
-		moved, err := w.serve(soft, hard)
-		if moved {
-			retry.reset()
-		}
-		switch {
-		case soft.Err() != nil:
-		case errors.Is(err, errStandby):
-			sleep(soft, jitter(w.runner.config.PollInterval))
-		default:
-			pause := retry.next()
+	loop := background.Loop{
+		Idle: w.runner.config.PollInterval,
+		Failed: func(err error, pause time.Duration) {
 			w.counts.interruptions.Add(1)
 			w.log.Warn().Err(err).Dur("again_in_ms", pause).Msg("projection is interrupted")
-			sleep(soft, pause)
-		}
+		},
 	}
+	// The end of soft is no error.
+	_ = loop.Run(soft, func(context.Context) (background.Next, error) { return w.serve(soft, hard) })
 }
 
 // serve runs a session on the generation that serves the projection's version now. If that is
-// another one than before, it begins at once.
-func (w *worker) serve(soft, hard context.Context) (moved bool, err error) {
-	for {
-		// The records are gone if the database was migrated down meanwhile. They are made anew when
-		// it is up again.
-		g, err := w.runner.catalog.ensure(hard, w.runner.config, w.projection, w.runs)
-		switch {
-		case err != nil:
-			return moved, err
-		case g.number == 0:
-			return moved, errStandby // it is built on command
-		}
-		w.generation = g
-		if moved, err = w.session(soft, hard); !errors.Is(err, errStandby) || soft.Err() != nil {
-			return moved, err
-		}
-		now, err := w.runner.catalog.serving(hard, w.runner.config.Pool, w.projection, w.runs)
-		if err != nil || now.number == g.number {
-			return moved, errors.Join(errStandby, err)
-		}
+// another one afterwards, the next session begins at once.
+func (w *worker) serve(soft, hard context.Context) (background.Next, error) {
+	// The records are gone if the database was migrated down meanwhile. They are made anew when it is
+	// up again.
+	g, err := w.runner.catalog.ensure(hard, w.runner.config, w.projection, w.runs)
+	if err != nil || g.number == 0 { // it is built on command
+		return background.Idle, err
 	}
+	w.generation = g
+	o := w.session(soft, hard)
+	next := background.Idle
+	if o.moved {
+		next = background.Again
+	}
+	if o.ending == interrupted || soft.Err() != nil {
+		return next, o.err
+	}
+	now, err := w.runner.catalog.serving(hard, w.runner.config.Pool, w.projection, w.runs)
+	if err != nil && !isNoRows(err) {
+		return next, err
+	}
+	if now.number != g.number {
+		return background.Again, nil
+	}
+	return background.Idle, nil
 }
 
-// session runs the projection from taking the lease to losing it, or to an error. Moved says that
-// the checkpoint did.
-func (w *worker) session(soft, hard context.Context) (moved bool, err error) {
+// session runs the projection from taking the lease to losing it, or to an error.
+func (w *worker) session(soft, hard context.Context) outcome {
 	call(w.hooks.beforeAcquire)
 	failpoint.Hit(failpoint.LeaseLooked)
-	lease, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL)
-	if err != nil {
-		return false, err
+	l, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL)
+	if errors.Is(err, lease.ErrTaken) {
+		return outcome{ending: notTaken}
 	}
-	w.from = lease.checkpoint.token
+	if err != nil {
+		return outcome{ending: interrupted, err: err}
+	}
+	w.from = l.checkpoint.token
 	w.log.Info().Int("generation", w.generation.number).Int64("position", w.from.Position).Msg("projection runs here")
 	w.progress.set(true, w.from)
-	err = w.follow(soft, hard, lease)
+	ends, err := w.follow(soft, hard, l)
 	w.progress.set(false, eventstore.Token{})
-	return lease.checkpoint.token != w.from, w.end(hard, lease, err)
+	ends, err = w.end(hard, l, ends, err)
+	return outcome{ending: ends, moved: l.checkpoint.token != w.from, err: err}
 }
 
 // end leaves the generation as the next session should find it.
-func (w *worker) end(hard context.Context, l *lease, err error) error {
+func (w *worker) end(hard context.Context, l *generationLease, ends ending, err error) (ending, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(hard), time.Second)
 	defer cancel()
-	var at *eventError
-	switch {
-	case errors.As(err, &at) || stopsFor(err):
-		if err := l.fail(ctx, err); err != nil {
-			return err
+	switch ends {
+	case failed:
+		switch failErr := l.fail(ctx, err); {
+		case errors.Is(failErr, lease.ErrLost):
+			return lost, nil
+		case failErr != nil:
+			return interrupted, failErr
 		}
 		w.counts.stops.Add(1)
 		w.log.Error().Err(err).Str("hint", hint(w.runner.catalog.schema, w.projection.Name(), err)).Msg("projection stopped")
-		return errStandby
-	case hasCode(err, fencedCode) || errors.Is(err, errStandby) || errors.Is(err, context.Canceled):
-		w.log.Info().Int64("position", l.checkpoint.token.Position).Msg("projection no longer runs here")
-		return errors.Join(errStandby, l.release(ctx))
-	case errors.Is(err, errArrived), errors.Is(err, errMovedOn):
-		return errors.Join(err, l.release(ctx))
-	default:
-		// The lease is kept: this process is as likely as any to be the next that can go on.
-		return errors.Join(err, l.note(ctx, err))
+		return failed, nil
+	case interrupted:
+		return interrupted, errors.Join(err, l.recordTrouble(ctx, err))
 	}
+	w.log.Info().Int64("position", l.checkpoint.token.Position).Msg("projection no longer runs here")
+	if err := l.release(ctx); err != nil {
+		w.log.Warn().Err(err).Msg("lease is not given back, it has to expire")
+	}
+	return ends, nil
+}
+
+// endingFor returns how a session ends that an error ends.
+func endingFor(err error) ending {
+	var at *eventError
+	switch {
+	case errors.As(err, &at) || stopsFor(err):
+		return failed
+	case lease.IsAway(err):
+		return lost
+	case errors.Is(err, errPaused):
+		return paused
+	case errors.Is(err, context.Canceled):
+		return stopped
+	}
+	return interrupted
 }
 
 // gathering is how long a projection that has caught up lets events gather before it looks again. An
@@ -139,16 +188,10 @@ func (w *worker) end(hard context.Context, l *lease, err error) error {
 // which cost the same for one event as for a hundred.
 const gathering = 5 * time.Millisecond
 
-// follow applies the log from the lease's checkpoint on. It returns an error, always.
-func (w *worker) follow(soft, hard context.Context, l *lease) error {
-	ctx, cancel := context.WithCancelCause(soft)
-	var keeper sync.WaitGroup
-	keeper.Go(func() { w.keep(ctx, cancel, l) })
-	defer keeper.Wait()
-	defer cancel(nil)
-	if failpoint.Planted(failpoint.GoroutineLeak) {
-		go w.keep(context.WithoutCancel(ctx), cancel, l)
-	}
+// follow applies the log from the lease's checkpoint on, until the session ends.
+func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending, error) {
+	ctx, stop := lease.Keep(soft, l.TTL, func(ctx context.Context) error { return w.renew(ctx, l) })
+	defer stop()
 
 	batches := w.runner.config.Store.Subscribe(ctx, eventstore.ReadOptions{
 		After:    l.checkpoint.token,
@@ -161,7 +204,7 @@ func (w *worker) follow(soft, hard context.Context, l *lease) error {
 			break
 		}
 		if err != nil {
-			return err
+			return endingFor(err), err
 		}
 		// While there is more to come, pages without events need not each have a transaction.
 		atHead := batch.Next > batch.Head.Position
@@ -169,58 +212,45 @@ func (w *worker) follow(soft, hard context.Context, l *lease) error {
 			continue
 		}
 		if err := w.apply(hard, l, batch.Events, batch.Token()); err != nil {
-			return err
+			return endingFor(err), err
 		}
 		movedAt = time.Now()
 		if w.applied != nil {
-			arrived, err := w.applied(ctx, l, batch)
+			ends, err := w.applied(ctx, l, batch)
 			if err != nil {
-				return err
+				return endingFor(err), err
 			}
-			if arrived {
-				return errArrived
+			if ends != goesOn {
+				return ends, nil
 			}
 		}
 		if atHead {
-			sleep(ctx, gathering)
+			background.Sleep(ctx, gathering)
 		}
 	}
-	if ctx.Err() == nil {
-		return errors.New("the subscription ended by itself")
+	err := context.Cause(ctx)
+	if err == nil {
+		err = errors.New("the subscription ended by itself")
 	}
-	return context.Cause(ctx)
+	return endingFor(err), err
 }
 
-// keep renews the lease until ctx is done, and ends ctx when the lease is lost or the projection
-// paused. It also makes the view show the generation once that has caught up.
-func (w *worker) keep(ctx context.Context, cancel context.CancelCauseFunc, l *lease) {
-	ticker := time.NewTicker(l.ttl / 3)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		call(w.hooks.beforeRenew)
-		caughtUp, err := l.renew(ctx)
-		switch {
-		case errors.Is(err, errStandby):
-			cancel(errStandby)
-			if failpoint.Planted(failpoint.GoroutineLeak) {
-				continue
-			}
-			return
-		case err != nil:
-			// The next try or the next write will tell whether it matters.
-			w.log.Warn().Err(err).Msg("lease is not renewed")
-		case caughtUp:
-			w.show(ctx, l)
-		}
+// renew renews the lease, and makes the view show the generation once that has caught up.
+func (w *worker) renew(ctx context.Context, l *generationLease) error {
+	call(w.hooks.beforeRenew)
+	caughtUp, err := l.renew(ctx)
+	switch {
+	case errors.Is(err, lease.ErrLost), errors.Is(err, errPaused):
+		return err
+	case err != nil:
+		w.log.Warn().Err(err).Msg("lease is not renewed")
+	case caughtUp:
+		w.show(ctx, l)
 	}
+	return nil
 }
 
-func (w *worker) show(ctx context.Context, l *lease) {
+func (w *worker) show(ctx context.Context, l *generationLease) {
 	shown, err := w.runner.catalog.show(ctx, l.generation)
 	switch {
 	case err != nil:

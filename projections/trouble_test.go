@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/lease"
 )
 
 // TestAnUnreachableDatabaseIsNoFailure cuts all connections of a runner, again and again.
@@ -70,7 +71,7 @@ func TestTroubleOfLongAgoIsForgotten(t *testing.T) {
 }
 
 // leased returns the worker of a projection that nobody runs, and the lease to write its rows by hand.
-func (b *bench) leased() (*worker, *lease) {
+func (b *bench) leased() (*worker, *generationLease) {
 	b.Helper()
 	r := b.start(b.runner(newAccounts(1)))
 	b.stop(r)
@@ -150,8 +151,8 @@ func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 	beyond := *l
 	beyond.checkpoint.token.Position += 7
 	changed := &eventstore.LogChangedError{Token: beyond.checkpoint.token, LastCommon: 2}
-	if err := beyond.fail(b.Context(), changed); !errors.Is(err, errStandby) {
-		t.Errorf("fail by a process that is further than the rows = %v, want errStandby", err)
+	if err := beyond.fail(b.Context(), changed); !errors.Is(err, lease.ErrLost) {
+		t.Errorf("fail by a process that is further than the rows = %v, want lease.ErrLost", err)
 	}
 	if s := b.status("accounts"); s.Failure != nil {
 		t.Errorf("the projection has failed: %v", s.Failure.Error)

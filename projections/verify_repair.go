@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
@@ -61,21 +62,7 @@ func (x *execution) repair(ctx context.Context) (any, error) {
 	return done, nil
 }
 
-const (
-	positionSQL = `SELECT position FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2`
-
-	// seizeSQL takes the lease from whoever has it: what that process has not committed by now it
-	// cannot any more, and the checkpoint stands still.
-	seizeSQL = `
-UPDATE {schema}.projection_generations
-SET owner = $3, epoch = epoch + 1, lease_expires_at = clock_timestamp() + $4::interval
-WHERE projection = $1 AND generation = $2
-RETURNING epoch, position`
-
-	giveBackSQL = `
-UPDATE {schema}.projection_generations SET owner = NULL, lease_expires_at = NULL
-WHERE projection = $1 AND generation = $2 AND epoch = $3 AND position = $4`
-)
+const positionSQL = `SELECT position FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2`
 
 // repair folds the row up to where the checkpoint was, then takes the lease for the moment that the
 // rest takes: the projection waits only that long.
@@ -94,9 +81,10 @@ func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repai
 	if err := p.comeNear(ctx, r, m); err != nil {
 		return done, err
 	}
+	// What has not been applied by now is not, until the lease is given back.
 	c := r.claim.catalog
-	var epoch int64
-	err = c.pool.QueryRow(ctx, c.sql(seizeSQL), r.generation.projection, r.generation.number, r.claim.owner, r.claim.ttl).Scan(&epoch, &done.Position)
+	l, err := c.generationTable().Seize(ctx, c.pool, r.generation.key(), r.claim.Owner, r.claim.TTL,
+		lease.Clause{Returning: "position"}, &done.Position)
 	if err != nil {
 		return done, err
 	}
@@ -107,11 +95,8 @@ func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repai
 		if err := p.replaceRow(ctx, tx, r, m, key, &done); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, c.sql(giveBackSQL), r.generation.projection, r.generation.number, epoch, done.Position)
-		if err == nil && tag.RowsAffected() == 0 {
-			err = errStandby // it was taken back: again
-		}
-		return err
+		// An error says that it was taken back: again.
+		return l.Update(ctx, tx, lease.Clause{Set: lease.Clear, Where: "position = $4", Args: []any{done.Position}})
 	})
 }
 
