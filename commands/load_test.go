@@ -20,7 +20,7 @@ func mustDelete(t testing.TB, store eventstore.StreamManager, stream string) {
 
 func appendRaw(t testing.TB, store eventstore.Store, stream string, e eventstore.Event) {
 	t.Helper()
-	a := eventstore.StreamAppend{Stream: stream, Events: []eventstore.Event{e}}
+	a := eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any, Events: []eventstore.Event{e}}
 	if _, err := store.Append(t.Context(), a, eventstore.AppendOptions{}); err != nil {
 		t.Fatal(err)
 	}

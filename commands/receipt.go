@@ -53,7 +53,7 @@ func (h *Handler[S, E]) checkReceipt(stream string, r *ReceiptRequest) error {
 	}
 	receipt := eventstore.Receipt{Scope: r.Scope, Key: r.Key, Fingerprint: r.Fingerprint}
 	return eventstore.Limits{}.Validate(
-		[]eventstore.StreamAppend{{Stream: stream}}, eventstore.AppendOptions{Receipt: &receipt})
+		[]eventstore.StreamAppend{{Stream: stream, Expected: eventstore.Any}}, eventstore.AppendOptions{Receipt: &receipt})
 }
 
 // receipt returns the receipt to append with the outcome; nil if none is wanted.

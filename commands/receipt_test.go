@@ -102,7 +102,7 @@ func TestReceiptThatNoCommandWrote(t *testing.T) {
 	for _, answer := range [][]byte{nil, []byte("hello")} {
 		store := memstore.New(memstore.Config{})
 		r := eventstore.Receipt{Scope: "tester", Key: "k", Fingerprint: []byte("f"), Answer: answer}
-		_, err := store.Append(t.Context(), eventstore.StreamAppend{Stream: "x"}, eventstore.AppendOptions{Receipt: &r})
+		_, err := store.Append(t.Context(), eventstore.StreamAppend{Stream: "x", Expected: eventstore.Any}, eventstore.AppendOptions{Receipt: &r})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func (h *history) handler(rt *rapid.T) *accounts {
 
 // append appends events, those of the old schema among them.
 func (h *history) append(rt *rapid.T) {
-	a := eventstore.StreamAppend{Stream: historic}
+	a := eventstore.StreamAppend{Stream: historic, Expected: eventstore.Any}
 	for range rapid.IntRange(1, 4).Draw(rt, "events") {
 		n := rapid.IntRange(1, 9).Draw(rt, "amount")
 		a.Events = append(a.Events, rapid.SampledFrom([]eventstore.Event{

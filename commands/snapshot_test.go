@@ -128,7 +128,7 @@ func (c *counting) ReadStream(ctx context.Context, stream string, o eventstore.R
 func TestLoadingReadsTheTailBehindASnapshot(t *testing.T) {
 	t.Parallel()
 	s := newSnapshotTest(t)
-	batch := eventstore.StreamAppend{Stream: "account-1"}
+	batch := eventstore.StreamAppend{Stream: "account-1", Expected: eventstore.Any}
 	for range 1000 {
 		batch.Events = append(batch.Events, eventstore.Event{Type: "Touched", Data: []byte("{}")})
 	}
@@ -338,7 +338,7 @@ func BenchmarkLoad(b *testing.B) {
 		}
 		events[i] = eventstore.Event{Type: "Touched", Data: data}
 	}
-	if _, err := store.Append(b.Context(), eventstore.StreamAppend{Stream: "account-1", Events: events}, eventstore.AppendOptions{}); err != nil {
+	if _, err := store.Append(b.Context(), eventstore.StreamAppend{Stream: "account-1", Expected: eventstore.Any, Events: events}, eventstore.AppendOptions{}); err != nil {
 		b.Fatal(err)
 	}
 	d := newDrawer()

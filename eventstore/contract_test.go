@@ -16,7 +16,6 @@ func TestExpectedVersionAccepts(t *testing.T) {
 		text                         string
 		missing, zero, four, deleted bool // at version -1, 0, 4, and 4 deleted
 	}{
-		{eventstore.ExpectedVersion{}, "any version", true, true, true, true},
 		{eventstore.Any, "any version", true, true, true, true},
 		{eventstore.NoStream, "no stream", true, false, false, true},
 		{eventstore.Exact(-1), "no stream", true, false, false, true},

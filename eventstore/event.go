@@ -51,7 +51,8 @@ type StreamAppend struct {
 	// Stream is the stream's name, 1–512 bytes of UTF-8 without control
 	// characters. Names that begin with '$' belong to the store.
 	Stream string
-	// Expected is the demand on the stream's version. Default: Any.
+	// Expected is the demand on the stream's version. It must be said: the zero
+	// value is an error.
 	Expected ExpectedVersion
 	// Events are written in order and together. They may be missing only from
 	// an append that carries a receipt.

@@ -3,7 +3,7 @@ package eventstore
 import "fmt"
 
 // ExpectedVersion is what an append demands of its stream. The zero value is
-// Any.
+// none: stores refuse it, so that nobody goes without a check by leaving it out.
 type ExpectedVersion struct {
 	kind    expectedKind
 	version int64
@@ -12,7 +12,8 @@ type ExpectedVersion struct {
 type expectedKind uint8
 
 const (
-	expectAny expectedKind = iota
+	expectUnsaid expectedKind = iota
+	expectAny
 	expectNoStream
 	expectExists
 	expectExact
@@ -20,7 +21,7 @@ const (
 
 var (
 	// Any demands nothing.
-	Any = ExpectedVersion{}
+	Any = ExpectedVersion{kind: expectAny}
 	// NoStream demands that the stream was never written or is deleted.
 	NoStream = ExpectedVersion{kind: expectNoStream}
 	// StreamExists demands that the stream was written and is not deleted.
@@ -39,6 +40,14 @@ func Exact(version int64) ExpectedVersion {
 // Exact returns the version that is demanded, and whether one is.
 func (e ExpectedVersion) Exact() (version int64, ok bool) {
 	return e.version, e.kind == expectExact
+}
+
+// Validate refuses the zero value with an *InvalidError.
+func (e ExpectedVersion) Validate() error {
+	if e.kind == expectUnsaid {
+		return invalid("expected", "must be said: Exact(version), NoStream, StreamExists, or Any to write whatever the stream holds")
+	}
+	return nil
 }
 
 // Accepts reports whether a stream satisfies the demand. Version is that of its

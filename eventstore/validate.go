@@ -56,6 +56,9 @@ func (l Limits) Validate(appends []StreamAppend, opts AppendOptions) error {
 		if err := ValidateStream(a.Stream); err != nil {
 			return err
 		}
+		if err := a.Expected.Validate(); err != nil {
+			return err
+		}
 		if len(a.Events) == 0 && opts.Receipt == nil {
 			return invalid("events", "must have one or more, unless the append carries a receipt")
 		}

@@ -19,7 +19,7 @@ func happened(change ...func(*eventstore.Event)) eventstore.Event {
 }
 
 func appendTo(stream string, events ...eventstore.Event) []eventstore.StreamAppend {
-	return []eventstore.StreamAppend{{Stream: stream, Events: events}}
+	return []eventstore.StreamAppend{{Stream: stream, Expected: eventstore.Any, Events: events}}
 }
 
 // wantInvalid fails the test unless err is an *InvalidError of the given field,

@@ -127,7 +127,7 @@ func (b *bench) appendEach(first int, values []any) eventstore.Token {
 		if err != nil {
 			b.Fatal(err)
 		}
-		appends = append(appends, eventstore.StreamAppend{Stream: fmt.Sprintf("account-%d", (first+i)/3), Events: []eventstore.Event{e}})
+		appends = append(appends, eventstore.StreamAppend{Stream: fmt.Sprintf("account-%d", (first+i)/3), Expected: eventstore.Any, Events: []eventstore.Event{e}})
 	}
 	done, err := b.store.(eventstore.MultiStreamAppender).AppendStreams(b.Context(), appends, eventstore.AppendOptions{})
 	if err != nil {

@@ -71,7 +71,7 @@ func exampleLog(ctx context.Context) (*memstore.Store, *eventstore.Codec, events
 		if err != nil {
 			log.Fatal(err)
 		}
-		done, err := store.Append(ctx, eventstore.StreamAppend{Stream: a.stream, Events: []eventstore.Event{e}}, eventstore.AppendOptions{})
+		done, err := store.Append(ctx, eventstore.StreamAppend{Stream: a.stream, Expected: eventstore.Any, Events: []eventstore.Event{e}}, eventstore.AppendOptions{})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -73,7 +73,7 @@ func (b *bench) pool() *pgxpool.Pool { return b.db.Pool }
 // append writes the events as one append and returns the place behind it.
 func (b *bench) append(stream string, values ...any) eventstore.Token {
 	b.Helper()
-	a := eventstore.StreamAppend{Stream: stream}
+	a := eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any}
 	for _, v := range values {
 		e, ok := v.(eventstore.Event)
 		if !ok {

@@ -66,7 +66,7 @@ func Example() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		done, err := store.Append(ctx, eventstore.StreamAppend{Stream: fmt.Sprintf("reservation-%d", i+1),
+		done, err := store.Append(ctx, eventstore.StreamAppend{Stream: fmt.Sprintf("reservation-%d", i+1), Expected: eventstore.Any,
 			Events: []eventstore.Event{e}}, eventstore.AppendOptions{})
 		if err != nil {
 			log.Fatal(err)

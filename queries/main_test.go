@@ -117,7 +117,7 @@ func (b *bench) stop(r *projections.Runner) {
 
 func (b *bench) append(stream string, values ...any) eventstore.Token {
 	b.Helper()
-	a := eventstore.StreamAppend{Stream: stream}
+	a := eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any}
 	for _, v := range values {
 		e, err := b.codec.Encode(v)
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 func (s *server) append(stream, eventType, data string) {
 	s.Helper()
 	_, err := s.store.Append(s.Context(), eventstore.StreamAppend{
-		Stream: stream, Events: []eventstore.Event{{Type: eventType, Data: []byte(data)}},
+		Stream: stream, Expected: eventstore.Any, Events: []eventstore.Event{{Type: eventType, Data: []byte(data)}},
 	}, eventstore.AppendOptions{})
 	if err != nil {
 		s.Fatal(err)

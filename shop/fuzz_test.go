@@ -99,7 +99,7 @@ func FuzzOrders(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q is accepted, and cannot be written: %v", body, err)
 		}
-		if err := (eventstore.Limits{}).Validate([]eventstore.StreamAppend{{Stream: categoryOrder + "-" + id, Events: []eventstore.Event{e}}}, eventstore.AppendOptions{}); err != nil {
+		if err := (eventstore.Limits{}).Validate([]eventstore.StreamAppend{{Stream: categoryOrder + "-" + id, Expected: eventstore.Any, Events: []eventstore.Event{e}}}, eventstore.AppendOptions{}); err != nil {
 			t.Errorf("%q is accepted, and the log refuses it: %v", body, err)
 		}
 		if back, err := codec.Decode(e); err != nil || !reflect.DeepEqual(back, any(events[0])) {

@@ -153,7 +153,7 @@ func TestSumsTooLargeToBeTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := eventstore.StreamAppend{Stream: "order-" + id, Events: []eventstore.Event{event}}
+		a := eventstore.StreamAppend{Stream: "order-" + id, Expected: eventstore.Any, Events: []eventstore.Event{event}}
 		if _, err := s.store.Append(t.Context(), a, eventstore.AppendOptions{}); err != nil {
 			t.Fatal(err)
 		}

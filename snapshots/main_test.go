@@ -102,7 +102,7 @@ func (b *bench) run() *projections.Runner {
 // count appends n events to a stream, in one append.
 func (b *bench) count(stream string, n int) eventstore.Token {
 	b.Helper()
-	a := eventstore.StreamAppend{Stream: stream}
+	a := eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any}
 	for range n {
 		a.Events = append(a.Events, eventstore.Event{Type: "Counted", Data: []byte(`{"By":1}`)})
 	}

@@ -63,7 +63,7 @@ func watched(t *testing.T, db *pgtest.DB) *Metrics {
 		t.Fatal(err)
 	}
 	for range 3 {
-		_, err := store.Append(t.Context(), eventstore.StreamAppend{Stream: "thing-1",
+		_, err := store.Append(t.Context(), eventstore.StreamAppend{Stream: "thing-1", Expected: eventstore.Any,
 			Events: []eventstore.Event{{Type: "Happened", Data: []byte(`{"N":1}`)}}}, eventstore.AppendOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -207,14 +207,14 @@ func openStore(t *testing.T, db *pgtest.DB) *pgstore.Store {
 
 func appendTo(t *testing.T, store *pgstore.Store, stream, eventType string) {
 	t.Helper()
-	appendEvents(t, store, eventstore.StreamAppend{Stream: stream, Events: []eventstore.Event{{Type: eventType, Data: []byte("{}")}}})
+	appendEvents(t, store, eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any, Events: []eventstore.Event{{Type: eventType, Data: []byte("{}")}}})
 }
 
 func appendNotes(t *testing.T, store *pgstore.Store, numbers ...int) {
 	t.Helper()
 	for _, n := range numbers {
 		data := fmt.Sprintf(`{"N":%d}`, n)
-		appendEvents(t, store, eventstore.StreamAppend{Stream: "note-1", Events: []eventstore.Event{{Type: "Noted", Data: []byte(data)}}})
+		appendEvents(t, store, eventstore.StreamAppend{Stream: "note-1", Expected: eventstore.Any, Events: []eventstore.Event{{Type: "Noted", Data: []byte(data)}}})
 	}
 }
 

@@ -87,7 +87,7 @@ func appendEvent(t *testing.T, ts *testscript.TestScript, args []string) {
 	store, err := pgstore.Open(t.Context(), pgstore.Config{Pool: pool})
 	ts.Check(err)
 	_, err = store.Append(t.Context(), eventstore.StreamAppend{
-		Stream: args[0], Events: []eventstore.Event{{Type: args[1], Data: []byte(args[2])}},
+		Stream: args[0], Expected: eventstore.Any, Events: []eventstore.Event{{Type: args[1], Data: []byte(args[2])}},
 	}, eventstore.AppendOptions{})
 	ts.Check(err)
 	ts.Check(closeStore(t.Context(), store))

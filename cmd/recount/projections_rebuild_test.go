@@ -33,7 +33,7 @@ func placeOrders(t *testing.T, db *pgtest.DB, n int) {
 			data := fmt.Sprintf(`{"id":"%d","country":"Norway","currency":"NOK","total_minor":450,"at":"2026-01-%02dT00:00:00Z",
 				"lines":[{"sku":"TEA","description":"%s","quantity":1,"unit_price_minor":450}]}`, i, 1+i%28, strings.Repeat("green ", 100))
 			_, err := store.Append(t.Context(), eventstore.StreamAppend{
-				Stream: fmt.Sprintf("order-%d", i), Events: []eventstore.Event{{Type: "OrderPlaced", Data: []byte(data)}},
+				Stream: fmt.Sprintf("order-%d", i), Expected: eventstore.Any, Events: []eventstore.Event{{Type: "OrderPlaced", Data: []byte(data)}},
 			}, eventstore.AppendOptions{})
 			return err
 		})

@@ -47,7 +47,7 @@ func ExampleStore_Subscribe() {
 	ctx := context.Background()
 	store := memstore.New(memstore.Config{})
 	for _, name := range []string{"OrderPlaced", "OrderConfirmed", "OrderShipped"} {
-		a := eventstore.StreamAppend{Stream: "order-42", Events: []eventstore.Event{{Type: name}}}
+		a := eventstore.StreamAppend{Stream: "order-42", Expected: eventstore.Any, Events: []eventstore.Event{{Type: name}}}
 		if _, err := store.Append(ctx, a, eventstore.AppendOptions{}); err != nil {
 			log.Fatal(err)
 		}

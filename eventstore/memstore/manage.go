@@ -45,6 +45,9 @@ func (s *Store) TombstoneStream(ctx context.Context, name string, expected event
 
 // mark appends an event of the store's own, whose name users may not write.
 func (s *Store) mark(ctx context.Context, name string, expected eventstore.ExpectedVersion, e eventstore.Event) (eventstore.Appended, error) {
+	if err := expected.Validate(); err != nil {
+		return eventstore.Appended{}, err
+	}
 	a := eventstore.StreamAppend{Stream: name, Expected: expected, Events: []eventstore.Event{e}}
 	results, err := s.append(ctx, []eventstore.StreamAppend{a}, nil)
 	if err != nil {

@@ -22,7 +22,7 @@ func TestStore(t *testing.T) {
 
 func appendEvent(t *testing.T, s *memstore.Store, opts eventstore.AppendOptions) eventstore.Appended {
 	t.Helper()
-	a := eventstore.StreamAppend{Stream: "order-1", Events: []eventstore.Event{{Type: "OrderPlaced"}}}
+	a := eventstore.StreamAppend{Stream: "order-1", Expected: eventstore.Any, Events: []eventstore.Event{{Type: "OrderPlaced"}}}
 	done, err := s.Append(t.Context(), a, opts)
 	if err != nil {
 		t.Fatalf("Append: %v", err)
@@ -82,7 +82,7 @@ func TestMaxAgeFollowsTheClock(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	s := memstore.New(memstore.Config{Limits: eventstore.Limits{EventBytes: 4}})
-	a := eventstore.StreamAppend{Stream: "order-1", Events: []eventstore.Event{{Type: "OrderPlaced", Data: []byte("12345")}}}
+	a := eventstore.StreamAppend{Stream: "order-1", Expected: eventstore.Any, Events: []eventstore.Event{{Type: "OrderPlaced", Data: []byte("12345")}}}
 	if _, err := s.Append(t.Context(), a, eventstore.AppendOptions{}); !errors.Is(err, eventstore.ErrInvalid) {
 		t.Errorf("Append above the limit = %v, want %v", err, eventstore.ErrInvalid)
 	}

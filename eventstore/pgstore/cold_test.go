@@ -39,7 +39,7 @@ func TestReusedIDIsNamedWhereverItIs(t *testing.T) {
 	used.Expected = eventstore.Exact(0)
 	fresh := happened("fresh-1", 0)
 	fresh.Events[0].ID = uuid.New()
-	for _, first := range []eventstore.StreamAppend{{Stream: "empty-1"}, fresh} {
+	for _, first := range []eventstore.StreamAppend{{Stream: "empty-1", Expected: eventstore.Any}, fresh} {
 		_, err := s.AppendStreams(t.Context(), []eventstore.StreamAppend{first, used},
 			eventstore.AppendOptions{Receipt: &eventstore.Receipt{Scope: "test", Key: "1"}})
 		var reused *eventstore.IDReusedError
@@ -82,7 +82,7 @@ func TestQueueIsBoundedForEmptyEvents(t *testing.T) {
 	db := newLog(t)
 	s := open(t, db, func(c *pgstore.Config) { c.QueueBytes = 1 << 20 })
 	release := lockLog(t, db)
-	many := eventstore.StreamAppend{Stream: "many-1", Events: make([]eventstore.Event, 5000)}
+	many := eventstore.StreamAppend{Stream: "many-1", Expected: eventstore.Any, Events: make([]eventstore.Event, 5000)}
 	for i := range many.Events {
 		many.Events[i].Type = "Happened"
 	}

@@ -167,7 +167,7 @@ func TestEventLogViewSurvivesAnyBytes(t *testing.T) {
 	s := open(t, db)
 	for _, data := range []string{`{"n":1}`, `not json`, "\x00\xff", `{"a":"\u0000"}`, `1e400000`, `"\ud800"`,
 		strings.Repeat("[", 30000) + strings.Repeat("]", 30000), ``} {
-		mustAppend(t, s, eventstore.StreamAppend{Stream: "view-1", Events: []eventstore.Event{{Type: "Any", Data: []byte(data)}}})
+		mustAppend(t, s, eventstore.StreamAppend{Stream: "view-1", Expected: eventstore.Any, Events: []eventstore.Event{{Type: "Any", Data: []byte(data)}}})
 	}
 	var rows, valid int
 	err := db.Pool.QueryRow(t.Context(), `SELECT count(*), count(data) FROM recount.event_log WHERE stream = 'view-1'`).Scan(&rows, &valid)

@@ -72,7 +72,7 @@ func ExampleStore_AppendCommit() {
 		log.Fatal(err)
 	}
 	appended, err := store.AppendCommit(ctx, tx, []eventstore.StreamAppend{{
-		Stream: "invoice-2026-1",
+		Stream: "invoice-2026-1", Expected: eventstore.Any,
 		Events: []eventstore.Event{{Type: "InvoiceSent", Data: []byte(`{}`)}},
 	}}, eventstore.AppendOptions{})
 	if err != nil {

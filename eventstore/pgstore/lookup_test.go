@@ -21,7 +21,7 @@ func TestReceiptsAreLookedUpTogether(t *testing.T) {
 		return &eventstore.Receipt{Scope: "test", Key: fmt.Sprint(i), Fingerprint: []byte{byte(i)}, Answer: fmt.Appendf(nil, "answer %d", i)}
 	}
 	for i := range n {
-		a := eventstore.StreamAppend{Stream: fmt.Sprintf("lookup-%d", i), Events: []eventstore.Event{{Type: "Happened"}}}
+		a := eventstore.StreamAppend{Stream: fmt.Sprintf("lookup-%d", i), Expected: eventstore.Any, Events: []eventstore.Event{{Type: "Happened"}}}
 		if _, err := s.Append(t.Context(), a, eventstore.AppendOptions{Receipt: receipt(i)}); err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func (s *Store) SetStreamMetadata(ctx context.Context, stream string, m eventsto
 		return fmt.Errorf("set metadata of stream %q: %w", stream, err)
 	}
 	_, err = s.append(ctx, []eventstore.StreamAppend{{
-		Stream: eventstore.MetadataStream(stream),
+		Stream: eventstore.MetadataStream(stream), Expected: eventstore.Any,
 		Events: []eventstore.Event{{Type: eventstore.TypeMetadata, Data: data}},
 	}}, nil)
 	return err
@@ -63,6 +63,9 @@ func (s *Store) TombstoneStream(ctx context.Context, stream string, expected eve
 
 func (s *Store) mark(ctx context.Context, stream string, expected eventstore.ExpectedVersion, eventType string) (eventstore.Appended, error) {
 	if err := eventstore.ValidateStream(stream); err != nil {
+		return eventstore.Appended{}, err
+	}
+	if err := expected.Validate(); err != nil {
 		return eventstore.Appended{}, err
 	}
 	results, err := s.append(ctx, []eventstore.StreamAppend{{

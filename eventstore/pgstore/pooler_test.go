@@ -142,7 +142,7 @@ func appendsInEveryWay(t *testing.T, pool *pgxpool.Pool, s *pgstore.Store) {
 	if again := mustAppend(t, s, a); !again.Duplicate {
 		t.Errorf("append of a known id = %+v, want a duplicate", again)
 	}
-	mustAppend(t, s, eventstore.StreamAppend{Stream: "mode-2", Events: []eventstore.Event{{Type: "Any", Data: []byte("\x00\xff'\\")}}})
+	mustAppend(t, s, eventstore.StreamAppend{Stream: "mode-2", Expected: eventstore.Any, Events: []eventstore.Event{{Type: "Any", Data: []byte("\x00\xff'\\")}}})
 	if _, err := s.DeleteStream(t.Context(), "mode-2", eventstore.Any); err != nil {
 		t.Error(err)
 	}

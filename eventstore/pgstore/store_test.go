@@ -44,7 +44,7 @@ func open(t testing.TB, db *pgtest.DB, change ...func(*pgstore.Config)) *pgstore
 }
 
 func happened(stream string, n int) eventstore.StreamAppend {
-	return eventstore.StreamAppend{Stream: stream, Events: []eventstore.Event{
+	return eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any, Events: []eventstore.Event{
 		{Type: "Happened", Data: fmt.Appendf(nil, `{"n":%d}`, n)},
 	}}
 }

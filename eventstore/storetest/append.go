@@ -64,7 +64,7 @@ func judgesExpectedVersion(f *fixture) {
 		expected       eventstore.ExpectedVersion
 		missing, there error // for a stream never written and for one at version 1
 	}{
-		{eventstore.ExpectedVersion{}, nil, nil},
+		{eventstore.ExpectedVersion{}, eventstore.ErrInvalid, eventstore.ErrInvalid},
 		{eventstore.Any, nil, nil},
 		{eventstore.NoStream, nil, eventstore.ErrConflict},
 		{eventstore.Exact(-1), nil, eventstore.ErrConflict},

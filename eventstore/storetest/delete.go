@@ -89,6 +89,7 @@ func deletesAsExpected(f *fixture) {
 		{eventstore.Exact(0), eventstore.ErrConflict},
 		{eventstore.Exact(2), eventstore.ErrConflict},
 		{eventstore.NoStream, eventstore.ErrConflict},
+		{eventstore.ExpectedVersion{}, eventstore.ErrInvalid},
 	} {
 		stream := fmt.Sprint("order-", i)
 		f.append(stream, eventstore.NoStream, events("a", "b")...)

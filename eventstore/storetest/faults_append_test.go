@@ -64,6 +64,14 @@ var appendFaults = []fault{
 		"lets exactly one of many writers have a version", "behaves like a list of events, whatever is done to it",
 	}},
 
+	{"takes a demand that was not said for Any", func(b *broken) {
+		b.onAppend(func(a *eventstore.StreamAppend) {
+			if a.Expected == (eventstore.ExpectedVersion{}) {
+				a.Expected = eventstore.Any
+			}
+		})
+	}, []string{"accepts what meets the expected version and writes nothing otherwise"}},
+
 	{"takes Exact for a lower bound", func(b *broken) {
 		b.onAppend(func(a *eventstore.StreamAppend) {
 			info, err := b.StreamInfo(context.Background(), a.Stream)

@@ -39,7 +39,7 @@ var receiptFaults = []fault{
 		b.append = func(ctx context.Context, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) ([]eventstore.Appended, error) {
 			done, err := b.Store.AppendStreams(ctx, appends, opts)
 			if errors.Is(err, eventstore.ErrConflict) && opts.Receipt != nil {
-				_, _ = b.Store.AppendStreams(ctx, []eventstore.StreamAppend{{Stream: "refused-1"}}, opts)
+				_, _ = b.Store.AppendStreams(ctx, []eventstore.StreamAppend{{Stream: "refused-1", Expected: eventstore.Any}}, opts)
 			}
 			return done, err
 		}

@@ -130,6 +130,6 @@ func (l live) append(ctx context.Context, store eventstore.Appender, codec *even
 	if err != nil {
 		return eventstore.Token{}, err
 	}
-	appended, err := store.Append(ctx, eventstore.StreamAppend{Stream: stream, Events: []eventstore.Event{event}}, eventstore.AppendOptions{})
+	appended, err := store.Append(ctx, eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any, Events: []eventstore.Event{event}}, eventstore.AppendOptions{})
 	return appended.Token, err
 }

@@ -186,7 +186,7 @@ func (s *scratch) fillAppends(ctx context.Context, codec *eventstore.Codec, n in
 					if err != nil {
 						return err
 					}
-					appends = append(appends, eventstore.StreamAppend{Stream: e.stream, Events: []eventstore.Event{event}})
+					appends = append(appends, eventstore.StreamAppend{Stream: e.stream, Expected: eventstore.Any, Events: []eventstore.Event{event}})
 				}
 			}
 			_, err := s.store.AppendStreams(ctx, appends, eventstore.AppendOptions{})

@@ -71,7 +71,7 @@ func (r *run) appendFresh(ctx context.Context) error {
 		return err
 	}
 	_, err = store.Append(ctx, eventstore.StreamAppend{
-		Stream: "chaos-healed", Events: []eventstore.Event{{Type: healedType, Data: []byte("{}")}},
+		Stream: "chaos-healed", Expected: eventstore.Any, Events: []eventstore.Event{{Type: healedType, Data: []byte("{}")}},
 	}, eventstore.AppendOptions{})
 	return errors.Join(err, store.Close(ctx))
 }

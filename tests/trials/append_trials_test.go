@@ -63,7 +63,7 @@ func contend(w *world) {
 
 // contendOnce appends to a stream at the version that it has, or wherever it is.
 func (w *world) contendOnce(s *pgstore.Store, client, stream string) {
-	a := eventstore.StreamAppend{Stream: stream, Events: []eventstore.Event{{ID: uuid.New(), Type: "Happened"}}}
+	a := eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any, Events: []eventstore.Event{{ID: uuid.New(), Type: "Happened"}}}
 	read := logcheck.ReadOf(client, stream)
 	var last []eventstore.RecordedEvent
 	for e, err := range s.ReadStream(w.Context(), stream, eventstore.ReadOptions{Backwards: true, From: eventstore.End, Limit: 1}) {
@@ -140,7 +140,7 @@ func newTypesInTransactions(w *world) {
 	once := func(n int) {
 		tx, err := w.db.Pool.Begin(w.Context())
 		w.must(err)
-		a := eventstore.StreamAppend{Stream: "order-1", Events: []eventstore.Event{{Type: fmt.Sprint("New", n)}}}
+		a := eventstore.StreamAppend{Stream: "order-1", Expected: eventstore.Any, Events: []eventstore.Event{{Type: fmt.Sprint("New", n)}}}
 		_, err = s.AppendCommit(w.Context(), tx, []eventstore.StreamAppend{a}, eventstore.AppendOptions{})
 		w.must(err)
 	}

@@ -88,7 +88,7 @@ func (w *world) deposits(s *pgstore.Store, n, accounts int) (last eventstore.App
 }
 
 func depositTo(account int) eventstore.StreamAppend {
-	return eventstore.StreamAppend{Stream: fmt.Sprint("account-", account),
+	return eventstore.StreamAppend{Stream: fmt.Sprint("account-", account), Expected: eventstore.Any,
 		Events: []eventstore.Event{{Type: "Deposited", SchemaVersion: 1, Data: []byte(`{"amount":1}`)}}}
 }
 
@@ -209,7 +209,7 @@ func runProjector(ctx context.Context, pool *pgxpool.Pool, s *pgstore.Store) err
 // undecodable lets a projection meet an event that no program can read.
 func undecodable(w *world) {
 	s := w.open()
-	w.mustAppend(s, eventstore.StreamAppend{Stream: "account-1", Events: []eventstore.Event{{Type: "Deposited", SchemaVersion: 1, Data: []byte(`"much"`)}}})
+	w.mustAppend(s, eventstore.StreamAppend{Stream: "account-1", Expected: eventstore.Any, Events: []eventstore.Event{{Type: "Deposited", SchemaVersion: 1, Data: []byte(`"much"`)}}})
 	end := w.deposits(s, 1, 1)
 	w.start(w.runner())
 	admin := projections.NewAdmin(w.db.Pool, w.db.Schema, s)

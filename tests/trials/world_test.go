@@ -124,7 +124,7 @@ func (w *world) open(change ...func(*pgstore.Config)) *pgstore.Store {
 
 // happened is an append of n events without ids, known by what they say.
 func happened(stream string, first, n int) eventstore.StreamAppend {
-	a := eventstore.StreamAppend{Stream: stream}
+	a := eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any}
 	for i := range n {
 		a.Events = append(a.Events, eventstore.Event{Type: "Happened", Data: fmt.Appendf(nil, `{"n":%d}`, first+i)})
 	}

@@ -31,8 +31,8 @@ func fill(t *testing.T, db *pgtest.DB) *pgstore.Store {
 			return eventstore.Event{Type: "Happened", Data: fmt.Appendf(nil, "%d%s", n, part), Metadata: []byte("{}")}
 		}
 		_, err := s.AppendStreams(t.Context(), []eventstore.StreamAppend{
-			{Stream: "a-1", Events: []eventstore.Event{event("a"), event("b")}},
-			{Stream: fmt.Sprint("a-", 2+n), Events: []eventstore.Event{event("c")}},
+			{Stream: "a-1", Expected: eventstore.Any, Events: []eventstore.Event{event("a"), event("b")}},
+			{Stream: fmt.Sprint("a-", 2+n), Expected: eventstore.Any, Events: []eventstore.Event{event("c")}},
 		}, eventstore.AppendOptions{})
 		if err != nil {
 			t.Fatal(err)
