@@ -12,17 +12,17 @@ import (
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
-// stored is a row as the table has it.
-type stored[K comparable, Row any] struct {
+// stored is a row as the table has it, values its columns but those of the key.
+type stored[K comparable] struct {
 	key      K
-	row      *Row
 	position int64
+	values   []any
 }
 
 const comparePage = 2000
 
 // eachStored reads the whole table in the order of its key.
-func (p *foldProjector[K, Row]) eachStored(ctx context.Context, v *verifying, each func(stored[K, Row]) error) error {
+func (p *foldProjector[K, Row]) eachStored(ctx context.Context, v *verifying, each func(stored[K]) error) error {
 	keys := list(p.layout.Key.Names())
 	columns := list(append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...))
 	var after []any
@@ -58,18 +58,23 @@ func (p *foldProjector[K, Row]) eachStored(ctx context.Context, v *verifying, ea
 	}
 }
 
-func (p *foldProjector[K, Row]) scanStored(row pgx.CollectableRow) (s stored[K, Row], err error) {
-	s.row = new(Row)
-	key, value := reflect.ValueOf(&s.key).Elem(), reflect.ValueOf(s.row).Elem()
-	targets := append(p.layout.Key.Targets(nil, key), &s.position)
-	if err := row.Scan(p.layout.Row.Targets(targets, value)...); err != nil {
+func (p *foldProjector[K, Row]) scanStored(row pgx.CollectableRow) (stored[K], error) {
+	return p.scanStoredBehind(row)
+}
+
+// scanStoredBehind scans a row whose first columns go to other places.
+func (p *foldProjector[K, Row]) scanStoredBehind(row pgx.CollectableRow, others ...any) (s stored[K], err error) {
+	key, values := reflect.ValueOf(&s.key).Elem(), p.layout.Row.Stored()
+	targets := append(p.layout.Key.Targets(others, key), &s.position)
+	if err := row.Scan(append(targets, values...)...); err != nil {
 		return s, err
 	}
-	return s, p.normalize(key, value)
+	s.values = p.layout.Row.Values(values)
+	return s, p.layout.Key.Normalize(key)
 }
 
 // storedAt reads the rows of the keys of m, and the checkpoint at which they are so.
-func (p *foldProjector[K, Row]) storedAt(ctx context.Context, v *verifying, m *memory[K, Row]) (map[K]*stored[K, Row], int64, error) {
+func (p *foldProjector[K, Row]) storedAt(ctx context.Context, db querier, c *catalog, g generation, m *memory[K, Row]) (map[K]*stored[K], int64, error) {
 	args, casts, err := arrays(p.layout.Key, valuesOf(m.order), 3)
 	if err != nil {
 		return nil, 0, err
@@ -80,16 +85,16 @@ func (p *foldProjector[K, Row]) storedAt(ctx context.Context, v *verifying, m *m
 		on[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", rowmap.Quote(key))
 	}
 	columns := list(append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...))
-	sql := fmt.Sprintf(v.catalog.sql(`SELECT g.position, r.* FROM {schema}.projection_generations g
+	sql := fmt.Sprintf(c.sql(`SELECT g.position, r.* FROM {schema}.projection_generations g
 		LEFT JOIN (SELECT k.n, t.* FROM unnest(%s) WITH ORDINALITY AS k (%s, n)
 			CROSS JOIN LATERAL (SELECT %s FROM %s t WHERE %s OFFSET 0) t) r ON true
-		WHERE g.projection = $1 AND g.generation = $2`), casts, list(keys), columns, v.generation.table, strings.Join(on, " AND "))
-	rows, err := v.catalog.pool.Query(ctx, sql, append([]any{v.generation.projection, v.generation.number}, args...)...)
+		WHERE g.projection = $1 AND g.generation = $2`), casts, list(keys), columns, g.table, strings.Join(on, " AND "))
+	rows, err := db.Query(ctx, sql, append([]any{g.projection, g.number}, args...)...)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer rows.Close()
-	got := make(map[K]*stored[K, Row])
+	got := make(map[K]*stored[K])
 	var checkpoint int64
 	found := false
 	for rows.Next() {
@@ -106,17 +111,12 @@ func (p *foldProjector[K, Row]) storedAt(ctx context.Context, v *verifying, m *m
 			}
 			continue
 		}
-		s := &stored[K, Row]{row: new(Row)}
 		var n int64
-		key, value := reflect.ValueOf(&s.key).Elem(), reflect.ValueOf(s.row).Elem()
-		targets := append(p.layout.Key.Targets([]any{&checkpoint, &n}, key), &s.position)
-		if err := rows.Scan(p.layout.Row.Targets(targets, value)...); err != nil {
+		s, err := p.scanStoredBehind(rows, &checkpoint, &n)
+		if err != nil {
 			return nil, 0, err
 		}
-		if err := p.normalize(key, value); err != nil {
-			return nil, 0, err
-		}
-		got[s.key] = s
+		got[s.key] = &s
 	}
 	if err := rows.Err(); err != nil {
 		return nil, 0, err

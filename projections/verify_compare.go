@@ -2,7 +2,9 @@ package projections
 
 import (
 	"context"
+	"encoding/json"
 	"reflect"
+	"time"
 
 	"github.com/57528e99/recount/internal/rowmap"
 )
@@ -24,7 +26,7 @@ func (p *foldProjector[K, Row]) verifyPass(ctx context.Context, s pass, v *verif
 	bucketFor := func(key K) int { return bucketOf(reflect.ValueOf(&key).Elem(), s.buckets) }
 	differing := newMemory(p)
 	again := newMemory(p)
-	err = p.eachStored(ctx, v, func(got stored[K, Row]) error {
+	err = p.eachStored(ctx, v, func(got stored[K]) error {
 		bucket := bucketFor(got.key)
 		if !in[bucket] {
 			return nil
@@ -79,7 +81,7 @@ func (p *foldProjector[K, Row]) recheck(ctx context.Context, v *verifying, again
 			group.take(key, again.entries[key])
 		}
 		again.order = again.order[n:]
-		got, position, err := p.storedAt(ctx, v, group)
+		got, position, err := p.storedAt(ctx, v.catalog.pool, v.catalog, v.generation, group)
 		if err != nil {
 			return err
 		}
@@ -103,7 +105,7 @@ func (p *foldProjector[K, Row]) recheck(ctx context.Context, v *verifying, again
 }
 
 // judge compares a row with what it should be; got is nil if there is none.
-func (p *foldProjector[K, Row]) judge(v *verifying, differing *memory[K, Row], key K, want *entry[Row], got *stored[K, Row]) error {
+func (p *foldProjector[K, Row]) judge(v *verifying, differing *memory[K, Row], key K, want *entry[Row], got *stored[K]) error {
 	same, err := p.same(want, got)
 	if err != nil || same {
 		return err
@@ -117,7 +119,7 @@ func (p *foldProjector[K, Row]) judge(v *verifying, differing *memory[K, Row], k
 		d.Want, d.WantPosition = shownAs(p.layout.Row, reflect.ValueOf(want.row).Elem()), want.position
 	}
 	if got != nil {
-		d.Got, d.GotPosition = shownAs(p.layout.Row, reflect.ValueOf(got.row).Elem()), got.position
+		d.Got, d.GotPosition = storedAs(p.layout.Row, got.values), got.position
 	}
 	v.result.Differences = append(v.result.Differences, d)
 	differing.want(key)
@@ -166,6 +168,23 @@ func shownAs(columns rowmap.Columns, v reflect.Value) map[string]any {
 	doc := make(map[string]any, len(columns))
 	for _, c := range columns {
 		doc[c.Name] = c.Value(v)
+	}
+	return doc
+}
+
+// storedAs is shownAs for columns as a table has them.
+func storedAs(columns rowmap.Columns, values []any) map[string]any {
+	doc := make(map[string]any, len(columns))
+	for i, c := range columns {
+		doc[c.Name] = values[i]
+		switch value := values[i].(type) {
+		case time.Time:
+			doc[c.Name] = value.UTC()
+		case string:
+			if c.Type == "jsonb" {
+				doc[c.Name] = json.RawMessage(value)
+			}
+		}
 	}
 	return doc
 }

@@ -133,22 +133,21 @@ func (p *foldProjector[K, Row]) goOn(ctx context.Context, r *repairing, m *memor
 
 // replaceRow writes the row of a key as m has it.
 func (p *foldProjector[K, Row]) replaceRow(ctx context.Context, tx pgx.Tx, r *repairing, m *memory[K, Row], key K, done *Repaired) error {
-	before := newMemory(p)
-	before.want(key)
-	if err := p.load(ctx, tx, r.generation.table, before); err != nil {
+	stored, _, err := p.storedAt(ctx, tx, r.claim.catalog, r.generation, m)
+	if err != nil {
 		return err
 	}
-	old, now := before.entries[key], m.entries[key]
-	now.stored = old.row != nil
-	done.Changed = (old.row == nil) != (now.row == nil)
-	if old.row != nil {
-		done.Before = shownAs(p.layout.Row, reflect.ValueOf(old.row).Elem())
+	old, now := stored[key], m.entries[key]
+	now.stored = old != nil
+	done.Changed = (old == nil) != (now.row == nil)
+	if old != nil {
+		done.Before = storedAs(p.layout.Row, old.values)
 	}
 	if now.row != nil {
 		done.After = shownAs(p.layout.Row, reflect.ValueOf(now.row).Elem())
 	}
-	if old.row != nil && now.row != nil {
-		same, err := p.sameRow(old.row, now.row)
+	if old != nil && now.row != nil {
+		same, err := p.sameRow(now.row, old)
 		if err != nil {
 			return err
 		}

@@ -85,6 +85,55 @@ func TestAVerificationFindsWhatWasDamaged(t *testing.T) {
 	b.exec(`UPDATE recount.projection_generations SET events = events + 1`)
 }
 
+// exact is a row whose columns can hold more than their Go types tell apart.
+type exact struct {
+	Ratio  float32
+	Amount map[string]json.Number
+	Floats map[string]float64
+	Part   struct{ N int }
+}
+
+// TestAVerificationIsAsExactAsTheTable: what a Go type of the row would not notice, it does.
+func TestAVerificationIsAsExactAsTheTable(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f := NewFold[string, exact](Table{Name: "exacts", Version: 1})
+	Upsert(f, ByID, func(row *exact, _ deposited, _ Recorded) error {
+		row.Ratio, row.Floats, row.Part.N = 0.1, map[string]float64{"n": 9007199254740992}, 1
+		row.Amount = map[string]json.Number{"n": "9007199254740993", "d": "1.10"}
+		return nil
+	})
+	end := b.append("account-1", deposited{Amount: 1})
+	r := b.start(b.runner(f))
+	b.arrives(r, "exacts", end)
+	b.exec(`UPDATE recount.exacts_g1 SET amount = '{"n": 9007199254740993.0, "d": 1.1}'`)
+	if v := b.verify(r, "exacts"); !v.OK() {
+		t.Errorf("of the same numbers in other words it says %+v", v.Differences)
+	}
+	for _, damage := range []string{
+		`amount = '{"n": 9007199254740992, "d": 1.1}'`,
+		`amount = '{"n": 9007199254740993, "d": 1.10000000000000000001}'`,
+		`amount = '{"n": "9007199254740993", "d": 1.1}'`,
+		`floats = '{"n": 9007199254740993}'`,
+		`ratio = 0.1`, // and not the float32
+		`part = '{"N": 1, "M": 2}'`,
+		`part = '[]'`, // which cannot be scanned to a row at all
+	} {
+		b.exec(`UPDATE recount.exacts_g1 SET ` + damage)
+		if v := b.verify(r, "exacts"); v.Differing != 1 {
+			t.Errorf("of a row with %s it says %+v, want it differing", damage, v)
+		}
+		op, err := r.Run(t.Context(), Request{Kind: Repair, Projection: "exacts", Options: Options{Key: "1"}}, nil)
+		var repaired Repaired
+		if err := errors.Join(err, json.Unmarshal(op.Result, &repaired)); err != nil || !repaired.Changed {
+			t.Errorf("the repair of a row with %s = %s, %v, want it changed", damage, op.Result, err)
+		}
+		if v := b.verify(r, "exacts"); !v.OK() {
+			t.Errorf("after the repair of %s it says %+v", damage, v.Differences)
+		}
+	}
+}
+
 // TestARowThatIsTooFarIsFound although the event that it says it has is one that cannot be applied.
 func TestARowThatIsTooFarIsFound(t *testing.T) {
 	t.Parallel()

@@ -3,12 +3,14 @@ package jsondiff
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,7 +26,8 @@ type Difference struct {
 
 // Of returns the differences between two documents, in the order of their
 // paths. Objects are compared member by member, arrays place by place; what is
-// in one only is one difference, however much is in it.
+// in one only is one difference, however much is in it. Numbers are compared
+// exactly, by their value and not by how they are written.
 func Of(before, after []byte) ([]Difference, error) {
 	a, err := parse(before)
 	if err != nil {
@@ -63,6 +66,10 @@ func compare(path string, a, b any, found *[]Difference) error {
 		if b, ok := b.([]any); ok {
 			return compareArrays(path, a, b, found)
 		}
+	case json.Number:
+		if b, ok := b.(json.Number); ok && (a == b || decimal(a) == decimal(b)) {
+			return nil
+		}
 	default:
 		if a == b {
 			return nil
@@ -75,6 +82,25 @@ func compare(path string, a, b any, found *[]Difference) error {
 	after, err := render(b)
 	*found = append(*found, Difference{path, before, after})
 	return err
+}
+
+// decimal returns a number as its digits, without zeros at either end, and a
+// power of ten: the same for 100, 1e2 and 100.0.
+func decimal(n json.Number) string {
+	unsigned, negative := strings.CutPrefix(string(n), "-")
+	mantissa, power, _ := strings.Cut(strings.ToLower(unsigned), "e")
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	if digits == "" {
+		return "0"
+	}
+	significant := strings.TrimRight(digits, "0")
+	exponent, err := strconv.ParseInt(cmp.Or(power, "0"), 10, 32)
+	if err != nil {
+		return string(n)
+	}
+	exponent += int64(len(digits) - len(significant) - len(fraction))
+	return fmt.Sprintf("%t %se%d", negative, significant, exponent)
 }
 
 func compareObjects(path string, a, b map[string]any, found *[]Difference) error {

@@ -106,6 +106,25 @@ func (cs Columns) Targets(dst []any, v reflect.Value) []any {
 	return dst
 }
 
+// Stored returns places to scan the columns of a row to as the table has them, whatever their Go types
+// would make of them: a jsonb column as its text. Values returns what was scanned.
+func (cs Columns) Stored() []any {
+	targets := make([]any, len(cs))
+	for i, c := range cs {
+		targets[i] = c.kind.values.target()
+	}
+	return targets
+}
+
+// Values returns what was scanned to the places of Stored as Args returns parameters, nil being NULL.
+func (cs Columns) Values(targets []any) []any {
+	values := make([]any, len(cs))
+	for i, c := range cs {
+		values[i] = c.kind.values.scanned(targets[i])
+	}
+	return values
+}
+
 // Normalize takes from v what its columns would lose: the location of times and what in them is finer
 // than a microsecond. V must be addressable. A time outside the years 1 to 9999 and text with a NUL
 // or that is not UTF-8, which no column holds, are a *ValueError.

@@ -39,6 +39,9 @@ type codec interface {
 	one(v reflect.Value) (any, error)
 	// many returns one array parameter for a field of many values.
 	many(c Column, values []reflect.Value) (any, error)
+	// target returns a place to scan a column to, scanned what is there then as one returns it.
+	target() any
+	scanned(target any) any
 }
 
 type scalar[T any] struct {
@@ -50,6 +53,15 @@ func plain[T any](get func(reflect.Value) T) func(reflect.Value) (T, error) {
 }
 
 func (s scalar[T]) one(v reflect.Value) (any, error) { return s.get(v) }
+
+func (scalar[T]) target() any { return new(*T) }
+
+func (scalar[T]) scanned(target any) any {
+	if value := *target.(**T); value != nil {
+		return *value
+	}
+	return nil
+}
 
 func (s scalar[T]) many(c Column, values []reflect.Value) (any, error) {
 	all := make([]T, len(values))
