@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
@@ -39,6 +40,8 @@ type bench struct {
 	store eventstore.Store
 	codec *eventstore.Codec
 	admin *Admin
+	// mode is how the connections of its runners execute statements. Default: pgx's.
+	mode pgx.QueryExecMode
 	// counted is what the projections of its runners count.
 	counted map[pglog.Projection]eventstore.Filter
 }
@@ -263,6 +266,9 @@ func (b *bench) newPool() *pgxpool.Pool {
 		b.Fatal(err)
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "runner"
+	if b.mode != 0 {
+		config.ConnConfig.DefaultQueryExecMode = b.mode
+	}
 	config.MaxConns = 4
 	pool, err := pgxpool.NewWithConfig(b.Context(), config)
 	if err != nil {

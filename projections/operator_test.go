@@ -185,3 +185,37 @@ func (b *bench) readOn(ctx context.Context, rows int) error {
 	}
 	return nil
 }
+
+// TestOperationsInEveryExecMode: behind a connection pooler statements cannot be prepared, and parameters
+// go as text.
+func TestOperationsInEveryExecMode(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
+		pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			b, f := newBench(t), newAccounts(1)
+			b.mode = mode
+			r, _ := b.startFilled(f, 30)
+			b.admin = NewAdmin(b.newPool(), b.db.Schema, b.store)
+			b.rebuild(r, "accounts", Options{MemoryBytes: minMemory, Verify: true})
+			b.exec(`UPDATE recount.accounts_g2 SET balance = balance + 1 WHERE id = '7'`)
+			if v := b.verify(r, "accounts"); v.Differing != 1 {
+				t.Errorf("verify = %+v, want one row differing", v)
+			}
+			for _, request := range []Request{
+				{Kind: Repair, Options: Options{Key: "7"}}, {Kind: Verify}, {Kind: Rollback},
+			} {
+				request.Projection = "accounts"
+				op, err := b.admin.Request(t.Context(), request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.eventually(func() error { return b.ended(op.ID.String()) })
+			}
+			if err := b.compare(f); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
