@@ -29,6 +29,9 @@ type Event struct {
 	Metadata []byte
 }
 
+// Size returns how many bytes of data and metadata the event has.
+func (e *Event) Size() int { return len(e.Data) + len(e.Metadata) }
+
 // RecordedEvent is an event in its place in the log. It never changes.
 type RecordedEvent struct {
 	Event

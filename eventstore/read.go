@@ -9,9 +9,13 @@ import (
 // End is where reading backwards begins at the last event.
 const End = math.MaxInt64
 
-// DefaultPageSize is how many events a page or batch has unless ReadOptions say
-// otherwise.
-const DefaultPageSize = 1000
+const (
+	// DefaultPageSize is how many events a page or batch has unless ReadOptions
+	// say otherwise.
+	DefaultPageSize = 1000
+	// DefaultPageBytes is how many bytes of data and metadata they have.
+	DefaultPageBytes = 8 << 20
+)
 
 // ReadOptions say what to read.
 type ReadOptions struct {
@@ -30,8 +34,23 @@ type ReadOptions struct {
 	// PageSize is how many events to hold in memory at once; a page grows
 	// beyond it rather than split an append. Default: 1000.
 	PageSize int
+	// PageBytes is how many bytes of data and metadata to hold in memory at
+	// once, whatever PageSize is; a page grows beyond it for one event, and in
+	// Subscribe for one append. Default: 8 MiB.
+	PageBytes int
 	// Filter picks events (ReadAll, Subscribe). Default: all.
 	Filter Filter
+}
+
+// WithDefaults returns o with the default sizes of pages where it has none.
+func (o ReadOptions) WithDefaults() ReadOptions {
+	if o.PageSize <= 0 {
+		o.PageSize = DefaultPageSize
+	}
+	if o.PageBytes <= 0 {
+		o.PageBytes = DefaultPageBytes
+	}
+	return o
 }
 
 // Filter picks events of the log. Fields that are set must all match; a field

@@ -67,7 +67,7 @@ func (l Limits) Validate(appends []StreamAppend, opts AppendOptions) error {
 		}
 		events += len(a.Events)
 		for _, e := range a.Events {
-			bytes += len(e.Data) + len(e.Metadata)
+			bytes += e.Size()
 		}
 	}
 	if events > l.AppendEvents {
@@ -94,7 +94,7 @@ func (l Limits) validateEvents(events []Event) error {
 				return err
 			}
 		}
-		if n := len(e.Data) + len(e.Metadata); n > l.EventBytes {
+		if n := e.Size(); n > l.EventBytes {
 			return tooLarge(field("data"), fmt.Sprintf("and metadata must have at most %d bytes, they have %d", l.EventBytes, n))
 		}
 		if (e.ID == uuid.Nil) != (events[0].ID == uuid.Nil) {

@@ -165,6 +165,7 @@ func TestValidateReads(t *testing.T) {
 		{eventstore.ReadOptions{Limit: 1}, "", "", "limit"},
 		{eventstore.ReadOptions{Limit: -1}, "limit", "limit", "limit"},
 		{eventstore.ReadOptions{PageSize: -1}, "page_size", "page_size", "page_size"},
+		{eventstore.ReadOptions{PageBytes: -1}, "page_bytes", "page_bytes", "page_bytes"},
 	} {
 		wantInvalid(t, "ReadStream", c.opts.ValidateReadStream(), c.stream)
 		wantInvalid(t, "ReadAll", c.opts.ValidateReadAll(), c.all)

@@ -40,6 +40,9 @@ func (o ReadOptions) validateSizes() error {
 	if o.PageSize < 0 {
 		return invalid("page_size", "must not be negative; 0 is the default")
 	}
+	if o.PageBytes < 0 {
+		return invalid("page_bytes", "must not be negative; 0 is the default")
+	}
 	return nil
 }
 

@@ -23,9 +23,7 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	if err != nil {
 		return err
 	}
-	if opts.PageSize == 0 {
-		opts.PageSize = eventstore.DefaultPageSize
-	}
+	opts = opts.WithDefaults()
 	for {
 		batch, grown, err := s.batch(ctx, next, opts)
 		if err != nil {
@@ -72,14 +70,23 @@ func (s *Store) batch(ctx context.Context, next int64, opts eventstore.ReadOptio
 	if next > head.Position {
 		return b, grown, nil
 	}
-	page := min(int64(opts.PageSize), head.Position-next+1)
-	end := log[next+page-2].AppendEnd
-	for _, e := range log[next-1 : end] {
-		if opts.Filter.Match(e.Type, e.Stream) {
+	bytes := 0
+	for high := min(next+int64(opts.PageSize)-1, head.Position); b.Next <= high; {
+		var picked []eventstore.RecordedEvent
+		end := log[b.Next-1].AppendEnd
+		for _, e := range log[b.Next-1 : end] {
+			if opts.Filter.Match(e.Type, e.Stream) {
+				picked, bytes = append(picked, e), bytes+e.Size()
+			}
+		}
+		if len(b.Events) > 0 && len(picked) > 0 && bytes > opts.PageBytes {
+			break
+		}
+		for _, e := range picked {
 			e.Event = cloned(e.Event)
 			b.Events = append(b.Events, e)
 		}
+		b.Next = end + 1
 	}
-	b.Next = end + 1
 	return b, grown, nil
 }

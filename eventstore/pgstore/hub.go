@@ -97,12 +97,12 @@ func (h *hub) wait(ctx context.Context, position int64, closed <-chan struct{}, 
 	}
 }
 
-// recent returns the events from a position on, if they are at hand: about n of
-// them, and never a part of an append. Head is the known end of the log, at or
+// recent returns the events from a position on, if they are at hand: as many as
+// a page holds, and never a part of an append. Head is the known end of the log, at or
 // behind them.
-func (h *hub) recent(from int64, n int) (events []eventstore.RecordedEvent, head int64) {
+func (h *hub) recent(from int64, page *sizer) (events []eventstore.RecordedEvent, head int64) {
 	h.mu.Lock()
-	runs, head := h.tail.from(from, n), h.head
+	runs, head := h.tail.from(from, page.limit), h.head
 	h.mu.Unlock()
-	return copyAppends(runs, n), head
+	return copyAppends(runs, page.limit, page.bytes), head
 }

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,21 +22,33 @@ type page struct {
 	events []eventstore.RecordedEvent
 	// ids are what their streams and types have in place of names.
 	ids []nameIDs
+	// bytes is how many bytes of data and metadata it may hold, one event that is
+	// larger aside; full says that there was no room for more events.
+	bytes int
+	full  bool
 }
+
+// errPageFull ends the scanning of rows.
+var errPageFull = errors.New("the page is full")
 
 type nameIDs struct {
 	stream int64
 	typ    int32
 }
 
-// scan collects the rows of a query that selects eventColumns.
-func (p *page) scan(rows pgx.Rows) error {
+// scan collects the rows of a query that selects eventColumns, limit of them at
+// most.
+func (p *page) scan(rows pgx.Rows, limit int) error {
+	left := p.bytes
 	var e eventstore.RecordedEvent
 	var ids nameIDs
 	var rest int64
 	// As an array: a uuid.UUID would be scanned by way of a string.
 	id := (*[16]byte)(&e.ID)
 	_, err := pgx.ForEachRow(rows, []any{&e.Position, &ids.stream, &e.Version, &e.RecordedAt, id, &ids.typ, &rest, &e.Data, &e.Metadata}, func() error {
+		if left -= e.Size(); left < 0 && len(p.events) > 0 {
+			return errPageFull
+		}
 		e.AppendEnd = e.Position + rest
 		e.RecordedAt = e.RecordedAt.UTC()
 		p.events, p.ids = append(p.events, e), append(p.ids, ids)
@@ -43,6 +56,10 @@ func (p *page) scan(rows pgx.Rows) error {
 		e.Data, e.Metadata = nil, nil
 		return nil
 	})
+	cut := errors.Is(err, errPageFull)
+	if p.full = cut || len(p.events) == limit; cut {
+		return nil
+	}
 	return err
 }
 
@@ -168,8 +185,11 @@ func (s *Store) readRange(ctx context.Context, p *page, f eventstore.Filter, low
 	}
 	room := min(limit, int(high-low+1))
 	p.events, p.ids = slices.Grow(p.events[:0], room), slices.Grow(p.ids[:0], room)
-	if err := p.scan(rows); err != nil {
+	if err := p.scan(rows, limit); err != nil {
 		return nil, fmt.Errorf("read the log: %w", translate(err))
+	}
+	if p.full {
+		limit = len(p.events)
 	}
 	if f.IsZero() {
 		if err := checkGapless(p.events, low, high, limit, backwards); err != nil {

@@ -38,7 +38,7 @@ func newRequest(appends []eventstore.StreamAppend, receipt *eventstore.Receipt) 
 	for _, a := range appends {
 		r.events += len(a.Events)
 		for _, e := range a.Events {
-			r.bytes += eventBytes + len(e.Data) + len(e.Metadata)
+			r.bytes += eventBytes + e.Size()
 		}
 	}
 	if receipt != nil {

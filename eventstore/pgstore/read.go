@@ -75,7 +75,7 @@ func (s *Store) readAll(ctx context.Context, opts eventstore.ReadOptions, yield 
 		left = math.MaxInt64
 	}
 	sizes := newSizer(opts)
-	var p page
+	p := page{bytes: sizes.bytes}
 	for low <= high && left > 0 {
 		pageLow, pageHigh, limit := nextRange(low, high, left, sizes, opts)
 		events, err := s.readRange(ctx, &p, opts.Filter, pageLow, pageHigh, limit, opts.Backwards)
@@ -89,9 +89,9 @@ func (s *Store) readAll(ctx context.Context, opts eventstore.ReadOptions, yield 
 		}
 		left -= int64(len(events))
 		sizes.learn(events)
-		if len(events) == limit {
-			// The page is full: what lies behind its last event is still to come.
-			pageLow, pageHigh = events[limit-1].Position, events[limit-1].Position
+		if p.full {
+			// What lies behind its last event is still to come.
+			pageLow, pageHigh = events[len(events)-1].Position, events[len(events)-1].Position
 		}
 		if opts.Backwards {
 			high = pageLow - 1

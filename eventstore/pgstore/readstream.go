@@ -131,10 +131,11 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 		// Events that are not shown do not count, so the page is not cut down to
 		// what is left of the limit.
 		limit := sizes.size()
-		events, err := s.readStreamPage(ctx, statement, stream, next, limit, first, &state)
-		if err != nil {
+		p := &page{bytes: sizes.bytes}
+		if err := s.readStreamPage(ctx, p, statement, stream, next, limit, first, &state); err != nil {
 			return err
 		}
+		events := p.events
 		if first && opts.Backwards && len(events) > 0 {
 			next = min(next, max(events[0].Version, state.Version))
 		}
@@ -155,7 +156,7 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 			}
 		}
 		first := state.FirstShown()
-		if len(events) < limit || next > state.Version || opts.Backwards && next < first {
+		if !p.full || next > state.Version || opts.Backwards && next < first {
 			return nil
 		}
 		if !opts.Backwards {
@@ -164,24 +165,23 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 	}
 }
 
-// readStreamPage reads a page of a stream, and with the first one the state that
-// says what may be shown.
-func (s *Store) readStreamPage(ctx context.Context, statement, stream string, next int64, limit int, first bool, state *streamState) ([]eventstore.RecordedEvent, error) {
+// readStreamPage reads into p a page of a stream, and with the first one the state
+// that says what may be shown.
+func (s *Store) readStreamPage(ctx context.Context, p *page, statement, stream string, next int64, limit int, first bool, state *streamState) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	b := &pgx.Batch{}
 	if first {
 		s.queueStreamState(b, stream, state)
 	}
-	p := &page{}
-	b.Queue(s.sql(statement), stream, next, limit).Query(p.scan)
+	b.Queue(s.sql(statement), stream, next, limit).Query(func(rows pgx.Rows) error { return p.scan(rows, limit) })
 	if err := s.cfg.Pool.SendBatch(ctx, b).Close(); err != nil {
-		return nil, fmt.Errorf("read stream %q: %w", stream, translate(err))
+		return fmt.Errorf("read stream %q: %w", stream, translate(err))
 	}
 	if err := state.check(); err != nil {
-		return nil, err
+		return err
 	}
-	return p.events, s.fill(ctx, p, stream)
+	return s.fill(ctx, p, stream)
 }
 
 func (st *streamState) shows(e eventstore.RecordedEvent) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -75,7 +76,7 @@ func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Tok
 // nextBatch returns the batch that begins at next, which the log has reached in
 // the given life; the zero batch if what is known of the log was reset meanwhile.
 func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventstore.Filter, next int64, sizes *sizer) (eventstore.Batch, error) {
-	recent, head := s.hub.recent(next, sizes.limit)
+	recent, head := s.hub.recent(next, sizes)
 	if head < next {
 		return eventstore.Batch{}, nil
 	}
@@ -101,13 +102,14 @@ func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventsto
 			return b, err
 		}
 	}
-	events, err := s.readRange(ctx, new(page), f, next, high, limit, false)
+	p := &page{bytes: sizes.bytes}
+	events, err := s.readRange(ctx, p, f, next, high, limit, false)
 	if err != nil {
 		return b, err
 	}
-	if len(events) == limit {
+	if p.full {
 		// What lies behind the last event was not looked at.
-		high = events[limit-1].Position
+		high = events[len(events)-1].Position
 	}
 	sizes.learn(events)
 	b.Events, high, err = s.wholeAppends(ctx, f, next, high, events)
@@ -147,6 +149,6 @@ func (s *Store) wholeAppends(ctx context.Context, f eventstore.Filter, next, hig
 	if first > 0 {
 		return events[:first], events[first-1].AppendEnd, nil
 	}
-	events, err := s.readRange(ctx, new(page), f, next, end, int(end-next+1), false)
+	events, err := s.readRange(ctx, &page{bytes: math.MaxInt}, f, next, end, int(end-next+1), false)
 	return events, end, err
 }

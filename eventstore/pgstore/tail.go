@@ -19,7 +19,7 @@ func (r run) end() int64 { return r[len(r)-1].Position }
 
 func (r run) bytes() (n int) {
 	for i := range r {
-		n += len(r[i].Data) + len(r[i].Metadata)
+		n += r[i].Size()
 	}
 	return n
 }
@@ -68,17 +68,26 @@ func (t *tail) from(position int64, n int) []run {
 	return runs
 }
 
-// copyAppends returns the events of runs, about n of them, and never a part of
-// an append. They are the caller's.
-func copyAppends(runs []run, n int) []eventstore.RecordedEvent {
+// copyAppends returns the events of runs, about n of them with no more bytes than
+// that, and never a part of an append. They are the caller's.
+func copyAppends(runs []run, n, bytes int) []eventstore.RecordedEvent {
 	if len(runs) == 0 {
 		return nil
 	}
 	events := slices.Concat(runs...)
-	if len(events) > n {
-		end := events[n-1].AppendEnd - events[0].Position + 1
-		events = events[:min(end, int64(len(events)))]
+	whole, size := 0, 0
+	for i := range events {
+		if size += events[i].Size(); whole > 0 && size > bytes {
+			break
+		}
+		if events[i].AppendEnd != events[i].Position {
+			continue
+		}
+		if whole = i + 1; whole >= n {
+			break
+		}
 	}
+	events = events[:whole]
 	ownBytes(events)
 	return events
 }

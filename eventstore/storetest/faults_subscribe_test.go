@@ -73,6 +73,10 @@ var subscribeFaults = []fault{
 		b.onOptions(func(o *eventstore.ReadOptions) { o.PageSize = 0 })
 	}, []string{"never splits an append between batches"}},
 
+	{"ignores the bytes of a page", func(b *broken) {
+		b.onOptions(func(o *eventstore.ReadOptions) { o.PageBytes = 0 })
+	}, []string{"bounds batches by bytes"}},
+
 	{"goes on from the last event, not behind it", func(b *broken) {
 		b.onBatch(func(batch *eventstore.Batch) bool { batch.Next--; return true })
 	}, []string{"goes on from the next position of a batch without gap or double", "subscribes from any position and catches up"}},

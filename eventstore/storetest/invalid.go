@@ -91,15 +91,15 @@ func (f *fixture) invalid(what, field string, a eventstore.StreamAppend) {
 func refusesInvalidReads(f *fixture) {
 	f.append("order-1", eventstore.NoStream, event("a"))
 	filter := eventstore.Filter{Types: []string{"Happened"}}
-	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {Filter: filter}, {After: f.head()}} {
+	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {PageBytes: -1}, {Filter: filter}, {After: f.head()}} {
 		_, err := collect(f.ReadStream(f.Context(), "order-1", opts))
 		f.wantErr(fmt.Sprintf("ReadStream with %+v", opts), err, eventstore.ErrInvalid)
 	}
-	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}} {
+	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {PageBytes: -1}} {
 		_, err := collect(f.ReadAll(f.Context(), opts))
 		f.wantErr(fmt.Sprintf("ReadAll with %+v", opts), err, eventstore.ErrInvalid)
 	}
-	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {Limit: 1}, {Backwards: true}} {
+	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {PageBytes: -1}, {Limit: 1}, {Backwards: true}} {
 		_, err := collect(f.untilFirst(opts))
 		f.wantErr(fmt.Sprintf("Subscribe with %+v", opts), err, eventstore.ErrInvalid)
 	}

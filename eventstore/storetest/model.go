@@ -174,6 +174,7 @@ func (m *model) readStream(t *rapid.T) {
 		Backwards: rapid.Bool().Draw(t, "backwards"),
 		Limit:     rapid.Int64Range(0, 4).Draw(t, "limit"),
 		PageSize:  rapid.IntRange(0, 3).Draw(t, "page size"),
+		PageBytes: rapid.IntRange(0, 60).Draw(t, "page bytes"),
 	}
 	if s.version < 0 || s.deleted {
 		_, err := collect(m.ReadStream(m.Context(), name, opts))
@@ -207,7 +208,7 @@ func (m *model) readLog(t *rapid.T) {
 	opts := eventstore.ReadOptions{
 		Filter:   filter,
 		Limit:    rapid.Int64Range(1, int64(len(list))).Draw(t, "limit"),
-		PageSize: rapid.IntRange(0, 3).Draw(t, "page size"),
+		PageSize: rapid.IntRange(0, 3).Draw(t, "page size"), PageBytes: rapid.IntRange(0, 60).Draw(t, "page bytes"),
 	}
 	if opts.Backwards = rapid.Bool().Draw(t, "backwards"); opts.Backwards {
 		opts.From = eventstore.End
@@ -223,7 +224,8 @@ func (m *model) follow(t *rapid.T) {
 	if len(list) == 0 {
 		t.Skip("nothing to wait for")
 	}
-	opts := eventstore.ReadOptions{After: m.start, Filter: filter, PageSize: rapid.IntRange(0, 3).Draw(t, "page size")}
+	opts := eventstore.ReadOptions{After: m.start, Filter: filter, PageSize: rapid.IntRange(0, 3).Draw(t, "page size"),
+		PageBytes: rapid.IntRange(0, 60).Draw(t, "page bytes")}
 	m.wantSame(m.fixture.follow(opts, len(list)), list)
 }
 

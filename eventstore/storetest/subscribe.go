@@ -14,6 +14,7 @@ var subscribeClauses = []clause{
 	{"goes on to what is appended later", always, goesLive},
 	{"waits for a position that the log has not reached", always, waitsForPosition},
 	{"never splits an append between batches", always, keepsAppendsWhole},
+	{"bounds batches by bytes", always, boundsBytes},
 	{"goes on from the next position of a batch without gap or double", always, resumesAtNext},
 	{"tells how far a filtered subscription has come", always, advancesWithoutEvents},
 	{"yields no batch while there is nothing new", always, staysSilent},
@@ -118,6 +119,35 @@ func keepsAppendsWhole(f *fixture) {
 				if b.Next > all[len(all)-1].Position {
 					break
 				}
+			}
+		}
+	}
+}
+
+// Where events are large, their number alone bounds nothing.
+func boundsBytes(f *fixture) {
+	for i := range 12 {
+		large := numbered(fmt.Sprint(i, "."), 1+i%3)
+		for n := range large {
+			large[n].Metadata = make([]byte, 100)
+		}
+		f.append(fmt.Sprint("order-", i%2), eventstore.Any, large...)
+	}
+	all := f.all(eventstore.ReadOptions{PageBytes: 250})
+	for _, bound := range []int{1, 250, 1000} {
+		for b, err := range f.subscribe(eventstore.ReadOptions{PageBytes: bound}) {
+			if err != nil {
+				f.Fatalf("Subscribe: %v", err)
+			}
+			size := 0
+			for i := range b.Events {
+				size += b.Events[i].Size()
+			}
+			if n := len(b.Events); size > bound && b.Events[0].AppendEnd != b.Events[n-1].AppendEnd {
+				f.Fatalf("with PageBytes %d a batch of more than one append has %d bytes in %d events", bound, size, n)
+			}
+			if b.Next > all[len(all)-1].Position {
+				break
 			}
 		}
 	}
