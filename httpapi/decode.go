@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -33,12 +34,18 @@ func decode(body []byte, v any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return kindMalformedJSON.Problem("The body is empty.").withHint("Send a JSON object; GET / lists its members for each route.")
 	}
-	if err := checkText(body); err != nil {
-		return err
+	options := strict
+	if bytes.Contains(body, []byte("null")) {
+		options = strictWithNulls
 	}
-	err := json.Unmarshal(body, v, json.RejectUnknownMembers(true), noNulls)
-	if err != nil {
-		return unfit(err)
+	if err := json.Unmarshal(body, v, options); err != nil {
+		// What is wrong with the text comes first: of a member, there may be worse behind it.
+		return cmp.Or[error](checkText(body), unfit(err))
+	}
+	if !withinBounds(body) {
+		if err := checkText(body); err != nil {
+			return err
+		}
 	}
 	if validator, ok := v.(Validator); ok {
 		if err := validator.Validate(); err != nil {
@@ -61,7 +68,45 @@ func canonical(body []byte) ([]byte, error) {
 	return value, nil
 }
 
-// checkText walks the whole text for what no type can refuse.
+// withinBounds reports whether a body that is JSON passes checkText, in a fraction of the time. It may
+// take numbers that are in bounds for some that are not.
+func withinBounds(body []byte) bool {
+	depth, digits := 0, 0
+	for i := 0; i < len(body); i++ {
+		c := body[i]
+		if '0' <= c && c <= '9' {
+			if digits++; digits > 15 {
+				return false
+			}
+			continue
+		}
+		switch c {
+		case '"':
+			for i++; body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					if bytes.HasPrefix(body[i:], []byte(`\u0000`)) {
+						return false
+					}
+					i++
+				}
+			}
+		case '{', '[':
+			if depth++; depth > maxDepth {
+				return false
+			}
+		case '}', ']':
+			depth--
+		case 'e', 'E':
+			if digits > 0 {
+				return false
+			}
+		}
+		digits = 0
+	}
+	return true
+}
+
+// checkText walks the whole text for what no type can refuse, and names its place.
 func checkText(body []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	if k := d.PeekKind(); k != jsontext.KindBeginObject && k != jsontext.KindInvalid {
@@ -123,6 +168,13 @@ func malformed(err error) *Problem {
 }
 
 var errNull = errors.New("must not be null; leave it out")
+
+// strict is how bodies are decoded, strictWithNulls those that may have a null: to look out for one
+// takes longer than all else.
+var (
+	strict          = json.RejectUnknownMembers(true)
+	strictWithNulls = json.JoinOptions(strict, noNulls)
+)
 
 // noNulls refuses null for what cannot hold it. Without it null would be zero:
 // a price of null a price of 0.

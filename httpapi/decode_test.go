@@ -2,10 +2,13 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+
+	v2 "github.com/go-json-experiment/json"
 )
 
 type line struct {
@@ -142,6 +145,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"at":"2011-12-09T12:50:00Z","guest":"a\u0000","lines":[{"sku":"x","quantity":1,"price":1e400}]}`))
 	f.Add([]byte("{\"\xff\":[{{"))
 	f.Add([]byte(`{"lines":[{"sku":null}],"lines":1}`))
+	f.Add([]byte(`{"lines":[{"sku":"\\\\u0000\\\"1e9","quantity":-9007199254740992}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var b basket
 		err := decode(body, &b)
@@ -151,6 +155,9 @@ func FuzzDecode(f *testing.F) {
 			}
 			if _, err := canonical(body); err != nil {
 				t.Fatalf("decode took what canonical does not: %v", err)
+			}
+			if err := cmp.Or(checkText(body), v2.Unmarshal(body, new(basket), strictWithNulls)); err != nil {
+				t.Fatalf("decode took %q, in which is wrong: %v", body, err)
 			}
 			return
 		}
