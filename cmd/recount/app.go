@@ -14,10 +14,10 @@ import (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	// asks says that somebody at stdin can answer questions, rewrites that a line on stderr can be
+	// stdinTTY says that somebody at stdin can answer questions, stderrTTY that a line on stderr can be
 	// written over.
-	asks, rewrites bool
-	getenv         func(string) string
+	stdinTTY, stderrTTY bool
+	getenv              func(string) string
 }
 
 // run runs a command line and returns the exit code. Ctx ends when the program is to stop.

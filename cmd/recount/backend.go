@@ -12,14 +12,12 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/app/telemetry"
-	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/shop"
-	"github.com/57528e99/recount/snapshots"
 )
 
 // Roles are the parts of a backend that a process can run.
@@ -52,10 +50,47 @@ type backend struct {
 	metrics *telemetry.Metrics
 }
 
-func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *eventstore.Codec, all []projections.Projection) error {
-	runner, err := projections.NewRunner(projections.Config{
-		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec, Logger: c.logger, BuildOnCommand: c.buildOnCommand,
-	}, all...)
+// openBackend connects to a migrated database and starts what runs in the background. Close stops
+// it.
+func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
+	about := readBuild()
+	b := &backend{metrics: telemetry.New(telemetry.Build{Version: about.Version, Revision: about.Revision, Go: about.Go})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close(ctx))
+		}
+	}()
+	if b.pool, err = openPool(ctx, c.dsn, c.maxConns); err != nil {
+		return nil, err
+	}
+	b.store, err = pgstore.Open(ctx, pgstore.Config{
+		Pool: b.pool, Schema: c.schema, ObserveAppend: b.metrics.Append, ObserveBatch: b.metrics.Batch,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := b.store.CheckHome(ctx); err != nil {
+		// Reads work all the same, and somebody may want to look before adopting it.
+		c.logger.Error().Err(err).Msg("the log takes no commands")
+	}
+	s, err := newService(b.pool, c.schema, b.store, shop.Config{
+		SnapshotEvery: c.snapshotEvery, Logger: c.logger, Observe: b.metrics.Command,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.has(roleProjections) {
+		if err := b.startProjections(ctx, c, s); err != nil {
+			return nil, err
+		}
+	}
+	admin := projections.NewAdmin(b.pool, c.schema, b.store)
+	b.metrics.Watch(telemetry.Sources{Pool: b.pool, Store: b.store, Admin: admin, Known: s.projections, Runner: b.runner})
+	return b, b.makeAPI(c, s, admin)
+}
+
+func (b *backend) startProjections(ctx context.Context, c backendConfig, s *service) error {
+	runner, err := s.runner(projections.Config{BuildOnCommand: c.buildOnCommand})
 	if err != nil {
 		return err
 	}
@@ -68,7 +103,7 @@ func (b *backend) startProjections(ctx context.Context, c backendConfig, codec *
 }
 
 // makeAPI makes the routes. A process without the role has those for its health only.
-func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec, admin *projections.Admin) (err error) {
+func (b *backend) makeAPI(c backendConfig, s *service, admin *projections.Admin) (err error) {
 	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: shop.Problems(), Observe: b.metrics.Request})
 	if err != nil {
 		return err
@@ -96,11 +131,11 @@ func (b *backend) makeAPI(c backendConfig, s *shop.Shop, codec *eventstore.Codec
 	if err != nil {
 		return err
 	}
-	history, err := projections.NewHistory(projections.HistoryConfig{Pool: b.pool, Schema: c.schema, Store: b.store, Codec: codec})
+	history, err := projections.NewHistory(projections.HistoryConfig{Pool: b.pool, Schema: c.schema, Store: b.store, Codec: s.codec})
 	if err != nil {
 		return err
 	}
-	s.Register(b.api, reader, history, admin)
+	s.shop.Register(b.api, reader, history, admin)
 	return nil
 }
 
@@ -137,49 +172,4 @@ func (b *backend) close(ctx context.Context) error {
 		errs = append(errs, closePool(ctx, b.pool))
 	}
 	return errors.Join(errs...)
-}
-
-// openBackend connects to a migrated database and starts what runs in the background. Close stops
-// it.
-func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
-	about := readBuild()
-	b := &backend{metrics: telemetry.New(telemetry.Build{Version: about.Version, Revision: about.Revision, Go: about.Go})}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.close(ctx))
-		}
-	}()
-	if b.pool, err = openPool(ctx, c.dsn, c.maxConns); err != nil {
-		return nil, err
-	}
-	b.store, err = pgstore.Open(ctx, pgstore.Config{
-		Pool: b.pool, Schema: c.schema, ObserveAppend: b.metrics.Append, ObserveBatch: b.metrics.Batch,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := b.store.CheckHome(ctx); err != nil {
-		// Reads work all the same, and somebody may want to look before adopting it.
-		c.logger.Error().Err(err).Msg("the log takes no commands")
-	}
-	codec, err := shop.NewCodec()
-	if err != nil {
-		return nil, err
-	}
-	kept := snapshots.NewStore(b.pool, c.schema)
-	s, err := shop.New(b.store, codec, shop.Config{
-		Snapshots: kept, SnapshotEvery: c.snapshotEvery, Logger: c.logger, Observe: b.metrics.Command,
-	})
-	if err != nil {
-		return nil, err
-	}
-	all := allProjections(s, kept, c.logger)
-	if c.has(roleProjections) {
-		if err := b.startProjections(ctx, c, codec, all); err != nil {
-			return nil, err
-		}
-	}
-	admin := projections.NewAdmin(b.pool, c.schema, b.store)
-	b.metrics.Watch(telemetry.Sources{Pool: b.pool, Store: b.store, Admin: admin, Known: all, Runner: b.runner})
-	return b, b.makeAPI(c, s, codec, admin)
 }

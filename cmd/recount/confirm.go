@@ -13,7 +13,7 @@ func (a *app) confirm(ctx context.Context, yes bool, consequence string) error {
 	if yes {
 		return nil
 	}
-	if !a.asks {
+	if !a.stdinTTY {
 		return &failure{exitUsage, fmt.Errorf("%s; this needs to be confirmed", consequence), "add --yes"}
 	}
 	fmt.Fprintf(a.stderr, "%s. Continue? Type yes: ", consequence)

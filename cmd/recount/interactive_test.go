@@ -33,7 +33,7 @@ func TestDestructionHasToBeConfirmed(t *testing.T) {
 		{" yes \n", exitOK, 0, ""},
 	} {
 		said := newTranscript()
-		a := &app{stdin: strings.NewReader(c.answer), stdout: said, stderr: said, asks: true, getenv: func(string) string { return "" }}
+		a := &app{stdin: strings.NewReader(c.answer), stdout: said, stderr: said, stdinTTY: true, getenv: func(string) string { return "" }}
 		if code := a.run(t.Context(), []string{"migrate", "down", "--to", "0", "--database", db.DSN}); code != c.code {
 			t.Errorf("answered %q it ends with %d, want %d", c.answer, code, c.code)
 		}
@@ -173,7 +173,7 @@ func TestProgressRewritesItsLineOnATerminal(t *testing.T) {
 		{false, "import: 50 of 200 commands, 50/s, 10 of them done before, 2 retries (no\uFFFDroute)\n"},
 	} {
 		said := newTranscript()
-		p := (&app{stderr: said, rewrites: c.rewrites}).progress("import")
+		p := (&app{stderr: said, stderrTTY: c.rewrites}).progress("import")
 		p.show(report)
 		p.end()
 		if got, _ := said.read(); got != c.want {

@@ -9,6 +9,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// defaultListen is where servers listen, and clients look for one.
+const defaultListen = "127.0.0.1:8080"
+
 // defaultAdmin is where operators are served: metrics, profiles.
 const defaultAdmin = "127.0.0.1:8081"
 
@@ -97,6 +100,3 @@ func urlOf(ln net.Listener) string {
 	}
 	return "http://" + ln.Addr().String()
 }
-
-// defaultListen is where servers listen, and clients look for one.
-const defaultListen = "127.0.0.1:8080"

@@ -42,5 +42,5 @@ func (a *app) logger(l logging) zerolog.Logger {
 // colour reports whether the log may be coloured: on a terminal, unless https://no-color.org or the
 // terminal says no.
 func (a *app) colour() bool {
-	return a.rewrites && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+	return a.stderrTTY && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
 }

@@ -23,9 +23,9 @@ import (
 func main() {
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		asks:     term.IsTerminal(int(os.Stdin.Fd())),
-		rewrites: term.IsTerminal(int(os.Stderr.Fd())),
-		getenv:   os.Getenv,
+		stdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
+		stderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		getenv:    os.Getenv,
 	}
 	os.Exit(a.run(untilInterrupted(), os.Args[1:]))
 }

@@ -3,19 +3,15 @@ package main
 import (
 	"context"
 
-	"github.com/spf13/cobra"
+	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/projections"
 )
 
-func (a *app) operationCommands(d *database) []*cobra.Command {
-	return []*cobra.Command{a.projectionsRebuild(d), a.projectionsRollback(d), a.projectionsVerify(d), a.projectionsRepair(d), a.projectionsCancel(d)}
-}
-
-// run does an operation, shows how far it is, and returns it when it has ended well.
-func (a *app) operate(ctx context.Context, o *operating, r projections.Request) (projections.Operation, error) {
+// operate does an operation on t, shows its progress, and returns it when it is done.
+func (a *app) operate(ctx context.Context, t *target, r projections.Request) (projections.Operation, error) {
 	r.Actor = actor()
-	byServer, err := o.byServer()
+	byServer, err := t.byServer()
 	if err != nil {
 		return projections.Operation{}, err
 	}
@@ -23,16 +19,20 @@ func (a *app) operate(ctx context.Context, o *operating, r projections.Request) 
 	show := a.showOperation(p)
 	var op projections.Operation
 	if byServer {
-		op, err = (&operationsClient{server: o.server}).run(ctx, r, o.minding(p, show))
+		op, err = (&operationsClient{server: t.server}).run(ctx, r, t.warnIfUnclaimed(p, show))
 	} else {
-		err = o.database.withRunner(ctx, o.every, func(runner *projections.Runner) error {
+		err = t.database.withService(ctx, t.every, zerolog.Nop(), func(s *service) error {
+			runner, err := s.runner(projections.Config{})
+			if err != nil {
+				return err
+			}
 			op, err = runner.Run(ctx, r, show)
 			return err
 		})
 	}
 	p.end()
 	if ctx.Err() != nil {
-		return op, &failure{exitInterrupted, err, o.afterInterrupt(byServer, r.Projection, op)}
+		return op, &failure{exitInterrupted, err, t.afterInterrupt(byServer, r.Projection, op)}
 	}
-	return op, o.explain(err)
+	return op, t.explain(err)
 }

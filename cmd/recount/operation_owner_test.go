@@ -15,7 +15,7 @@ import (
 
 func TestAnOperationThatNoProcessTakesIsToldOnce(t *testing.T) {
 	t.Parallel()
-	var u unowned
+	var watch ownerWatch
 	start := time.Now()
 	free := projections.Operation{State: projections.OperationRunning}
 	owned := projections.Operation{State: projections.OperationRunning, Owner: "a process"}
@@ -25,14 +25,14 @@ func TestAnOperationThatNoProcessTakesIsToldOnce(t *testing.T) {
 		want  bool
 	}{
 		{0, free, false},
-		{unownedPatience - 1, free, false},
-		{unownedPatience, owned, false},
-		{unownedPatience + 1, free, false}, // its process died
-		{2 * unownedPatience, free, false},
-		{2*unownedPatience + 1, free, true},
-		{4 * unownedPatience, free, false},
+		{ownerPatience - 1, free, false},
+		{ownerPatience, owned, false},
+		{ownerPatience + 1, free, false}, // its process died
+		{2 * ownerPatience, free, false},
+		{2*ownerPatience + 1, free, true},
+		{4 * ownerPatience, free, false},
 	} {
-		if got := u.sees(c.op, start.Add(c.after)); got != c.want {
+		if got := watch.isLost(c.op, start.Add(c.after)); got != c.want {
 			t.Errorf("after %s with the owner %q it says %v, want %v", c.after, c.op.Owner, got, c.want)
 		}
 	}

@@ -11,14 +11,14 @@ import (
 // progress shows how far something long is: on a terminal in one line that is written over, elsewhere in
 // a plain line every few seconds.
 type progress struct {
-	w        io.Writer
-	rewrites bool
-	name     string
+	w    io.Writer
+	tty  bool
+	name string
 }
 
 // every is how often show is to be called.
 func (p progress) every() time.Duration {
-	if p.rewrites {
+	if p.tty {
 		return 200 * time.Millisecond
 	}
 	return 5 * time.Second
@@ -44,7 +44,7 @@ func (p progress) show(r onlineretail.Report) {
 func (p progress) say(what string) { p.print(p.name + ": " + what) }
 
 func (p progress) print(line string) {
-	if p.rewrites {
+	if p.tty {
 		line = "\r" + line + "\x1b[K" // which clears what is left of a longer line
 	} else {
 		line += "\n"
@@ -60,9 +60,9 @@ func (p progress) note(what string) {
 
 // end lets what is printed next begin on a line of its own.
 func (p progress) end() {
-	if p.rewrites {
+	if p.tty {
 		fmt.Fprintln(p.w)
 	}
 }
 
-func (a *app) progress(name string) progress { return progress{a.stderr, a.rewrites, name} }
+func (a *app) progress(name string) progress { return progress{a.stderr, a.stderrTTY, name} }

@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"github.com/google/uuid"
-
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/projections"
@@ -18,13 +17,13 @@ func (a *app) projectionsCancel(d *database) *cobra.Command {
 		Args:  oneArg("operation"),
 	}
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
+	target := targetFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := uuid.Parse(args[0])
 		if err != nil {
 			return &failure{exitUsage, fmt.Errorf("%q is no operation: %w", args[0], err), "recount projections show NAME lists them"}
 		}
-		return where.with(cmd.Context(), func(operator operator) error {
+		return target.with(cmd.Context(), func(operator operator) error {
 			op, err := operator.Cancel(cmd.Context(), id)
 			if err != nil {
 				return err

@@ -16,9 +16,9 @@ func (a *app) projectionsList(d *database) *cobra.Command {
 		Args:  noArgs,
 	}
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
+	target := targetFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return where.with(cmd.Context(), func(op operator) error {
+		return target.with(cmd.Context(), func(op operator) error {
 			all, err := op.List(cmd.Context())
 			if err != nil {
 				return err

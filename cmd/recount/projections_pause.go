@@ -20,9 +20,9 @@ func (a *app) projectionsPause(d *database) *cobra.Command {
 func (a *app) projectionsSteer(d *database, cmd *cobra.Command, paused bool, steer func(operator, context.Context, string) error) *cobra.Command {
 	cmd.Args = oneArg("projection")
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
+	target := targetFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return where.with(cmd.Context(), func(op operator) error {
+		return target.with(cmd.Context(), func(op operator) error {
 			if err := steer(op, cmd.Context(), args[0]); err != nil {
 				return err
 			}

@@ -29,9 +29,9 @@ uses one compares it with the log.`,
 		Example: "  recount projections rebuild orders --verify\n  recount projections rebuild --all --throttle 20000",
 	}
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
+	target := targetFlags(cmd, d)
 	flags := cmd.Flags()
-	snapshotFlag(flags, &where.every)
+	snapshotFlag(flags, &target.every)
 	flags.BoolVar(&all, "all", false, "rebuild all projections, one after the other")
 	flags.IntVar(&o.Workers, "workers", 0, "how many goroutines decode, and how many fold (default one per CPU)")
 	flags.IntVar(&o.Throttle, "throttle", 0, "how many events to read in a second, more than are appended (default no limit)")
@@ -44,7 +44,7 @@ uses one compares it with the log.`,
 			return err
 		}
 		if all {
-			found, err := where.has(cmd.Context(), snapshots.Name)
+			found, err := target.has(cmd.Context(), snapshots.Name)
 			if err != nil {
 				return err
 			}
@@ -58,7 +58,7 @@ uses one compares it with the log.`,
 		o.Keep, o.MemoryBytes = &keep, memory<<20
 		var done []projections.Operation
 		for _, name := range names {
-			op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Rebuild, Projection: name, Options: o})
+			op, err := a.operate(cmd.Context(), target, projections.Request{Kind: projections.Rebuild, Projection: name, Options: o})
 			if err != nil {
 				return err
 			}

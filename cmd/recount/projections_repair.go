@@ -24,9 +24,9 @@ func (a *app) projectionsRepair(d *database) *cobra.Command {
 		},
 	}
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
+	target := targetFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		op, err := a.operate(cmd.Context(), where, projections.Request{
+		op, err := a.operate(cmd.Context(), target, projections.Request{
 			Kind: projections.Repair, Projection: args[0], Options: projections.Options{Key: args[1]}})
 		if err != nil {
 			return err

@@ -15,10 +15,10 @@ func (a *app) projectionsRollback(d *database) *cobra.Command {
 		Args:  oneArg("projection"),
 	}
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
-	snapshotFlag(cmd.Flags(), &where.every)
+	target := targetFlags(cmd, d)
+	snapshotFlag(cmd.Flags(), &target.every)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Rollback, Projection: args[0]})
+		op, err := a.operate(cmd.Context(), target, projections.Request{Kind: projections.Rollback, Projection: args[0]})
 		if err != nil {
 			return err
 		}

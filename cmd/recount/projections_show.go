@@ -16,9 +16,9 @@ func (a *app) projectionsShow(d *database) *cobra.Command {
 		Args:  oneArg("projection"),
 	}
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
+	target := targetFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return where.with(cmd.Context(), func(op operator) error {
+		return target.with(cmd.Context(), func(op operator) error {
 			v, err := op.Details(cmd.Context(), args[0])
 			if err != nil {
 				return err

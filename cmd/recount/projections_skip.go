@@ -20,7 +20,7 @@ log; that it was left out, why and by whom is kept and shown by recount projecti
 		Args: oneArg("projection"),
 	}
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
+	target := targetFlags(cmd, d)
 	cmd.Flags().StringVar(&reason, "reason", "", "why the event may be left out")
 	cmd.Flags().Int64Var(&position, "position", 0, "position of the event, to skip no other (default whichever it is)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -30,7 +30,7 @@ log; that it was left out, why and by whom is kept and shown by recount projecti
 		if position < 0 {
 			return usageError(cmd, "--position must not be negative")
 		}
-		return where.with(cmd.Context(), func(op operator) error {
+		return target.with(cmd.Context(), func(op operator) error {
 			skips, err := op.Skip(cmd.Context(), args[0], position, reason, actor())
 			if err != nil {
 				return err

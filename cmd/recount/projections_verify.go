@@ -21,7 +21,7 @@ those of the log, while it is read and written. Exit code 8 if they differ. --al
 snapshots are compared with the log whenever one is used.`,
 	}
 	out := outputFlag(cmd)
-	where := operatingFlags(cmd, d)
+	target := targetFlags(cmd, d)
 	cmd.Flags().BoolVar(&all, "all", false, "verify all projections, one after the other")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		names, err := namesOrAll(cmd, args, all)
@@ -31,7 +31,7 @@ snapshots are compared with the log whenever one is used.`,
 		var found []projections.Verification
 		ok := true
 		for _, name := range names {
-			op, err := a.operate(cmd.Context(), where, projections.Request{Kind: projections.Verify, Projection: name})
+			op, err := a.operate(cmd.Context(), target, projections.Request{Kind: projections.Verify, Projection: name})
 			if err != nil {
 				return err
 			}

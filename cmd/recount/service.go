@@ -6,54 +6,58 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/snapshots"
 )
 
-// allProjections returns the read models of the shop, and what makes its snapshots.
-func allProjections(s *shop.Shop, kept *snapshots.Store, log zerolog.Logger) []projections.Projection {
-	all := shop.Projections()
-	if sources := s.SnapshotSources(); len(sources) > 0 {
-		all = append(all, kept.Projection(log, sources...))
+// service is the shop on a log with what runs it: the same for a server, and for a command that works
+// on the database itself.
+type service struct {
+	pool      *pgxpool.Pool
+	schema    string
+	log       *pgstore.Store
+	codec     *eventstore.Codec
+	shop      *shop.Shop
+	snapshots *snapshots.Store
+	logger    zerolog.Logger
+	// projections are the read models of the shop, and what makes its snapshots.
+	projections []projections.Projection
+}
+
+// newService fills in c.Snapshots.
+func newService(pool *pgxpool.Pool, schema string, log *pgstore.Store, c shop.Config) (*service, error) {
+	codec, err := shop.NewCodec()
+	if err != nil {
+		return nil, err
 	}
-	return all
+	s := &service{pool: pool, schema: schema, log: log, codec: codec, snapshots: snapshots.NewStore(pool, schema), logger: c.Logger}
+	c.Snapshots = s.snapshots
+	if s.shop, err = shop.New(log, codec, c); err != nil {
+		return nil, err
+	}
+	s.projections = shop.Projections()
+	if sources := s.shop.SnapshotSources(); len(sources) > 0 {
+		s.projections = append(s.projections, s.snapshots.Projection(c.Logger, sources...))
+	}
+	return s, nil
 }
 
-// withRunner gives a runner that has not been started.
-func (d *database) withRunner(ctx context.Context, every map[string]int, use func(*projections.Runner) error) error {
-	return d.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
-		codec, err := shop.NewCodec()
-		if err != nil {
-			return err
-		}
-		kept := snapshots.NewStore(pool, d.schema)
-		s, err := shop.New(log, codec, shop.Config{Snapshots: kept, SnapshotEvery: every})
-		if err != nil {
-			return err
-		}
-		runner, err := projections.NewRunner(projections.Config{Pool: pool, Schema: d.schema, Store: log, Codec: codec},
-			allProjections(s, kept, zerolog.Nop())...)
-		if err != nil {
-			return err
-		}
-		return use(runner)
-	})
+// runner returns a runner of all projections that has not been started.
+func (s *service) runner(c projections.Config) (*projections.Runner, error) {
+	c.Pool, c.Schema, c.Store, c.Codec, c.Logger = s.pool, s.schema, s.log, s.codec, s.logger
+	return projections.NewRunner(c, s.projections...)
 }
 
-// withShop gives access to the snapshots, and to the shop whose states they are.
-func (a *app) withShop(ctx context.Context, d *database, every map[string]int, use func(*shop.Shop, *snapshots.Store, *pgstore.Store) error) error {
+// withService gives a command the shop on the database of d. Every is that of shop.Config.SnapshotEvery.
+func (d *database) withService(ctx context.Context, every map[string]int, logger zerolog.Logger, use func(*service) error) error {
 	return d.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
-		codec, err := shop.NewCodec()
+		s, err := newService(pool, d.schema, log, shop.Config{SnapshotEvery: every, Logger: logger})
 		if err != nil {
 			return err
 		}
-		kept := snapshots.NewStore(pool, d.schema)
-		s, err := shop.New(log, codec, shop.Config{Snapshots: kept, SnapshotEvery: every, Logger: a.warnings()})
-		if err != nil {
-			return err
-		}
-		return use(s, kept, log)
+		return use(s)
 	})
 }

@@ -9,8 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/commands"
-	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/snapshots"
 )
 
@@ -31,14 +29,14 @@ fits.`,
 	cmd.Flags().StringVar(&stream, "stream", "", "stream to make anew (default all)")
 	snapshotFlag(cmd.Flags(), &every)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return a.withShop(cmd.Context(), d, every, func(s *shop.Shop, kept *snapshots.Store, log *pgstore.Store) error {
-			sources, err := pickSources(s.SnapshotSources(), category, stream)
+		return d.withService(cmd.Context(), every, a.warnings(), func(s *service) error {
+			sources, err := pickSources(s.shop.SnapshotSources(), category, stream)
 			if err != nil {
 				return err
 			}
 			var sum snapshots.Rebuilt
 			for _, source := range sources {
-				done, err := kept.Rebuild(cmd.Context(), log, source, stream, a.warnings())
+				done, err := s.snapshots.Rebuild(cmd.Context(), s.log, source, stream, s.logger)
 				if err != nil {
 					return err
 				}

@@ -9,10 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/commands"
-	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/jsondiff"
-	"github.com/57528e99/recount/shop"
-	"github.com/57528e99/recount/snapshots"
 )
 
 // streamDiff is what became of a state between two versions.
@@ -41,12 +38,12 @@ func (a *app) streamsDiff(d *database) *cobra.Command {
 				return usageError(cmd, "%q is no version: versions are numbers from 0", args[i+1])
 			}
 		}
-		return a.withShop(cmd.Context(), d, nil, func(s *shop.Shop, _ *snapshots.Store, _ *pgstore.Store) error {
-			before, err := d.loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.From))
+		return d.withService(cmd.Context(), nil, a.warnings(), func(s *service) error {
+			before, err := d.loadState(cmd.Context(), s.shop, v.Stream, commands.AtVersion(v.From))
 			if err != nil {
 				return err
 			}
-			after, err := d.loadState(cmd.Context(), s, v.Stream, commands.AtVersion(v.To))
+			after, err := d.loadState(cmd.Context(), s.shop, v.Stream, commands.AtVersion(v.To))
 			if err != nil {
 				return err
 			}

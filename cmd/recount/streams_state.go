@@ -11,9 +11,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/shop"
-	"github.com/57528e99/recount/snapshots"
 )
 
 // streamState is the state of a stream as JSON.
@@ -73,8 +71,8 @@ them. What a deletion or the stream's metadata hides takes no part.`,
 			}
 			moment = commands.AtTime(t)
 		}
-		return a.withShop(cmd.Context(), d, nil, func(s *shop.Shop, _ *snapshots.Store, _ *pgstore.Store) error {
-			state, err := d.loadState(cmd.Context(), s, args[0], moment)
+		return d.withService(cmd.Context(), nil, a.warnings(), func(s *service) error {
+			state, err := d.loadState(cmd.Context(), s.shop, args[0], moment)
 			if err != nil {
 				return err
 			}

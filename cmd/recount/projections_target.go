@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
+)
+
+// target says where operations on projections are done, and they are looked at: by a running
+// server, or by this process straight on a database.
+type target struct {
+	database *database
+	server   string
+	// every is that of shop.Config.SnapshotEvery: it must be as the servers on the database have it.
+	every map[string]int
+	cmd   *cobra.Command
+}
+
+func targetFlags(cmd *cobra.Command, d *database) *target {
+	t := &target{database: d, cmd: cmd}
+	serverFlag(cmd.Flags(), &t.server, "address of the server that does it, unless --database or --data says that this process does")
+	return t
+}
+
+// byServer reports whether a server does it. What the command line says goes before the environment,
+// in which a database goes before a server.
+func (t *target) byServer() (bool, error) {
+	flags := t.cmd.Flags()
+	server := originOf(flags, "server")
+	database := max(originOf(flags, "database"), originOf(flags, "data"))
+	switch {
+	case server == byCommandLine && database == byCommandLine:
+		return false, usageError(t.cmd, "a server does it, or this process on a database: give --server or --database, not both")
+	case database != byDefault && server != byCommandLine:
+		return false, nil
+	case t.database.schema != migrations.DefaultSchema:
+		return false, usageError(t.cmd, "a server works on the schema that it was started with: leave out --schema %s, or name the database", t.database.schema)
+	case flags.Lookup("snapshots") != nil && originOf(flags, "snapshots") == byCommandLine:
+		return false, usageError(t.cmd, "a server makes snapshots as often as it was started with: leave out --snapshots, or name the database")
+	}
+	return true, nil
+}
+
+// with gives the operator that the flags name.
+func (t *target) with(ctx context.Context, use func(operator) error) error {
+	byServer, err := t.byServer()
+	switch {
+	case err != nil:
+		return err
+	case byServer:
+		err = use(&operationsClient{server: t.server})
+	default:
+		err = t.database.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
+			return use(projections.NewAdmin(pool, t.database.schema, log))
+		})
+	}
+	return t.explain(err)
+}
+
+// explain adds what to do about an error: the command that shows what there is.
+func (t *target) explain(err error) error {
+	var hint string
+	var busy *projections.BusyError
+	switch {
+	case errors.As(err, &busy) && busy.Operation.Cancelling:
+		return err
+	case errors.As(err, &busy):
+		hint = "wait for it, or cancel it: " + t.cancelCommand(busy.Operation.ID.String())
+	case errors.Is(err, projections.ErrBusy):
+		hint = "wait for it, or cancel it: " + t.cancelCommand("OPERATION")
+	case errors.Is(err, projections.ErrInvalidRequest):
+		hint = "see " + t.cmd.CommandPath() + " --help"
+	case errors.Is(err, projections.ErrNotFound):
+		hint = "recount projections ls" + t.flags() + " lists them"
+	case errors.Is(err, projections.ErrOperationNotFound):
+		hint = "recount projections show NAME" + t.flags() + " lists the last ones"
+	case errors.Is(err, projections.ErrNotFailed):
+		hint = "recount projections show NAME" + t.flags() + " says what it is doing"
+	default:
+		return err
+	}
+	return &failure{exitCode(err), err, hint}
+}
+
+// has reports whether the log has a projection of that name.
+func (t *target) has(ctx context.Context, name string) (found bool, err error) {
+	err = t.with(ctx, func(op operator) error {
+		all, err := op.List(ctx)
+		found = slices.ContainsFunc(all, func(s projections.Status) bool { return s.Projection == name })
+		return err
+	})
+	return found, err
+}
