@@ -93,7 +93,7 @@ func (p batchProjector) queue(ctx context.Context, table string, events []Decode
 	defer func() {
 		// It would panic again, so this is no outage.
 		if r := recover(); r != nil {
-			err = &refusedError{fmt.Errorf("panic: %v\n%s", r, debug.Stack())}
+			err = &dataError{fmt.Errorf("panic: %v\n%s", r, debug.Stack())}
 		}
 	}()
 	return p.prepared(ctx, table, events, batch)

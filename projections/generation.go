@@ -149,10 +149,10 @@ WHERE g.projection = $1 AND g.generation = $2 FOR UPDATE`
 	setLiveSQL = `UPDATE {schema}.projections SET live_generation = $2 WHERE name = $1`
 )
 
-// show makes the view show g, if g is of a higher version than the generation shown now and has
+// publishView makes the view show g, if g is of a higher version than the generation shown now and has
 // come as far; rows of another log it need not come as far as. The lock on that one's checkpoint holds
 // it where it is meanwhile.
-func (c *catalog) show(ctx context.Context, g generation) (shown bool, err error) {
+func (c *catalog) publishView(ctx context.Context, g generation) (shown bool, err error) {
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
 		var live, version, liveVersion int
 		var at, liveAt eventstore.Token

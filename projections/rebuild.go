@@ -28,8 +28,8 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 				return nil, err
 			}
 			err := x.complete(ctx, fold, g)
-			if g.serving && refused(err) {
-				return nil, x.goOneByOne(ctx, fold, g, err)
+			if g.serving && isDataError(err) {
+				return nil, x.fallBackToReplay(ctx, fold, g, err)
 			}
 			if err != nil {
 				return nil, err
@@ -160,10 +160,10 @@ func (x *execution) complete(ctx context.Context, fold bulk, g target) error {
 const builtEmptySQL = `
 UPDATE {schema}.projection_generations SET built = true WHERE projection = $1 AND generation = $2 AND NOT built`
 
-// goOneByOne makes of a generation whose rows fit no index, such as one with a value that is too long, an
+// fallBackToReplay makes of a generation whose rows fit no index, such as one with a value that is too long, an
 // empty one that follows the log from its beginning: when the event is applied that makes such a row, the
 // projection stops at it, and an operator can leave it out. It returns why.
-func (x *execution) goOneByOne(ctx context.Context, fold bulk, g target, cause error) error {
+func (x *execution) fallBackToReplay(ctx context.Context, fold bulk, g target, cause error) error {
 	err := x.inTx(ctx, func(tx pgx.Tx) error {
 		for _, ddl := range append([]string{"TRUNCATE " + g.table.String()}, fold.indexes(g.table)...) {
 			if _, err := tx.Exec(ctx, ddl); err != nil {
@@ -177,7 +177,7 @@ func (x *execution) goOneByOne(ctx context.Context, fold bulk, g target, cause e
 		// Not cause is what ends it: this may pass, or be a cancellation.
 		return fmt.Errorf("begin to apply events one by one, since %v: %w", cause, err)
 	}
-	return &lastError{cause, fmt.Sprintf(
+	return &permanentError{cause, fmt.Sprintf(
 		"the events are applied one by one now, which stops at the one that is the reason: see `recount projections show %s`", g.projection)}
 }
 
@@ -197,7 +197,7 @@ func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (even
 		return 0, nil, err
 	}
 	if groups != 1 || buckets != bucketCount {
-		return 0, nil, &lastError{
+		return 0, nil, &permanentError{
 			fmt.Errorf("passes over the log up to position %d did not find the same events", g.position),
 			"check the log before anything else; then rebuild again"}
 	}
@@ -206,7 +206,7 @@ func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (even
 		return 0, nil, err
 	}
 	if there != recorded {
-		return 0, nil, &lastError{
+		return 0, nil, &permanentError{
 			fmt.Errorf("table %s has %d rows, %d were copied to it", g.table, there, recorded), "rebuild again"}
 	}
 	return events, digest, nil

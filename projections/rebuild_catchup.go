@@ -35,7 +35,7 @@ func (x *execution) takeOver(ctx context.Context, g target) error {
 			return background.Done, nil
 		case tried:
 			return background.Again, nil
-		case o.ending == interrupted && final(o.err):
+		case o.ending == interrupted && isPermanent(o.err):
 			return background.Done, o.err
 		case o.ending == interrupted && o.moved:
 			return background.Again, o.err
@@ -122,9 +122,9 @@ func (x *execution) standingBy(ctx context.Context, g target) error {
 	case err != nil:
 		return err
 	case failure != "":
-		return &lastError{errors.New(failure), hint}
+		return &permanentError{errors.New(failure), hint}
 	case paused:
-		return &lastError{errors.New("the projection is paused, so the generation cannot catch up"),
+		return &permanentError{errors.New("the projection is paused, so the generation cannot catch up"),
 			fmt.Sprintf("`recount projections resume %s`, then try again", g.projection)}
 	}
 	return nil

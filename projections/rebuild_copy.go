@@ -61,8 +61,8 @@ func (p *foldProjector[K, Row]) copyPass(ctx context.Context, s pass, to copyTar
 			for len(held) > 0 {
 				n := shard.group(held)
 				err := p.copyBuckets(ctx, shard, held[:n], total, to)
-				if refused(err) {
-					err = p.blameCopy(ctx, s, shard.rowsOf(held[:n]), to, err)
+				if isDataError(err) {
+					err = p.findPoisonRow(ctx, s, shard.rowsOf(held[:n]), to, err)
 				}
 				if err != nil {
 					return fmt.Errorf("copy rows to %s: %w", to.table, err)

@@ -7,10 +7,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// blameCopy returns why the rows in m cannot be copied, with the event: that after which PostgreSQL
+// findPoisonRow returns why the rows in m cannot be copied, with the event: that after which PostgreSQL
 // refuses its row for the first time, as when events are applied one by one. Nothing is kept of the
 // tries.
-func (p *foldProjector[K, Row]) blameCopy(ctx context.Context, s pass, m *memory[K, Row], to copyTarget, cause error) error {
+func (p *foldProjector[K, Row]) findPoisonRow(ctx context.Context, s pass, m *memory[K, Row], to copyTarget, cause error) error {
 	key, cause, err := p.refusedKey(ctx, m, to, cause)
 	if err != nil {
 		return err
@@ -24,7 +24,7 @@ func (p *foldProjector[K, Row]) blameCopy(ctx context.Context, s pass, m *memory
 		if blamed != nil || tryErr != nil {
 			return
 		}
-		if tryErr = p.tryCopy(ctx, row, to); refused(tryErr) {
+		if tryErr = p.tryCopy(ctx, row, to); isDataError(tryErr) {
 			blamed, tryErr = &eventError{event: e, err: fmt.Errorf("key %v: %w", key, tryErr)}, nil
 		}
 	})
@@ -51,7 +51,7 @@ func (p *foldProjector[K, Row]) refusedKey(ctx context.Context, m *memory[K, Row
 		switch err := p.tryCopy(ctx, first(middle), to); {
 		case err == nil:
 			passes = middle
-		case refused(err):
+		case isDataError(err):
 			fails, cause = middle, err
 		default:
 			return key, nil, err

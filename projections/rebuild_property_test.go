@@ -98,7 +98,7 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 			kill(errKilled)
 		case cancelled:
 			// Cancel would wait for what waits here.
-			if _, err := r.catalog.askToCancel(b.Context(), id); err != nil {
+			if _, err := r.catalog.requestCancel(b.Context(), id); err != nil {
 				b.Errorf("ask to cancel: %v", err)
 			}
 		}
@@ -106,7 +106,7 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 	h := &r.workers[0].hooks
 	h.afterCopy, h.beforeSwitch, h.beforeWrite = step, step, step
 	if ends == isKilled {
-		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newMeter(0)}
+		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
 		var result any
 		if result, err = x.run(ctx); ctx.Err() == nil {
 			err = x.end(ctx, result, err)

@@ -125,7 +125,7 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 		}
 		var ctx context.Context
 		ctx, cancel = context.WithCancelCause(t.Context())
-		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newMeter(0)}
+		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
 		_, err = x.run(ctx) // and not end: a killed process does not clean up
 		cancel(nil)
 		if err == nil {
@@ -227,7 +227,7 @@ func (b *bench) killRebuild(f *Fold[string, account], o Options, stop func(w *wo
 	}
 	ctx, cancel := context.WithCancelCause(b.Context())
 	stop(r.workers[0], func() { cancel(errKilled) })
-	x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newMeter(0)}
+	x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
 	_, err = x.run(ctx) // and not end: a killed process does not clean up
 	if err == nil || ctx.Err() == nil {
 		b.Fatalf("the rebuild ended with %v, want it killed", err)

@@ -18,10 +18,10 @@ func (w *worker) apply(ctx context.Context, l *generationLease, events []eventst
 		return nil
 	case errors.As(err, &at):
 		return w.applyBefore(ctx, l, events, to, at)
-	case !refused(err) || len(events) == 0: // only the checkpoint was to move: no event is to blame
+	case !isDataError(err) || len(events) == 0: // only the checkpoint was to move: no event is to blame
 		return err
 	case oneAppend(events):
-		return w.blame(ctx, l, events, err)
+		return w.findPoisonEvent(ctx, l, events, err)
 	}
 	// The database did not say which event it was: halve until one append is left.
 	half := appendBoundary(events)
@@ -119,17 +119,17 @@ func decodeEvent(codec *eventstore.Codec, e Recorded) (value any, err error) {
 	return codec.Decode(e.Event)
 }
 
-// blame finds the event of one append that the database refuses: the first events up to it are
+// findPoisonEvent finds the event of one append that the database refuses: the first events up to it are
 // refused, those before it are not. Nothing is kept of the tries. If the events alone are not
 // refused, it was moving the checkpoint, and the error is the cause as it is.
-func (w *worker) blame(ctx context.Context, l *generationLease, events []eventstore.RecordedEvent, cause error) error {
+func (w *worker) findPoisonEvent(ctx context.Context, l *generationLease, events []eventstore.RecordedEvent, cause error) error {
 	passes, fails := 0, len(events)+1
 	for try := len(events); try > passes; try = (passes + fails) / 2 {
 		err := w.probe(ctx, l, events[:try])
 		switch {
 		case err == nil:
 			passes = try
-		case refused(err):
+		case isDataError(err):
 			fails, cause = try, err
 		default:
 			return err

@@ -171,7 +171,7 @@ func (w *worker) end(hard context.Context, l *generationLease, ends ending, err 
 func endingFor(err error) ending {
 	var at *eventError
 	switch {
-	case errors.As(err, &at) || stopsFor(err):
+	case errors.As(err, &at) || isLogError(err):
 		return failed
 	case lease.IsAway(err):
 		return lost
@@ -245,13 +245,13 @@ func (w *worker) renew(ctx context.Context, l *generationLease) error {
 	case err != nil:
 		w.log.Warn().Err(err).Msg("lease is not renewed")
 	case caughtUp:
-		w.show(ctx, l)
+		w.publishView(ctx, l)
 	}
 	return nil
 }
 
-func (w *worker) show(ctx context.Context, l *generationLease) {
-	shown, err := w.runner.catalog.show(ctx, l.generation)
+func (w *worker) publishView(ctx context.Context, l *generationLease) {
+	shown, err := w.runner.catalog.publishView(ctx, l.generation)
 	switch {
 	case err != nil:
 		w.log.Warn().Err(err).Msg("view cannot be changed over")

@@ -121,14 +121,14 @@ func (p sqlProjector) probe(ctx context.Context, tx pgx.Tx, table tableName, eve
 	case errors.As(err, &fromServer) || ctx.Err() != nil || tx.Conn().IsClosed():
 		return err
 	default:
-		return &refusedError{err}
+		return &dataError{err}
 	}
 	_, err = tx.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE`)
 	switch {
 	case errors.Is(err, pgx.ErrTxClosed):
-		return &refusedError{errors.New("the function Apply ended the transaction, which is not its own")}
+		return &dataError{errors.New("the function Apply ended the transaction, which is not its own")}
 	case hasCode(err, codeTxAborted):
-		return &refusedError{errors.New("the function Apply returned nil although a statement of it was refused; return the error, or use a savepoint")}
+		return &dataError{errors.New("the function Apply returned nil although a statement of it was refused; return the error, or use a savepoint")}
 	}
 	return err
 }

@@ -93,7 +93,7 @@ func TestARefusedCheckpointBlamesNoEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	var at *eventError
-	if err := w.apply(t.Context(), l, nil, to); !refused(err) || errors.As(err, &at) {
+	if err := w.apply(t.Context(), l, nil, to); !isDataError(err) || errors.As(err, &at) {
 		t.Errorf("apply without events = %v, want a refusal that blames no event", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestARefusedCheckpointBlamesNoEventThatPasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var at *eventError
-	if err := w.apply(t.Context(), l, b.events(), to); !refused(err) || errors.As(err, &at) {
+	if err := w.apply(t.Context(), l, b.events(), to); !isDataError(err) || errors.As(err, &at) {
 		t.Errorf("apply = %v, want a refusal that blames no event", err)
 	}
 }

@@ -99,7 +99,7 @@ func (x *execution) verifyBuilt(ctx context.Context, fold bulk, g target) (resul
 		return nil, err
 	}
 	if !v.OK() {
-		err = &lastError{fmt.Errorf("what was built is not what another fold of the log makes: %d rows differ", v.Differing),
+		err = &permanentError{fmt.Errorf("what was built is not what another fold of the log makes: %d rows differ", v.Differing),
 			"does the fold depend on anything but its row and event?"}
 	}
 	return v, err

@@ -70,7 +70,7 @@ func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repai
 	done := Repaired{Projection: r.generation.projection, Generation: r.generation.number}
 	key, err := p.parseKey(r.text)
 	if err != nil {
-		return done, &lastError{err, "give a key of one column as text, one of several as a JSON array of their values, or any as `recount projections verify` shows it"}
+		return done, &permanentError{err, "give a key of one column as text, one of several as a JSON array of their values, or any as `recount projections verify` shows it"}
 	}
 	done.Key = shownAs(p.layout.Key, reflect.ValueOf(key))
 	m := newMemory(p)

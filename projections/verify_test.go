@@ -155,7 +155,7 @@ func TestRowsThatChangeMeanwhileAreVerified(t *testing.T) {
 	b := newBench(t)
 	r, _ := b.startFilled(newAccounts(1), 60)
 	for _, damaged := range []bool{false, true} {
-		x := &execution{runner: r, worker: r.workers[0], meter: newMeter(0), claim: &claim{catalog: r.catalog}}
+		x := &execution{runner: r, worker: r.workers[0], meter: newProgressMeter(0), claim: &claim{catalog: r.catalog}}
 		x.op.Options.Workers = 1
 		fold := x.worker.runs.(bulk)
 		written := false

@@ -8,8 +8,8 @@ import (
 	"github.com/57528e99/recount/internal/background"
 )
 
-// meter measures how far an operation is, and holds it to its throttle.
-type meter struct {
+// progressMeter measures how far an operation is, and holds it to its throttle.
+type progressMeter struct {
 	throttle int
 
 	mu    sync.Mutex
@@ -22,16 +22,16 @@ type meter struct {
 	ahead int64
 }
 
-func newMeter(throttle int) *meter {
+func newProgressMeter(throttle int) *progressMeter {
 	now := time.Now()
-	return &meter{throttle: throttle, begun: now, phaseBegun: now}
+	return &progressMeter{throttle: throttle, begun: now, phaseBegun: now}
 }
 
 // phase says what comes now, and from where in the log it goes to where; 0, 0: it reads nothing.
-func (m *meter) phase(name string, from, target int64) { m.pass(name, from, target, 0) }
+func (m *progressMeter) phase(name string, from, target int64) { m.pass(name, from, target, 0) }
 
 // pass is phase, with about how many events are to be read afterwards.
-func (m *meter) pass(name string, from, target, ahead int64) {
+func (m *progressMeter) pass(name string, from, target, ahead int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Phase, m.p.Position, m.p.Target = name, from, target
@@ -39,13 +39,13 @@ func (m *meter) pass(name string, from, target, ahead int64) {
 }
 
 // buckets says how many there are, and how many are done.
-func (m *meter) buckets(all, done int) {
+func (m *progressMeter) buckets(all, done int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Buckets, m.p.BucketsDone = all, done
 }
 
-func (m *meter) bucketsDone(more int) {
+func (m *progressMeter) bucketsDone(more int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.BucketsDone += more
@@ -53,7 +53,7 @@ func (m *meter) bucketsDone(more int) {
 
 // read counts events that were read, up to a position, and waits while that is more than the
 // throttle allows.
-func (m *meter) read(ctx context.Context, events int, position int64) error {
+func (m *progressMeter) read(ctx context.Context, events int, position int64) error {
 	m.mu.Lock()
 	m.p.Events += int64(events)
 	m.p.Position = position
@@ -71,7 +71,7 @@ func (m *meter) read(ctx context.Context, events int, position int64) error {
 
 // progress returns how far it is. The time left supposes that what is ahead is read as fast as this
 // phase reads.
-func (m *meter) progress() Progress {
+func (m *progressMeter) progress() Progress {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.p

@@ -84,7 +84,7 @@ func (a *Admin) Skip(ctx context.Context, projection string, position int64, rea
 		if err != nil {
 			return err
 		}
-		skips, err = a.skipFailed(ctx, tx, projection, position, storable(reason), storable(actor))
+		skips, err = a.skipFailed(ctx, tx, projection, position, sanitizeText(reason), sanitizeText(actor))
 		if err != nil {
 			return err
 		}

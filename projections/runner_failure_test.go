@@ -177,20 +177,20 @@ func TestWhichErrorsComeAgain(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%s: no error", sql)
 		}
-		if got := refused(fmt.Errorf("wrapped: %w", err)); got != want {
-			t.Errorf("refused(%v) = %v, want %v", err, got, want)
+		if got := isDataError(fmt.Errorf("wrapped: %w", err)); got != want {
+			t.Errorf("isDataError(%v) = %v, want %v", err, got, want)
 		}
 	}
 	for _, err := range []error{context.DeadlineExceeded, errors.New("connection refused"), pgx.ErrTxClosed} {
-		if refused(err) {
-			t.Errorf("refused(%v) = true, want false", err)
+		if isDataError(err) {
+			t.Errorf("isDataError(%v) = true, want false", err)
 		}
 	}
 }
 
 func TestStorableTextFitsAColumn(t *testing.T) {
 	t.Parallel()
-	got := storable("a\x00b\xff" + strings.Repeat("ü", 4000))
+	got := sanitizeText("a\x00b\xff" + strings.Repeat("ü", 4000))
 	if strings.ContainsRune(got, 0) || len(got) > 4010 || !strings.HasPrefix(got, "a?b?ü") {
 		t.Errorf("storable = %d bytes, %q…", len(got), got[:8])
 	}

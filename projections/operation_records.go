@@ -84,7 +84,7 @@ func (c *catalog) request(ctx context.Context, r Request, owner string, ttl time
 		return uuid.Nil, err
 	}
 	for {
-		_, err = c.pool.Exec(ctx, c.sql(requestSQL), id, r.Projection, r.Kind, r.Version, string(options), storable(r.Actor), owner, ttl)
+		_, err = c.pool.Exec(ctx, c.sql(requestSQL), id, r.Projection, r.Kind, r.Version, string(options), sanitizeText(r.Actor), owner, ttl)
 		var refused *pgconn.PgError
 		if !errors.As(err, &refused) || refused.ConstraintName != runningIndex {
 			return id, err

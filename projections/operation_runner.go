@@ -18,16 +18,16 @@ import (
 // cancelled is not meant: Run waits for its end first. If ctx ends, what was begun can be run again, or
 // is gone on with by another process.
 //
-// Show, which may be nil, is told about once a second how far it is, and at last that it has ended.
+// Report, which may be nil, is told about once a second how far it is, and at last that it has ended.
 //
 // Errors: *BusyError for an operation of another kind, *OperationError, ErrNotFound if the runner
 // does not know the projection, ErrInvalidRequest, those of the database.
-func (r *Runner) Run(ctx context.Context, request Request, show func(Operation)) (Operation, error) {
+func (r *Runner) Run(ctx context.Context, request Request, report func(Operation)) (Operation, error) {
 	id, cl, err := r.begin(ctx, request)
 	if err != nil {
 		return Operation{}, fmt.Errorf("%s projection %q: %w", request.Kind, request.Projection, err)
 	}
-	stop := r.showing(ctx, id, show)
+	stop := r.reportProgress(ctx, id, report)
 	defer stop()
 	var op Operation
 	loop := background.Loop{Idle: r.config.PollInterval}
@@ -35,9 +35,9 @@ func (r *Runner) Run(ctx context.Context, request Request, show func(Operation))
 		if op, err = r.catalog.operation(ctx, id); err != nil {
 			return background.Done, err
 		}
-		if op.State != OperationRunning && show != nil {
+		if op.State != OperationRunning && report != nil {
 			stop()
-			show(op)
+			report(op)
 		}
 		switch op.State {
 		case OperationRunning:
@@ -110,9 +110,9 @@ func (c *catalog) register(ctx context.Context, request Request) error {
 	return err
 }
 
-// showing tells show how far an operation is, until the function it returns is called.
-func (r *Runner) showing(ctx context.Context, id uuid.UUID, show func(Operation)) (stop func()) {
-	if show == nil {
+// reportProgress tells report how far an operation is, until the function it returns is called.
+func (r *Runner) reportProgress(ctx context.Context, id uuid.UUID, report func(Operation)) (stop func()) {
+	if report == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -121,7 +121,7 @@ func (r *Runner) showing(ctx context.Context, id uuid.UUID, show func(Operation)
 		defer close(ended)
 		for ctx.Err() == nil {
 			if op, err := r.catalog.operation(ctx, id); err == nil {
-				show(op)
+				report(op)
 			}
 			background.Sleep(ctx, time.Second)
 		}

@@ -43,7 +43,7 @@ func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx) error {
 	}
 	err = tx.QueryRow(ctx, x.catalog.sql(retiredSQL), p.Name(), p.Version()).Scan(&x.op.Generation)
 	if isNoRows(err) {
-		return &lastError{ErrNoGeneration, fmt.Sprintf(
+		return &permanentError{ErrNoGeneration, fmt.Sprintf(
 			"a rebuild keeps generations of the same version to go back to (--keep); to go back to another version than %d, run the program that has it: it reads its own generation",
 			p.Version())}
 	}

@@ -103,7 +103,7 @@ func (cl *claim) finish(ctx context.Context, state OperationState, result any, c
 	}
 	reason := ""
 	if cause != nil {
-		reason = storable(inFull(cause))
+		reason = sanitizeText(withDetail(cause))
 	}
 	err := cl.Update(ctx, cl.catalog.pool, lease.Clause{
 		Set: `state = $3, result = $4, error = nullif($5, ''), hint = nullif($6, ''), phase = $7, seconds_left = NULL,

@@ -20,7 +20,7 @@ type execution struct {
 	*claim
 	runner *Runner
 	worker *worker // knows the projection; it is not the one that follows the log
-	meter  *meter
+	meter  *progressMeter
 }
 
 // execute works on an operation until it has ended, or this process cannot go on with it. A nil
@@ -34,9 +34,9 @@ func (r *Runner) execute(ctx context.Context, cl *claim) error {
 	if w == nil {
 		return errors.Join(lease.ErrTaken, cl.Release(ctx, cl.catalog.pool))
 	}
-	x := &execution{claim: cl, runner: r, worker: w, meter: newMeter(cl.op.Options.Throttle)}
+	x := &execution{claim: cl, runner: r, worker: w, meter: newProgressMeter(cl.op.Options.Throttle)}
 	failpoint.Hit(failpoint.OperationClaimed)
-	work, stop := lease.Keep(ctx, x.TTL, x.keep)
+	work, stop := lease.Keep(ctx, x.TTL, x.renewClaim)
 	defer stop()
 	result, err := x.run(work)
 	if err != nil && work.Err() != nil {
@@ -69,11 +69,11 @@ func (x *execution) run(ctx context.Context) (result any, err error) {
 	case Repair:
 		return x.repair(ctx)
 	}
-	return nil, &lastError{err: fmt.Errorf("operations of the kind %q are unknown to this program", x.op.Kind)}
+	return nil, &permanentError{err: fmt.Errorf("operations of the kind %q are unknown to this program", x.op.Kind)}
 }
 
-// keep extends the claim and says how far the work is.
-func (x *execution) keep(ctx context.Context) error {
+// renewClaim extends the claim and says how far the work is.
+func (x *execution) renewClaim(ctx context.Context) error {
 	err := x.renew(ctx, x.meter.progress())
 	if errors.Is(err, lease.ErrLost) || errors.Is(err, errCancelled) {
 		return err
@@ -84,21 +84,21 @@ func (x *execution) keep(ctx context.Context) error {
 	return nil
 }
 
-// lastError ends an operation: it would come again.
-type lastError struct {
+// permanentError ends an operation: it would come again.
+type permanentError struct {
 	err  error
 	hint string
 }
 
-func (e *lastError) Error() string { return e.err.Error() }
-func (e *lastError) Unwrap() error { return e.err }
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
 
-// final reports whether an operation that ended with err would do so again.
-func final(err error) bool {
-	var last *lastError
+// isPermanent reports whether an operation that ended with err would do so again.
+func isPermanent(err error) bool {
+	var last *permanentError
 	var at *eventError
-	return errors.As(err, &last) || errors.As(err, &at) || errors.Is(err, errTooLarge) || stopsFor(err) ||
-		refused(err)
+	return errors.As(err, &last) || errors.As(err, &at) || errors.Is(err, errTooLarge) || isLogError(err) ||
+		isDataError(err)
 }
 
 // end leaves the operation as whoever looks next should find it.
@@ -114,7 +114,7 @@ func (x *execution) end(ctx context.Context, result any, err error) error {
 	case err == nil:
 	case errors.Is(err, errCancelled):
 		state = OperationCancelled
-	case final(err):
+	case isPermanent(err):
 		state = OperationFailed
 	default:
 		return errors.Join(err, x.Release(ctx, x.catalog.pool))
@@ -148,7 +148,7 @@ const stoppedSQL = `
 SELECT EXISTS (SELECT FROM {schema}.projection_generations WHERE projection = $1 AND failed_position = $2)`
 
 func (x *execution) hintFor(ctx context.Context, err error) string {
-	var last *lastError
+	var last *permanentError
 	var at *eventError
 	switch {
 	case errors.As(err, &last):
@@ -168,7 +168,7 @@ func (x *execution) hintFor(ctx context.Context, err error) string {
 func (x *execution) fold() (bulk, error) {
 	fold, ok := x.worker.runs.(bulk)
 	if !ok {
-		return nil, &lastError{errors.New("only folds can be verified and repaired"),
+		return nil, &permanentError{errors.New("only folds can be verified and repaired"),
 			fmt.Sprintf("`recount projections rebuild %s` makes its rows anew", x.op.Projection)}
 	}
 	return fold, nil
@@ -178,7 +178,7 @@ func (x *execution) fold() (bulk, error) {
 func (x *execution) present(ctx context.Context, db querier) (generation, error) {
 	g, err := x.catalog.serving(ctx, db, x.worker.projection, x.worker.runs)
 	if isNoRows(err) || err == nil && !g.built {
-		err = &lastError{fmt.Errorf("version %d of the projection has no rows yet", x.op.Version),
+		err = &permanentError{fmt.Errorf("version %d of the projection has no rows yet", x.op.Version),
 			fmt.Sprintf("`recount projections rebuild %s` makes them", x.op.Projection)}
 	}
 	return g, err

@@ -8,7 +8,7 @@ import (
 
 func TestTheTimeLeftIsThatOfAllReadings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMeter(0)
+		m := newProgressMeter(0)
 		if left := m.progress().SecondsLeft; left != nil {
 			t.Errorf("before anything was read %v s are left", *left)
 		}

@@ -33,7 +33,7 @@ RETURNING CASE WHEN ` + lease.Free + ` THEN 0 ELSE extract(epoch FROM lease_expi
 // It must not be left at the wish: none may ever work on the operation again, its version of the
 // projection may be one that no program has any more, and it keeps all others from the projection.
 func (c *catalog) cancel(ctx context.Context, id uuid.UUID) error {
-	claimed, err := c.askToCancel(ctx, id)
+	claimed, err := c.requestCancel(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -51,9 +51,9 @@ func (c *catalog) cancel(ctx context.Context, id uuid.UUID) error {
 	return ctx.Err()
 }
 
-// askToCancel leaves the wish for the end of an operation, and returns how much longer the claim on it
+// requestCancel leaves the wish for the end of an operation, and returns how much longer the claim on it
 // holds if nobody renews it.
-func (c *catalog) askToCancel(ctx context.Context, id uuid.UUID) (time.Duration, error) {
+func (c *catalog) requestCancel(ctx context.Context, id uuid.UUID) (time.Duration, error) {
 	var seconds float64
 	err := c.pool.QueryRow(ctx, c.sql(cancelSQL), id).Scan(&seconds)
 	if isNoRows(err) {

@@ -27,26 +27,26 @@ func (e *eventError) Error() string {
 
 func (e *eventError) Unwrap() error { return e.err }
 
-// refusedError is an error of a SQL projector's own code, as opposed to a lost connection.
-type refusedError struct{ err error }
+// dataError is an error of a SQL projector's own code, as opposed to a lost connection.
+type dataError struct{ err error }
 
-func (e *refusedError) Error() string { return e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
+func (e *dataError) Error() string { return e.err.Error() }
+func (e *dataError) Unwrap() error { return e.err }
 
-// refused reports whether err will come again whenever the same events are applied. Everything else
+// isDataError reports whether err will come again whenever the same events are applied. Everything else
 // is tried again: an outage must never stop a projection.
-func refused(err error) bool {
+func isDataError(err error) bool {
 	var code *pgconn.PgError
 	if errors.As(err, &code) {
-		return refusedClasses[code.Code[:2]] || code.Code == codeTxAborted // after an error that was ignored
+		return dataErrorClasses[code.Code[:2]] || code.Code == codeTxAborted // after an error that was ignored
 	}
 	var value *rowmap.ValueError
-	var own *refusedError
+	var own *dataError
 	return errors.As(err, &value) || errors.As(err, &own)
 }
 
-// refusedClasses are the classes of SQLSTATEs that are about the statement and its data.
-var refusedClasses = map[string]bool{
+// dataErrorClasses are the classes of SQLSTATEs that are about the statement and its data.
+var dataErrorClasses = map[string]bool{
 	"21": true, // cardinality, e.g. a row twice in one upsert
 	"22": true, // data, e.g. a NUL in text
 	"23": true, // constraints
@@ -59,8 +59,8 @@ var refusedClasses = map[string]bool{
 	"P0": true, // raised by PL/pgSQL
 }
 
-// stopsFor reports whether an error of reading the log stops the projection.
-func stopsFor(err error) bool {
+// isLogError reports whether an error of reading the log stops the projection.
+func isLogError(err error) bool {
 	return errors.Is(err, eventstore.ErrLogChanged) || errors.Is(err, eventstore.ErrCorrupt)
 }
 
@@ -82,14 +82,14 @@ func (l *generationLease) fail(ctx context.Context, cause error) error {
     failure = $8, failure_hint = $9, trouble = NULL, trouble_at = NULL, ` + lease.Clear,
 		Where: `(position = $10 OR NOT built)`,
 		Args: []any{
-			position, id, eventType, stream, storable(inFull(reason)),
+			position, id, eventType, stream, sanitizeText(withDetail(reason)),
 			hint(l.catalog.schema, l.generation.projection, cause), l.checkpoint.token.Position,
 		},
 	})
 }
 
-// inFull returns an error with the detail that the server gives apart from it.
-func inFull(err error) string {
+// withDetail returns an error with the detail that the server gives apart from it.
+func withDetail(err error) string {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Detail != "" {
 		return fmt.Sprintf("%v: %s", err, refused.Detail)
@@ -97,8 +97,8 @@ func inFull(err error) string {
 	return err.Error()
 }
 
-// storable returns text as a text column takes it.
-func storable(s string) string {
+// sanitizeText returns text as a text column takes it.
+func sanitizeText(s string) string {
 	const limit = 4000
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
 	if len(s) > limit {

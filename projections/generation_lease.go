@@ -116,6 +116,6 @@ func (l *generationLease) release(ctx context.Context) error {
 func (l *generationLease) recordTrouble(ctx context.Context, trouble error) error {
 	return l.Update(ctx, l.catalog.pool, lease.Clause{
 		Set:  `trouble = $4, trouble_at = clock_timestamp()`,
-		Args: []any{storable(trouble.Error())},
+		Args: []any{sanitizeText(trouble.Error())},
 	})
 }

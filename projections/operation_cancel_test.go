@@ -28,7 +28,7 @@ func TestAnOperationIsCancelled(t *testing.T) {
 	if !errors.As(busy, &other) || other.Hint() == "" {
 		t.Fatalf("a second Request = %v, want *BusyError", busy)
 	}
-	if _, err := b.admin.catalog.askToCancel(t.Context(), other.Operation.ID); err != nil {
+	if _, err := b.admin.catalog.requestCancel(t.Context(), other.Operation.ID); err != nil {
 		t.Fatal(err)
 	}
 	if op, err := b.admin.Operation(t.Context(), other.Operation.ID); err != nil || !op.Cancelling || op.State != OperationRunning {
@@ -100,7 +100,7 @@ func TestWhatIsBeingCancelledKeepsNobody(t *testing.T) {
 	left := func() Operation {
 		op := b.killRebuild(newAccounts(1), Options{}, func(w *worker, kill func()) { w.hooks.afterCopy = kill })
 		b.claimHolds(op.ID, 500*time.Millisecond)
-		if _, err := b.admin.catalog.askToCancel(t.Context(), op.ID); err != nil {
+		if _, err := b.admin.catalog.requestCancel(t.Context(), op.ID); err != nil {
 			t.Fatal(err)
 		}
 		return op
