@@ -36,7 +36,8 @@ func TestRefusalWrapsTheDomainError(t *testing.T) {
 	_, err := h.Handle(t.Context(), "1", withdraw{11}, Options{})
 	wantError(t, err, errOverdrawn)
 	wantError(t, err, ErrRejected)
-	rejected, ok := errors.AsType[*RejectedError](err)
+	var rejected *RejectedError
+	ok := errors.As(err, &rejected)
 	if !ok || rejected.Stream != "account-1" || rejected.Version != 0 || rejected.Replayed {
 		t.Errorf("error = %#v, want a RejectedError of account-1 at version 0", err)
 	}
@@ -106,7 +107,8 @@ func TestExpectedVersion(t *testing.T) {
 				}
 				return
 			}
-			conflict, ok := errors.AsType[*eventstore.ConflictError](err)
+			var conflict *eventstore.ConflictError
+			ok := errors.As(err, &conflict)
 			if !ok || conflict.Expected != c.expected {
 				t.Errorf("Handle: error %v, want a ConflictError that expected %s", err, c.expected)
 			}

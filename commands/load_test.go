@@ -143,7 +143,8 @@ func TestTruncatedStreamIsAnError(t *testing.T) {
 
 			_, err := newAccounts(t, store, Config{}).Handle(t.Context(), "1", deposit{1}, Options{})
 			wantError(t, err, ErrTruncated)
-			if truncated, ok := errors.AsType[*TruncatedError](err); !ok || truncated.First != c.first {
+			var truncated *TruncatedError
+			if !errors.As(err, &truncated) || truncated.First != c.first {
 				t.Errorf("error = %#v, want a TruncatedError with First %d", err, c.first)
 			}
 		})
@@ -226,7 +227,8 @@ func TestEventsThatCannotBeReadAreNamed(t *testing.T) {
 			appendRaw(t, store, "account-1", c.event)
 
 			_, err := h.Handle(t.Context(), "1", deposit{1}, Options{})
-			unread, ok := errors.AsType[*EventError](err)
+			var unread *EventError
+			ok := errors.As(err, &unread)
 			if !ok || unread.Stream != "account-1" || unread.Version != 1 || unread.Type != c.event.Type {
 				t.Fatalf("error = %#v, want an EventError of account-1, version 1, type %s", err, c.event.Type)
 			}

@@ -51,7 +51,8 @@ func (h *Handler[S, E]) observe(o Observation) {
 }
 
 func outcomeOf(r Result, err error) Outcome {
-	rejected, refused := errors.AsType[*RejectedError](err)
+	var rejected *RejectedError
+	refused := errors.As(err, &rejected)
 	switch {
 	case err == nil && r.Replayed, refused && rejected.Replayed:
 		return Replayed

@@ -74,7 +74,8 @@ func TestReplayGivesTheFirstRefusal(t *testing.T) {
 
 func rejection(t *testing.T, err error) *RejectedError {
 	t.Helper()
-	rejected, ok := errors.AsType[*RejectedError](err)
+	var rejected *RejectedError
+	ok := errors.As(err, &rejected)
 	if !ok {
 		t.Fatalf("error = %v, want a RejectedError", err)
 	}

@@ -68,7 +68,8 @@ func (l loader[S, E]) resume(ctx context.Context, stream string) (versioned[S], 
 // matches outgrown if the snapshot does not fit the stream.
 func (l loader[S, E]) fromSnapshot(ctx context.Context, stream string, known versioned[S]) (versioned[S], error) {
 	now, err := l.follow(ctx, stream, known, l.joinsSnapshot)
-	if truncated, ok := errors.AsType[*TruncatedError](err); ok && truncated.First < 0 && l.manager != nil {
+	var truncated *TruncatedError
+	if errors.As(err, &truncated) && truncated.First < 0 && l.manager != nil {
 		return known, l.isAll(ctx, known)
 	}
 	return now, err

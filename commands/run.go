@@ -127,7 +127,8 @@ func (h *Handler[S, E]) carryOut(ctx context.Context, r request, now versioned[S
 		eventstore.AppendOptions{Receipt: receipt})
 	if err != nil {
 		h.cache.remove(r.stream)
-		known, isKnown := errors.AsType[*eventstore.ReceiptKnownError](err)
+		var known *eventstore.ReceiptKnownError
+		isKnown := errors.As(err, &known)
 		switch {
 		case isKnown:
 			return replayed(known.Stored)

@@ -304,7 +304,8 @@ func TestStateThatDoesNotSurviveJSONIsNoSnapshot(t *testing.T) {
 	}
 	appendRaw(t, store, "secret-1", eventstore.Event{Type: "Secret", Data: []byte(`{}`)})
 	_, _, err = h.SnapshotSource().Snapshot(t.Context(), "secret-1")
-	if state, ok := errors.AsType[*StateError](err); !ok || state.Stream != "secret-1" {
+	var state *StateError
+	if !errors.As(err, &state) || state.Stream != "secret-1" {
 		t.Errorf("error = %v, want a StateError of secret-1", err)
 	}
 }

@@ -148,7 +148,8 @@ func (c *commandRoute) run(x *exchange, p preparedCommand, handle func(context.C
 	if err == nil {
 		return c.accept(x, result)
 	}
-	if rejected, ok := errors.AsType[*commands.RejectedError](err); ok && rejected.Answer != nil {
+	var rejected *commands.RejectedError
+	if errors.As(err, &rejected) && rejected.Answer != nil {
 		return c.refuse(x, rejected)
 	}
 	return err

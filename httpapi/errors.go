@@ -34,16 +34,19 @@ func (x *exchange) problem(err error) *Problem {
 
 // translate is the one place where errors get their status and code.
 func (x *exchange) translate(err error) *Problem {
-	if p, ok := errors.AsType[*Problem](err); ok {
+	var p *Problem
+	if errors.As(err, &p) {
 		return p
 	}
 	if p := x.api.domainProblem(err); p != nil {
 		return p
 	}
-	if conflict, ok := errors.AsType[*eventstore.ConflictError](err); ok {
+	var conflict *eventstore.ConflictError
+	if errors.As(err, &conflict) {
 		return x.conflict(conflict)
 	}
-	if behind, ok := errors.AsType[*queries.BehindError](err); ok {
+	var behind *queries.BehindError
+	if errors.As(err, &behind) {
 		return behindProblem(behind)
 	}
 	for _, o := range outcomes {
@@ -61,7 +64,8 @@ func (x *exchange) translate(err error) *Problem {
 // is; nil for other errors.
 func (a *API) domainProblem(err error) *Problem {
 	text := err.Error()
-	rejected, refused := errors.AsType[*commands.RejectedError](err)
+	var rejected *commands.RejectedError
+	refused := errors.As(err, &rejected)
 	if refused {
 		text = rejected.Err.Error()
 	}
@@ -178,12 +182,13 @@ func driverProblem(err error) *Problem {
 }
 
 func kindOfCause(err error) Kind {
-	if refused, ok := errors.AsType[sqlStater](err); ok {
+	var refused sqlStater
+	if errors.As(err, &refused) {
 		if kind := kindOfSQLState(refused.SQLState()); kind != kindInternal {
 			return kind
 		}
 	}
-	_, network := errors.AsType[*net.OpError](err)
+	network := errors.As(err, new(*net.OpError))
 	switch {
 	case errors.Is(err, eventstore.ErrUnavailable), network,
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):

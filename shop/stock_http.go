@@ -56,7 +56,8 @@ func commit(sku string, b reservationBody, at time.Time) stockCommand {
 // would blame a member of the body.
 func pathSKU[B any](in httpapi.CommandRequest[B]) (string, error) {
 	sku := in.Path("sku")
-	if invalid, ok := errors.AsType[*goods.InvalidError](goods.CheckSKU("/sku", sku)); ok {
+	var invalid *goods.InvalidError
+	if errors.As(goods.CheckSKU("/sku", sku), &invalid) {
 		problem := kindInvalidInput.Problem("{sku} in the path " + invalid.Reason + ".")
 		problem.Errors = []httpapi.FieldError{{Parameter: "sku", Detail: invalid.Reason}}
 		return "", problem

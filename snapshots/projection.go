@@ -114,8 +114,8 @@ func (p projector) leaveOutDone(ctx context.Context, table string, source comman
 // goesWithout reports whether an error is the fault of the stream itself: there is no snapshot of it,
 // and trying again would not help.
 func goesWithout(err error) bool {
-	_, event := errors.AsType[*commands.EventError](err)
-	_, state := errors.AsType[*commands.StateError](err)
+	event := errors.As(err, new(*commands.EventError))
+	state := errors.As(err, new(*commands.StateError))
 	return event || state || errors.Is(err, commands.ErrTruncated)
 }
 

@@ -135,6 +135,7 @@ func (s *Store) describe(attempt string, err error) error {
 
 // isMissing reports whether a table or view is not there.
 func isMissing(err error) bool {
-	refused, ok := errors.AsType[*pgconn.PgError](err)
+	var refused *pgconn.PgError
+	ok := errors.As(err, &refused)
 	return ok && refused.Code == "42P01"
 }

@@ -66,8 +66,8 @@ func decompress(r io.Reader) (*bufio.Reader, error) {
 // unread says why the file could not be read. An error of the reader that it
 // comes from is neither damage.
 func unread(err error) error {
-	_, noCSV := errors.AsType[*csv.ParseError](err)
-	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	noCSV := errors.As(err, new(*csv.ParseError))
+	corrupt := errors.As(err, new(flate.CorruptInputError))
 	compressed := corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF)
 	if noCSV || compressed {
 		return &DamagedError{Compressed: compressed, Err: err}
@@ -206,7 +206,8 @@ func (p *parser) checkInvoices() {
 }
 
 func invoiceReason(err error) string {
-	if invalid, ok := errors.AsType[*goods.InvalidError](err); ok {
+	var invalid *goods.InvalidError
+	if errors.As(err, &invalid) {
 		return invalid.Reason
 	}
 	return "must leave the sum of the file within bounds: " + err.Error()

@@ -108,7 +108,8 @@ func (r row) check() (c column, reason string) {
 		{stockCode, goods.CheckLines([]goods.Line{r.line})},
 	}
 	for _, check := range checks {
-		invalid, ok := errors.AsType[*goods.InvalidError](check.err)
+		var invalid *goods.InvalidError
+		ok := errors.As(check.err, &invalid)
 		if !ok {
 			continue
 		}

@@ -154,7 +154,8 @@ func begin(r *logcheck.Recorder, client string, a eventstore.StreamAppend, recei
 func (w *world) append(s *pgstore.Store, client string, a eventstore.StreamAppend, receipt *eventstore.Receipt) (eventstore.Appended, error) {
 	p := begin(w.recorder, client, a, receipt)
 	done, err := s.Append(w.Context(), a, eventstore.AppendOptions{Receipt: receipt})
-	if known, ok := errors.AsType[*eventstore.ReceiptKnownError](err); ok {
+	var known *eventstore.ReceiptKnownError
+	if errors.As(err, &known) {
 		done, err = known.Stored.Appended[0], nil
 	}
 	p.Answer(done, err)
