@@ -62,6 +62,23 @@ type Filter struct {
 	Categories []string
 	// StreamPrefixes are beginnings of stream names.
 	StreamPrefixes []string
+	// Others, if set, picks types besides those of Types.
+	Others *Others
+}
+
+// Others picks the events of types that a program does not know, for it to notice
+// them in their place.
+type Others struct {
+	// Known are the names of event types that are not picked. Those of the store
+	// itself, which begin with '$', never are.
+	Known []string
+	// Except are stream categories of which none are picked.
+	Except []string
+}
+
+func (o *Others) match(eventType, category string) bool {
+	return o != nil && !strings.HasPrefix(eventType, "$") && !slices.Contains(o.Known, eventType) &&
+		!slices.Contains(o.Except, category)
 }
 
 // IsZero reports whether the filter picks everything.
@@ -72,7 +89,7 @@ func (f Filter) IsZero() bool {
 // Match reports whether the filter picks an event of the given type in the given
 // stream.
 func (f Filter) Match(eventType, stream string) bool {
-	return (len(f.Types) == 0 || slices.Contains(f.Types, eventType)) &&
+	return (len(f.Types) == 0 || slices.Contains(f.Types, eventType) || f.Others.match(eventType, Category(stream))) &&
 		(len(f.Categories) == 0 || slices.Contains(f.Categories, Category(stream))) &&
 		(len(f.StreamPrefixes) == 0 || slices.ContainsFunc(f.StreamPrefixes, func(p string) bool {
 			return strings.HasPrefix(stream, p)

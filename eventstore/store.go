@@ -71,6 +71,8 @@ type Features struct {
 	GaplessLog bool
 	// StreamManagement: StreamManager.
 	StreamManagement bool
+	// Contents: ContentLister.
+	Contents bool
 }
 
 // MultiStreamAppender appends to several streams at once.
@@ -131,6 +133,23 @@ type StreamManager interface {
 	// TombstoneStream is DeleteStream for ever: the stream takes no event any
 	// more.
 	TombstoneStream(ctx context.Context, stream string, expected ExpectedVersion) (Appended, error)
+}
+
+// ContentLister tells of what the log consists without reading it.
+type ContentLister interface {
+	// Contents returns which types of events there are in which schema versions
+	// and categories, by the first position of each. It is what ReadAll yields
+	// at the time, counted.
+	Contents(ctx context.Context) ([]Content, error)
+}
+
+// Content is all events of a type and schema version in the streams of a category.
+type Content struct {
+	Category      string
+	Type          string
+	SchemaVersion int
+	// First is the position of the first of them, Events how many there are.
+	First, Events int64
 }
 
 // StreamMetadata limits what ReadStream shows of a stream. The zero value shows

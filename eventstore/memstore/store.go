@@ -16,6 +16,7 @@ var (
 	_ eventstore.MultiStreamAppender = (*Store)(nil)
 	_ eventstore.ReceiptStore        = (*Store)(nil)
 	_ eventstore.StreamManager       = (*Store)(nil)
+	_ eventstore.ContentLister       = (*Store)(nil)
 )
 
 // Config says how a store behaves. The zero value works.
@@ -71,7 +72,7 @@ func New(c Config) *Store {
 
 // Features says that the store can do everything.
 func (s *Store) Features() eventstore.Features {
-	return eventstore.Features{MultiStreamAppend: true, Receipts: true, GaplessLog: true, StreamManagement: true}
+	return eventstore.Features{MultiStreamAppend: true, Receipts: true, GaplessLog: true, StreamManagement: true, Contents: true}
 }
 
 // Close ends all subscriptions and makes every later call fail with ErrClosed.

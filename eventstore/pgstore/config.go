@@ -120,6 +120,8 @@ type Store struct {
 	// refused is why the database took no write when the last was tried; nil: it
 	// did.
 	refused atomic.Pointer[refusal]
+	// contentsStep is how many positions Contents counts at a time.
+	contentsStep int64
 
 	stop context.CancelFunc
 	// done is closed when the store is closed.
@@ -132,6 +134,7 @@ var (
 	_ eventstore.MultiStreamAppender = (*Store)(nil)
 	_ eventstore.ReceiptStore        = (*Store)(nil)
 	_ eventstore.StreamManager       = (*Store)(nil)
+	_ eventstore.ContentLister       = (*Store)(nil)
 )
 
 // Open opens the log in cfg.Schema. It connects at once: a database that cannot
@@ -142,7 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	background, stop := context.WithCancel(context.Background())
-	s := &Store{cfg: cfg, queue: newQueue(cfg), sender: uuid.NewString(), stop: stop, done: background.Done(), stopped: make(chan struct{})}
+	s := &Store{cfg: cfg, queue: newQueue(cfg), sender: uuid.NewString(), contentsStep: 100_000, stop: stop, done: background.Done(), stopped: make(chan struct{})}
 	s.dictionary = newDictionary(cfg.CacheStreams)
 	s.lookups = &lookups{store: s}
 	s.hub = newHub()
@@ -203,7 +206,7 @@ func (s *Store) usable() error {
 
 // Features returns what the store can do: everything.
 func (s *Store) Features() eventstore.Features {
-	return eventstore.Features{MultiStreamAppend: true, Receipts: true, GaplessLog: true, StreamManagement: true}
+	return eventstore.Features{MultiStreamAppend: true, Receipts: true, GaplessLog: true, StreamManagement: true, Contents: true}
 }
 
 // sql puts the store's schema into a statement that is written for the default

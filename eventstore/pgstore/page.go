@@ -97,18 +97,29 @@ type filter struct {
 	types      []int32
 	categories []int32
 	prefixes   []string
+	// others are types that are picked too, but in the categories except.
+	others, except []int32
 }
 
 const selectFilter = `
 SELECT coalesce((SELECT array_agg(t.id) FROM recount.event_types t WHERE t.name = ANY($1::text[])), '{}'),
-       coalesce((SELECT array_agg(c.id) FROM recount.categories c WHERE c.name = ANY($2::text[])), '{}')`
+       coalesce((SELECT array_agg(c.id) FROM recount.categories c WHERE c.name = ANY($2::text[])), '{}'),
+       coalesce((SELECT array_agg(t.id) FROM recount.event_types t
+                 WHERE t.name <> ALL($3::text[]) AND NOT starts_with(t.name, '$')), '{}'),
+       coalesce((SELECT array_agg(c.id) FROM recount.categories c WHERE c.name = ANY($4::text[])), '{}')`
 
 // compile resolves a filter's names. Types and categories that nobody has
 // written yet may come into being later, so it is done again for every page.
 func (s *Store) compile(ctx context.Context, f eventstore.Filter) (filter, error) {
 	var compiled filter
 	if len(f.Types) > 0 || len(f.Categories) > 0 {
-		err := s.cfg.Pool.QueryRow(ctx, s.sql(selectFilter), storable(f.Types), storable(f.Categories)).Scan(&compiled.types, &compiled.categories)
+		others := eventstore.Others{}
+		if f.Others != nil {
+			others = *f.Others
+		}
+		err := s.cfg.Pool.QueryRow(ctx, s.sql(selectFilter), storable(f.Types), storable(f.Categories),
+			storable(others.Known), storable(others.Except)).Scan(
+			&compiled.types, &compiled.categories, &compiled.others, &compiled.except)
 		if err != nil {
 			return filter{}, fmt.Errorf("look up filter: %w", translate(err))
 		}
@@ -118,6 +129,9 @@ func (s *Store) compile(ctx context.Context, f eventstore.Filter) (filter, error
 	}
 	if len(f.Categories) == 0 {
 		compiled.categories = nil
+	}
+	if f.Others == nil {
+		compiled.others = nil
 	}
 	if len(f.StreamPrefixes) > 0 {
 		compiled.prefixes = storable(f.StreamPrefixes)
@@ -150,7 +164,8 @@ ORDER BY e.position %s LIMIT $3`
 const filteredPageOfLog = eventColumns + `
 FROM recount.events e
 WHERE e.position BETWEEN $1 AND $2
-  AND ($4::int[] IS NULL OR e.type_id = ANY($4::int[]))
+  AND ($4::int[] IS NULL OR e.type_id = ANY($4::int[])
+       OR e.type_id = ANY($7::int[]) AND e.category_id <> ALL($8::int[]))
   AND ($5::int[] IS NULL OR e.category_id = ANY($5::int[]))
   AND ($6::text[] IS NULL OR EXISTS (
       SELECT FROM recount.streams s JOIN unnest($6::text[]) AS p(prefix) ON starts_with(s.name, p.prefix)
@@ -177,7 +192,7 @@ func (s *Store) readRange(ctx context.Context, p *page, f eventstore.Filter, low
 			return nil, err
 		}
 		statement = filteredPageOfLog
-		args = append(args, compiled.types, compiled.categories, compiled.prefixes)
+		args = append(args, compiled.types, compiled.categories, compiled.prefixes, compiled.others, compiled.except)
 	}
 	rows, err := s.cfg.Pool.Query(ctx, s.sql(fmt.Sprintf(statement, order)), args...)
 	if err != nil {

@@ -31,6 +31,7 @@ type broken struct {
 	delete, tomb removeFunc
 	close        func(context.Context) error
 	features     func() eventstore.Features
+	contents     func(context.Context) ([]eventstore.Content, error)
 }
 
 func newBroken() *broken {
@@ -38,7 +39,7 @@ func newBroken() *broken {
 	return &broken{
 		Store: s, append: s.AppendStreams, readStream: s.ReadStream, readAll: s.ReadAll, subscribe: s.Subscribe,
 		head: s.Head, receipt: s.Receipt, purge: s.PurgeReceipts, setMetadata: s.SetStreamMetadata,
-		delete: s.DeleteStream, tomb: s.TombstoneStream, close: s.Close, features: s.Features,
+		delete: s.DeleteStream, tomb: s.TombstoneStream, close: s.Close, features: s.Features, contents: s.Contents,
 	}
 }
 
@@ -89,6 +90,8 @@ func (b *broken) TombstoneStream(ctx context.Context, stream string, expected ev
 }
 
 func (b *broken) Features() eventstore.Features { return b.features() }
+
+func (b *broken) Contents(ctx context.Context) ([]eventstore.Content, error) { return b.contents(ctx) }
 
 func (b *broken) Close(ctx context.Context) error { return b.close(ctx) }
 

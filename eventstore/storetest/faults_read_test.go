@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
@@ -136,6 +137,34 @@ var readFaults = []fault{
 	{"hides system events", func(b *broken) {
 		b.onRead(func(e *eventstore.RecordedEvent) bool { return e.Type[0] != '$' })
 	}, []string{"picks system events like any other", "writes metadata to the log as an event"}},
+
+	{"lists the contents of an empty log as an error", func(b *broken) {
+		b.contents = func(ctx context.Context) ([]eventstore.Content, error) {
+			all, err := b.Store.Contents(ctx)
+			if len(all) == 0 {
+				err = eventstore.ErrUnavailable
+			}
+			return all, err
+		}
+	}, []string{"lists nothing in an empty log"}},
+
+	{"takes all schema versions for one", func(b *broken) {
+		b.contents = func(ctx context.Context) ([]eventstore.Content, error) {
+			all, err := b.Store.Contents(ctx)
+			return slices.DeleteFunc(all, func(c eventstore.Content) bool { return c.SchemaVersion > 1 }), err
+		}
+	}, []string{"lists the types, schema versions and categories that ReadAll yields"}},
+
+	{"lists what its users have written only", func(b *broken) {
+		b.contents = func(ctx context.Context) ([]eventstore.Content, error) {
+			all, err := b.Store.Contents(ctx)
+			return slices.DeleteFunc(all, func(c eventstore.Content) bool { return c.Type[0] == '$' }), err
+		}
+	}, []string{"lists what the store has written itself"}},
+
+	{"knows no other types", func(b *broken) {
+		b.onOptions(func(o *eventstore.ReadOptions) { o.Filter.Others = nil })
+	}, []string{"picks events by type, category and stream prefix", "subscribes to what a filter picks", "picks system events like any other"}},
 }
 
 // without ends a sequence in silence where it ends with the given error.

@@ -98,8 +98,8 @@ func TestEveryClauseCatchesAFault(t *testing.T) {
 func TestMissingMethodsAreCaught(t *testing.T) {
 	c := clause{run: implementsFeatures}
 	failures := failuresOf(t, c, func() eventstore.Store { return struct{ eventstore.Store }{newBroken()} })
-	if len(failures) != 3 {
-		t.Errorf("a store without the methods of 3 abilities fails with %q", failures)
+	if len(failures) != 4 {
+		t.Errorf("a store without the methods of 4 abilities fails with %q", failures)
 	}
 }
 

@@ -23,6 +23,7 @@ func implementsFeatures(f *fixture) {
 		{"MultiStreamAppender", declared.MultiStreamAppend, implements[eventstore.MultiStreamAppender](f.Store)},
 		{"ReceiptStore", declared.Receipts, implements[eventstore.ReceiptStore](f.Store)},
 		{"StreamManager", declared.StreamManagement, implements[eventstore.StreamManager](f.Store)},
+		{"ContentLister", declared.Contents, implements[eventstore.ContentLister](f.Store)},
 	} {
 		if c.declared && !c.implements {
 			f.Errorf("%T declares %s in Features and does not implement it", f.Store, c.name)

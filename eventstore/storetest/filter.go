@@ -62,6 +62,10 @@ var filters = []struct {
 	{eventstore.Filter{Types: []string{"Received"}, Categories: []string{"order"}}, nil},
 	{eventstore.Filter{Types: []string{"Received"}, StreamPrefixes: []string{"order"}}, nil},
 	{eventstore.Filter{Categories: []string{"stock"}, StreamPrefixes: []string{"order"}}, nil},
+	{eventstore.Filter{Types: []string{"Received"}, Others: &eventstore.Others{Known: []string{"Placed", "Never"}}}, []string{"2", "5", "8", "11"}},
+	{eventstore.Filter{Types: []string{"Received"}, Others: &eventstore.Others{Known: []string{"Placed"}, Except: []string{"order", "never"}}}, []string{"5", "11"}},
+	{eventstore.Filter{Types: []string{"Never"}, Others: &eventstore.Others{}, StreamPrefixes: []string{"stock"}}, []string{"11"}},
+	{eventstore.Filter{Types: []string{"Never"}, Others: &eventstore.Others{Known: []string{"Placed", "placed", "Shipped", "Received"}}}, nil},
 }
 
 func picksByFilter(f *fixture) {
@@ -130,6 +134,7 @@ func picksSystemEvents(f *fixture) {
 		{eventstore.Filter{Types: []string{eventstore.TypeDeleted, eventstore.TypeTombstone}}, []string{eventstore.TypeDeleted, eventstore.TypeTombstone}},
 		{eventstore.Filter{Types: []string{eventstore.TypeMetadata}}, []string{eventstore.TypeMetadata}},
 		{eventstore.Filter{StreamPrefixes: []string{"$"}}, []string{eventstore.TypeMetadata}},
+		{eventstore.Filter{Types: []string{"Never"}, Others: &eventstore.Others{}}, []string{"Happened", "Happened"}},
 		{eventstore.Filter{Categories: []string{"order"}}, []string{"Happened", eventstore.TypeDeleted, "Happened", eventstore.TypeTombstone}},
 		{eventstore.Filter{Categories: []string{"$$order"}}, []string{eventstore.TypeMetadata}},
 	} {

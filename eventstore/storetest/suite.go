@@ -57,6 +57,7 @@ var (
 	receipts    = ability{"Features.Receipts", func(s eventstore.Store) bool { return s.Features().Receipts }}
 	gapless     = ability{"Features.GaplessLog", func(s eventstore.Store) bool { return s.Features().GaplessLog }}
 	management  = ability{"Features.StreamManagement", func(s eventstore.Store) bool { return s.Features().StreamManagement }}
+	contents    = ability{"Features.Contents", func(s eventstore.Store) bool { return s.Features().Contents }}
 	closing     = ability{"a method Close(context.Context) error", func(s eventstore.Store) bool { _, ok := s.(closer); return ok }}
 )
 
@@ -72,7 +73,7 @@ type closer interface {
 func clauses() []clause {
 	return slices.Concat(
 		featureClauses, appendClauses, contentClauses, invalidClauses, idempotencyClauses,
-		readStreamClauses, readAllClauses, tokenClauses, filterClauses, subscribeClauses, followClauses,
+		readStreamClauses, readAllClauses, tokenClauses, filterClauses, contentsClauses, subscribeClauses, followClauses,
 		metadataClauses, deleteClauses, tombstoneClauses, receiptClauses, receiptKeyClauses,
 		multiStreamClauses, concurrencyClauses, modelClauses,
 	)

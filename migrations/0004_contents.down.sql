@@ -1,0 +1,2 @@
+DROP TABLE log_contents_position;
+DROP TABLE log_contents;
