@@ -91,6 +91,7 @@ type exact struct {
 	Amount map[string]json.Number
 	Floats map[string]float64
 	Part   struct{ N int }
+	None   []string
 }
 
 // TestAVerificationIsAsExactAsTheTable: what a Go type of the row would not notice, it does.
@@ -117,6 +118,7 @@ func TestAVerificationIsAsExactAsTheTable(t *testing.T) {
 		`floats = '{"n": 9007199254740993}'`,
 		`ratio = 0.1`, // and not the float32
 		`part = '{"N": 1, "M": 2}'`,
+		`none = '[]'`, // and not null
 		`part = '[]'`, // which cannot be scanned to a row at all
 	} {
 		b.exec(`UPDATE recount.exacts_g1 SET ` + damage)

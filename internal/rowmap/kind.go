@@ -30,7 +30,7 @@ var (
 	timestamp = kind{"timestamptz", "timestamptz", scalar[time.Time]{plain(timeOf)}, normalizeTime}
 	uuidKind  = kind{"uuid", "uuid", scalar[pgtype.UUID]{plain(uuidOf)}, nil}
 	bytea     = kind{"bytea", "bytea", scalar[[]byte]{plain(reflect.Value.Bytes)}, nil}
-	document  = kind{"jsonb", "jsonb", scalar[string]{jsonOf}, nil}
+	document  = kind{"jsonb", "jsonb", jsonText{scalar[string]{jsonOf}}, nil}
 )
 
 // codec turns fields of one kind into statement parameters.
@@ -59,6 +59,19 @@ func (scalar[T]) target() any { return new(*T) }
 func (scalar[T]) scanned(target any) any {
 	if value := *target.(**T); value != nil {
 		return *value
+	}
+	return nil
+}
+
+// jsonText is scanned as bytes: the driver takes the JSON null for NULL where it scans to a string that may
+// be nil.
+type jsonText struct{ scalar[string] }
+
+func (jsonText) target() any { return new([]byte) }
+
+func (jsonText) scanned(target any) any {
+	if text := *target.(*[]byte); text != nil {
+		return string(text)
 	}
 	return nil
 }
