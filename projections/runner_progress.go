@@ -3,20 +3,27 @@ package projections
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/57528e99/recount/eventstore"
 )
 
-// progress tells those who wait in this process how far a projection has come.
+// progress tells those who wait in this process how far a projection has come, and the worker whether
+// somebody waits.
 type progress struct {
 	mu      sync.Mutex
 	running bool
 	at      eventstore.Token
 	// changed is closed, and replaced, when one of the above changes.
 	changed chan struct{}
+	// awaited is closed when somebody waits for the next change, and replaced with changed.
+	awaited   chan struct{}
+	isAwaited bool
 }
 
-func newProgress() *progress { return &progress{changed: make(chan struct{})} }
+func newProgress() *progress {
+	return &progress{changed: make(chan struct{}), awaited: make(chan struct{})}
+}
 
 func (p *progress) set(running bool, at eventstore.Token) {
 	p.mu.Lock()
@@ -24,6 +31,9 @@ func (p *progress) set(running bool, at eventstore.Token) {
 	p.running, p.at = running, at
 	close(p.changed)
 	p.changed = make(chan struct{})
+	if p.isAwaited {
+		p.awaited, p.isAwaited = make(chan struct{}), false
+	}
 }
 
 func (p *progress) isRunning() bool {
@@ -38,8 +48,13 @@ func (p *progress) wait(ctx context.Context, want eventstore.Token) (at eventsto
 		p.mu.Lock()
 		at, running := p.at, p.running
 		changed := p.changed
+		behind := running && before(at, want)
+		if behind && !p.isAwaited {
+			p.isAwaited = true
+			close(p.awaited)
+		}
 		p.mu.Unlock()
-		if !running || !before(at, want) {
+		if !behind {
 			return at, running
 		}
 		select {
@@ -47,6 +62,30 @@ func (p *progress) wait(ctx context.Context, want eventstore.Token) (at eventsto
 		case <-ctx.Done():
 			return at, running
 		}
+	}
+}
+
+// The bounds of how long a projection that has caught up lets events gather before it looks again. An
+// event that comes after a pause is applied at once; those of a steady stream share transactions,
+// which cost nearly the same for one event as for a hundred.
+const (
+	shortestGathering = 5 * time.Millisecond
+	longestGathering  = 50 * time.Millisecond
+)
+
+// gather waits for four times as long as the last commit took, within bounds: so at most a fifth of
+// the time goes into commits, and the slower the database is, the fewer it gets. It ends at once when
+// somebody waits for the projection.
+func (p *progress) gather(ctx context.Context, lastCommit time.Duration) {
+	p.mu.Lock()
+	awaited := p.awaited
+	p.mu.Unlock()
+	timer := time.NewTimer(min(max(4*lastCommit, shortestGathering), longestGathering))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-awaited:
+	case <-timer.C:
 	}
 }
 

@@ -183,11 +183,6 @@ func endingFor(err error) ending {
 	return interrupted
 }
 
-// gathering is how long a projection that has caught up lets events gather before it looks again. An
-// event that comes after a pause is applied at once; those of a steady stream share transactions,
-// which cost the same for one event as for a hundred.
-const gathering = 5 * time.Millisecond
-
 // follow applies the log from the lease's checkpoint on, until the session ends.
 func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending, error) {
 	ctx, stop := lease.Keep(soft, l.TTL, func(ctx context.Context) error { return w.renew(ctx, l) })
@@ -211,6 +206,7 @@ func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending,
 		if len(batch.Events) == 0 && !atHead && time.Since(movedAt) < time.Second {
 			continue
 		}
+		begun := time.Now()
 		if err := w.apply(hard, l, batch.Events, batch.Token()); err != nil {
 			return endingFor(err), err
 		}
@@ -225,7 +221,7 @@ func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending,
 			}
 		}
 		if atHead {
-			background.Sleep(ctx, gathering)
+			w.progress.gather(ctx, movedAt.Sub(begun))
 		}
 	}
 	err := context.Cause(ctx)
