@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // Metadata is what every event of a command carries beside its data, as a JSON
@@ -17,7 +19,7 @@ import (
 //	  "correlation_id": "0193…",             // always there
 //	  "causation_id": "…",
 //	  "actor": "…",
-//	  "at": "2011-12-09T12:50:00Z",          // RFC 3339, UTC
+//	  "at": "2011-12-09T12:50:00Z",          // RFC 3339, UTC, to the microsecond
 //	  "traceparent": "00-4bf9…-00f0…-01",    // W3C Trace Context
 //	  "tracestate": "…"
 //	}
@@ -53,7 +55,7 @@ func (o Options) metadata() ([]byte, error) {
 		CorrelationID: o.CorrelationID,
 		CausationID:   o.CausationID,
 		Actor:         o.Actor,
-		At:            o.At.UTC(),
+		At:            eventstore.Microseconds(o.At),
 		TraceParent:   o.TraceParent,
 		TraceState:    o.TraceState,
 	}

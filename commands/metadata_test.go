@@ -31,11 +31,11 @@ func TestMetadataIsInEveryEvent(t *testing.T) {
 	store := memstore.New(memstore.Config{})
 	h := newAccounts(t, store, Config{})
 	two := decideFunc(func(account) ([]accountEvent, error) { return []accountEvent{deposited{1}, deposited{2}}, nil })
-	at := time.Date(2011, 12, 9, 13, 50, 0, 0, time.FixedZone("CET", 3600))
+	at := time.Date(2011, 12, 9, 13, 50, 0, 123456789, time.FixedZone("CET", 3600))
 	mustHandle(t, h, "1", two, Options{
 		CorrelationID: "c", CausationID: "because", Actor: "ada", At: at, TraceParent: "00-1-2-01", TraceState: "k=v",
 	})
-	want := Metadata{CorrelationID: "c", CausationID: "because", Actor: "ada", At: at.UTC(), TraceParent: "00-1-2-01", TraceState: "k=v"}
+	want := Metadata{CorrelationID: "c", CausationID: "because", Actor: "ada", At: at.UTC().Truncate(time.Microsecond), TraceParent: "00-1-2-01", TraceState: "k=v"}
 	got := metadataOf(t, store)
 	if len(got) != 2 || got[0] != want || got[1] != want {
 		t.Errorf("metadata = %+v, want %+v twice", got, want)

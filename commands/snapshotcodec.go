@@ -88,7 +88,6 @@ type place struct {
 	recordedAt time.Time
 }
 
-// placeOf rounds the time to what a database keeps.
 func placeOf(e eventstore.RecordedEvent) place {
-	return place{e.Stream, e.Position, e.ID, e.RecordedAt.Truncate(time.Microsecond).UTC()}
+	return place{e.Stream, e.Position, e.ID, eventstore.Microseconds(e.RecordedAt)}
 }

@@ -7,6 +7,10 @@ import (
 	"github.com/google/uuid"
 )
 
+// Microseconds returns a time as stores and commands keep it: in UTC, cut to the microseconds that
+// PostgreSQL has. What was decided from a finer one would differ from what is read back.
+func Microseconds(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
 // ContentTypeJSON is the content type of an event that names none.
 const ContentTypeJSON = "application/json"
 

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // Time is a business time in a body, such as "2011-12-09T12:50:00Z". It reads
-// RFC 3339 with any offset, from year 1 to 9999 in UTC, and is kept in UTC, cut
-// to microseconds, which is what PostgreSQL keeps. Its zero value is a time that
-// was not given.
+// RFC 3339 with any offset, from year 1 to 9999 in UTC, and is kept as
+// eventstore.Microseconds. Its zero value is a time that was not given.
 type Time struct {
 	time  time.Time
 	given bool
@@ -28,7 +29,7 @@ func (t *Time) UnmarshalJSON(value []byte) error {
 	if err != nil {
 		return errTime
 	}
-	parsed = parsed.UTC().Truncate(time.Microsecond)
+	parsed = eventstore.Microseconds(parsed)
 	// The offset may lead out of the years that can be written again. The zero
 	// time is left out too: to most code it is no time.
 	if parsed.IsZero() || parsed.Year() < 1 || parsed.Year() > 9999 {
@@ -41,7 +42,7 @@ func (t *Time) UnmarshalJSON(value []byte) error {
 // Or returns the time, or now if none was given.
 func (t Time) Or(now time.Time) time.Time {
 	if !t.given {
-		return now.UTC().Truncate(time.Microsecond)
+		return eventstore.Microseconds(now)
 	}
 	return t.time
 }

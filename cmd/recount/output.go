@@ -69,8 +69,8 @@ func cell(text string, limit int) string {
 	return b.String()
 }
 
-// timeFormat is that of tables: UTC, as everywhere.
-const timeFormat = "2006-01-02T15:04:05.000Z"
+// timeFormat is that of tables: UTC, as everywhere, and as exact as times are, so that one can be given back.
+const timeFormat = "2006-01-02T15:04:05.000000Z"
 
 // asText returns the columns of a row on one line.
 func asText(row map[string]any) string {

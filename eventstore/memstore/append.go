@@ -52,10 +52,9 @@ func (s *Store) append(ctx context.Context, appends []eventstore.StreamAppend, r
 	return b.results, nil
 }
 
-// recordedAt returns the time of the next append. The resolution is that of
-// PostgreSQL, so that tests do not come to rely on a finer one.
+// recordedAt returns the time of the next append.
 func (s *Store) recordedAt() time.Time {
-	now := s.now().UTC().Truncate(time.Microsecond)
+	now := eventstore.Microseconds(s.now())
 	if len(s.log) == 0 {
 		return now
 	}
