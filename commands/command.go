@@ -53,7 +53,7 @@ type Options struct {
 	// Actor says on whose behalf the command runs. Default: none.
 	Actor string
 	// At is the business time of the command, where it differs from the time
-	// of recording. Default: none.
+	// of recording, to the microsecond. Default: none.
 	At time.Time
 	// TraceParent and TraceState are the W3C trace context. Default: none.
 	TraceParent, TraceState string
@@ -68,16 +68,23 @@ type ReceiptRequest struct {
 	// Fingerprint tells the request from others under the same key, e.g. a hash
 	// of its body. At most 64 bytes.
 	Fingerprint []byte
-	// Answer returns the bytes to keep with the receipt, at most
-	// MaxAnswerBytes; refusal is the error of Decide, nil if the command is
-	// accepted. They come back in Result.Answer or RejectedError.Answer, now
-	// and on every replay.
+	// Answer returns what to keep with the receipt; refusal is the error of
+	// Decide, nil if the command is accepted. It comes back in Result.Answer or
+	// RejectedError.Answer, now and on every replay.
 	//
 	// It is called before the append, maybe several times and for outcomes
 	// that do not come to pass, while other commands on the stream wait: it
 	// must be quick and must not call the handler. Default: nothing is kept
 	// but the outcome.
-	Answer func(refusal error) []byte
+	Answer func(refusal error) Answer
+}
+
+// Answer is what a receipt keeps for its caller, beside whether the command was accepted.
+type Answer struct {
+	// Code is a number of the caller's, not negative, such as the status of HTTP.
+	Code int
+	// Body has at most MaxAnswerBytes.
+	Body []byte
 }
 
 // Result is the outcome of a command that was accepted.
@@ -95,7 +102,7 @@ type Result struct {
 	Token eventstore.Token
 	// Answer is what ReceiptRequest.Answer returned; on a replay, what it
 	// returned the first time.
-	Answer []byte
+	Answer Answer
 	// Replayed says that the request had been carried out before and nothing
 	// was done now.
 	Replayed bool

@@ -30,7 +30,7 @@ type RejectedError struct {
 	Err error
 	// Answer is what ReceiptRequest.Answer returned for the refusal; on a
 	// replay, what it returned the first time.
-	Answer []byte
+	Answer Answer
 	// Replayed says that the request had been refused before, and that it was
 	// not decided now.
 	Replayed bool
@@ -68,9 +68,10 @@ func (e *TruncatedError) Unwrap() error { return ErrTruncated }
 type EventError struct {
 	Stream  string
 	Version int64
-	// Type is the name of the event's type.
-	Type string
-	Err  error
+	// Type is the name of the event's type, SchemaVersion the version that it was written in.
+	Type          string
+	SchemaVersion int
+	Err           error
 }
 
 func (e *EventError) Error() string {

@@ -106,16 +106,16 @@ func ExampleReceiptRequest() {
 			Scope:       "box office",
 			Key:         key,
 			Fingerprint: []byte(name),
-			Answer: func(refusal error) []byte {
+			Answer: func(refusal error) commands.Answer {
 				if refusal != nil {
-					return []byte("sorry, " + refusal.Error())
+					return commands.Answer{Body: []byte("sorry, " + refusal.Error())}
 				}
-				return []byte("welcome, " + name)
+				return commands.Answer{Body: []byte("welcome, " + name)}
 			},
 		}})
 		var rejected *commands.RejectedError
 		if errors.As(err, &rejected) {
-			fmt.Printf("%s: %s (replayed: %t)\n", key, rejected.Answer, rejected.Replayed)
+			fmt.Printf("%s: %s (replayed: %t)\n", key, rejected.Answer.Body, rejected.Replayed)
 			return
 		}
 		fmt.Printf("%s: %v\n", key, err)

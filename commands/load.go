@@ -135,12 +135,12 @@ func (l loader[S, E]) begin(ctx context.Context, stream string, state versioned[
 func (l loader[S, E]) evolve(now versioned[S], e eventstore.RecordedEvent) (versioned[S], error) {
 	v, err := l.codec.Decode(e.Event)
 	if err != nil {
-		return now, &EventError{Stream: e.Stream, Version: e.Version, Type: e.Type, Err: err}
+		return now, &EventError{Stream: e.Stream, Version: e.Version, Type: e.Type, SchemaVersion: e.SchemaVersion, Err: err}
 	}
 	event, ok := v.(E)
 	if !ok {
 		err := fmt.Errorf("%w: its Go type %T is no event of this aggregate; does it belong in another category?", eventstore.ErrUndecodable, v)
-		return now, &EventError{Stream: e.Stream, Version: e.Version, Type: e.Type, Err: err}
+		return now, &EventError{Stream: e.Stream, Version: e.Version, Type: e.Type, SchemaVersion: e.SchemaVersion, Err: err}
 	}
 	return versioned[S]{state: event.Evolve(now.state), version: e.Version, last: placeOf(e)}, nil
 }

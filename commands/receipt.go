@@ -5,26 +5,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/57528e99/recount/eventstore"
 )
 
-// MaxAnswerBytes is how long the bytes of ReceiptRequest.Answer may be.
-const MaxAnswerBytes = 64<<10 - 1
+// MaxAnswerBytes is how long the body of an Answer may be. What goes before it fits into the rest of the
+// 64 KiB of a receipt.
+const MaxAnswerBytes = 64<<10 - 32
 
-// The answer kept in a receipt is one of these bytes, which tells a replay
-// whether the command was accepted, and then the bytes of the caller.
+// The answer kept in a receipt begins with one of these bytes, which tells a replay whether the command
+// was accepted. Then comes the code on a line of its own, and the body.
 const (
 	kindAccepted = 1
 	kindRefused  = 2
 )
 
+// encode returns the answer as a receipt keeps it.
+func (a Answer) encode(refused bool) []byte {
+	kept := []byte{kindAccepted}
+	if refused {
+		kept[0] = kindRefused
+	}
+	return append(append(strconv.AppendInt(kept, int64(a.Code), 10), '\n'), a.Body...)
+}
+
+// decodeAnswer reads what encode returned; ok is false for anything that does not begin as that does.
+func decodeAnswer(kept []byte) (a Answer, refused, ok bool) {
+	if len(kept) == 0 || kept[0] != kindAccepted && kept[0] != kindRefused {
+		return Answer{}, false, false
+	}
+	line, body, found := bytes.Cut(kept[1:], []byte{'\n'})
+	code, err := strconv.Atoi(string(line))
+	if !found || err != nil {
+		// There was no code before there were codes.
+		code, body = 0, kept[1:]
+	}
+	return Answer{Code: code, Body: body}, kept[0] == kindRefused, true
+}
+
 // outcome is how a command ended, now or, if replayed, the first time.
 type outcome struct {
 	appended eventstore.Appended
 	refusal  error
-	answer   []byte
+	answer   Answer
 	replayed bool
 }
 
@@ -56,34 +81,22 @@ func (h *Handler[S, E]) checkReceipt(stream string, r *ReceiptRequest) error {
 		[]eventstore.StreamAppend{{Stream: stream, Expected: eventstore.Any}}, eventstore.AppendOptions{Receipt: &receipt})
 }
 
-// receipt returns the receipt to append with the outcome; nil if none is wanted.
-func (r request) receipt(refusal error) (*eventstore.Receipt, error) {
+// receipt returns the receipt to append with the outcome, and the answer in it; nil if none is wanted.
+func (r request) receipt(refusal error) (_ *eventstore.Receipt, a Answer, _ error) {
 	if r.Receipt == nil {
-		return nil, nil
-	}
-	answer := []byte{kindAccepted}
-	if refusal != nil {
-		answer[0] = kindRefused
+		return nil, a, nil
 	}
 	if r.Receipt.Answer != nil {
-		answer = append(answer, r.Receipt.Answer(refusal)...)
+		a = r.Receipt.Answer(refusal)
 	}
-	if n := len(answer) - 1; n > MaxAnswerBytes {
-		return nil, &eventstore.InvalidError{
-			Field: "receipt.answer", Reason: fmt.Sprintf("must have at most %d bytes, it has %d", MaxAnswerBytes, n),
+	if n := len(a.Body); n > MaxAnswerBytes || a.Code < 0 {
+		return nil, a, &eventstore.InvalidError{
+			Field: "receipt.answer", Reason: fmt.Sprintf("must have at most %d bytes, it has %d, and no negative code", MaxAnswerBytes, n),
 		}
 	}
 	return &eventstore.Receipt{
-		Scope: r.Receipt.Scope, Key: r.Receipt.Key, Fingerprint: r.Receipt.Fingerprint, Answer: answer,
-	}, nil
-}
-
-// answerIn returns the caller's bytes in a receipt that receipt made.
-func answerIn(r *eventstore.Receipt) []byte {
-	if r == nil {
-		return nil
-	}
-	return r.Answer[1:]
+		Scope: r.Receipt.Scope, Key: r.Receipt.Key, Fingerprint: r.Receipt.Fingerprint, Answer: a.encode(refusal != nil),
+	}, a, nil
 }
 
 // replayShare is the share of replays among the last few hundred commands with a receipt.
@@ -130,16 +143,13 @@ func (h *Handler[S, E]) replay(ctx context.Context, r *ReceiptRequest) (_ Result
 // replayed turns a stored receipt into the outcome it was written for. One that
 // no command wrote belongs to some other request.
 func replayed(stored eventstore.StoredReceipt) (Result, error) {
-	if len(stored.Appended) != 1 || len(stored.Answer) == 0 {
+	answer, refused, ok := decodeAnswer(stored.Answer)
+	if len(stored.Appended) != 1 || !ok {
 		return Result{}, &eventstore.ReceiptMismatchError{Scope: stored.Scope, Key: stored.Key}
 	}
-	o := outcome{appended: stored.Appended[0], answer: stored.Answer[1:], replayed: true}
-	switch stored.Answer[0] {
-	case kindAccepted:
-	case kindRefused:
+	o := outcome{appended: stored.Appended[0], answer: answer, replayed: true}
+	if refused {
 		o.refusal = ErrRefusedBefore
-	default:
-		return Result{}, &eventstore.ReceiptMismatchError{Scope: stored.Scope, Key: stored.Key}
 	}
 	return o.report()
 }

@@ -2,8 +2,10 @@ package commands
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,8 +16,8 @@ import (
 
 // receipt asks for a receipt whose answer tells what was refused.
 func receipt(key string) *ReceiptRequest {
-	return &ReceiptRequest{Scope: "tester", Key: key, Fingerprint: []byte("f"), Answer: func(refusal error) []byte {
-		return fmt.Appendf(nil, "refusal: %v", refusal)
+	return &ReceiptRequest{Scope: "tester", Key: key, Fingerprint: []byte("f"), Answer: func(refusal error) Answer {
+		return Answer{Code: 7, Body: fmt.Appendf(nil, "refusal: %v", refusal)}
 	}}
 }
 
@@ -31,7 +33,7 @@ func TestReplayGivesTheFirstResult(t *testing.T) {
 			h := newAccounts(t, store, Config{})
 			mustHandle(t, h, "1", deposit{10}, Options{})
 			first := mustHandle(t, h, "1", c.cmd, Options{Receipt: receipt("k")})
-			if string(first.Answer) != "refusal: <nil>" || first.Replayed {
+			if string(first.Answer.Body) != "refusal: <nil>" || first.Replayed {
 				t.Errorf("first Result = %+v", first)
 			}
 			mustHandle(t, h, "1", deposit{1}, Options{})
@@ -66,8 +68,8 @@ func TestReplayGivesTheFirstRefusal(t *testing.T) {
 	if !got.Replayed || got.Stream != first.Stream || got.Version != first.Version {
 		t.Errorf("replay = %+v, want that of %+v", got, first)
 	}
-	if want := "refusal: not that much in the account"; string(first.Answer) != want || string(got.Answer) != want {
-		t.Errorf("answers = %q, then %q; want %q twice", first.Answer, got.Answer, want)
+	if want := "refusal: not that much in the account"; string(first.Answer.Body) != want || string(got.Answer.Body) != want {
+		t.Errorf("answers = %q, then %q; want %q twice", first.Answer.Body, got.Answer.Body, want)
 	}
 	wantBalance(t, h, "1", 101, 1)
 }
@@ -199,7 +201,7 @@ func TestRefusalIsDecidedAgainIfTheStreamMoved(t *testing.T) {
 	mustHandle(t, h, "1", deposit{1}, Options{})
 	store.before = once(func() { mustHandle(t, other, "1", deposit{99}, Options{}) })
 	got := mustHandle(t, h, "1", withdraw{100}, Options{Receipt: receipt("k")})
-	if got.Version != 2 || string(got.Answer) != "refusal: <nil>" {
+	if got.Version != 2 || string(got.Answer.Body) != "refusal: <nil>" {
 		t.Errorf("Result = %+v, want version 2 and no refusal", got)
 	}
 }
@@ -326,16 +328,39 @@ func TestAnswerIsBounded(t *testing.T) {
 	h := newAccounts(t, memstore.New(memstore.Config{}), Config{})
 	answer := func(n int) *ReceiptRequest {
 		r := receipt(fmt.Sprint(n))
-		r.Answer = func(error) []byte { return bytes.Repeat([]byte("x"), n) }
+		r.Answer = func(error) Answer { return Answer{Code: math.MaxInt, Body: bytes.Repeat([]byte("x"), n)} }
 		return r
 	}
 	_, err := h.Handle(t.Context(), "1", deposit{1}, Options{Receipt: answer(MaxAnswerBytes + 1)})
 	wantError(t, err, eventstore.ErrInvalid)
-	if !strings.Contains(err.Error(), "65535") {
+	if !strings.Contains(err.Error(), "65504") {
 		t.Errorf("error %q does not name the bound", err)
 	}
 	mustHandle(t, h, "1", deposit{1}, Options{Receipt: answer(MaxAnswerBytes)})
 	wantBalance(t, h, "1", 1, 0)
+}
+
+// Receipts are read by programs of before and after the one that wrote them.
+func TestAnswersAsTheyAreKept(t *testing.T) {
+	for _, c := range []struct {
+		kept    string
+		want    Answer
+		refused bool
+		again   string // as it is written now, where that differs
+	}{
+		{"\x01201\n", Answer{201, nil}, false, ""},
+		{"\x02409\n{\"a\":\n1}", Answer{409, []byte("{\"a\":\n1}")}, true, ""},
+		{"\x01", Answer{}, false, "\x010\n"},
+		{"\x02no\nthanks", Answer{0, []byte("no\nthanks")}, true, "\x020\nno\nthanks"},
+	} {
+		got, refused, ok := decodeAnswer([]byte(c.kept))
+		if !ok || refused != c.refused || got.Code != c.want.Code || !bytes.Equal(got.Body, c.want.Body) {
+			t.Errorf("%q is read as %+v, refused %t, %t; want %+v", c.kept, got, refused, ok, c.want)
+		}
+		if again := string(got.encode(refused)); again != cmp.Or(c.again, c.kept) {
+			t.Errorf("%q is written as %q", c.kept, again)
+		}
+	}
 }
 
 func TestReceiptWithoutAnswer(t *testing.T) {
@@ -344,7 +369,7 @@ func TestReceiptWithoutAnswer(t *testing.T) {
 	r := &ReceiptRequest{Scope: "s", Key: "k"}
 	for i := range 2 {
 		got := mustHandle(t, h, "1", deposit{1}, Options{Receipt: r})
-		if len(got.Answer) != 0 || got.Replayed != (i == 1) {
+		if got.Answer.Code != 0 || len(got.Answer.Body) != 0 || got.Replayed != (i == 1) {
 			t.Errorf("run %d: Result = %+v", i, got)
 		}
 	}

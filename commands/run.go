@@ -111,7 +111,7 @@ func (h *Handler[S, E]) carryOut(ctx context.Context, r request, now versioned[S
 	if err != nil {
 		return Result{}, err
 	}
-	receipt, err := r.receipt(d.refusal)
+	receipt, answer, err := r.receipt(d.refusal)
 	if err != nil {
 		return Result{}, err
 	}
@@ -148,7 +148,7 @@ func (h *Handler[S, E]) carryOut(ctx context.Context, r request, now versioned[S
 		next.version = appended.Version
 		h.cache.put(r.stream, next)
 	}
-	return outcome{appended: appended, refusal: d.refusal, answer: answerIn(receipt)}.report()
+	return outcome{appended: appended, refusal: d.refusal, answer: answer}.report()
 }
 
 // prepare encodes the events and returns the state after them. It evolves what

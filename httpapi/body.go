@@ -77,7 +77,7 @@ func (x *exchange) checkMediaType() error {
 	media, params, err := mime.ParseMediaType(value)
 	charset := params["charset"]
 	if err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return kindUnsupportedMediaType.Problem(fmt.Sprintf("The Content-Type is %q.", tidy(value))).
+		return kindUnsupportedMediaType.Problem(fmt.Sprintf("The Content-Type is %q.", sanitize(value))).
 			withHeader("Content-Type", "must be application/json, in UTF-8")
 	}
 	return nil

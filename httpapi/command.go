@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
 )
 
 // maxScopeBytes bounds the scope of a receipt, which is method and path
@@ -28,7 +29,7 @@ type CommandOptions struct {
 type CommandRequest[Body any] struct {
 	// Body is the decoded body.
 	Body Body
-	// Now is when the request came, in UTC.
+	// Now is when the request came, as eventstore.Microseconds.
 	Now time.Time
 	// Options carry idempotency key, precondition, correlation and trace to
 	// commands.Handler. The handler may set At and Actor.
@@ -64,7 +65,7 @@ func Command[Body any](a *API, method, path string, o CommandOptions, handle fun
 		if err != nil {
 			return err
 		}
-		in.Now, in.Options, in.vars = a.config.Now().UTC(), run.options, run.vars
+		in.Now, in.Options, in.vars = eventstore.Microseconds(a.config.Now()), run.options, run.vars
 		return c.run(x, run, func(ctx context.Context) (commands.Result, error) { return handle(ctx, in) })
 	})
 	a.lastRoute().Body = membersOf(reflect.TypeFor[Body]())
@@ -126,7 +127,7 @@ func (c *commandRoute) commandOptions(x *exchange, vars pathVars, body []byte) (
 		Scope:       c.scope,
 		Key:         key,
 		Fingerprint: fingerprint(c.scope, vars.list(), text),
-		Answer:      func(refusal error) []byte { return c.answer(x, refusal) },
+		Answer:      func(refusal error) commands.Answer { return c.answer(x, refusal) },
 	}
 	return o, nil
 }
@@ -149,8 +150,9 @@ func (c *commandRoute) run(x *exchange, p preparedCommand, handle func(context.C
 		return c.accept(x, result)
 	}
 	var rejected *commands.RejectedError
-	if errors.As(err, &rejected) && rejected.Answer != nil {
-		return c.refuse(x, rejected)
+	if errors.As(err, &rejected) && rejected.Answer.Code != 0 {
+		x.refuse(rejected)
+		return nil
 	}
 	return err
 }
@@ -158,12 +160,8 @@ func (c *commandRoute) run(x *exchange, p preparedCommand, handle func(context.C
 // accept answers a command that was accepted, now or before.
 func (c *commandRoute) accept(x *exchange, r commands.Result) error {
 	status := c.successStatus()
-	if r.Answer != nil {
-		stored, err := parseAnswer(r.Answer)
-		if err != nil {
-			return err
-		}
-		status = stored.status
+	if r.Answer.Code != 0 {
+		status = r.Answer.Code
 	}
 	h := x.w.Header()
 	if c.options.Location != nil {
@@ -185,15 +183,25 @@ func (c *commandRoute) accept(x *exchange, r commands.Result) error {
 
 // refuse answers a command that was refused, now or before, with the problem
 // that was stored for it.
-func (c *commandRoute) refuse(x *exchange, r *commands.RejectedError) error {
-	stored, err := parseAnswer(r.Answer)
-	if err != nil {
-		return err
-	}
+func (x *exchange) refuse(r *commands.RejectedError) {
 	x.err = r
 	x.markReplay(r.Replayed)
-	x.write(stored.status, problemType, stored.body)
-	return nil
+	x.writeProblem(&Problem{Status: r.Answer.Code, rendered: r.Answer.Body})
+}
+
+// answer returns what the receipt is to keep. A refusal is kept whole: its request id stays that of the
+// first request. What a success says beside its status is in the outcome that the receipt keeps anyway.
+func (c *commandRoute) answer(x *exchange, refusal error) commands.Answer {
+	if refusal == nil {
+		return commands.Answer{Code: c.successStatus()}
+	}
+	p := x.problem(&commands.RejectedError{Err: refusal})
+	a := commands.Answer{Code: p.Status, Body: p.body()}
+	if len(a.Body) > commands.MaxAnswerBytes {
+		p.Errors = nil // the only part that can be long
+		a.Body = p.body()
+	}
+	return a
 }
 
 func (c *commandRoute) successStatus() int {

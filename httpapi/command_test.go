@@ -39,6 +39,9 @@ func TestCommandThatCreatesAnswersWithLocation(t *testing.T) {
 	if resp := do(b, "POST", resp.Header.Get("Location")+"/move", `{"amount":1}`, `If-Match: "0"`); resp.StatusCode != 200 {
 		t.Errorf("the Location does not lead to what was created: %s", text(t, resp))
 	}
+	if data := string(b.events(t)[0].Data); !strings.Contains(data, `"2020-02-03T04:05:06Z"`) {
+		t.Errorf("event = %s, want the time of the request in microseconds", data)
+	}
 }
 
 func TestCommandWithNothingToDo(t *testing.T) {
@@ -223,8 +226,8 @@ func TestLongRefusalIsKept(t *testing.T) {
 	long := strings.Repeat("\x01\"", 100_000)
 	httpapi.Command(a, "POST", "/long", httpapi.CommandOptions{}, func(_ ctx, in httpapi.CommandRequest[struct{}]) (commands.Result, error) {
 		answer := in.Options.Receipt.Answer(manyErrors(long))
-		if len(answer) > commands.MaxAnswerBytes {
-			t.Errorf("the answer to keep has %d bytes, at most %d fit", len(answer), commands.MaxAnswerBytes)
+		if len(answer.Body) > commands.MaxAnswerBytes {
+			t.Errorf("the answer to keep has %d bytes, at most %d fit", len(answer.Body), commands.MaxAnswerBytes)
 		}
 		return commands.Result{}, &commands.RejectedError{Err: manyErrors(long), Answer: answer}
 	})

@@ -40,7 +40,7 @@ func decode(body []byte, v any) error {
 	}
 	if err := json.Unmarshal(body, v, options); err != nil {
 		// What is wrong with the text comes first: of a member, there may be worse behind it.
-		return cmp.Or[error](checkText(body), unfit(err))
+		return cmp.Or[error](checkText(body), bodyProblem(err))
 	}
 	if !withinBounds(body) {
 		if err := checkText(body); err != nil {
@@ -121,7 +121,7 @@ func checkText(body []byte) error {
 			return kindInvalidBody.Problem(fmt.Sprintf("The body is nested deeper than %d levels.", maxDepth)).
 				withPointer(string(d.StackPointer()), "is nested too deep")
 		}
-		if detail := tokenFault(token); detail != "" {
+		if detail := invalidToken(token); detail != "" {
 			return invalidMember(string(d.StackPointer()), detail)
 		}
 		if d.StackDepth() == 0 {
@@ -137,7 +137,7 @@ func checkEnd(body []byte, end int64) error {
 	return kindMalformedJSON.Problem(fmt.Sprintf("There is more text behind the end of the object at byte %d.", end))
 }
 
-func tokenFault(t jsontext.Token) string {
+func invalidToken(t jsontext.Token) string {
 	switch t.Kind() {
 	case jsontext.KindString:
 		if strings.ContainsRune(t.String(), 0) {

@@ -1,12 +1,8 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -26,7 +22,7 @@ type FieldBlamer interface {
 // problem translates an error into what the client sees, for this request.
 func (x *exchange) problem(err error) *Problem {
 	p := *x.translate(err) // a copy: a handler may return the same problem twice
-	p.Instance = tidy(x.r.URL.EscapedPath())
+	p.Instance = sanitize(x.r.URL.EscapedPath())
 	p.RequestID = x.requestID
 	p.TraceID = x.traceID
 	return &p
@@ -49,15 +45,10 @@ func (x *exchange) translate(err error) *Problem {
 	if errors.As(err, &behind) {
 		return behindProblem(behind)
 	}
-	for _, o := range outcomes {
-		if errors.Is(err, o.err) {
-			return o.problem(err)
-		}
-	}
-	if errors.Is(err, context.Canceled) && x.r.Context().Err() != nil {
+	if eventstore.ClassOf(err) == eventstore.ClassCancelled && x.r.Context().Err() != nil {
 		return kindClientClosed.Problem("The client closed the connection before the answer was ready.")
 	}
-	return driverProblem(err)
+	return outcomeOf(err).problem(err)
 }
 
 // domainProblem returns the problem that a refusal, or an error of the table,
@@ -130,7 +121,6 @@ func behindProblem(b *queries.BehindError) *Problem {
 
 // outcome says what an error of the engine is to a client.
 type outcome struct {
-	err  error
 	kind Kind
 	// tell says that the error's text is of use to the client and fit for it.
 	tell bool
@@ -138,65 +128,60 @@ type outcome struct {
 	retryAfter int
 }
 
-// outcomes are in the order in which they are tried: an error may match more
-// than one.
-var outcomes = []outcome{
-	{err: eventstore.ErrInvalid, kind: kindInvalidRequest, tell: true},
-	{err: eventstore.ErrReceiptMismatch, kind: kindIdempotencyKeyReused, tell: true},
-	{err: eventstore.ErrIDReused, kind: kindEventIDReused, tell: true},
-	{err: eventstore.ErrStreamDeleted, kind: kindDeleted, tell: true},
-	{err: eventstore.ErrStreamNotFound, kind: kindNotFound},
-	{err: eventstore.ErrInvalidToken, kind: kindInvalidToken, tell: true},
-	{err: eventstore.ErrLogChanged, kind: kindLogChanged, tell: true},
-	{err: eventstore.ErrNotSupported, kind: kindNotSupported},
-	{err: eventstore.ErrCorrupt, kind: kindLogDamaged},
-	{err: eventstore.ErrUnknownVersion, kind: kindEventUnreadable, retryAfter: 5},
-	{err: eventstore.ErrUnknownType, kind: kindEventUnreadable, retryAfter: 5},
-	{err: eventstore.ErrUndecodable, kind: kindHistoryUnreadable},
-	{err: commands.ErrTruncated, kind: kindTruncated, tell: true},
-	{err: queries.ErrNotFound, kind: kindNotFound},
-	{err: queries.ErrInvalidCursor, kind: kindInvalidCursor},
-	{err: queries.ErrInvalidQuery, kind: kindInvalidParameter, tell: true},
-	{err: eventstore.ErrLogMoved, kind: kindLogNotAdopted},
-	{err: eventstore.ErrOutcomeUnknown, kind: kindOutcomeUnknown, retryAfter: 1},
-	{err: eventstore.ErrOverloaded, kind: kindOverloaded, retryAfter: 1},
-	{err: eventstore.ErrClosed, kind: kindShuttingDown, retryAfter: 5},
+// ofErrors are the errors that say more to a client than their class does.
+var ofErrors = []struct {
+	err error
+	outcome
+}{
+	{eventstore.ErrReceiptMismatch, outcome{kind: kindIdempotencyKeyReused, tell: true}},
+	{eventstore.ErrInvalidToken, outcome{kind: kindInvalidToken, tell: true}},
+	{commands.ErrTruncated, outcome{kind: kindTruncated, tell: true}},
+	{queries.ErrInvalidCursor, outcome{kind: kindInvalidCursor}},
+	{queries.ErrInvalidQuery, outcome{kind: kindInvalidParameter, tell: true}},
 }
 
-func (o outcome) problem(err error) *Problem {
-	detail := o.kind.Meaning
-	if o.tell {
-		detail = err.Error()
-	}
-	return o.kind.Problem(detail).withRetryAfter(o.retryAfter)
+// ofClasses are what all other errors are. The text of those that a database or a network has a part in
+// is not for clients: it has names of tables and hosts.
+var ofClasses = map[eventstore.Class]outcome{
+	eventstore.ClassRejected:        {kind: kindRejected, tell: true},
+	eventstore.ClassOutcomeUnknown:  {kind: kindOutcomeUnknown, retryAfter: 1},
+	eventstore.ClassTooLarge:        {kind: kindInvalidRequest, tell: true},
+	eventstore.ClassInvalid:         {kind: kindInvalidRequest, tell: true},
+	eventstore.ClassConflict:        {kind: kindConflict, retryAfter: 1},
+	eventstore.ClassKnown:           {kind: kindInternal},
+	eventstore.ClassReused:          {kind: kindEventIDReused, tell: true},
+	eventstore.ClassDeleted:         {kind: kindDeleted, tell: true},
+	eventstore.ClassNotFound:        {kind: kindNotFound},
+	eventstore.ClassNotSupported:    {kind: kindNotSupported},
+	eventstore.ClassWrongLog:        {kind: kindLogChanged, tell: true},
+	eventstore.ClassCorrupt:         {kind: kindLogDamaged},
+	eventstore.ClassUnknownSchema:   {kind: kindEventUnreadable, retryAfter: 5},
+	eventstore.ClassUnreadable:      {kind: kindHistoryUnreadable},
+	eventstore.ClassAppendsDisabled: {kind: kindLogNotAdopted},
+	eventstore.ClassReadOnly:        {kind: kindUnavailable, retryAfter: 5},
+	eventstore.ClassOverloaded:      {kind: kindOverloaded, retryAfter: 1},
+	eventstore.ClassClosed:          {kind: kindShuttingDown, retryAfter: 5},
+	eventstore.ClassBehind:          {kind: kindProjectionBehind, retryAfter: 1},
+	eventstore.ClassCancelled:       {kind: kindInternal},
+	eventstore.ClassUnavailable:     {kind: kindUnavailable, retryAfter: 5},
+	eventstore.ClassTimeout:         {kind: kindTimeout, retryAfter: 5},
+	eventstore.ClassInternal:        {kind: kindInternal},
 }
 
-// driverProblem reads what is left: the database has its say, and whatever it
-// says, the client is told no names of tables or hosts.
-func driverProblem(err error) *Problem {
-	kind, retryAfter := kindOfCause(err), 0
-	if kind.Status == http.StatusServiceUnavailable {
-		retryAfter = 5
-	}
-	return kind.Problem(kind.Meaning).withRetryAfter(retryAfter)
-}
-
-func kindOfCause(err error) Kind {
-	var refused sqlStater
-	if errors.As(err, &refused) {
-		if kind := kindOfSQLState(refused.SQLState()); kind != kindInternal {
-			return kind
+func outcomeOf(err error) outcome {
+	for _, o := range ofErrors {
+		if errors.Is(err, o.err) {
+			return o.outcome
 		}
 	}
-	network := errors.As(err, new(*net.OpError))
-	switch {
-	case errors.Is(err, eventstore.ErrUnavailable), network,
-		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return kindUnavailable
-	case errors.Is(err, context.DeadlineExceeded):
-		return kindTimeout
+	var refused sqlStater
+	if errors.As(err, &refused) {
+		switch refused.SQLState() {
+		case "42P01", "42703", "42883", "3F000": // no such table, column, function, schema
+			return outcome{kind: kindDatabaseBehind, retryAfter: 5}
+		}
 	}
-	return kindInternal
+	return ofClasses[eventstore.ClassOf(err)]
 }
 
 // sqlStater is an error of a PostgreSQL driver.
@@ -205,22 +190,15 @@ type sqlStater interface {
 	SQLState() string
 }
 
-// kindOfSQLState reads a PostgreSQL error code. The letters are the codes of
-// its manual, appendix A.
-func kindOfSQLState(code string) Kind {
-	switch code {
-	case "42P01", "42703", "42883", "3F000": // no such table, column, function, schema
-		return kindDatabaseBehind
-	case "57014": // cancelled by statement_timeout
-		return kindTimeout
-	case "25006", "3D000", "42501": // read-only: a standby, or told to be; no such database; not allowed to
-		return kindUnavailable
+func (o outcome) problem(err error) *Problem {
+	detail := o.kind.Meaning
+	var event *commands.EventError
+	switch {
+	case o.tell:
+		detail = err.Error()
+	case o.kind == kindEventUnreadable && errors.As(err, &event):
+		detail = fmt.Sprintf("Event %d of stream %q has the type %q in schema version %d, which this version of the server does not know. Nothing was written.",
+			event.Version, event.Stream, event.Type, event.SchemaVersion)
 	}
-	if len(code) == 5 {
-		switch code[:2] {
-		case "08", "53", "57", "58", "28", "40", "55": // connection, resources, operator, system, login, retry, locks
-			return kindUnavailable
-		}
-	}
-	return kindInternal
+	return o.kind.Problem(detail).withRetryAfter(o.retryAfter)
 }

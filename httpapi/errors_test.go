@@ -128,6 +128,28 @@ func TestAReadModelThatCannotBeReadSaysWhy(t *testing.T) {
 	}
 }
 
+func TestAnEventThatIsTooNewIsNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, httpapi.Config{})
+	for i, c := range []struct {
+		event eventstore.Event
+		want  string
+	}{
+		{eventstore.Event{Type: "Moved", SchemaVersion: 2, Data: []byte("{}")}, `Event 0 of stream "purse-0" has the type "Moved" in schema version 2`},
+		{eventstore.Event{Type: "Lent", Data: []byte("{}")}, `Event 0 of stream "purse-1" has the type "Lent" in schema version 1`},
+	} {
+		id := fmt.Sprint(i)
+		a := eventstore.StreamAppend{Stream: "purse-" + id, Expected: eventstore.Any, Events: []eventstore.Event{c.event}}
+		if _, err := b.store.Append(t.Context(), a, eventstore.AppendOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		p := wantProblem(t, do(b, "POST", "/purses/"+id+"/move", `{"amount":5}`), 503, "event-unreadable")
+		if !strings.Contains(p.Detail, c.want) {
+			t.Errorf("detail = %q, want %q", p.Detail, c.want)
+		}
+	}
+}
+
 func TestFaultIsLoggedOnceWithItsCause(t *testing.T) {
 	var log bytes.Buffer
 	a := newAPI(t, httpapi.Config{Logger: zerolog.New(&log)})

@@ -90,7 +90,7 @@ func (x *exchange) log() {
 	e := x.api.config.Logger.WithLevel(level).
 		Str("method", x.r.Method).
 		Str("route", x.route).
-		Str("path", tidy(x.r.URL.EscapedPath())).
+		Str("path", sanitize(x.r.URL.EscapedPath())).
 		Int("status", x.w.status).
 		Dur("duration_ms", time.Since(x.begun)).
 		Int64("bytes", x.w.bytes).
@@ -116,6 +116,7 @@ func (x *exchange) fail(err error) {
 	x.writeProblem(x.problem(err))
 }
 
+// writeProblem is the one way out for problems.
 func (x *exchange) writeProblem(p *Problem) {
 	if p.retryAfter > 0 {
 		x.w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))

@@ -67,23 +67,6 @@ func FuzzTime(f *testing.F) {
 	})
 }
 
-// FuzzAnswer reads what receipts keep.
-func FuzzAnswer(f *testing.F) {
-	f.Add([]byte("409\n{}"))
-	f.Add([]byte("+200\n"))
-	f.Add([]byte("200"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := parseAnswer(b)
-		if err != nil {
-			return
-		}
-		back, err := parseAnswer(a.bytes())
-		if err != nil || back.status != a.status || !bytes.Equal(back.body, a.body) || a.status < 200 || a.status > 599 {
-			t.Errorf("%q is read as %d %q, and that as %d %q, %v", b, a.status, a.body, back.status, back.body, err)
-		}
-	})
-}
-
 // FuzzTarget asks for any path and query.
 func FuzzTarget(f *testing.F) {
 	a, err := New(Config{})

@@ -108,7 +108,7 @@ func (a *API) runChecks(ctx context.Context) []checkResult {
 	for _, c := range a.checks {
 		r := checkResult{Name: c.name, OK: true}
 		if err := c.run(ctx); err != nil {
-			r.OK, r.Error = false, tidy(err.Error())
+			r.OK, r.Error = false, sanitize(err.Error())
 		}
 		results = append(results, r)
 	}

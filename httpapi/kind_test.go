@@ -1,6 +1,10 @@
 package httpapi
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/57528e99/recount/eventstore"
+)
 
 func TestKindsAreDistinctAndComplete(t *testing.T) {
 	seen := make(map[string]bool)
@@ -12,5 +16,13 @@ func TestKindsAreDistinctAndComplete(t *testing.T) {
 			t.Errorf("problem code %s is defined twice", k.Code)
 		}
 		seen[k.Code] = true
+	}
+}
+
+func TestEveryClassOfErrorsHasAKind(t *testing.T) {
+	for _, c := range eventstore.Classes() {
+		if ofClasses[c].kind.Code == "" {
+			t.Errorf("class %s has no kind", c)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func (p *Params) Text(name string) string {
 	if !ok {
 		return ""
 	}
-	if fault := textFault(value); fault != "" {
+	if fault := invalidText(value); fault != "" {
 		p.Fail(name, fault)
 		return ""
 	}
@@ -169,9 +169,9 @@ func (p *Params) err() error {
 	return p.problem
 }
 
-// textFault says what is wrong with text that is to become an id or a name; ""
+// invalidText says what is wrong with text that is to become an id or a name; ""
 // if nothing is.
-func textFault(s string) string {
+func invalidText(s string) string {
 	switch {
 	case s == "":
 		return "must not be empty"

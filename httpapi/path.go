@@ -18,7 +18,7 @@ func (x *exchange) pathVars() (pathVars, error) {
 		value, err := url.PathUnescape(escaped)
 		fault := "must be percent-encoded correctly"
 		if err == nil {
-			fault = textFault(value)
+			fault = invalidText(value)
 		}
 		if fault != "" {
 			return nil, kindInvalidPath.Problem("{"+name+"} in "+x.route+" "+fault+".").withParameter(name, fault)

@@ -36,6 +36,8 @@ type Problem struct {
 	retryAfter int
 	// cause is for the log only.
 	cause error
+	// rendered, if set, is the body: a problem is repeated byte for byte.
+	rendered []byte
 }
 
 // FieldError says what is wrong with one part of a request. One of Pointer,
@@ -64,7 +66,7 @@ func (k Kind) Problem(detail string) *Problem {
 		Title:  k.Title,
 		Status: k.Status,
 		Code:   k.Code,
-		Detail: tidy(detail),
+		Detail: sanitize(detail),
 		Hint:   k.Fix,
 	}
 }
@@ -82,16 +84,16 @@ func (p *Problem) Error() string {
 func (p *Problem) Unwrap() error { return p.cause }
 
 func (p *Problem) withPointer(pointer, detail string) *Problem {
-	pointer = tidy(pointer)
-	return p.with(FieldError{Pointer: &pointer, Detail: tidy(detail)})
+	pointer = sanitize(pointer)
+	return p.with(FieldError{Pointer: &pointer, Detail: sanitize(detail)})
 }
 
 func (p *Problem) withParameter(name, detail string) *Problem {
-	return p.with(FieldError{Parameter: tidy(name), Detail: tidy(detail)})
+	return p.with(FieldError{Parameter: sanitize(name), Detail: sanitize(detail)})
 }
 
 func (p *Problem) withHeader(name, detail string) *Problem {
-	return p.with(FieldError{Header: name, Detail: tidy(detail)})
+	return p.with(FieldError{Header: name, Detail: sanitize(detail)})
 }
 
 func (p *Problem) with(e FieldError) *Problem {
@@ -118,7 +120,10 @@ func (p *Problem) withRetryAfter(seconds int) *Problem {
 
 // body returns the problem as JSON.
 func (p *Problem) body() []byte {
-	// Every text went through tidy, without which invalid UTF-8 of the request
+	if p.rendered != nil {
+		return p.rendered
+	}
+	// Every text went through sanitize, without which invalid UTF-8 of the request
 	// would make the problem unprintable.
 	b, err := json.Marshal(p)
 	if err != nil {
@@ -127,8 +132,8 @@ func (p *Problem) body() []byte {
 	return append(b, '\n')
 }
 
-// tidy makes text of a request fit for an answer: valid UTF-8 of bounded length.
-func tidy(s string) string {
+// sanitize makes text of a request fit for an answer: valid UTF-8 of bounded length.
+func sanitize(s string) string {
 	cut := len(s) > maxDetailBytes
 	if cut {
 		s = s[:maxDetailBytes]

@@ -92,7 +92,7 @@ func newBench(t *testing.T, c httpapi.Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Now = func() time.Time { return now }
+	c.Now = func() time.Time { return now.Add(789 * time.Nanosecond) } // clocks are finer than times are kept
 	c.Problems = append(c.Problems, httpapi.DomainProblem{Err: errLocked, Kind: kindLocked})
 	b.api = newAPI(t, c)
 	httpapi.Command(b.api, "POST", "/purses", httpapi.CommandOptions{

@@ -10,16 +10,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// unfit says, without the names of Go types, how JSON does not fit a body.
-func unfit(err error) *Problem {
+// bodyProblem says, without the names of Go types, how JSON does not fit a body.
+func bodyProblem(err error) *Problem {
 	var semantic *json.SemanticError
 	if !errors.As(err, &semantic) {
 		return malformed(err)
 	}
-	return invalidMember(string(semantic.JSONPointer), misfit(semantic))
+	return invalidMember(string(semantic.JSONPointer), describeMismatch(semantic))
 }
 
-func misfit(e *json.SemanticError) string {
+func describeMismatch(e *json.SemanticError) string {
 	switch {
 	case errors.Is(e.Err, errNull):
 		return errNull.Error()
