@@ -14,7 +14,7 @@ gofmt = $(shell go env GOROOT)/bin/gofmt
 # The peers of recount bench compare are a module of their own. Without cgo one of them need not compile SQLite.
 peers := CGO_ENABLED=0 go
 
-.PHONY: help dev test test-all test-peers hostile fuzz postgres import-check bench bench-compare chaos chaos-long plants lint fmt build programs
+.PHONY: help dev test test-all test-peers hostile fuzz postgres import-check bench bench-compare chaos chaos-long mutants lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -65,9 +65,11 @@ chaos-long: programs ## the same for half an hour; writes its report into docs/r
 bench-compare: programs ## measure it beside other event stores, for some minutes; writes their part of docs/benchmarks.md
 	sh scripts/bench.sh compare
 
-plants: programs ## plant faults in the product and see each caught; writes docs/reliability.md
-	go run ./tests/trials/cmd/plants -o docs/reliability.md $(ARGS)
-	go run ./tests/trials/cmd/plants -o docs/reliability.md -random 10s
+mutants: programs ## put bugs into the product and see each caught; writes docs/reliability.md (ARGS=blind-retry: only that)
+	go run ./tests/trials/cmd/mutants $(or $(ARGS),-o docs/reliability.md)
+ifeq ($(ARGS),)
+	go run ./tests/trials/cmd/mutants -o docs/reliability.md -random 10s
+endif
 
 lint: ## check format, go vet, staticcheck
 	@unformatted=$$($(gofmt) -l .) && if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi

@@ -8,7 +8,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // shelf is where a loader looks for snapshots.
@@ -84,8 +83,6 @@ func (l loader[S, E]) joinsSnapshot(ctx context.Context, _ string, snapshot vers
 		return true, nil
 	case first.Version == snapshot.version+1:
 		return false, l.inLog(ctx, snapshot)
-	case failpoint.Planted(failpoint.SnapshotBeyondDelete):
-		return false, nil
 	}
 	return false, errGap
 }

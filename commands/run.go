@@ -46,7 +46,7 @@ func (h *Handler[S, E]) run(ctx context.Context, r *request, c Command[S, E]) (R
 		d := decide(c, now, *r)
 		failpoint.Hit(failpoint.CommandDecided)
 		switch {
-		case assumed && len(d.events) == 0 && !failpoint.Planted(failpoint.StaleRefusal):
+		case assumed && len(d.events) == 0:
 			// No append will tell whether the state is the latest.
 		case d.unmet != nil:
 			return h.unlessKnown(ctx, *r, d.unmet)
@@ -118,12 +118,8 @@ func (h *Handler[S, E]) carryOut(ctx context.Context, r request, now versioned[S
 	if len(events) == 0 && receipt == nil {
 		return h.answerOnly(ctx, r, now, d.refusal)
 	}
-	expected := eventstore.Exact(now.version)
-	if failpoint.Planted(failpoint.DecidedUnversioned) {
-		expected = eventstore.Any
-	}
 	appended, err := h.store.Append(ctx,
-		eventstore.StreamAppend{Stream: r.stream, Expected: expected, Events: events},
+		eventstore.StreamAppend{Stream: r.stream, Expected: eventstore.Exact(now.version), Events: events},
 		eventstore.AppendOptions{Receipt: receipt})
 	if err != nil {
 		h.cache.remove(r.stream)

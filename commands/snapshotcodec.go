@@ -14,7 +14,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // newSnapshot encodes a state that was loaded. One that would not come back the
@@ -44,7 +43,7 @@ func newSnapshot[S any](decider string, schema int, now versioned[S]) (Snapshot,
 // wanted.
 func decodeSnapshot[S any](s Snapshot, stream, decider string, schema int) (versioned[S], error) {
 	switch {
-	case s.SchemaVersion != schema && !failpoint.Planted(failpoint.SnapshotOfOtherKind):
+	case s.SchemaVersion != schema:
 		return nothing[S](), fmt.Errorf("its schema version is %d, this program's is %d", s.SchemaVersion, schema)
 	case s.Stream != stream || s.Decider != decider:
 		return nothing[S](), fmt.Errorf("it is of stream %q and decider %q", s.Stream, s.Decider)

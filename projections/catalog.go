@@ -21,7 +21,7 @@ func newCatalog(pool *pgxpool.Pool, schema string) *catalog {
 }
 
 // sql returns the text of a statement with the schema's name in it.
-func (c *catalog) sql(text string) string { return c.texts.Replace(planted(text)) }
+func (c *catalog) sql(text string) string { return c.texts.Replace(text) }
 
 // txSettings bound, until the end of a transaction, how long its statements wait for a lock, and how
 // long others wait for its own locks if its process freezes or can no longer be reached. What gives

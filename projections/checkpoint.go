@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
 )
 
@@ -20,13 +19,8 @@ type checkpoint struct {
 // after returns the checkpoint behind events, at a place in the log.
 func (c checkpoint) after(events []eventstore.RecordedEvent, at eventstore.Token) checkpoint {
 	c.token = at
-	if failpoint.Planted(failpoint.CheckpointAhead) {
-		c.token.Position++
-	}
 	for i := range events {
-		if !failpoint.Planted(failpoint.DigestNotMoved) {
-			c.digest = c.digest.Add(events[i].Position, events[i].ID)
-		}
+		c.digest = c.digest.Add(events[i].Position, events[i].ID)
 		c.events++
 		c.lastEvent = &events[i].RecordedAt
 	}

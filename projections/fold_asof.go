@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 var (
@@ -34,9 +33,6 @@ type Moment struct {
 // before reports whether an event came after the moment.
 func (m Moment) before(e Recorded) bool {
 	if m.Position != 0 {
-		if failpoint.Planted(failpoint.AsOfLater) {
-			return e.Position > m.Position+1
-		}
 		return e.Position > m.Position
 	}
 	return e.RecordedAt.After(m.RecordedAt)

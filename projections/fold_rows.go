@@ -84,12 +84,6 @@ func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, 
 
 // write does what is in a batch and moves the checkpoint, in one transaction.
 func write(ctx context.Context, pool *pgxpool.Pool, batch *pgx.Batch, move statement) error {
-	if failpoint.Planted(failpoint.CheckpointApart) {
-		if err := pool.SendBatch(ctx, batch).Close(); err != nil {
-			return err
-		}
-		batch = &pgx.Batch{}
-	}
 	if err := failpoint.Fail(failpoint.ProjectFolded); err != nil {
 		return err
 	}
@@ -107,7 +101,7 @@ func (p *foldProjector[K, Row]) probe(ctx context.Context, tx pgx.Tx, table tabl
 
 // fold loads the rows that events touch, applies the events and queues what writes the rows.
 func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tableName, events []Decoded, batch *pgx.Batch) error {
-	m := memoryFor(p)
+	m := newMemory(p)
 	todo := make([]changes[K, Row], len(events))
 	for i, d := range events {
 		cs, err := p.changes(d)

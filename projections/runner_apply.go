@@ -102,9 +102,6 @@ func (w *worker) decode(l *generationLease, events []eventstore.RecordedEvent) (
 			continue
 		}
 		value, err := decodeEvent(w.runner.config.Codec, e)
-		if err != nil && failpoint.Planted(failpoint.SkipUnrecorded) {
-			continue
-		}
 		if err != nil {
 			return nil, &eventError{event: e, err: err}
 		}

@@ -8,8 +8,7 @@ import (
 // Rule names a promise.
 type Rule string
 
-// The rules. A planted fault is caught if a violation has the rule that is named
-// for it.
+// The rules. A mutant is caught if a violation has the rule that it names.
 const (
 	// Of the log by itself.
 	RuleGapless  Rule = "gapless positions"

@@ -70,9 +70,7 @@ func (a *appender) write(requests []*request) {
 			if len(try.unsettled) == 0 {
 				try.deadline = time.Now().Add(a.store.cfg.SettleTimeout)
 			}
-			if !failpoint.Planted(failpoint.BlindRetry) {
-				try.unsettled = append(try.unsettled, p)
-			}
+			try.unsettled = append(try.unsettled, p)
 		case a.connected() && (len(try.unsettled) == 0 || isRefusedContent(err)):
 			// What is refused as content now is refused of the unsettled plans
 			// too: at this end of the log they say the same, at another they are
@@ -120,7 +118,7 @@ func (a *appender) attempt(try *attempt) (*plan, error) {
 		return nil, err
 	}
 	// The guard tells an end of the log from another's, but not nothing from nothing.
-	try.slow = try.slow || a.mine == nil || a.mine.position == 0 || len(try.unsettled) > 0 || failpoint.Planted(failpoint.SequencePositions)
+	try.slow = try.slow || a.mine == nil || a.mine.position == 0 || len(try.unsettled) > 0
 	var p *plan
 	if try.slow {
 		p, err = a.longWay(ctx, refs, try)
@@ -150,7 +148,6 @@ func (a *appender) connect(ctx context.Context, deadline time.Time) error {
 
 func (a *appender) succeed(requests []*request, p *plan) {
 	failpoint.Hit(failpoint.AppendCommitted)
-	a.writeReceiptsLate(p)
 	for name, st := range p.streams {
 		a.streams.add(name, st)
 	}

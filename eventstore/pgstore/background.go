@@ -29,9 +29,7 @@ const (
 // done. All of it may fail: subscriptions then find new events by polling.
 func (s *Store) runBackground(ctx context.Context) {
 	var group sync.WaitGroup
-	if !failpoint.Planted(failpoint.NotifyOnly) {
-		group.Go(func() { s.poll(ctx) })
-	}
+	group.Go(func() { s.poll(ctx) })
 	group.Go(func() { s.purge(ctx) })
 	if !s.cfg.NoListen {
 		group.Go(func() { s.listen(ctx) })

@@ -212,7 +212,7 @@ func (s *Store) Features() eventstore.Features {
 // sql puts the store's schema into a statement that is written for the default
 // one.
 func (s *Store) sql(statement string) string {
-	return inSchema(planted(statement), s.cfg.Schema)
+	return inSchema(statement, s.cfg.Schema)
 }
 
 func inSchema(statement, schema string) string {

@@ -170,7 +170,7 @@ func (s *Store) checkHome(in identity, here place) error {
 	if err := s.checkLife(in); err != nil {
 		return err
 	}
-	if here != in.place && !failpoint.Planted(failpoint.HomeUnchecked) {
+	if here != in.place {
 		adopt := "recount db adopt"
 		if s.cfg.Schema != DefaultSchema {
 			adopt += " --schema " + s.cfg.Schema
@@ -256,7 +256,7 @@ func (s *Store) checkToken(ctx context.Context, t, head eventstore.Token) error 
 		return &eventstore.LogChangedError{Token: t, Head: head, LastCommon: -1}
 	}
 	lastCommon := head.Position
-	if t.Incarnation != head.Incarnation && !failpoint.Planted(failpoint.IncarnationUnchecked) {
+	if t.Incarnation != head.Incarnation {
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		// The lowest beginning of all lives since the token's.

@@ -7,7 +7,6 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // setTokens gives the results of one request their token: readers see all of it
@@ -44,7 +43,7 @@ func (p *planner) accept(r *request, touched map[string]stream, written []events
 
 func (p *planner) addEvent(e *eventstore.RecordedEvent, st stream) {
 	flags := markOf(e.Type)
-	if e.ID == uuid.Nil || failpoint.Planted(failpoint.SuppliedIDReplaced) {
+	if e.ID == uuid.Nil {
 		e.ID = newEventID()
 	} else {
 		flags |= flagSuppliedID

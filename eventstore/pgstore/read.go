@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // readTimeout bounds each read of the log, not all that an iterator makes: that of
@@ -135,12 +134,6 @@ func (s *Store) firstPosition(ctx context.Context, opts eventstore.ReadOptions, 
 	}
 	if opts.Backwards {
 		return opts.After.Position - 1, nil
-	}
-	switch {
-	case failpoint.Planted(failpoint.ResumeLate):
-		return opts.After.Position + 2, nil
-	case failpoint.Planted(failpoint.ResumeEarly):
-		return opts.After.Position, nil
 	}
 	return opts.After.Position + 1, nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // streamState is what ReadStream honours.
@@ -185,7 +184,7 @@ func (s *Store) readStreamPage(ctx context.Context, p *page, statement, stream s
 }
 
 func (st *streamState) shows(e eventstore.RecordedEvent) bool {
-	return failpoint.Planted(failpoint.TruncationIgnored) || e.Version >= st.FirstShown() && e.Version <= st.Version && !e.RecordedAt.Before(st.oldest)
+	return e.Version >= st.FirstShown() && e.Version <= st.Version && !e.RecordedAt.Before(st.oldest)
 }
 
 func after(version int64, opts eventstore.ReadOptions) int64 {

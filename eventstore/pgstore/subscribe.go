@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // Subscribe implements eventstore.Reader.
@@ -142,7 +141,7 @@ func (s *Store) wholeAppends(ctx context.Context, f eventstore.Filter, next, hig
 		return nil, high, nil
 	}
 	end := events[len(events)-1].AppendEnd
-	if end <= high || failpoint.Planted(failpoint.AppendSplit) {
+	if end <= high {
 		return events, high, nil
 	}
 	first := slices.IndexFunc(events, func(e eventstore.RecordedEvent) bool { return e.AppendEnd == end })

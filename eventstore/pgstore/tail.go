@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 const (
@@ -31,7 +30,7 @@ type tail struct {
 }
 
 func (t *tail) add(r run) {
-	if n := len(t.runs); n > 0 && r[0].Position != t.runs[n-1].end()+1 && !failpoint.Planted(failpoint.TailAcross) {
+	if n := len(t.runs); n > 0 && r[0].Position != t.runs[n-1].end()+1 {
 		// Another process appended in between.
 		*t = tail{}
 	}

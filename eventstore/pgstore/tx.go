@@ -132,9 +132,7 @@ func (s *Store) resolve(ctx context.Context, requests []*request) (references, e
 	if err != nil {
 		return refs, err
 	}
-	if !failpoint.Planted(failpoint.ConnectionLeak) {
-		defer closeConn(ctx, conn.Conn)
-	}
+	defer closeConn(ctx, conn.Conn)
 	if err := s.checkIdentity(ctx, conn); err != nil {
 		return refs, err
 	}

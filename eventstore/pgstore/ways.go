@@ -23,7 +23,6 @@ func (a *appender) fastPath(ctx context.Context, refs references, requests []*re
 		// Refusals need the guard as much as writes do, and nothing would carry it.
 		return nil, errLate
 	}
-	answerEarly(requests, p)
 	failpoint.Hit(failpoint.AppendJudged)
 	b := &pgx.Batch{}
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
@@ -71,21 +70,12 @@ func (a *appender) recall(ctx context.Context, requests []*request) (*facts, err
 // it first finds out whether that plan was written after all.
 func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (*plan, error) {
 	f := newFacts()
-	early, err := a.readEarly(ctx, try.requests)
-	if err != nil {
-		return nil, err
-	}
 	b := &pgx.Batch{}
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	var landed *plan
-	if !failpoint.Planted(failpoint.BareLookUp) {
-		a.store.queueLock(b)
-	}
+	a.store.queueLock(b)
 	for _, p := range try.unsettled {
 		a.store.queueLanded(b, p, &landed)
-	}
-	if failpoint.Planted(failpoint.BareLookUp) {
-		a.store.queueLock(b)
 	}
 	a.store.queueFacts(b, f, try.requests)
 	var in identity
@@ -99,7 +89,7 @@ func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (
 		a.disconnect()
 		return nil, err
 	}
-	if (a.mine == nil || *a.mine != f.head) && !failpoint.Planted(failpoint.CacheSurvives) {
+	if a.mine == nil || *a.mine != f.head {
 		a.forget()
 	}
 	commit := &pgx.Batch{}
@@ -112,9 +102,7 @@ func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (
 	if err := a.store.loadKnown(ctx, a.conn, f, try.requests); err != nil {
 		return nil, err
 	}
-	f.spoil(early)
 	p := makePlan(f, refs, *a.store.home.Load(), try.requests)
-	answerEarly(try.requests, p)
 	failpoint.Hit(failpoint.AppendLocked)
 	var now time.Time
 	var late error
@@ -142,7 +130,5 @@ func (s *Store) queueFacts(b *pgx.Batch, f *facts, requests []*request) {
 	}
 	s.queueHead(b, f)
 	s.queueStreams(b, f, unique(names))
-	if !failpoint.Planted(failpoint.ReceiptsUnchecked) {
-		s.queueReceipts(b, f, requests)
-	}
+	s.queueReceipts(b, f, requests)
 }

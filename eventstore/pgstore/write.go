@@ -82,15 +82,12 @@ func (e *unknownError) Unwrap() error { return e.cause }
 func (s *Store) queueLock(b *pgx.Batch) {
 	timeout := fmt.Sprintf("%dms", s.cfg.LockTimeout.Milliseconds())
 	b.Queue(s.sql(lockLog), timeout)
-	if failpoint.Planted(failpoint.AsynchronousCommit) {
-		b.Queue("SET LOCAL synchronous_commit = off")
-	}
 }
 
 // queueWrite writes the plan. A plan that is late leaves errLate in late: the
 // statements behind it must run all the same.
 func (s *Store) queueWrite(b *pgx.Batch, p *plan, now *time.Time, late *error) {
-	sql, args := p.withoutReceipts().statement()
+	sql, args := p.statement()
 	b.Queue(s.sql(sql), args...).QueryRow(func(row pgx.Row) error {
 		err := row.Scan(now)
 		if errors.Is(err, pgx.ErrNoRows) {

@@ -2,7 +2,7 @@
 
 package failpoint
 
-// Enabled reports whether this program has failpoints and faults.
+// Enabled reports whether this program has failpoints.
 const Enabled = false
 
 // Hit marks a point. Here it does nothing.
@@ -10,6 +10,3 @@ func Hit(Point) {}
 
 // Fail is Hit at a point that can also fail. Here it returns nil.
 func Fail(Point) error { return nil }
-
-// Planted reports whether a fault is planted. Here it is not.
-func Planted(Fault) bool { return false }

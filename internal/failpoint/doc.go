@@ -1,15 +1,13 @@
 // Package failpoint names instructions of the product at which a test may end, freeze, delay or
-// fail the process, and faults that a test may plant in it to see whether anybody would notice.
+// fail the process.
 //
 // All of it is there only in programs built with the tag failpoints, on Linux:
 //
 //	go build -tags failpoints ./cmd/recount
 //
-// In all others Hit and Fail do nothing and Planted is false, which the compiler sees: it inlines the
-// calls and leaves out what they guard, names included. Only in generic code that another package
-// instantiates it may leave the call of an empty function.
-//
-// # Points
+// In all others Hit and Fail do nothing, which the compiler sees: it inlines the calls and leaves them
+// out, names included. Only in generic code that another package instantiates it may leave the call
+// of an empty function.
 //
 // RECOUNT_FAILPOINTS says what happens where, settings apart by semicolons:
 //
@@ -19,13 +17,6 @@
 //	notify/send=error             an error at every hit, at the points that can fail
 //
 // A point counts its own hits, from 1, in this process. Whatever happens is said on stderr first.
-// Points lists all points with a sentence each.
-//
-// # Faults
-//
-// RECOUNT_PLANT names the faults to plant, apart by commas: mistakes that somebody could make, or has
-// made elsewhere, and that the checks of this project must notice. Faults lists them.
-//
-// A program with a setting that it does not understand says so and ends with exit code 2 before it
-// does anything else.
+// Points lists all points with a sentence each. A program with a setting that it does not understand
+// says so and ends with exit code 2 before it does anything else.
 package failpoint

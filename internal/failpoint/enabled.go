@@ -11,13 +11,10 @@ import (
 	"time"
 )
 
-// Enabled reports whether this program has failpoints and faults.
+// Enabled reports whether this program has failpoints.
 const Enabled = true
 
-var (
-	armed   = make(map[Point]*trap)
-	planted map[Fault]bool
-)
+var armed = make(map[Point]*trap)
 
 // trap is a setting, and how often its point was hit.
 type trap struct {
@@ -27,18 +24,12 @@ type trap struct {
 
 func init() {
 	settings, err := parseSettings(os.Getenv("RECOUNT_FAILPOINTS"))
-	exitOn("RECOUNT_FAILPOINTS", err)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "RECOUNT_FAILPOINTS: %v\n", err)
+		os.Exit(2)
+	}
 	for _, s := range settings {
 		armed[s.point] = &trap{setting: s}
-	}
-	planted, err = parseFaults(os.Getenv("RECOUNT_PLANT"))
-	exitOn("RECOUNT_PLANT", err)
-}
-
-func exitOn(variable string, err error) {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", variable, err)
-		os.Exit(2)
 	}
 }
 
@@ -77,6 +68,3 @@ func freeze() {
 	defer runtime.UnlockOSThread()
 	_, _, _ = syscall.Syscall(syscall.SYS_TGKILL, uintptr(os.Getpid()), uintptr(syscall.Gettid()), uintptr(syscall.SIGSTOP))
 }
-
-// Planted reports whether RECOUNT_PLANT names a fault.
-func Planted(f Fault) bool { return planted[f] }

@@ -47,9 +47,6 @@ func TestEveryNameIsUsed(t *testing.T) {
 	for _, p := range points {
 		listed = append(listed, string(p.Name))
 	}
-	for _, f := range faults {
-		listed = append(listed, string(f.Name))
-	}
 	slices.Sort(listed)
 	if names := slices.Sorted(maps.Values(declared)); !slices.Equal(names, listed) {
 		t.Errorf("constants: %q\nlisted:    %q", names, listed)
@@ -61,7 +58,7 @@ func TestEveryNameIsUsed(t *testing.T) {
 	}
 }
 
-// collect adds the constants of the types Point and Fault.
+// collect adds the constants of the type Point.
 func collect(file *ast.File, declared map[string]string) {
 	for n := range ast.Preorder(file) {
 		spec, ok := n.(*ast.ValueSpec)
@@ -69,7 +66,7 @@ func collect(file *ast.File, declared map[string]string) {
 			continue
 		}
 		kind, ok := spec.Type.(*ast.Ident)
-		if !ok || kind.Name != "Point" && kind.Name != "Fault" {
+		if !ok || kind.Name != "Point" {
 			continue
 		}
 		name, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)

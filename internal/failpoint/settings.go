@@ -87,18 +87,3 @@ func parseSetting(text string) (s setting, err error) {
 	}
 	return s, nil
 }
-
-// parseFaults reads RECOUNT_PLANT.
-func parseFaults(text string) (map[Fault]bool, error) {
-	set := make(map[Fault]bool)
-	for name := range strings.SplitSeq(text, ",") {
-		if name = strings.TrimSpace(name); name == "" {
-			continue
-		}
-		if !slices.ContainsFunc(faults, func(f FaultInfo) bool { return string(f.Name) == name }) {
-			return nil, fmt.Errorf("there is no fault %q", name)
-		}
-		set[Fault(name)] = true
-	}
-	return set, nil
-}

@@ -43,12 +43,3 @@ func TestBadSettings(t *testing.T) {
 		}
 	}
 }
-
-func TestFaultNames(t *testing.T) {
-	if got, err := parseFaults("notify-only, digest-not-moved"); err != nil || len(got) != 2 || !got[NotifyOnly] {
-		t.Errorf("parseFaults = %v, %v", got, err)
-	}
-	if _, err := parseFaults("notify-only,notify-never"); err == nil || !strings.Contains(err.Error(), "notify-never") {
-		t.Errorf("parseFaults = %v, want an error that names the fault", err)
-	}
-}

@@ -17,8 +17,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // MaxTTL bounds for how long a lease may be taken.
@@ -207,27 +205,21 @@ func (l Lease) Release(ctx context.Context, db DB) error {
 func Keep(ctx context.Context, ttl time.Duration, renew func(context.Context) error) (held context.Context, stop func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
-	run := func(ctx context.Context) {
+	go func() {
+		defer close(ended)
 		ticker := time.NewTicker(ttl / 3)
 		defer ticker.Stop()
 		for {
 			select {
-			case <-ctx.Done():
+			case <-held.Done():
 				return
 			case <-ticker.C:
 			}
-			if err := renew(ctx); err != nil && ctx.Err() == nil {
+			if err := renew(held); err != nil && held.Err() == nil {
 				cancel(err)
 				return
 			}
 		}
-	}
-	go func() {
-		defer close(ended)
-		run(held)
 	}()
-	if failpoint.Planted(failpoint.GoroutineLeak) {
-		go run(context.WithoutCancel(held))
-	}
 	return held, func() { cancel(nil); <-ended }
 }

@@ -38,9 +38,8 @@ type Config struct {
 	// Recount and Worker are the programs. Default: they are built, with the build
 	// tag failpoints; that needs the Go toolchain and the source.
 	Recount, Worker string
-	// Env is added to the environment of all processes of the product and of its
-	// users, such as RECOUNT_PLANT=….
-	Env []string
+	// Mutant is the bug that all processes have, of package mutants. Default: none.
+	Mutant string
 	// Dir is where histories and logs are. Default: a temporary folder, removed
 	// unless there are violations.
 	Dir string

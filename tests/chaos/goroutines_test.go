@@ -3,16 +3,20 @@ package chaos
 import (
 	"strings"
 	"testing"
-
-	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // newServers starts a run that has servers and nobody else.
 func newServers(t *testing.T, c Config) *run {
 	t.Helper()
 	c.Readers, c.Projectors, c.Clients, c.Orders = -1, -1, -1, -1
-	c.Recount, c.Worker = needPrograms(t)
+	needPostgres(t)
+	if c.Mutant == "" {
+		c.Recount, c.Worker = needPrograms(t)
+	}
 	r := newTestRun(t, c)
+	if err := r.build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.startServers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -29,16 +33,16 @@ func (r *run) loseLeases(t *testing.T) {
 }
 
 func TestGoroutinesThatAServerLeavesBehindAreFound(t *testing.T) {
-	for name, plant := range map[string]failpoint.Fault{"none": "", "a leak": failpoint.GoroutineLeak} {
+	for name, mutant := range map[string]string{"none": "", "a leak": "goroutine-leak"} {
 		t.Run(name, func(t *testing.T) {
-			r := newServers(t, Config{Servers: 2, Env: []string{"RECOUNT_PLANT=" + string(plant)}})
+			r := newServers(t, Config{Servers: 2, Mutant: mutant})
 			for range 3 {
 				r.loseLeases(t)
 			}
 			r.checkGoroutines(t.Context())
 			found := r.report.Violations
-			if leaked := strings.Contains(strings.Join(texts(found), "\n"), "projections.(*worker)"); leaked != (plant != "") || !leaked && len(found) > 0 {
-				t.Errorf("with the fault %q the check says %q", plant, texts(found))
+			if leaked := strings.Contains(strings.Join(texts(found), "\n"), "lease.Keep"); leaked != (mutant != "") || !leaked && len(found) > 0 {
+				t.Errorf("with the mutant %q the check says %q", mutant, texts(found))
 			}
 		})
 	}

@@ -29,10 +29,8 @@ const (
 type process struct {
 	name string
 	role role
-	// command is its program and arguments, env what its environment has besides
-	// ours.
+	// command is its program and arguments.
 	command []string
-	env     []string
 	// done says that the process may end: it has no more to do once it has
 	// succeeded.
 	done bool
@@ -74,12 +72,12 @@ type tally struct {
 // restartPause keeps a process that cannot start from filling the log.
 const restartPause = 200 * time.Millisecond
 
-func newProcess(dir, name string, r role, command, env []string) (*process, error) {
+func newProcess(dir, name string, r role, command []string) (*process, error) {
 	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("log of %s: %w", name, err)
 	}
-	return &process{name: name, role: r, command: command, env: env, log: log}, nil
+	return &process{name: name, role: r, command: command, log: log}, nil
 }
 
 // start starts the process and keeps it running.
@@ -92,9 +90,8 @@ func (p *process) start() error {
 func (p *process) startLocked() error {
 	cmd := exec.Command(p.command[0], p.command[1:]...)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
-	cmd.Env = append(os.Environ(), p.env...)
 	if p.point != "" {
-		cmd.Env = append(cmd.Env, "RECOUNT_FAILPOINTS="+p.point)
+		cmd.Env = append(os.Environ(), "RECOUNT_FAILPOINTS="+p.point)
 	}
 	// Ctrl-C is for the harness, which then ends the others.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

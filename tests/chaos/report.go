@@ -198,8 +198,8 @@ func (rep *Report) Text(w io.Writer) error {
 func (c *Config) command() string {
 	s := fmt.Sprintf("go run ./tests/chaos/cmd/chaos --seed %d --duration %s --faults %d --min-faults %d --events %d",
 		c.Seed, c.Duration, c.Faults, c.MinFaults, c.Events)
-	for _, env := range c.Env {
-		s = env + " " + s
+	if c.Mutant != "" {
+		s += " --mutant " + c.Mutant
 	}
 	return s
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore/logcheck"
-	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -113,23 +112,23 @@ func TestAShortRun(t *testing.T) {
 	}
 }
 
-// TestAPlantedFaultTurnsItRed runs a product with a mistake in it.
-func TestAPlantedFaultTurnsItRed(t *testing.T) {
-	for fault, rule := range map[failpoint.Fault]logcheck.Rule{
-		failpoint.DigestNotMoved: logcheck.RuleCheckpoint,
-		failpoint.BlindRetry:     logcheck.RuleIDsOnce,
+// TestAMutantTurnsItRed runs a product with a bug in it.
+func TestAMutantTurnsItRed(t *testing.T) {
+	needPostgres(t)
+	for mutant, rule := range map[string]logcheck.Rule{
+		"digest-not-moved": logcheck.RuleCheckpoint,
+		"blind-retry":      logcheck.RuleIDsOnce,
 	} {
-		t.Run(string(fault), func(t *testing.T) {
-			c := Config{Seed: 1, Duration: 4 * time.Second, Faults: 40, Only: []Kind{CutAfter}, Env: []string{"RECOUNT_PLANT=" + string(fault)},
+		t.Run(mutant, func(t *testing.T) {
+			c := Config{Seed: 1, Duration: 4 * time.Second, Faults: 40, Only: []Kind{CutAfter}, Mutant: mutant,
 				Servers: -1, Clients: -1, Orders: -1, Readers: 1, Projectors: 1, SkipLosses: true}
-			c.Recount, c.Worker = needPrograms(t)
 			c.Dir = filepath.Join(filepath.Dir(pgtest.DataDir(t)), "run")
 			report, err := Run(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !slices.ContainsFunc(report.Violations, func(v Violation) bool { return v.Rule == string(rule) }) {
-				t.Errorf("%s was not noticed: the report has %+v, want a violation of %q", fault, report.Violations, rule)
+				t.Errorf("%s was not noticed: the report has %+v, want a violation of %q", mutant, report.Violations, rule)
 			}
 		})
 	}

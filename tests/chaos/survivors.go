@@ -56,7 +56,7 @@ func (s *survivors) start(name string, kind role) error {
 	if err != nil {
 		return err
 	}
-	p, err := newProcess(s.dir, name, kind, []string{s.run.config.Worker, "work", string(spec)}, s.run.config.Env)
+	p, err := newProcess(s.dir, name, kind, []string{s.run.config.Worker, "work", string(spec)})
 	if err != nil {
 		return err
 	}

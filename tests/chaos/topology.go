@@ -122,7 +122,7 @@ func (r *run) gated(name string) (string, error) {
 }
 
 func (r *run) add(name string, kind role, command ...string) error {
-	p, err := newProcess(r.dir, name, kind, command, r.config.Env)
+	p, err := newProcess(r.dir, name, kind, command)
 	if err != nil {
 		return err
 	}

@@ -15,23 +15,10 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/migrations"
 )
-
-var appendTrials = map[failpoint.Fault]trial{
-	failpoint.AppendUnlocked:     {rule: logcheck.RuleGapless, run: contendWithoutKeys},
-	failpoint.FastPathUnguarded:  {rule: logcheck.RuleGapless, run: contendWithoutKeys},
-	failpoint.CacheSurvives:      {rule: logcheck.RuleVersions, run: contendWithoutKeys},
-	failpoint.VersionsBeforeLock: {rule: logcheck.RuleVersions, run: contendWithoutKeys},
-	failpoint.SequencePositions:  {rule: logcheck.RuleGapless, run: contend},
-	failpoint.RecordedAtBegin:    {rule: logcheck.RuleTimes, run: contend},
-	failpoint.AnswerBeforeCommit: {rule: logcheck.RuleAcked, processes: true, run: killedBeforeCommit},
-	failpoint.AsynchronousCommit: {rule: logcheck.RuleAcked, run: killedServer},
-	failpoint.ConnectionLeak:     {rule: logcheck.RuleLeaks, run: newTypesInTransactions},
-}
 
 func contendWithoutKeys(w *world) {
 	w.withoutKeys()
@@ -42,7 +29,7 @@ func contendWithoutKeys(w *world) {
 func contend(w *world) {
 	stores := []*pgstore.Store{w.open(), w.open()}
 	rounds := 2
-	if w.planted() {
+	if w.mutant {
 		rounds = 40
 	}
 	for range rounds {

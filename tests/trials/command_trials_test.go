@@ -6,16 +6,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
-
-// What commands are decided from.
-var commandTrials = map[failpoint.Fault]trial{
-	failpoint.DecidedUnversioned:   {rule: ruleDecided, run: overdrawn},
-	failpoint.StaleRefusal:         {rule: ruleDecided, run: refusedTooSoon},
-	failpoint.SnapshotBeyondDelete: {rule: ruleState, run: snapshotBeforeDelete},
-	failpoint.SnapshotOfOtherKind:  {rule: ruleState, run: snapshotOfOtherKind},
-}
 
 // The accounts of the trials.
 type (

@@ -11,22 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/tests/pgproxy"
 )
-
-// What is retried is there once.
-var onceTrials = map[failpoint.Fault]trial{
-	failpoint.IDsNotLookedUp:     {rule: logcheck.RuleIDsOnce, run: retriedWithIDs},
-	failpoint.SuppliedIDReplaced: {rule: logcheck.RuleAcked, run: retriedWithIDs},
-	failpoint.IDsBeforeLock:      {rule: logcheck.RuleIDsOnce, run: retriedAtOnce},
-	failpoint.ReceiptsUnchecked:  {rule: logcheck.RuleRetries, run: retriedWithReceipt},
-	failpoint.ReceiptApart:       {rule: logcheck.RuleIDsOnce, processes: true, run: retriedAfterKill},
-	failpoint.BlindRetry:         {rule: logcheck.RuleIDsOnce, run: answerLost},
-	failpoint.BareLookUp:         {rule: logcheck.RuleIDsOnce, run: commitLate},
-}
 
 // retriedWithIDs retries an append, in another process too.
 func retriedWithIDs(w *world) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -18,23 +19,9 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
-
-// What is made of the log.
-var projectTrials = map[failpoint.Fault]trial{
-	failpoint.CheckpointAhead:   {rule: logcheck.RuleCheckpoint, run: followed},
-	failpoint.DigestNotMoved:    {rule: logcheck.RuleCheckpoint, run: followed},
-	failpoint.CheckpointApart:   {rule: logcheck.RuleRows, points: "project/folded=error@3", run: followed},
-	failpoint.FoldRetriedDirty:  {rule: logcheck.RuleRows, points: "project/folded=error@1", run: followed},
-	failpoint.LeaseWithoutEpoch: {rule: logcheck.RuleRows, processes: true, run: frozenOwner},
-	failpoint.SkipUnrecorded:    {rule: ruleStops, run: undecodable},
-	failpoint.GoroutineLeak:     {rule: logcheck.RuleLeaks, run: startedAndStopped},
-	failpoint.TokenShort:        {rule: ruleFresh, run: readOwnWrite},
-	failpoint.AsOfLater:         {rule: rulePast, run: readPast},
-}
 
 // balance is a row of the read model.
 type balance struct{ Balance, Moves int64 }
@@ -246,13 +233,16 @@ func startedAndStopped(w *world) {
 	w.caught(logcheck.Leaks(nil, map[string]int{"goroutines of projections": w.labelled()})...)
 }
 
-// labelled counts the goroutines with the trial's label that are in package projections.
+// ofProjections matches the stacks of a projection's goroutines.
+var ofProjections = regexp.MustCompile(`/recount/(projections|internal/lease)\.`)
+
+// labelled counts the goroutines with the trial's label that are a projection's.
 func (w *world) labelled() (n int) {
 	w.Helper()
 	var profile bytes.Buffer
 	w.must(pprof.Lookup("goroutine").WriteTo(&profile, 1))
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
-		if strings.Contains(stack, strconv.Quote(w.Name())) && strings.Contains(stack, "/recount/projections.") {
+		if strings.Contains(stack, strconv.Quote(w.Name())) && ofProjections.MatchString(stack) {
 			var same int
 			_, err := fmt.Sscanf(strings.TrimSpace(stack), "%d @", &same)
 			w.must(err)

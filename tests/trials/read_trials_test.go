@@ -8,22 +8,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/internal/failpoint"
 )
-
-// What readers are given.
-var readTrials = map[failpoint.Fault]trial{
-	failpoint.TailAcross:           {rule: logcheck.RuleComplete, run: readAcross},
-	failpoint.NotifyOnly:           {rule: logcheck.RuleConverged, run: deaf},
-	failpoint.XminHorizon:          {rule: logcheck.RuleConverged, run: besideOldTransaction},
-	failpoint.GapIgnored:           {rule: logcheck.RuleComplete, run: damaged},
-	failpoint.AppendSplit:          {rule: logcheck.RuleAtomic, run: largeAppends},
-	failpoint.ResumeLate:           {rule: logcheck.RuleComplete, run: resumed},
-	failpoint.ResumeEarly:          {rule: logcheck.RuleComplete, run: resumed},
-	failpoint.TruncationIgnored:    {rule: ruleHidden, run: truncated},
-	failpoint.IncarnationUnchecked: {rule: ruleLives, run: readInAnotherLife},
-	failpoint.HomeUnchecked:        {rule: ruleLives, run: appendElsewhere},
-}
 
 // deliver records what a subscription is given from a place on until it has come to a position, or
 // too much time is over.

@@ -6,18 +6,8 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore/logcheck"
-	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/projections"
 )
-
-// What a rebuild leaves.
-var rebuildTrials = map[failpoint.Fault]trial{
-	failpoint.RebuildLosesTail:  {rule: logcheck.RuleRows, points: "rebuild/folded=delay:300ms", run: rebuilt},
-	failpoint.BucketTwice:       {rule: ruleRebuilt, run: rebuilt},
-	failpoint.SwitchEarly:       {rule: ruleMonotone, points: "rebuild/folded=delay:300ms", run: rebuilt},
-	failpoint.SwitchKeepsEpochs: {rule: logcheck.RuleConverged, run: rebuilt},
-	failpoint.LeaseOfReplaced:   {rule: logcheck.RuleConverged, points: "lease/looked=delay:3s@1", run: replaced},
-}
 
 // rebuilt rebuilds a projection while others append and read.
 func rebuilt(w *world) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path"
 	"slices"
 	"sync"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/tests/mutants"
 )
 
 // world is what a scenario happens in.
@@ -31,12 +31,14 @@ type world struct {
 	recorder *logcheck.Recorder
 	mu       sync.Mutex
 	broken   []logcheck.Violation
-	rule     logcheck.Rule
-	began    time.Time
+	// rule is the one that is broken if this program is the mutant of the scenario, which mutant says.
+	rule   logcheck.Rule
+	mutant bool
+	began  time.Time
 }
 
-func newWorld(t *testing.T, rule logcheck.Rule) *world {
-	return &world{T: t, db: pgtest.New(t), recorder: new(logcheck.Recorder), rule: rule, began: time.Now()}
+func newWorld(t *testing.T, m mutants.Mutant) *world {
+	return &world{T: t, db: pgtest.New(t), recorder: new(logcheck.Recorder), rule: logcheck.Rule(m.Rule), mutant: os.Getenv(envMutant) == m.Name, began: time.Now()}
 }
 
 // caught takes down what rules were broken, and reports whether that of the trial is among them.
@@ -58,9 +60,6 @@ func (w *world) want(kept bool, format string, args ...any) {
 		w.caught(logcheck.Violation{Rule: w.rule, Text: fmt.Sprintf(format, args...)})
 	}
 }
-
-// planted reports whether this process has the fault of the trial.
-func (w *world) planted() bool { return failpoint.Planted(failpoint.Fault(path.Base(w.Name()))) }
 
 func historyPath() string { return os.Getenv(envHistory) }
 
@@ -249,6 +248,9 @@ func runRole(ctx context.Context, role, dsn string) error {
 // spawn starts this program as another process, with failpoints of its own.
 func (w *world) spawn(role, points string, env ...string) *exec.Cmd {
 	w.Helper()
+	if !failpoint.Enabled {
+		w.Skip("it needs processes with failpoints: go test -tags failpoints")
+	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), append(env, envRole+"="+role, envDSN+"="+w.db.DSN, "RECOUNT_FAILPOINTS="+points)...)

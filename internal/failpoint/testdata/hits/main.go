@@ -8,7 +8,6 @@ import (
 )
 
 func main() {
-	fmt.Println("planted:", failpoint.Planted(failpoint.NotifyOnly))
 	for i := range 10 {
 		if err := failpoint.Fail(failpoint.NotifySend); err != nil {
 			fmt.Println(err)

@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	flags.IntVar(&c.Events, "events", 0, "how many events must be acknowledged in the end")
 	flags.StringVar(&c.Dir, "dir", "", "an empty folder for histories and logs, which is kept")
 	flags.BoolVar(&c.SkipLosses, "skip-losses", false, "neither restore a backup nor fail over at the end")
+	flags.StringVar(&c.Mutant, "mutant", "", "the bug to put into all programs, of tests/mutants")
 	flags.StringVar(&c.Recount, "recount", "", "the program to run, built with -tags failpoints (default: built now)")
 	flags.StringVar(&c.Worker, "worker", "", "this program, built with -tags failpoints (default: built now)")
 	output := flags.String("o", "text", "how to print the report: text or json")
