@@ -9,6 +9,9 @@ with_postgres := go run ./internal/pgtest/cmd/with-postgres
 # The race detector needs a C compiler.
 race  = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
+# Tests hold the product at the points of internal/failpoint. Without the tag those that do skip.
+tags = -tags failpoints
+
 gofmt = $(shell go env GOROOT)/bin/gofmt
 
 # The peers of recount bench compare are a module of their own. Without cgo one of them need not compile SQLite.
@@ -24,11 +27,11 @@ dev: programs build ## run everything in one process, with a PostgreSQL of its o
 	@exec bin/recount dev $(ARGS)
 
 test: programs ## test all but what takes long, on one throw-away PostgreSQL
-	$(with_postgres) go test -short $(ARGS) $(PKG)
+	$(with_postgres) go test $(tags) -short $(ARGS) $(PKG)
 
 test-all: programs ## test with the race detector, and what takes long too
 	@[ -n "$(race)" ] || echo "no C compiler (see go env CC): testing without the race detector" >&2
-	$(with_postgres) go test $(race) -timeout 15m $(ARGS) $(PKG)
+	$(with_postgres) go test $(tags) $(race) -timeout 15m $(ARGS) $(PKG)
 
 # Which requests are sent: make hostile SEED=42
 SEED ?= $(shell date +%j%H%M)

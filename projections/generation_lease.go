@@ -92,7 +92,7 @@ serving AND position >= target AND EXISTS (
 // renew extends the lease. It returns lease.ErrLost, or errPaused if the projection was paused. Trouble
 // that has not come back for longer than the pauses between tries is over.
 func (l *generationLease) renew(ctx context.Context) (caughtUp bool, err error) {
-	failpoint.Hit(failpoint.LeaseRenewing)
+	failpoint.HitIn(ctx, failpoint.LeaseRenewing)
 	running := true
 	err = l.Renew(ctx, l.catalog.pool, lease.Clause{
 		Set:       `trouble = CASE WHEN trouble_at > clock_timestamp() - interval '15 seconds' THEN trouble END`,

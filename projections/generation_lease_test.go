@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
 )
 
@@ -17,14 +18,13 @@ func TestOneOfManyProcessesRunsAProjection(t *testing.T) {
 	b := newBench(t)
 	var wrote [5]atomic.Int64
 	var runners []*Runner
-	for i := range wrote {
-		r := b.leasing(lease.MaxTTL, newAccounts(1))
-		r.workers[0].hooks.beforeWrite = func() { wrote[i].Add(1) }
-		runners = append(runners, r)
+	for range wrote {
+		runners = append(runners, b.leasing(lease.MaxTTL, newAccounts(1)))
 	}
 	var starting sync.WaitGroup
-	for _, r := range runners {
-		starting.Go(func() { b.start(r) })
+	for i, r := range runners {
+		ctx := failpoint.On(t, failpoint.Calls{failpoint.ProjectRead: func() { wrote[i].Add(1) }})
+		starting.Go(func() { b.startIn(ctx, r) })
 	}
 	starting.Wait()
 	first := b.reaches("accounts", Running, 0).Owner
@@ -100,33 +100,35 @@ func frozenOwner(b *bench, p Projection, texts *strings.Replacer) error {
 	var freeze sync.Once
 	frozen, thaw := make(chan struct{}), make(chan struct{})
 	first := b.runner(p)
-	first.workers[0].hooks.beforeWrite = func() {
-		freeze.Do(func() { close(frozen) })
-		<-thaw
-	}
-	first.workers[0].hooks.beforeRenew = func() {
-		select {
-		case <-frozen:
+	freezes := failpoint.On(b, failpoint.Calls{
+		failpoint.ProjectRead: func() {
+			freeze.Do(func() { close(frozen) })
 			<-thaw
-		default:
-		}
-	}
+		},
+		failpoint.LeaseRenewing: func() {
+			select {
+			case <-frozen:
+				<-thaw
+			default:
+			}
+		},
+	})
 	second := b.leasing(lease.MaxTTL, p)
 	holding, release := make(chan struct{}), make(chan struct{})
 	var hold sync.Once
-	second.workers[0].hooks.beforeWrite = func() {
+	holds := failpoint.On(b, failpoint.Calls{failpoint.ProjectRead: func() {
 		hold.Do(func() {
 			close(holding)
 			<-release
 		})
-	}
+	}})
 	if texts != nil {
 		first.catalog.texts, second.catalog.texts = texts, texts
 	}
-	b.start(first)
+	b.startIn(freezes, first)
 	end := b.append("account-1", deposited{Amount: 1}, deposited{Amount: 2})
 	<-frozen
-	b.start(second)
+	b.startIn(holds, second)
 	<-holding // it has the lease, as soon as that of the first has expired
 	close(thaw)
 	// The first one goes on to write, and must find that it has no lease any more.
@@ -164,13 +166,14 @@ func TestALeaseIsRenewedWhileABatchTakesLong(t *testing.T) {
 	var renewals atomic.Int64
 	first := b.leasing(2*time.Second, newAccounts(1))
 	renewed := make(chan struct{})
-	first.workers[0].hooks.beforeRenew = func() {
-		if renewals.Add(1) == 10 { // three times the lease
-			close(renewed)
-		}
-	}
-	first.workers[0].hooks.beforeWrite = func() { <-renewed }
-	b.start(first)
+	b.startIn(failpoint.On(t, failpoint.Calls{
+		failpoint.LeaseRenewing: func() {
+			if renewals.Add(1) == 10 { // three times the lease
+				close(renewed)
+			}
+		},
+		failpoint.ProjectRead: func() { <-renewed },
+	}), first)
 	b.arrives(first, "accounts", eventstore.Token{})
 	b.start(b.runner(newAccounts(1)))
 	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 1}))

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/migrations"
 )
 
@@ -145,8 +146,7 @@ func TestANewProjectionIsBuildingUntilItHasCaughtUp(t *testing.T) {
 	end := b.append("account-1", deposited{Amount: 1})
 	r := b.runner(newAccounts(1))
 	held, release := make(chan struct{}), make(chan struct{})
-	r.workers[0].hooks.beforeWrite = func() { held <- struct{}{}; <-release }
-	b.start(r)
+	b.startIn(failpoint.On(t, failpoint.Calls{failpoint.ProjectRead: func() { held <- struct{}{}; <-release }}), r)
 	<-held
 	if s := b.status("accounts"); !s.Building || s.LagEvents != 1 {
 		t.Errorf("before the first write: building is %v, lag %d, want true and 1", s.Building, s.LagEvents)
@@ -219,10 +219,9 @@ func TestAGenerationThatWasReplacedIsNotRun(t *testing.T) {
 	second := b.runner(f)
 	looked, replaced := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	second.workers[0].hooks.beforeAcquire = func() {
+	b.startIn(failpoint.On(t, failpoint.Calls{failpoint.LeaseLooked: func() {
 		once.Do(func() { close(looked); <-replaced })
-	}
-	b.start(second)
+	}}), second)
 	<-looked
 	op := b.rebuild(b.runner(f), "accounts", Options{})
 	close(replaced)

@@ -131,7 +131,13 @@ func (b *bench) leasing(ttl time.Duration, projections ...Projection) *Runner {
 
 func (b *bench) start(r *Runner) *Runner {
 	b.Helper()
-	if err := r.Start(b.Context()); err != nil {
+	return b.startIn(b.Context(), r)
+}
+
+// startIn is start in a context, which may be one of failpoint.On.
+func (b *bench) startIn(ctx context.Context, r *Runner) *Runner {
+	b.Helper()
+	if err := r.Start(ctx); err != nil {
 		b.Fatal(err)
 	}
 	return r

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // TestAnOperationIsCancelled holds a rebuild where its rows are in the table; nothing stays of it.
@@ -16,10 +18,10 @@ func TestAnOperationIsCancelled(t *testing.T) {
 	b.startFilled(f, 20)
 	r := b.runner(f)
 	held, release := make(chan struct{}), make(chan struct{})
-	r.workers[0].hooks.beforeSwitch = func() { held <- struct{}{}; <-release }
+	ctx := failpoint.On(t, failpoint.Calls{failpoint.RebuildCaughtUp: func() { held <- struct{}{}; <-release }})
 	result := make(chan error)
 	go func() {
-		_, err := r.Run(t.Context(), Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+		_, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
 		result <- err
 	}()
 	<-held
@@ -64,7 +66,7 @@ func TestWhatNobodyWorksOnIsCancelled(t *testing.T) {
 	b := newBench(t)
 	r, _ := b.startFilled(newAccounts(1), 20)
 	b.stop(r)
-	op := b.killRebuild(newAccounts(1), Options{}, func(w *worker, kill func()) { w.hooks.afterCopy = kill })
+	op := b.killRebuild(newAccounts(1), Options{}, failpoint.RebuildRecorded)
 	request := Request{Kind: Rebuild, Projection: "accounts", Version: 2}
 	if _, err := b.admin.Request(t.Context(), request); !errors.Is(err, ErrBusy) {
 		t.Fatalf("Request = %v, want ErrBusy", err)
@@ -98,7 +100,7 @@ func TestWhatIsBeingCancelledKeepsNobody(t *testing.T) {
 	r, _ := b.startFilled(newAccounts(1), 20)
 	b.stop(r)
 	left := func() Operation {
-		op := b.killRebuild(newAccounts(1), Options{}, func(w *worker, kill func()) { w.hooks.afterCopy = kill })
+		op := b.killRebuild(newAccounts(1), Options{}, failpoint.RebuildRecorded)
 		b.claimHolds(op.ID, 500*time.Millisecond)
 		if _, err := b.admin.catalog.requestCancel(t.Context(), op.ID); err != nil {
 			t.Fatal(err)

@@ -75,7 +75,7 @@ func (x *execution) copyAll(ctx context.Context, fold bulk, g target) error {
 		pass.want = func(bucket int) bool { _, found := slices.BinarySearch(todo, bucket); return found }
 		_, err = fold.copyPass(ctx, pass, copyTarget{
 			claim: x.claim, table: g.table, todo: todo,
-			copied: func(n int) { x.meter.bucketsDone(n); call(x.worker.hooks.afterCopy) },
+			copied: x.meter.bucketsDone,
 		})
 		if err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 // the one that serves its version now.
 func (x *execution) takeOver(ctx context.Context, g target) error {
 	w := newWorker(x.runner, x.worker.projection, x.worker.runs)
-	w.generation, w.hooks = g.generation, x.worker.hooks
+	w.generation = g.generation
 	x.chase(w, g)
 	loop := background.Loop{
 		Idle:   x.runner.config.PollInterval,

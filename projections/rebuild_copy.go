@@ -67,7 +67,7 @@ func (p *foldProjector[K, Row]) copyPass(ctx context.Context, s pass, to copyTar
 				if err != nil {
 					return fmt.Errorf("copy rows to %s: %w", to.table, err)
 				}
-				failpoint.Hit(failpoint.RebuildRecorded)
+				failpoint.HitIn(ctx, failpoint.RebuildRecorded)
 				to.copied(n)
 				held = held[n:]
 			}

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
 )
 
@@ -28,6 +29,7 @@ const (
 // rebuild runs, and some are killed or cancelled after one of their steps.
 func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 	t.Parallel()
+	failpoint.On(t, nil) // skips now what would skip in the middle
 	b := newBench(t)
 	seen := make(map[fate]int)
 	rapid.Check(t, func(t *rapid.T) {
@@ -85,8 +87,7 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 	if err != nil {
 		return err
 	}
-	ctx, kill := context.WithCancelCause(b.Context())
-	defer kill(nil)
+	var kill context.CancelCauseFunc
 	var steps atomic.Int64 // rows are copied by several at once
 	step := func() {
 		if steps.Add(1) != int64(at) {
@@ -103,8 +104,8 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 			}
 		}
 	}
-	h := &r.workers[0].hooks
-	h.afterCopy, h.beforeSwitch, h.beforeWrite = step, step, step
+	ctx, kill := context.WithCancelCause(atSteps(b, step))
+	defer kill(nil)
 	if ends == isKilled {
 		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
 		var result any

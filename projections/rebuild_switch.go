@@ -69,8 +69,7 @@ func (x *execution) trySwitch(ctx context.Context, g target, closes closeGap) (d
 // switchTo tries once. The locks hold both generations where they are meanwhile; the new epochs
 // keep out whoever applied events to them.
 func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (done bool, err error) {
-	call(x.worker.hooks.beforeSwitch)
-	failpoint.Hit(failpoint.RebuildCaughtUp)
+	failpoint.HitIn(ctx, failpoint.RebuildCaughtUp)
 	done = true
 	err = x.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, limitSwitch); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // fill appends n streams of a few events each and returns the place behind them.
@@ -102,6 +103,11 @@ func TestARebuildNamesTheEventOfARefusedRow(t *testing.T) {
 // errKilled is a process's end: nothing runs after it.
 var errKilled = errors.New("killed")
 
+// atSteps returns a context in which a rebuild calls step after each of its steps.
+func atSteps(b *bench, step func()) context.Context {
+	return failpoint.On(b, failpoint.Calls{failpoint.RebuildRecorded: step, failpoint.RebuildCaughtUp: step, failpoint.ProjectRead: step})
+}
+
 // TestARebuildGoesOnAfterAKill ends a process after each of its steps, in turn, and goes on in
 // another.
 func TestARebuildGoesOnAfterAKill(t *testing.T) {
@@ -118,13 +124,12 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 				cancel(errKilled)
 			}
 		}
-		r.workers[0].hooks.afterCopy, r.workers[0].hooks.beforeSwitch, r.workers[0].hooks.beforeWrite = step, step, step
 		id, cl, err := r.begin(t.Context(), Request{Kind: Rebuild, Projection: "accounts", Options: Options{MemoryBytes: minMemory, Workers: 1}, Actor: "test"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var ctx context.Context
-		ctx, cancel = context.WithCancelCause(t.Context())
+		ctx, cancel = context.WithCancelCause(atSteps(b, step))
 		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
 		_, err = x.run(ctx) // and not end: a killed process does not clean up
 		cancel(nil)
@@ -160,7 +165,7 @@ func TestARebuildIsVerifiedAlthoughItWasKilled(t *testing.T) {
 	r, _ := b.startFilled(f, 20)
 	b.stop(r)
 	o := Options{Verify: true}
-	killed := b.killRebuild(f, o, func(w *worker, kill func()) { w.hooks.beforeSwitch = kill })
+	killed := b.killRebuild(f, o, failpoint.RebuildCaughtUp)
 	if s := b.status("accounts"); s.Generation != killed.Generation || s.State != BeingBuilt {
 		t.Errorf("what was left is %+v, want generation %d, being built", s, killed.Generation)
 	}
@@ -177,7 +182,7 @@ func TestIndexesWaitForWhoeverIsAtTheSameTable(t *testing.T) {
 	b, f := newBench(t), newAccounts(1)
 	r, _ := b.startFilled(f, 20)
 	b.stop(r)
-	killed := b.killRebuild(f, Options{}, func(w *worker, kill func()) { w.hooks.afterCopy = kill })
+	killed := b.killRebuild(f, Options{}, failpoint.RebuildRecorded)
 	table := fmt.Sprintf("recount.accounts_g%d", killed.Generation)
 	lost, err := b.pool().Begin(t.Context())
 	if err != nil {
@@ -216,17 +221,18 @@ func TestIndexesWaitForWhoeverIsAtTheSameTable(t *testing.T) {
 	}
 }
 
-// killRebuild begins a rebuild in a process of its own that ends where stop has it killed, and returns
-// the operation that is left. Nothing renews the claim, so no other process may run that would take it.
-func (b *bench) killRebuild(f *Fold[string, account], o Options, stop func(w *worker, kill func())) Operation {
+// killRebuild begins a rebuild in a process of its own that is killed at a point, and returns the
+// operation that is left. Nothing renews the claim, so no other process may run that would take it.
+func (b *bench) killRebuild(f *Fold[string, account], o Options, at failpoint.Point) Operation {
 	b.Helper()
 	r := b.runner(f)
 	_, cl, err := r.begin(b.Context(), Request{Kind: Rebuild, Projection: f.Name(), Options: o, Actor: "test"})
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithCancelCause(b.Context())
-	stop(r.workers[0], func() { cancel(errKilled) })
+	var kill context.CancelCauseFunc
+	ctx, kill := context.WithCancelCause(failpoint.On(b, failpoint.Calls{at: func() { kill(errKilled) }}))
+	defer kill(nil)
 	x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
 	_, err = x.run(ctx) // and not end: a killed process does not clean up
 	if err == nil || ctx.Err() == nil {
@@ -303,15 +309,14 @@ func (b *bench) rebuildDuringWrites(plant func(*Runner)) error {
 	r := b.runner(f)
 	plant(r)
 	written := false
-	r.workers[0].hooks.beforeSwitch = func() {
+	ctx, cancel := context.WithTimeout(failpoint.On(b, failpoint.Calls{failpoint.RebuildCaughtUp: func() {
 		if written {
 			return
 		}
 		written = true
 		b.arrives(live, "accounts", b.append("account-2", deposited{Amount: 5, Note: "late"}))
 		b.stop(live) // else it makes up for a switch too early before anybody looks
-	}
-	ctx, cancel := context.WithTimeout(b.Context(), 20*time.Second)
+	}}), 20*time.Second)
 	defer cancel()
 	_, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
 	if err != nil {

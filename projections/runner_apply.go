@@ -79,8 +79,7 @@ func (w *worker) commit(ctx context.Context, l *generationLease, events []events
 	if err != nil {
 		return err
 	}
-	failpoint.Hit(failpoint.ProjectRead)
-	call(w.hooks.beforeWrite)
+	failpoint.HitIn(ctx, failpoint.ProjectRead)
 	checkpoint := l.checkpoint.after(events, to)
 	if err := w.runs.commit(ctx, w.runner.config.Pool, w.generation.table, decoded, l.move(checkpoint)); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 func TestAFoldFollowsTheLog(t *testing.T) {
@@ -168,8 +169,7 @@ func TestStopCutsOffWhatDoesNotEnd(t *testing.T) {
 	}
 	defer rollback(context.Background(), tx)
 	held := make(chan struct{})
-	r.workers[0].hooks.beforeWrite = func() { close(held) }
-	b.start(r)
+	b.startIn(failpoint.On(t, failpoint.Calls{failpoint.ProjectRead: func() { close(held) }}), r)
 	if _, err := tx.Exec(t.Context(), `LOCK TABLE recount.accounts_g1`); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,6 @@ type worker struct {
 	generation generation
 	progress   *progress
 	log        zerolog.Logger
-	hooks      hooks
 	// applied is told of each batch that was applied, and says whether the session goes on. It is nil for
 	// a generation that serves.
 	applied func(context.Context, *generationLease, eventstore.Batch) (ending, error)
@@ -63,11 +62,6 @@ type outcome struct {
 	moved bool
 	// err is why it was interrupted.
 	err error
-}
-
-// hooks are where tests hold a worker. They may be nil.
-type hooks struct {
-	beforeAcquire, beforeWrite, beforeRenew, beforeSwitch, afterCopy func()
 }
 
 func newWorker(r *Runner, p Projection, runs projector) *worker {
@@ -124,8 +118,7 @@ func (w *worker) serve(soft, hard context.Context) (background.Next, error) {
 
 // session runs the projection from taking the lease to losing it, or to an error.
 func (w *worker) session(soft, hard context.Context) outcome {
-	call(w.hooks.beforeAcquire)
-	failpoint.Hit(failpoint.LeaseLooked)
+	failpoint.HitIn(hard, failpoint.LeaseLooked)
 	l, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL)
 	if errors.Is(err, lease.ErrTaken) {
 		return outcome{ending: notTaken}
@@ -233,7 +226,6 @@ func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending,
 
 // renew renews the lease, and makes the view show the generation once that has caught up.
 func (w *worker) renew(ctx context.Context, l *generationLease) error {
-	call(w.hooks.beforeRenew)
 	caughtUp, err := l.renew(ctx)
 	switch {
 	case errors.Is(err, lease.ErrLost), errors.Is(err, errPaused):
@@ -253,11 +245,5 @@ func (w *worker) publishView(ctx context.Context, l *generationLease) {
 		w.log.Warn().Err(err).Msg("view cannot be changed over")
 	case shown:
 		w.log.Info().Int("generation", l.generation.number).Msg("view shows the new generation")
-	}
-}
-
-func call(hook func()) {
-	if hook != nil {
-		hook()
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // TestOperationsEndUnderWrites appends all the while: the new rows must catch up with
@@ -74,11 +76,10 @@ func TestASwitchHoldsWhatMovesOn(t *testing.T) {
 				b.rebuild(r, "accounts", Options{})
 			}
 			tries := 0
-			r.workers[0].hooks.beforeSwitch = func() {
+			ctx, cancel := context.WithTimeout(failpoint.On(t, failpoint.Calls{failpoint.RebuildCaughtUp: func() {
 				tries++
 				b.arrives(live, "accounts", b.append("account-2", deposited{Amount: 5, Note: "late"}))
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			}}), 30*time.Second)
 			defer cancel()
 			if _, err := r.Run(ctx, Request{Kind: kind, Projection: "accounts", Actor: "test"}, nil); err != nil {
 				t.Fatalf("after %d tries: %v", tries, err)

@@ -1,5 +1,5 @@
 // Package failpoint names instructions of the product at which a test may end, freeze, delay or
-// fail the process.
+// fail the process, or do something of its own.
 //
 // All of it is there only in programs built with the tag failpoints, on Linux:
 //
@@ -8,6 +8,8 @@
 // In all others Hit and Fail do nothing, which the compiler sees: it inlines the calls and leaves them
 // out, names included. Only in generic code that another package instantiates it may leave the call
 // of an empty function.
+//
+// # In another process
 //
 // RECOUNT_FAILPOINTS says what happens where, settings apart by semicolons:
 //
@@ -19,4 +21,9 @@
 // A point counts its own hits, from 1, in this process. Whatever happens is said on stderr first.
 // Points lists all points with a sentence each. A program with a setting that it does not understand
 // says so and ends with exit code 2 before it does anything else.
+//
+// # In a test
+//
+// On returns a context. Whatever runs in it calls a function of the test at a point, on its own
+// goroutine; nobody else does, so that tests can run in parallel.
 package failpoint

@@ -3,6 +3,7 @@
 package failpoint
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -35,6 +36,22 @@ func init() {
 
 // Hit marks a point. What RECOUNT_FAILPOINTS says of it happens now.
 func Hit(p Point) { _ = Fail(p) }
+
+// HitIn is Hit in a context that may be one of On.
+func HitIn(ctx context.Context, p Point) {
+	if calls, ok := ctx.Value(callsKey{}).(Calls); ok && calls[p] != nil {
+		calls[p]()
+	}
+	Hit(p)
+}
+
+type callsKey struct{}
+
+// On returns the test's context with functions to call at points marked by HitIn. Without failpoints
+// it skips the test.
+func On(t test, calls Calls) context.Context {
+	return context.WithValue(t.Context(), callsKey{}, calls)
+}
 
 // Fail is Hit at a point that can also fail: then it returns an *Error.
 func Fail(p Point) error {

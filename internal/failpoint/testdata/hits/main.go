@@ -2,12 +2,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
 func main() {
+	failpoint.HitIn(context.Background(), failpoint.TxLocked)
 	for i := range 10 {
 		if err := failpoint.Fail(failpoint.NotifySend); err != nil {
 			fmt.Println(err)
