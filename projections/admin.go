@@ -18,14 +18,16 @@ import (
 type Admin struct {
 	catalog *catalog
 	log     eventstore.Reader
+	known   []Projection
 }
 
-// NewAdmin returns access to the projections in a schema ("" is recount) of a log.
-func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader) *Admin {
+// NewAdmin returns access to the projections in a schema ("" is recount) of a log. Known are those of
+// this program: a request for one is for its version, and is refused if it cannot be done with it.
+func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader, known ...Projection) *Admin {
 	if schema == "" {
 		schema = defaultSchema
 	}
-	return &Admin{catalog: newCatalog(pool, schema), log: log}
+	return &Admin{catalog: newCatalog(pool, schema), log: log, known: known}
 }
 
 var statusSQL = `

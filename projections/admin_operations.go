@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -20,6 +21,15 @@ func (a *Admin) Request(ctx context.Context, r Request) (Operation, error) {
 }
 
 func (a *Admin) request(ctx context.Context, r Request) (Operation, error) {
+	for _, p := range a.known {
+		if p.Name() != r.Projection {
+			continue
+		}
+		if err := r.check(p); err != nil {
+			return Operation{}, err
+		}
+		r.Version = cmp.Or(r.Version, p.Version())
+	}
 	if r.Version == 0 {
 		err := a.catalog.pool.QueryRow(ctx, a.catalog.sql(liveVersionSQL), r.Projection).Scan(&r.Version)
 		if err != nil {

@@ -84,6 +84,15 @@ func (f *Fold[K, Row]) Version() int { return f.table.Version }
 // Layout returns how the fold's rows are kept, or what is wrong with their types.
 func (f *Fold[K, Row]) Layout() (Layout, error) { return f.layout() }
 
+// checkKey returns an error if text is no key of a row.
+func (f *Fold[K, Row]) checkKey(text string) error {
+	layout, err := f.Layout()
+	if err == nil {
+		_, err = parseKey[K](layout, text)
+	}
+	return err
+}
+
 // ByID is the key for a row per stream: the stream's name after its category.
 func ByID[E any](_ E, r Recorded) string { return eventstore.StreamID(r.Stream) }
 

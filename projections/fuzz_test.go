@@ -29,15 +29,15 @@ func FuzzParseKey(f *testing.F) {
 	f.Add(`{"n":1,"day":"2026-01-01"}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		_, shown := shownParts(one.layout.Key, text)
-		if key, err := one.parseKey(text); err == nil && utf8.ValidString(text) && !shown && key != text {
+		if key, err := parseKey[string](one.layout, text); err == nil && utf8.ValidString(text) && !shown && key != text {
 			t.Errorf("key %q is read as %q", text, key)
 		}
-		if key, err := number.parseKey(text); err == nil && !shown {
+		if key, err := parseKey[int64](number.layout, text); err == nil && !shown {
 			if back, err := json.Marshal(key); err != nil || strings.TrimSpace(text) != string(back) && text[0] != '-' {
 				t.Errorf("key %q is read as %d", text, key)
 			}
 		}
-		key, err := two.parseKey(text)
+		key, err := parseKey[pair](two.layout, text)
 		if err != nil {
 			return
 		}
@@ -50,7 +50,7 @@ func FuzzParseKey(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, written := range [][]byte{written, asShown} {
-			if back, err := two.parseKey(string(written)); err != nil || back != key {
+			if back, err := parseKey[pair](two.layout, string(written)); err != nil || back != key {
 				t.Errorf("key %q is read as %+v, and that, as %s, as %+v, %v", text, key, written, back, err)
 			}
 		}

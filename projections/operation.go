@@ -29,7 +29,8 @@ const (
 type Request struct {
 	Kind       Kind
 	Projection string
-	// Version is the version of the projection. Default: the one that the view shows.
+	// Version is the version of the projection. Default: that of this program, else the one that the
+	// view shows.
 	Version int
 	Options Options
 	// Actor is who asks.
@@ -74,6 +75,26 @@ func (o Options) check(kind Kind) error {
 		return fmt.Errorf("keep is %d generations, it must be from 0 to %d", *o.Keep, maxKeep)
 	case kind == Repair && o.Key == "":
 		return errors.New("name the key of the row to repair")
+	}
+	return nil
+}
+
+// check returns an error that matches ErrInvalidRequest if it cannot be done with p, whatever the
+// database has.
+func (r Request) check(p Projection) error {
+	if r.Kind != Verify && r.Kind != Repair {
+		return nil
+	}
+	fold, ok := p.(interface{ checkKey(text string) error })
+	if !ok {
+		return fmt.Errorf("%w: only folds can be verified and repaired; rebuild a SQL projector", ErrInvalidRequest)
+	}
+	if r.Kind == Verify {
+		return nil
+	}
+	if err := fold.checkKey(r.Options.Key); err != nil {
+		return fmt.Errorf("%w: %w; give a key of one column as text, one of several as a JSON array of their values "+
+			"or as an object with the names of its columns", ErrInvalidRequest, err)
 	}
 	return nil
 }
@@ -154,7 +175,7 @@ var (
 	ErrBusy = eventstore.NewError(eventstore.ClassConflict, "another operation works on the projection")
 	// ErrOperationNotFound is returned for the id of no operation.
 	ErrOperationNotFound = eventstore.NewError(eventstore.ClassNotFound, "operation not found")
-	// ErrNoGeneration is matched by the *OperationError of a rollback that has no generation to go back to.
+	// ErrNoGeneration is returned for a rollback that has no generation to go back to, with ErrInvalidRequest.
 	ErrNoGeneration = eventstore.NewError(eventstore.ClassNotFound, "there is no generation to go back to")
 	// ErrInvalidRequest is returned for a request that makes no sense.
 	ErrInvalidRequest = eventstore.NewError(eventstore.ClassInvalid, "invalid request")
@@ -184,8 +205,7 @@ func (e *BusyError) Hint() string {
 	return fmt.Sprintf("wait for it, or cancel it: `recount projections cancel %s`", e.Operation.ID)
 }
 
-// OperationError is why an operation failed, or that it was cancelled. It matches ErrNoGeneration if
-// that is why.
+// OperationError is why an operation failed, or that it was cancelled.
 type OperationError struct{ Operation Operation }
 
 func (e *OperationError) Error() string {
@@ -194,13 +214,6 @@ func (e *OperationError) Error() string {
 		return fmt.Sprintf("%s of projection %q: it was cancelled", o.Kind, o.Projection)
 	}
 	return fmt.Sprintf("%s of projection %q: %s", o.Kind, o.Projection, o.Error)
-}
-
-// Is matches ErrNoGeneration. All that is left of a cause is its text, as another process may have
-// written it down.
-func (e *OperationError) Is(target error) bool {
-	o := e.Operation
-	return target == ErrNoGeneration && o.Kind == Rollback && o.State == OperationFailed && o.Error == ErrNoGeneration.Error()
 }
 
 // Hint says how to get on; it may be empty.

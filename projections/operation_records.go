@@ -78,6 +78,13 @@ func (c *catalog) request(ctx context.Context, r Request, owner string, ttl time
 	if err := r.Options.check(r.Kind); err != nil {
 		return uuid.Nil, fmt.Errorf("%w: %w", ErrInvalidRequest, err)
 	}
+	if r.Kind == Rollback {
+		if err := c.pool.QueryRow(ctx, c.sql(retiredSQL), r.Projection, r.Version).Scan(new(int)); isNoRows(err) {
+			return uuid.Nil, fmt.Errorf("%w: %w", ErrInvalidRequest, noGeneration(r.Version))
+		} else if err != nil {
+			return uuid.Nil, err
+		}
+	}
 	id := uuid.New()
 	options, err := json.Marshal(r.Options)
 	if err != nil {

@@ -80,8 +80,8 @@ func (r *Runner) begin(ctx context.Context, request Request) (uuid.UUID, *claim,
 		return uuid.Nil, nil, ErrNotFound
 	}
 	request.Version = known.projection.Version()
-	if _, isFold := known.runs.(bulk); !isFold && (request.Kind == Verify || request.Kind == Repair) {
-		return uuid.Nil, nil, fmt.Errorf("%w: only folds can be verified and repaired; rebuild a SQL projector", ErrInvalidRequest)
+	if err := request.check(known.projection); err != nil {
+		return uuid.Nil, nil, err
 	}
 	if err := r.catalog.register(ctx, request); err != nil {
 		return uuid.Nil, nil, err

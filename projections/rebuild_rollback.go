@@ -10,7 +10,12 @@ import (
 const retiredSQL = `
 SELECT generation FROM {schema}.projection_generations
 WHERE projection = $1 AND version = $2 AND retired_at IS NOT NULL AND built AND NOT serving
-ORDER BY retired_at DESC LIMIT 1 FOR UPDATE`
+ORDER BY retired_at DESC LIMIT 1`
+
+func noGeneration(version int) error {
+	return fmt.Errorf("%w of version %d: a rebuild keeps as many as its option keep says; to go back to another version, "+
+		"run the program that has it, which reads its own generation", ErrNoGeneration, version)
+}
 
 // rollback takes the generation that was replaced last up to date and puts it back in its place. The
 // one that it replaces is kept, so another rollback changes them back.
@@ -41,11 +46,9 @@ func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	err = tx.QueryRow(ctx, x.catalog.sql(retiredSQL), p.Name(), p.Version()).Scan(&x.op.Generation)
+	err = tx.QueryRow(ctx, x.catalog.sql(retiredSQL+" FOR UPDATE"), p.Name(), p.Version()).Scan(&x.op.Generation)
 	if isNoRows(err) {
-		return &permanentError{ErrNoGeneration, fmt.Sprintf(
-			"a rebuild keeps generations of the same version to go back to (--keep); to go back to another version than %d, run the program that has it: it reads its own generation",
-			p.Version())}
+		return &permanentError{err: noGeneration(p.Version())} // it was there when it was asked for
 	}
 	if err != nil {
 		return err

@@ -194,9 +194,11 @@ func TestARollbackCatchesUpFirst(t *testing.T) {
 	b, f := newBench(t), newAccounts(1)
 	r, _ := b.startFilled(f, 20)
 	request := Request{Kind: Rollback, Projection: "accounts", Actor: "test"}
-	var ended *OperationError
-	if _, err := r.Run(t.Context(), request, nil); !errors.Is(err, ErrNoGeneration) || !errors.As(err, &ended) || ended.Hint() == "" {
-		t.Errorf("without anything to go back to Run = %v, want *OperationError with a hint, and ErrNoGeneration", err)
+	if _, err := r.Run(t.Context(), request, nil); !errors.Is(err, ErrNoGeneration) || !errors.Is(err, ErrInvalidRequest) {
+		t.Errorf("without anything to go back to Run = %v, want ErrInvalidRequest and ErrNoGeneration", err)
+	}
+	if all, err := b.admin.Operations(t.Context(), "accounts"); err != nil || len(all) > 0 {
+		t.Errorf("operations are %+v, %v, want none: it was refused", all, err)
 	}
 	b.rebuild(r, "accounts", Options{})
 	b.arrives(r, "accounts", b.append("account-3", deposited{Amount: 9}))

@@ -27,18 +27,10 @@ func (r reads) operations(a *httpapi.API) {
 	httpapi.Action(a, http.MethodDelete, "/v1/operations/{id}", httpapi.ActionOptions[projections.Operation]{}, r.cancel)
 }
 
-// request asks for an operation on the version of the projection that this
-// program has. One that is none of the shop's read models, such as that of the
-// snapshots, is taken as it is shown.
+// request asks for an operation.
 func (r reads) request(kind projections.Kind) func(context.Context, httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
 	return func(ctx context.Context, in httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
-		asked := projections.Request{Kind: kind, Projection: in.Path("name"), Options: in.Body, Actor: operator}
-		for _, p := range Projections() {
-			if p.Name() == asked.Projection {
-				asked.Version = p.Version()
-			}
-		}
-		return r.admin.Request(ctx, asked)
+		return r.admin.Request(ctx, projections.Request{Kind: kind, Projection: in.Path("name"), Options: in.Body, Actor: operator})
 	}
 }
 

@@ -77,7 +77,7 @@ func startBehind(t testing.TB, db *pgtest.DB, wrap func(http.Handler) http.Handl
 	api := must[*httpapi.API](t)(httpapi.New(httpapi.Config{Problems: shop.Problems()}))
 	history := must[*projections.History](t)(projections.NewHistory(
 		projections.HistoryConfig{Pool: db.Pool, Store: store, Codec: codec}))
-	theShop.Register(api, reader, history, projections.NewAdmin(db.Pool, db.Schema, store))
+	theShop.Register(api, reader, history, projections.NewAdmin(db.Pool, db.Schema, store, shop.Projections()...))
 	s := &server{t, httptest.NewServer(wrap(must[http.Handler](t)(api.Handler()))), db, store}
 	t.Cleanup(s.Close)
 	return s

@@ -71,15 +71,6 @@ func TestAnInterruptSaysWhatBecomesOfTheOperation(t *testing.T) {
 	}
 }
 
-func TestARollbackToNothingIsNotFound(t *testing.T) {
-	t.Parallel()
-	url := operationServer(t, `{"kind":"rollback","projection":"orders","state":"failed","error":"there is no generation to go back to"}`, func() {})
-	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }}
-	if code := a.run(t.Context(), []string{"projections", "rollback", "orders", "--server", url}); code != exitNotFound {
-		t.Errorf("exit code %d, want %d", code, exitNotFound)
-	}
-}
-
 func TestProgressOfAnOperation(t *testing.T) {
 	t.Parallel()
 	at := projections.Progress{Phase: "reading", Position: 3, Target: 4, Events: 2}
