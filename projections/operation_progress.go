@@ -20,11 +20,13 @@ type progressMeter struct {
 	phaseFrom  int64
 	// ahead is how many events later phases will read, as far as can be said.
 	ahead int64
+	// due is when what was read so far may have been, by the throttle.
+	due time.Time
 }
 
 func newProgressMeter(throttle int) *progressMeter {
 	now := time.Now()
-	return &progressMeter{throttle: throttle, begun: now, phaseBegun: now}
+	return &progressMeter{throttle: throttle, begun: now, phaseBegun: now, due: now}
 }
 
 // phase says what comes now, and from where in the log it goes to where; 0, 0: it reads nothing.
@@ -51,17 +53,28 @@ func (m *progressMeter) bucketsDone(more int) {
 	m.p.BucketsDone += more
 }
 
-// read counts events that were read, up to a position, and waits while that is more than the
-// throttle allows.
-func (m *progressMeter) read(ctx context.Context, events int, position int64) error {
+const (
+	// pagesPerSecond is into how many pages at least a second's events are divided under a throttle.
+	pagesPerSecond = 10
+	// throttleSlack is for how long an operation that read less than it might, such as while it copied rows,
+	// may read more.
+	throttleSlack = 250 * time.Millisecond
+)
+
+// read counts the operation's own events among all that were read, up to a position, and waits while
+// those are more than the throttle allows.
+func (m *progressMeter) read(ctx context.Context, own, all int, position int64) error {
 	m.mu.Lock()
-	m.p.Events += int64(events)
+	m.p.Events += int64(own)
 	m.p.Position = position
-	var wait time.Duration
+	now := time.Now()
 	if m.throttle > 0 {
-		due := time.Duration(float64(m.p.Events) / float64(m.throttle) * float64(time.Second))
-		wait = due - time.Since(m.begun)
+		if earliest := now.Add(-throttleSlack); m.due.Before(earliest) {
+			m.due = earliest
+		}
+		m.due = m.due.Add(time.Duration(float64(all) / float64(m.throttle) * float64(time.Second)))
 	}
+	wait := m.due.Sub(now)
 	m.mu.Unlock()
 	if wait > 0 {
 		background.Sleep(ctx, wait)

@@ -15,7 +15,7 @@ func TestTheTimeLeftIsThatOfAllReadings(t *testing.T) {
 		// A tenth of the log in a second, and another reading of it to come.
 		m.pass("reading the log", 0, 1000, 1000)
 		time.Sleep(time.Second)
-		if err := m.read(t.Context(), 100, 100); err != nil {
+		if err := m.read(t.Context(), 100, 100, 100); err != nil {
 			t.Fatal(err)
 		}
 		if left := m.progress().SecondsLeft; left == nil || *left != 19 {
@@ -23,7 +23,7 @@ func TestTheTimeLeftIsThatOfAllReadings(t *testing.T) {
 		}
 		m.phase("verifying", 0, 1000)
 		time.Sleep(time.Second)
-		if err := m.read(t.Context(), 500, 500); err != nil {
+		if err := m.read(t.Context(), 500, 500, 500); err != nil {
 			t.Fatal(err)
 		}
 		if left := m.progress().SecondsLeft; left == nil || *left != 1 {

@@ -21,12 +21,14 @@ type execution struct {
 	runner *Runner
 	worker *worker // knows the projection; it is not the one that follows the log
 	meter  *progressMeter
+	seat   *seat
 }
 
 // execute works on an operation until it has ended, or this process cannot go on with it. A nil
 // error, and an *OperationError, say that it has ended; after any other it is left to whoever
 // claims it next.
-func (r *Runner) execute(ctx context.Context, cl *claim) error {
+func (r *Runner) execute(ctx context.Context, cl *claim, s *seat) error {
+	defer s.leave()
 	if cl.op.Cancelling {
 		return cl.endCancelled(context.WithoutCancel(ctx))
 	}
@@ -34,7 +36,7 @@ func (r *Runner) execute(ctx context.Context, cl *claim) error {
 	if w == nil {
 		return errors.Join(lease.ErrTaken, cl.Release(ctx, cl.catalog.pool))
 	}
-	x := &execution{claim: cl, runner: r, worker: w, meter: newProgressMeter(cl.op.Options.Throttle)}
+	x := &execution{claim: cl, runner: r, worker: w, meter: newProgressMeter(cl.op.Options.Throttle), seat: s}
 	failpoint.Hit(failpoint.OperationClaimed)
 	work, stop := lease.Keep(ctx, x.TTL, x.renewClaim)
 	defer stop()
@@ -59,6 +61,9 @@ func (r *Runner) workerFor(projection string, version int) *worker {
 
 // run does what the operation is for, and returns its result.
 func (x *execution) run(ctx context.Context) (result any, err error) {
+	if _, isFold := x.worker.runs.(bulk); !isFold || x.op.Kind == Rollback || x.op.Kind == Repair {
+		x.seat.leave() // it makes no passes
+	}
 	switch x.op.Kind {
 	case Rebuild:
 		return x.rebuild(ctx)
@@ -195,7 +200,10 @@ func (x *execution) pass(ctx context.Context, target int64, skips map[int64]bool
 		skips:   skips,
 		workers: cmp.Or(o.Workers, min(runtime.GOMAXPROCS(0), maxWorkers)),
 		memory:  cmp.Or(o.MemoryBytes, defaultMemory),
-		read:    func(events int, position int64) error { return x.meter.read(ctx, events, position) },
+
+		throttle: o.Throttle,
+		rounds:   x.seat.taken(),
+		read:     func(own, all int, position int64) error { return x.meter.read(ctx, own, all, position) },
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/lease"
@@ -23,6 +24,19 @@ import (
 // Errors: *BusyError for an operation of another kind, *OperationError, ErrNotFound if the runner
 // does not know the projection, ErrInvalidRequest, those of the database.
 func (r *Runner) Run(ctx context.Context, request Request, report func(Operation)) (Operation, error) {
+	return r.run(ctx, request, report, nil)
+}
+
+// RunAll is Run for operations on several projections at the same time; it returns what came of each,
+// whichever fail. Rebuilds and verifications read and decode the log together, and share the memory that
+// one is allowed. Report is called for all of them.
+func (r *Runner) RunAll(ctx context.Context, requests []Request, report func(Operation)) ([]Operation, []error) {
+	ended, errs := make([]Operation, len(requests)), make([]error, len(requests))
+	runTogether(len(requests), func(i int, s *seat) { ended[i], errs[i] = r.run(ctx, requests[i], report, s) })
+	return ended, errs
+}
+
+func (r *Runner) run(ctx context.Context, request Request, report func(Operation), s *seat) (Operation, error) {
 	id, cl, err := r.begin(ctx, request)
 	if err != nil {
 		return Operation{}, fmt.Errorf("%s projection %q: %w", request.Kind, request.Projection, err)
@@ -50,7 +64,7 @@ func (r *Runner) Run(ctx context.Context, request Request, report func(Operation
 			cl, err = r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
 		}
 		if err == nil {
-			err = r.execute(ctx, cl)
+			err = r.execute(ctx, cl, s)
 		}
 		cl = nil
 		var ended *OperationError
@@ -144,17 +158,17 @@ LEFT JOIN LATERAL (
 WHERE g.serving AND NOT g.built AND g.failed_at IS NULL AND coalesce(o.state, 'failed') = 'failed'
 ON CONFLICT DO NOTHING`
 
-// claimableSQL finds an operation that nobody works on. What is cancelled needs no program that has its
+// claimableSQL finds the operations that nobody works on. What is cancelled needs no program that has its
 // version.
 var claimableSQL = `
 SELECT id FROM {schema}.projection_operations o
 JOIN unnest($1::text[], $2::int[]) AS known (projection, version)
     ON known.projection = o.projection AND (known.version = o.version OR o.cancel)
 WHERE o.state = 'running' AND ` + lease.Free + `
-ORDER BY o.created_at LIMIT 1`
+ORDER BY o.created_at`
 
-// operate works on operations that nobody works on, one after the other, until soft is done. What
-// it has begun goes on elsewhere, or when the process is back.
+// operate works on operations that nobody works on, those of one moment at the same time, until soft is
+// done. What it has begun goes on elsewhere, or when the process is back.
 func (r *Runner) operate(soft, _ context.Context) {
 	var names []string
 	var versions []int
@@ -175,24 +189,41 @@ func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int
 	if _, err := r.catalog.pool.Exec(ctx, r.catalog.sql(buildSQL), names, versions, r.owner); err != nil {
 		return background.Idle, err
 	}
-	var id uuid.UUID
-	err := r.catalog.pool.QueryRow(ctx, r.catalog.sql(claimableSQL), names, versions).Scan(&id)
-	if isNoRows(err) {
-		return background.Idle, nil
+	ids, err := r.claimable(ctx, names, versions)
+	if err == nil && len(ids) > 0 {
+		// A command asks for one after the other: those that follow can read the log together with it.
+		background.Sleep(ctx, r.config.PollInterval/2)
+		ids, err = r.claimable(ctx, names, versions)
 	}
 	if err != nil {
 		return background.Idle, err
 	}
-	cl, err := r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
-	if err == nil {
-		err = r.execute(ctx, cl)
+	errs := make([]error, len(ids))
+	runTogether(len(ids), func(i int, s *seat) {
+		cl, err := r.catalog.claim(ctx, ids[i], r.owner, r.config.LeaseTTL)
+		if err == nil {
+			err = r.execute(ctx, cl, s)
+		}
+		errs[i] = err
+	})
+	next, failures := background.Idle, []error(nil)
+	for _, err := range errs {
+		var ended *OperationError
+		switch {
+		case err == nil || errors.As(err, &ended):
+			next = background.Again
+		case !lease.IsAway(err):
+			failures = append(failures, err)
+		}
 	}
-	var ended *OperationError
-	switch {
-	case err == nil || errors.As(err, &ended):
-		return background.Again, nil
-	case lease.IsAway(err):
-		return background.Idle, nil
+	return next, errors.Join(failures...)
+}
+
+// claimable returns the operations that nobody works on, the oldest first.
+func (r *Runner) claimable(ctx context.Context, names []string, versions []int) ([]uuid.UUID, error) {
+	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(claimableSQL), names, versions)
+	if err != nil {
+		return nil, err
 	}
-	return background.Idle, err
+	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 }

@@ -43,6 +43,7 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 			}
 		}
 	}
+	x.seat.leave()
 	if !g.serving {
 		if err := x.takeOver(ctx, g); err != nil {
 			return nil, err

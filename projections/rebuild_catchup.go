@@ -61,7 +61,7 @@ func (x *execution) chase(w *worker, g target) {
 			begun, looked = true, time.Now()
 		}
 		at := batch.Token()
-		if err := x.meter.read(ctx, len(batch.Events), at.Position); err != nil {
+		if err := x.meter.read(ctx, len(batch.Events), len(batch.Events), at.Position); err != nil {
 			return goesOn, err
 		}
 		if batch.Next <= batch.Head.Position {

@@ -13,13 +13,24 @@ import (
 // enough that what is underway is small.
 const pageSize = 1000
 
-// page is a part of the log on its way to the shards.
-type page[K comparable, Row any] struct {
+// page is a part of the log on its way to the shards of the passes that read it.
+type page struct {
 	events []eventstore.RecordedEvent
+	// values are those of the events, errs why one could not be decoded.
+	values []any
+	errs   []error
+	// parts has what each pass makes of the events; nil: the pass needs no more.
+	parts []any
 	// ready is closed when parts is there.
 	ready chan struct{}
-	// parts has for each shard what its buckets get, in the order of the log.
-	parts [][]part[K, Row]
+}
+
+// parts is what one pass makes of a page.
+type parts[K comparable, Row any] struct {
+	// counted are the events of the pass.
+	counted tally
+	// of has for each shard what its buckets get, in the order of the log.
+	of [][]part[K, Row]
 }
 
 // part is what one event does to one row.
@@ -29,71 +40,79 @@ type part[K comparable, Row any] struct {
 	change *change[K, Row]
 }
 
-// pages hands over the events up to the target, page by page, until there are no more or none are
-// wanted.
-func (s pass) pages(ctx context.Context, hand func([]eventstore.RecordedEvent) (more bool, err error)) error {
-	events := make([]eventstore.RecordedEvent, 0, pageSize)
-	flush := func() (bool, error) {
-		if s.read != nil {
-			if err := s.read(len(events), events[len(events)-1].Position); err != nil {
-				return false, err
-			}
-		}
-		page := events
-		events = make([]eventstore.RecordedEvent, 0, pageSize)
-		return hand(page)
-	}
-	options := eventstore.ReadOptions{From: s.from, PageSize: pageSize, Filter: eventstore.Filter{Types: s.types}}
-	for e, err := range s.log.ReadAll(ctx, options) {
+// readPages hands over the events up to a position, page by page, until there are no more or none are
+// wanted. A page has no more events and bytes than o says, but for one event that is larger.
+func readPages(ctx context.Context, log eventstore.Reader, o eventstore.ReadOptions, upTo int64, hand func([]eventstore.RecordedEvent) (more bool, err error)) error {
+	var events []eventstore.RecordedEvent
+	bytes := 0
+	for e, err := range log.ReadAll(ctx, o) {
 		if err != nil {
 			return fmt.Errorf("read the log: %w", err)
 		}
-		if e.Position > s.target {
+		if e.Position > upTo {
 			break
 		}
-		if events = append(events, e); len(events) < pageSize {
-			continue
+		if n := len(events); n == o.PageSize || n > 0 && bytes+e.Size() > o.PageBytes {
+			if more, err := hand(events); err != nil || !more {
+				return err
+			}
+			events, bytes = make([]eventstore.RecordedEvent, 0, n), 0
 		}
-		if more, err := flush(); err != nil || !more {
-			return err
-		}
+		events, bytes = append(events, e), bytes+e.Size()
 	}
 	if len(events) == 0 {
 		return ctx.Err()
 	}
-	_, err := flush()
+	_, err := hand(events)
 	return err
 }
 
+// pages hands over the events of the pass.
+func (s pass) pages(ctx context.Context, hand func([]eventstore.RecordedEvent) (more bool, err error)) error {
+	return readPages(ctx, s.log, s.options(), s.target, func(events []eventstore.RecordedEvent) (bool, error) {
+		if s.read != nil {
+			if err := s.read(len(events), len(events), events[len(events)-1].Position); err != nil {
+				return false, err
+			}
+		}
+		return hand(events)
+	})
+}
+
 // decodePage computes what the events of a page do, as far as they can be decoded.
-func (p *foldProjector[K, Row]) decodePage(s pass, page *page[K, Row], failed *firstFailure) (t tally) {
-	defer close(page.ready)
-	page.parts = make([][]part[K, Row], s.workers)
+func (p *foldProjector[K, Row]) decodePage(s pass, page *page, failed *firstFailure) *parts[K, Row] {
+	done := &parts[K, Row]{of: make([][]part[K, Row], s.workers)}
 	for i := range page.events {
 		e := &page.events[i]
-		t = t.plus(tally{1, Digest{}.Add(e.Position, e.ID)})
+		if !s.includes(e) {
+			continue
+		}
+		done.counted = done.counted.plus(tally{1, Digest{}.Add(e.Position, e.ID)})
 		if s.skips[e.Position] {
 			continue
 		}
-		cs, bad := p.decode(s.codec, e)
-		if bad != nil {
-			failed.add(bad)
-			return t
+		cs, err := changes[K, Row](nil), page.errs[i]
+		if err == nil {
+			cs, err = p.changes(Decoded{Event: e, Value: page.values[i]})
+		}
+		if err != nil {
+			failed.add(&eventError{event: e, err: err})
+			break
 		}
 		for j := range cs {
 			bucket := bucketOf(reflect.ValueOf(&cs[j].key).Elem(), s.buckets)
 			if !s.want(bucket) {
 				continue
 			}
-			to := &page.parts[bucket%s.workers]
+			to := &done.of[bucket%s.workers]
 			*to = append(*to, part[K, Row]{event: e, bucket: bucket, change: &cs[j]})
 		}
 	}
-	return t
+	return done
 }
 
-// decode returns what an event does.
-func (p *foldProjector[K, Row]) decode(codec *eventstore.Codec, e Recorded) (changes[K, Row], *eventError) {
+// touch applies to the rows that m has or wants what an event does to them, and returns that.
+func (p *foldProjector[K, Row]) touch(m *memory[K, Row], codec *eventstore.Codec, e Recorded) (changes[K, Row], error) {
 	value, err := decodeEvent(codec, e)
 	var cs changes[K, Row]
 	if err == nil {
@@ -101,15 +120,6 @@ func (p *foldProjector[K, Row]) decode(codec *eventstore.Codec, e Recorded) (cha
 	}
 	if err != nil {
 		return nil, &eventError{event: e, err: err}
-	}
-	return cs, nil
-}
-
-// touch applies to the rows that m has or wants what an event does to them, and returns that.
-func (p *foldProjector[K, Row]) touch(m *memory[K, Row], codec *eventstore.Codec, e Recorded) (changes[K, Row], error) {
-	cs, bad := p.decode(codec, e)
-	if bad != nil {
-		return nil, bad
 	}
 	cs = slices.DeleteFunc(cs, func(c change[K, Row]) bool { return m.entries[c.key] == nil })
 	if err := m.apply(cs, e.Position); err != nil {

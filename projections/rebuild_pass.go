@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,11 +25,42 @@ type pass struct {
 	buckets int
 	want    func(bucket int) bool
 	workers int
-	// memory bounds the rows in bytes: what does not fit is left for another pass.
+	// memory bounds the rows and pages in memory in bytes: what does not fit is left for another pass.
 	memory int64
-	// read is told of each page: how many events it has and the position behind it. It may wait,
-	// and its error ends the pass. It may be nil.
-	read func(events int, position int64) error
+	// throttle is how many events a second are read; 0: as many as there are.
+	throttle int
+	// rounds are those that the pass takes part in; nil: it reads the log for itself.
+	rounds *rounds
+	// read is told of each page: how many events it has of the pass and in all, and the position behind
+	// it. It may wait, and its error ends the pass. It may be nil.
+	read func(own, all int, position int64) error
+}
+
+// includes reports whether an event is one of the pass.
+func (s *pass) includes(e Recorded) bool {
+	if e.Position < s.from || e.Position > s.target {
+		return false
+	}
+	_, found := slices.BinarySearch(s.types, e.Type)
+	return found
+}
+
+const (
+	// pagesShare is the part of the memory that one page may have: about twenty are underway, counting
+	// what their events do. rowsShare is what is left for rows.
+	pagesShare   = 1.0 / 64
+	rowsShare    = 0.75
+	minPageBytes = 64 << 10
+)
+
+// options say how to read the log for the pass.
+func (s *pass) options() eventstore.ReadOptions {
+	o := eventstore.ReadOptions{From: s.from, PageSize: pageSize, Filter: eventstore.Filter{Types: s.types}}
+	if s.throttle > 0 {
+		o.PageSize = min(max(s.throttle/pagesPerSecond, 1), pageSize)
+	}
+	o.PageBytes = min(max(int(float64(s.memory)*pagesShare), minPageBytes), eventstore.DefaultPageBytes)
+	return o
 }
 
 // tally counts events, whether or not they are skipped, as checkpoints do.
@@ -41,77 +73,67 @@ func (t tally) plus(other tally) tally {
 	return tally{t.events + other.events, t.digest.Plus(other.digest)}
 }
 
-// foldLog reads the log once: one goroutine reads, workers decode its pages, and others fold them,
-// each for the buckets of its own shard. It returns the shards, with those buckets that fitted. If
-// events cannot be applied the error is the *eventError of the first of them.
-func (p *foldProjector[K, Row]) foldLog(ctx context.Context, s pass) ([]*shard[K, Row], tally, error) {
-	shards := make([]*shard[K, Row], s.workers)
-	inboxes := make([]chan *page[K, Row], s.workers)
-	for i := range shards {
-		shards[i] = newShard(p, s.memory/int64(s.workers))
-		inboxes[i] = make(chan *page[K, Row], 2)
+// foldLog folds the log in one round. It returns the shards, with those buckets that fitted. If events
+// cannot be applied the error is the *eventError of the first of them.
+func (p *foldProjector[K, Row]) foldLog(ctx context.Context, s pass) (shards []*shard[K, Row], total tally, err error) {
+	if s.rounds == nil {
+		s.rounds = newRounds(1)
+		defer s.rounds.readers.Wait()
 	}
-	undecoded := make(chan *page[K, Row], s.workers)
-	var failed firstFailure
-	tallies := make([]tally, s.workers)
+	of := 0
+	for alone := false; ; alone = true {
+		shards, total, of, err = p.foldRound(ctx, s, alone)
+		if !errors.Is(err, errTooLarge) || of == 1 {
+			return shards, total, err
+		}
+	}
+}
 
+// foldRound takes part in a round: its workers decode pages, and goroutines of its own fold them, each for
+// the buckets of its own shard.
+func (p *foldProjector[K, Row]) foldRound(ctx context.Context, s pass, alone bool) (_ []*shard[K, Row], total tally, of int, err error) {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		outlets := append(slices.Clone(inboxes), undecoded)
-		defer closeAll(outlets)
-		return s.pages(ctx, func(events []eventstore.RecordedEvent) (more bool, err error) {
-			if failed.before(events[0].Position) {
-				return false, nil
-			}
-			page := &page[K, Row]{events: events, ready: make(chan struct{})}
-			for _, outlet := range outlets {
-				select {
-				case outlet <- page:
-				case <-ctx.Done():
-					return false, context.Cause(ctx)
-				}
-			}
-			return true, nil
-		})
-	})
-	for i := range s.workers {
+	r := &reading{pass: s, ctx: ctx, alone: alone, inboxes: make([]chan *page, s.workers)}
+	r.decode = func(page *page) any { return p.decodePage(s, page, &r.failed) }
+	for i := range r.inboxes {
+		r.inboxes[i] = make(chan *page, 2)
+	}
+	at, err := s.rounds.join(r)
+	if err != nil {
+		return nil, tally{}, 0, err
+	}
+	shards := make([]*shard[K, Row], s.workers)
+	limit := int64(float64(s.memory)*rowsShare) / int64(at.of*s.workers)
+	for i := range shards {
+		shards[i] = newShard(p, limit)
 		group.Go(func() error {
-			for page := range undecoded {
-				tallies[i] = tallies[i].plus(p.decodePage(s, page, &failed))
-			}
-			return nil
-		})
-		group.Go(func() error {
-			for page := range inboxes[i] {
+			for page := range r.inboxes[i] {
 				select {
 				case <-page.ready:
 				case <-ctx.Done():
 					return context.Cause(ctx)
 				}
-				if err := shards[i].apply(page.parts[i], &failed); err != nil {
+				done, ok := page.parts[at.number].(*parts[K, Row])
+				if !ok {
+					continue // it comes after an event that cannot be applied
+				}
+				if i == 0 {
+					total = total.plus(done.counted)
+				}
+				if err := shards[i].apply(done.of[i], &r.failed); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, tally{}, err
+	if err = group.Wait(); err == nil {
+		err = r.err
 	}
-	if err := failed.error(); err != nil {
-		return nil, tally{}, err
+	if err == nil {
+		err = r.failed.error()
 	}
-	var total tally
-	for _, t := range tallies {
-		total = total.plus(t)
-	}
-	return shards, total, nil
-}
-
-func closeAll[T any](channels []chan T) {
-	for _, c := range channels {
-		close(c)
-	}
+	return shards, total, at.of, err
 }
 
 // firstFailure is the failure of the first event that cannot be applied, of those found.

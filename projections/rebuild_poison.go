@@ -15,7 +15,6 @@ func (p *foldProjector[K, Row]) findPoisonRow(ctx context.Context, s pass, m *me
 	if err != nil {
 		return err
 	}
-	s.read = nil
 	row := newMemory(p)
 	row.want(key)
 	var blamed *eventError

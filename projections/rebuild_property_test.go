@@ -118,7 +118,7 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 			err = nil // a killed process does not clean up
 		}
 	} else {
-		err = r.execute(ctx, cl)
+		err = r.execute(ctx, cl, nil)
 	}
 	// If the claim is lost it is left to whoever claims it next.
 	var ended *OperationError

@@ -70,6 +70,9 @@ func (x *execution) trySwitch(ctx context.Context, g target, closes closeGap) (d
 // keep out whoever applied events to them.
 func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (done bool, err error) {
 	failpoint.HitIn(ctx, failpoint.RebuildCaughtUp)
+	// A switch that closes the gap needs a second connection. One at a time cannot take all that there are.
+	x.runner.switching.Lock()
+	defer x.runner.switching.Unlock()
 	done = true
 	err = x.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, limitSwitch); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,6 +85,8 @@ type Runner struct {
 	owner   string
 	workers []*worker
 	service background.Service
+	// switching is held by the operation that switches.
+	switching sync.Mutex
 }
 
 // NewRunner returns a runner for the given projections. If they have mistakes (names, types, missing

@@ -86,7 +86,7 @@ func (p *foldProjector[K, Row]) recheck(ctx context.Context, v *verifying, again
 			return err
 		}
 		rest := v.pass
-		rest.from, rest.target, rest.read = v.pass.target+1, position, nil
+		rest.from, rest.target = v.pass.target+1, position
 		if rest.skips, err = v.catalog.skipsUpTo(ctx, v.generation, position); err != nil {
 			return err
 		}
@@ -131,7 +131,6 @@ func (p *foldProjector[K, Row]) explain(ctx context.Context, s pass, v *verifyin
 	if len(differing.order) == 0 {
 		return nil
 	}
-	s.read = nil
 	// A row may say of itself that it is further, by mistake: events that were not applied may be such that
 	// cannot be.
 	var applied int64

@@ -1,0 +1,156 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// countedReader counts the events that are read from a log.
+type countedReader struct {
+	eventstore.Reader
+	events atomic.Int64
+}
+
+func (c *countedReader) ReadAll(ctx context.Context, o eventstore.ReadOptions) iter.Seq2[eventstore.RecordedEvent, error] {
+	return func(yield func(eventstore.RecordedEvent, error) bool) {
+		for e, err := range c.Reader.ReadAll(ctx, o) {
+			if c.events.Add(1); !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestRebuildsReadTheLogTogether: three folds, in much memory and in little, of which one fails at an event
+// that the others can apply.
+func TestRebuildsReadTheLogTogether(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	end := b.fill(300)
+	bad := b.append("account-1", deposited{Amount: 1, Note: "refuse"})
+	for _, o := range []Options{{}, {Workers: 2, MemoryBytes: minMemory, Verify: true}} {
+		log := &countedReader{Reader: b.store}
+		c := b.config()
+		c.Store = log
+		first, second := newTotals("first"), newTotals("second")
+		r, err := NewRunner(c, first, newAccounts(1), second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var requests []Request
+		for _, name := range []string{"first", "accounts", "second", "unknown"} {
+			requests = append(requests, Request{Kind: Rebuild, Projection: name, Options: o, Actor: "test"})
+		}
+		ended, errs := r.RunAll(t.Context(), requests, nil)
+		for _, i := range []int{0, 2} {
+			if errs[i] != nil || ended[i].State != OperationDone {
+				t.Errorf("the rebuild of %s = %+v, %v, want it done", requests[i].Projection, ended[i], errs[i])
+			}
+			if v := b.verify(r, requests[i].Projection); !v.OK() || v.Rows != 300 {
+				t.Errorf("verify = %+v, want 300 rows that are right", v)
+			}
+		}
+		var failed *OperationError
+		if !errors.As(errs[1], &failed) || !strings.Contains(failed.Operation.Error, fmt.Sprintf("position %d", bad.Position)) {
+			t.Errorf("the rebuild of accounts = %v, want it failed at position %d", errs[1], bad.Position)
+		}
+		if !errors.Is(errs[3], ErrNotFound) {
+			t.Errorf("the rebuild of a projection that there is not = %v, want ErrNotFound", errs[3])
+		}
+		if o.MemoryBytes == 0 && log.events.Load() > 2*end.Position+100 {
+			t.Errorf("%d events were read for three rebuilds and two verifications of %d", log.events.Load(), end.Position)
+		}
+	}
+}
+
+// largeLog is a log of large events that are made when they are read. At some of them it looks how much
+// memory is held.
+type largeLog struct {
+	eventstore.Reader
+	events, size int
+	held         *int64
+}
+
+func (l largeLog) ReadAll(context.Context, eventstore.ReadOptions) iter.Seq2[eventstore.RecordedEvent, error] {
+	return func(yield func(eventstore.RecordedEvent, error) bool) {
+		for n := range l.events {
+			e := eventstore.RecordedEvent{Stream: fmt.Sprintf("account-%d", n), Position: int64(n + 1), AppendEnd: int64(n + 1)}
+			e.ID, e.Type, e.SchemaVersion = uuid.New(), "Deposited", 1
+			e.Data = fmt.Appendf(nil, `{"Amount":1,"Note":%q}`, strings.Repeat("n", l.size))
+			if n%25 == 24 {
+				*l.held = max(*l.held, heapInUse())
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestARebuildHoldsNoMoreThanAllowed over events of 1 MiB, of which its rows keep nothing.
+func TestARebuildHoldsNoMoreThanAllowed(t *testing.T) {
+	var held int64
+	prepared, errs := newTotals("totals").prepare(newCodec(t))
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	const allowed = 64 << 20
+	before := heapInUse()
+	s := pass{
+		log: largeLog{events: 200, size: 1 << 20, held: &held}, codec: newCodec(t), types: prepared.types(), target: 200,
+		buckets: bucketCount, want: func(int) bool { return true }, workers: 2, memory: allowed,
+	}
+	_, total, err := prepared.(*foldProjector[string, totals]).foldLog(t.Context(), s)
+	if err != nil || total.events != 200 {
+		t.Fatalf("foldLog = %+v, %v, want 200 events", total, err)
+	}
+	if held -= before; held > allowed {
+		t.Errorf("%d MiB were held, 64 are allowed", held>>20)
+	}
+}
+
+// TestAThrottleIsHeld: events are read as fast as it says, also after rows were copied for a while.
+func TestAThrottleIsHeld(t *testing.T) {
+	for _, throttle := range []int{7, 1000, 20_000} {
+		t.Run(fmt.Sprint(throttle), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newProgressMeter(throttle)
+				s := pass{throttle: throttle}
+				size := s.options().PageSize
+				for range 3 {
+					time.Sleep(time.Minute) // something else is done
+					begun, events := time.Now(), 0
+					for time.Since(begun) < 10*time.Second {
+						time.Sleep(time.Second / time.Duration(3*throttle) * time.Duration(size)) // to read them
+						if err := m.read(t.Context(), size, size, 1); err != nil {
+							t.Fatal(err)
+						}
+						events += size
+					}
+					if rate := float64(events) / time.Since(begun).Seconds(); rate < 0.95*float64(throttle) || rate > 1.05*float64(throttle) {
+						t.Errorf("%.1f events a second were read with a throttle of %d", rate, throttle)
+					}
+				}
+			})
+		})
+	}
+}
