@@ -60,7 +60,7 @@ func Fail(p Point) error {
 		return nil
 	}
 	hit := t.hits.Add(1)
-	if t.at != 0 && t.at != hit {
+	if t.at != 0 && t.at != hit || over() {
 		return nil
 	}
 	fmt.Fprintf(os.Stderr, "failpoint %s: %s at hit %d\n", p, t.action, hit)
@@ -76,6 +76,12 @@ func Fail(p Point) error {
 		return &Error{Point: p}
 	}
 	return nil
+}
+
+// over reports whether the settings hold no longer.
+func over() bool {
+	_, err := os.Stat(os.Getenv("RECOUNT_FAILPOINTS_UNTIL"))
+	return err == nil
 }
 
 // freeze stops the process. The signal is for this thread, so that it does not get to run on until

@@ -38,11 +38,13 @@ func TestWithTag(t *testing.T) {
 		{"kill", "RECOUNT_FAILPOINTS=notify/send=kill@3", "1\n2\n", true, -1},
 		{"kill at once", "RECOUNT_FAILPOINTS=notify/send=kill", "", true, -1},
 		{"error", "RECOUNT_FAILPOINTS=notify/send=error@9", "1\n2\n3\n4\n5\n6\n7\n8\nfailpoint notify/send\n10\n", false, 0},
+		{"until later", "RECOUNT_FAILPOINTS=notify/send=kill@3 RECOUNT_FAILPOINTS_UNTIL=testdata/none", "1\n2\n", true, -1},
+		{"until now", "RECOUNT_FAILPOINTS=notify/send=kill@3 RECOUNT_FAILPOINTS_UNTIL=testdata", "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n", false, 0},
 		{"bad setting", "RECOUNT_FAILPOINTS=notify/sent=kill", "", false, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command(program)
-			cmd.Env = append(cmd.Environ(), c.env)
+			cmd.Env = append(cmd.Environ(), strings.Fields(c.env)...)
 			var said bytes.Buffer
 			cmd.Stderr = &said
 			out, err := cmd.Output()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,9 +26,12 @@ const (
 	patience = 45 * time.Second
 )
 
-// heal mends all that may be broken. Processes that are down come back by
-// themselves.
+// heal mends all that may be broken, and ends the failpoints that were not met yet. Processes that are
+// down come back by themselves.
 func (r *run) heal(ctx context.Context) error {
+	if err := r.endFailpoints(); err != nil {
+		return err
+	}
 	for _, g := range r.gates {
 		g.disarm()
 		g.proxy.DropNotifications(false)
@@ -38,6 +43,10 @@ func (r *run) heal(ctx context.Context) error {
 		return err
 	}
 	return r.persist(ctx, `UPDATE chaos.knobs SET step = '0', rollbacks = 0`)
+}
+
+func (r *run) endFailpoints() error {
+	return os.WriteFile(filepath.Join(r.dir, healedFile), nil, 0o644)
 }
 
 // recover heals and measures how long it takes until the system works again.
@@ -184,22 +193,20 @@ func (r *run) awaitOperations(ctx context.Context, within time.Duration) []logch
 func (r *run) stopAll(roles ...role) (found []logcheck.Violation) {
 	type end struct {
 		name, exit string
-		inTime     bool
+		orderly    bool
 	}
 	processes := r.ofRole(roles...)
 	ends := make(chan end)
 	for _, p := range processes {
 		go func() {
-			exit, inTime := p.stop(30 * time.Second)
-			ends <- end{p.name, exit, inTime}
+			exit, orderly := p.stop(30 * time.Second)
+			ends <- end{p.name, exit, orderly}
 		}()
 	}
 	for range processes {
-		e := <-ends
-		// An operator may be told to go in the middle of its work.
-		if !e.inTime || r.processes[e.name].every == 0 && e.exit != "" && e.exit != "exit status 0" {
+		if e := <-ends; !e.orderly {
 			found = append(found, logcheck.Violation{Rule: logcheck.RuleLeaks,
-				Text: fmt.Sprintf("%s did not end in good order when it was asked to: %s (in time: %t), see its log", e.name, e.exit, e.inTime)})
+				Text: fmt.Sprintf("%s did not end in good order when it was asked to: %s, see its log", e.name, e.exit)})
 		}
 	}
 	return found

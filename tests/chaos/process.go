@@ -38,6 +38,8 @@ type process struct {
 	// that was.
 	every time.Duration
 	log   *os.File
+	// healed is the file that ends its failpoints.
+	healed string
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -77,7 +79,7 @@ func newProcess(dir, name string, r role, command []string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log of %s: %w", name, err)
 	}
-	return &process{name: name, role: r, command: command, log: log}, nil
+	return &process{name: name, role: r, command: command, log: log, healed: filepath.Join(dir, healedFile)}, nil
 }
 
 // start starts the process and keeps it running.
@@ -91,7 +93,7 @@ func (p *process) startLocked() error {
 	cmd := exec.Command(p.command[0], p.command[1:]...)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if p.point != "" {
-		cmd.Env = append(os.Environ(), "RECOUNT_FAILPOINTS="+p.point)
+		cmd.Env = append(os.Environ(), "RECOUNT_FAILPOINTS="+p.point, "RECOUNT_FAILPOINTS_UNTIL="+p.healed)
 	}
 	// Ctrl-C is for the harness, which then ends the others.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -140,9 +142,12 @@ func (p *process) thaw() {
 	}
 }
 
-// stop asks the process to end and returns how it did. One that does not end in
-// time is killed.
-func (p *process) stop(patience time.Duration) (exit string, inTime bool) {
+// healedFile is there when nothing is to break any more.
+const healedFile = "healed"
+
+// stop asks the process to end, and says how it did and whether that was in good order. One that does
+// not end in time is killed.
+func (p *process) stop(patience time.Duration) (exit string, orderly bool) {
 	p.thaw()
 	p.mu.Lock()
 	p.stopping = true
@@ -152,10 +157,11 @@ func (p *process) stop(patience time.Duration) (exit string, inTime bool) {
 		return "", true
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+	inTime := true
 	select {
 	case <-ended:
-		inTime = true
 	case <-time.After(patience):
+		inTime = false
 		_ = cmd.Process.Signal(syscall.SIGABRT) // says where it hangs
 		select {
 		case <-ended:
@@ -164,7 +170,18 @@ func (p *process) stop(patience time.Duration) (exit string, inTime bool) {
 			<-ended
 		}
 	}
-	return cmd.ProcessState.String(), inTime
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// One that is told to go in the middle of a round may fail. One that we had killed, or that died of
+	// its failpoint, was not there to be asked.
+	orderly = inTime && (p.every > 0 || cmd.ProcessState.Success() || p.killed || p.diedAtPoint(cmd))
+	return fmt.Sprintf("%s, in time: %t", cmd.ProcessState, inTime), orderly
+}
+
+// diedAtPoint reports whether cmd, which has ended, died of its failpoint.
+func (p *process) diedAtPoint(cmd *exec.Cmd) bool {
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && p.armed != "" && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
 // resume starts the process again after stop.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -29,11 +28,10 @@ func (p *process) run(cmd *exec.Cmd, started chan<- error, ended chan<- struct{}
 func (p *process) afterEnd(cmd *exec.Cmd) (again bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	switch {
 	case p.killed:
 		p.Killed++
-	case p.armed != "" && status.Signaled() && status.Signal() == syscall.SIGKILL:
+	case p.diedAtPoint(cmd):
 		p.AtPoints++
 	case p.stopping:
 		return false

@@ -86,7 +86,7 @@ func (s *survivors) awaitRefused(ctx context.Context, began int64) {
 // standBack ends the projection, as one does before a restore: what it sees of a
 // log that is not adopted it would take for damage.
 func (s *survivors) standBack() error {
-	if exit, inTime := s.processes["projector-1"].stop(30 * time.Second); !inTime || exit != "exit status 0" {
+	if exit, orderly := s.processes["projector-1"].stop(30 * time.Second); !orderly {
 		return fmt.Errorf("the projector did not end in good order: %s", exit)
 	}
 	return nil
@@ -132,7 +132,7 @@ func (s *survivors) lowest(ctx context.Context) (position int64, err error) {
 // stop stops all: the writer first, so that the others get everything.
 func (s *survivors) stop() (found []logcheck.Violation) {
 	ended := func(p *process) {
-		if exit, inTime := p.stop(30 * time.Second); !inTime || exit != "exit status 0" {
+		if exit, orderly := p.stop(30 * time.Second); !orderly {
 			found = append(found, logcheck.Violation{Rule: logcheck.RuleLeaks, Text: fmt.Sprintf("%s did not end in good order: %s", p.name, exit)})
 		}
 	}
