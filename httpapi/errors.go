@@ -6,6 +6,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
 
@@ -136,6 +137,8 @@ var ofErrors = []struct {
 	{eventstore.ErrReceiptMismatch, outcome{kind: kindIdempotencyKeyReused, tell: true}},
 	{eventstore.ErrInvalidToken, outcome{kind: kindInvalidToken, tell: true}},
 	{commands.ErrTruncated, outcome{kind: kindTruncated, tell: true}},
+	{projections.ErrAhead, outcome{kind: kindAhead, tell: true}},
+	{projections.ErrLongHistory, outcome{kind: kindLongHistory, tell: true}},
 	{queries.ErrInvalidCursor, outcome{kind: kindInvalidCursor}},
 	{queries.ErrInvalidQuery, outcome{kind: kindInvalidParameter, tell: true}},
 }

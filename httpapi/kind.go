@@ -115,6 +115,12 @@ var (
 	kindEventIDReused = define(http.StatusConflict, "event-id-reused", "Event id reused",
 		"An event with this id and another content is stored already. Nothing was written.",
 		"Use a new id for a new event.")
+	kindAhead = define(http.StatusBadRequest, "as-of-ahead", "Position ahead of the log",
+		"as_of names a position that no event has yet.",
+		"Take the position of a command's answer, or leave as_of out for what is known now.")
+	kindLongHistory = define(http.StatusUnprocessableEntity, "history-too-long", "Too many events to fold",
+		"What is asked for rests on more events than are read for one answer.",
+		"Ask for an earlier moment, or read the events themselves: recount streams state")
 	kindLogChanged = define(http.StatusConflict, "log-changed", "Token of another log",
 		"The consistency token was made by another log, or by a part of this one that was lost in a restore or a failover.",
 		"Leave the token out, and check whether what you wrote at that time is there.")

@@ -72,7 +72,7 @@ RETURNING projection, generation, position, event_id, event_type, failure, reaso
 // Errors: ErrNotFound, ErrNotFailed, ErrInvalidRequest for a reason that is empty.
 func (a *Admin) Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]Skip, error) {
 	if reason == "" {
-		return nil, fmt.Errorf("skip an event of projection %q: %w: give a reason", projection, ErrInvalidRequest)
+		return nil, fmt.Errorf("skip an event of projection %q: %w", projection, optionError("reason", "must say why"))
 	}
 	var skips []Skip
 	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {

@@ -78,7 +78,7 @@ func TestTheAdminSaysWhatItCannotDo(t *testing.T) {
 	if _, err := b.admin.Skip(ctx, "accounts", 0, "reason", "me"); !errors.Is(err, ErrNotFailed) {
 		t.Errorf("Skip = %v, want ErrNotFailed", err)
 	}
-	if _, err := b.admin.Skip(ctx, "accounts", 0, "", "me"); err == nil || !strings.Contains(err.Error(), "give a reason") {
+	if _, err := b.admin.Skip(ctx, "accounts", 0, "", "me"); err == nil || !strings.Contains(err.Error(), "reason must say why") {
 		t.Errorf("Skip = %v, want that a reason is needed", err)
 	}
 	b.append("account-1", deposited{Note: "refuse"})

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -66,15 +65,15 @@ const (
 func (o Options) check(kind Kind) error {
 	switch {
 	case o.Workers < 0 || o.Workers > maxWorkers:
-		return fmt.Errorf("workers is %d, it must be from 1 to %d, or 0 for the default", o.Workers, maxWorkers)
+		return optionError("workers", "is %d, it must be from 1 to %d, or 0 for the default", o.Workers, maxWorkers)
 	case o.Throttle < 0:
-		return fmt.Errorf("throttle is %d events a second, it must be 1 or more, or 0 for none", o.Throttle)
+		return optionError("throttle", "is %d events a second, it must be 1 or more, or 0 for none", o.Throttle)
 	case o.MemoryBytes != 0 && o.MemoryBytes < minMemory:
-		return fmt.Errorf("memory is %d bytes, it must be %d or more, or 0 for the default", o.MemoryBytes, minMemory)
+		return optionError("memory_bytes", "is %d, it must be %d or more, or 0 for the default", o.MemoryBytes, minMemory)
 	case o.Keep != nil && (*o.Keep < 0 || *o.Keep > maxKeep):
-		return fmt.Errorf("keep is %d generations, it must be from 0 to %d", *o.Keep, maxKeep)
+		return optionError("keep", "is %d generations, it must be from 0 to %d", *o.Keep, maxKeep)
 	case kind == Repair && o.Key == "":
-		return errors.New("name the key of the row to repair")
+		return optionError("key", "must be that of the row to repair")
 	}
 	return nil
 }
@@ -93,8 +92,8 @@ func (r Request) check(p Projection) error {
 		return nil
 	}
 	if err := fold.checkKey(r.Options.Key); err != nil {
-		return fmt.Errorf("%w: %w; give a key of one column as text, one of several as a JSON array of their values "+
-			"or as an object with the names of its columns", ErrInvalidRequest, err)
+		return optionError("key", "cannot be read: %v; give a key of one column as text, one of several as a JSON array of their values "+
+			"or as an object with the names of its columns", err)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), 1, clock_timestamp() + $8::inter
 // being cancelled is waited for as cancel does.
 func (c *catalog) request(ctx context.Context, r Request, owner string, ttl time.Duration) (uuid.UUID, error) {
 	if err := r.Options.check(r.Kind); err != nil {
-		return uuid.Nil, fmt.Errorf("%w: %w", ErrInvalidRequest, err)
+		return uuid.Nil, err
 	}
 	if r.Kind == Rollback {
 		if err := c.pool.QueryRow(ctx, c.sql(retiredSQL), r.Projection, r.Version).Scan(new(int)); isNoRows(err) {

@@ -2,24 +2,12 @@ package shop
 
 import (
 	"context"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
-)
-
-var (
-	kindNotYet = httpapi.Kind{Code: "as-of-ahead", Status: http.StatusBadRequest,
-		Title:   "The log has not come that far",
-		Meaning: "as_of names a position that no event has yet.",
-		Fix:     "Take the position of a command's answer, or leave as_of out for what is known now."}
-	kindLongHistory = httpapi.Kind{Code: "history-too-long", Status: http.StatusUnprocessableEntity,
-		Title:   "There are too many events to fold",
-		Meaning: "What is asked for rests on more events than are read for one answer.",
-		Fix:     "Ask for an earlier moment, or read the events themselves: recount streams state"}
 )
 
 // asOf reads the parameter as_of: a position in the log, or a time in RFC 3339

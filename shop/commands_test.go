@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/shop"
 )
 
@@ -88,10 +89,10 @@ func TestEveryRefusal(t *testing.T) {
 		{"/v1/stock/MUG/adjust", `{"delta":-3,"reason":"lost"}`, 409, "stock-insufficient", "cannot take off 3"},
 		{"/v1/stock/MUG/commit", `{"order_id":"1","quantity":4}`, 409, "stock-not-reserved", "it has 3 reserved"},
 		{"/v1/stock/MUG/release", `{"order_id":"2","quantity":1}`, 409, "stock-not-reserved", "it has 0 reserved"},
-		{"/v1/projections/orders/rollback", ``, 409, "projection-busy", "a rebuild is running"},
+		{"/v1/projections/orders/verify", ``, 409, "projection-busy", "a rebuild is running"},
 		{"/v1/projections/nothing/rebuild", ``, 404, "projection-not-found", "nothing"},
 		{"/v1/projections/orders/skip", `{"position":1,"reason":"x"}`, 409, "projection-not-failed", "has not failed on an event"},
-		{"/v1/projections/orders/repair", ``, 400, "invalid-operation", "name the key"},
+		{"/v1/projections/orders/repair", ``, 400, "invalid-operation", "key must be that of the row"},
 	} {
 		p := s.do("POST", c.path, c.body).wantProblem(t, c.status, c.code)
 		if !strings.Contains(p.Detail, c.detail) {
@@ -99,10 +100,10 @@ func TestEveryRefusal(t *testing.T) {
 		}
 		codes = append(codes, p.Code)
 	}
-	for _, line := range shop.Problems() {
+	for _, line := range append(shop.Problems(), adminapi.Problems()...) {
 		// To have more than 2^53 units on hand takes nine million commands, and
 		// the others are for reads.
-		reads := []string{"stock-full", "total-too-large", "operation-not-found", "as-of-ahead", "history-too-long"}
+		reads := []string{"stock-full", "total-too-large", "operation-not-found"}
 		if !slices.Contains(append(codes, reads...), line.Kind.Code) {
 			t.Errorf("no refusal had the code %s", line.Kind.Code)
 		}

@@ -162,9 +162,6 @@ func FuzzQueries(f *testing.F) {
 		if fault != "" || w.Code != 200 && (w.Code != 400 || !strings.Contains(w.Body.String(), `"hint":"`)) {
 			t.Errorf("%s?%s = %d %s %s", r.URL.Path, query, w.Code, w.Body, fault)
 		}
-		if id, err := operationID(query); err != nil && !errors.Is(err, projections.ErrOperationNotFound) {
-			t.Errorf("operation %q = %v, %v", query, id, err)
-		}
 	})
 }
 

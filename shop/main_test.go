@@ -16,6 +16,7 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
@@ -74,10 +75,11 @@ func startBehind(t testing.TB, db *pgtest.DB, wrap func(http.Handler) http.Handl
 	atEnd(t, runner.Stop)
 	reader := must[*queries.Reader](t)(queries.NewReader(
 		queries.Config{Pool: db.Pool, Projections: shop.Projections(), Follower: runner, Log: store}))
-	api := must[*httpapi.API](t)(httpapi.New(httpapi.Config{Problems: shop.Problems()}))
+	api := must[*httpapi.API](t)(httpapi.New(httpapi.Config{Problems: append(shop.Problems(), adminapi.Problems()...)}))
 	history := must[*projections.History](t)(projections.NewHistory(
 		projections.HistoryConfig{Pool: db.Pool, Store: store, Codec: codec}))
-	theShop.Register(api, reader, history, projections.NewAdmin(db.Pool, db.Schema, store, shop.Projections()...))
+	theShop.Register(api, reader, history)
+	adminapi.Register(api, projections.NewAdmin(db.Pool, db.Schema, store, shop.Projections()...))
 	s := &server{t, httptest.NewServer(wrap(must[http.Handler](t)(api.Handler()))), db, store}
 	t.Cleanup(s.Close)
 	return s

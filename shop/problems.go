@@ -9,7 +9,6 @@ import (
 	"github.com/57528e99/recount/domain/returns"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/httpapi"
-	"github.com/57528e99/recount/projections"
 )
 
 // Problems returns what the errors of the domain are over HTTP: 422 if the
@@ -25,13 +24,6 @@ func Problems() []httpapi.DomainProblem {
 		{Err: stock.ErrOverflow, Kind: kindStockFull},
 		{Err: returns.ErrAlreadyReturned, Kind: kindReturnExists},
 		{Err: money.ErrOverflow, Kind: kindTotalTooLarge},
-		{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},
-		{Err: projections.ErrNotFailed, Kind: kindProjectionNotFailed},
-		{Err: projections.ErrOperationNotFound, Kind: kindOperationNotFound},
-		{Err: projections.ErrBusy, Kind: kindProjectionBusy},
-		{Err: projections.ErrInvalidRequest, Kind: kindInvalidOperation},
-		{Err: projections.ErrAhead, Kind: kindNotYet},
-		{Err: projections.ErrLongHistory, Kind: kindLongHistory},
 	}
 }
 
@@ -72,28 +64,4 @@ var (
 		Title:   "A sum is too large",
 		Meaning: "A sum is beyond 9007199254740991, the largest number that all JSON programs read exactly.",
 		Fix:     "Ask for the sales of fewer days with from and to, or add up the single items."}
-)
-
-// Problems of steering projections, and of operations on them.
-var (
-	kindProjectionNotFound = httpapi.Kind{Code: "projection-not-found", Status: http.StatusNotFound,
-		Title:   "There is no such projection",
-		Meaning: "This server has no projection of the name, or none that was ever run. Nothing was done.",
-		Fix:     "GET /v1/projections lists them, as recount projections ls does."}
-	kindProjectionNotFailed = httpapi.Kind{Code: "projection-not-failed", Status: http.StatusConflict,
-		Title:   "The projection has not stopped on this event",
-		Meaning: "Only the event that a projection has stopped on can be left out of it, and it has not stopped, or on another one. Nothing was done.",
-		Fix:     "GET /v1/projections/{name} says what the projection is doing, and in failure which event it has stopped on, if any."}
-	kindOperationNotFound = httpapi.Kind{Code: "operation-not-found", Status: http.StatusNotFound,
-		Title:   "There is no such operation",
-		Meaning: "No operation has this id.",
-		Fix:     "Take the id from Location of the answer that began it; recount projections show NAME lists the last ones."}
-	kindProjectionBusy = httpapi.Kind{Code: "projection-busy", Status: http.StatusConflict,
-		Title:   "Another operation works on the projection",
-		Meaning: "A projection is rebuilt, rolled back, verified or repaired by one operation at a time. Nothing was begun.",
-		Fix:     "Wait for it, or end it: DELETE /v1/operations/{id}, or recount projections cancel with its id."}
-	kindInvalidOperation = httpapi.Kind{Code: "invalid-operation", Status: http.StatusBadRequest,
-		Title:   "The operation cannot be done so",
-		Meaning: "One of the options is missing or out of its bounds, or the projection is not of a kind that this can be done with. Nothing was begun.",
-		Fix:     "Correct the option, or ask for another operation."}
 )

@@ -11,15 +11,14 @@ import (
 )
 
 // Register adds the shop's routes to an API, which was made with Problems.
-// Reader answers the reads, history those of the past, and admin shows and steers
-// the projections.
+// Reader answers the reads, and history those of the past.
 //
 // Lists are pages of at most limit items, with a cursor for the parameter after.
 // Orders and the history of a customer are newest first. Sales can be sorted by
 // any member of their rows but the currency, e.g. sort=units, or sort=-units for
 // the best sellers first; without sort they are in the order of what they are
 // summed by.
-func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, history *projections.History, admin *projections.Admin) {
+func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, history *projections.History) {
 	var body httpapi.CommandOptions
 	optionalBody := httpapi.CommandOptions{OptionalBody: true}
 	created := httpapi.CommandOptions{Location: orderLocation}
@@ -38,7 +37,7 @@ func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, history *project
 
 	httpapi.Command(a, "POST", "/v1/returns", body, command(s.Returns, newReturnID, accept))
 
-	r := reads{reader, history, admin}
+	r := reads{reader, history}
 	// ?customer=&status=&country=&day=&limit=&after=
 	httpapi.Read(a, "/v1/orders", orderQueryOf, r.orders)
 	// ?as_of=
@@ -48,15 +47,12 @@ func (s *Shop) Register(a *httpapi.API, reader *queries.Reader, history *project
 	httpapi.Read(a, "/v1/customers/{id}", historyPageOf, r.customer)
 	// ?by=day|country|sku&from=&to=&sort=&limit=&after=
 	httpapi.Read(a, "/v1/sales", salesQueryOf, r.sales)
-	r.projections(a)
-	r.operations(a)
 }
 
 // reads answers the reads.
 type reads struct {
 	reader  *queries.Reader
 	history *projections.History
-	admin   *projections.Admin
 }
 
 // timed is the body of every command.

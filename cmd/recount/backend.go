@@ -14,6 +14,7 @@ import (
 	"github.com/57528e99/recount/app/telemetry"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
@@ -104,7 +105,7 @@ func (b *backend) startProjections(ctx context.Context, c backendConfig, s *serv
 
 // makeAPI makes the routes. A process without the role has those for its health only.
 func (b *backend) makeAPI(c backendConfig, s *service, admin *projections.Admin) (err error) {
-	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: shop.Problems(), Observe: b.metrics.Request})
+	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: append(shop.Problems(), adminapi.Problems()...), Observe: b.metrics.Request})
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,8 @@ func (b *backend) makeAPI(c backendConfig, s *service, admin *projections.Admin)
 	if err != nil {
 		return err
 	}
-	s.shop.Register(b.api, reader, history, admin)
+	s.shop.Register(b.api, reader, history)
+	adminapi.Register(b.api, admin)
 	return nil
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/projections"
-	"github.com/57528e99/recount/shop"
 )
 
 // operationsClient has operations done by a running server. What it does as an operator it does as
@@ -175,7 +175,7 @@ func (e *refusedByServer) Error() string {
 
 // Is matches the error that the server met.
 func (e *refusedByServer) Is(target error) bool {
-	return slices.ContainsFunc(shop.Problems(), func(p httpapi.DomainProblem) bool { return p.Kind.Code == e.code && p.Err == target })
+	return slices.ContainsFunc(adminapi.Problems(), func(p httpapi.DomainProblem) bool { return p.Kind.Code == e.code && p.Err == target })
 }
 
 // Hint says how to get on.

@@ -106,4 +106,10 @@ func TestBadOperationsAreRefused(t *testing.T) {
 	} {
 		s.do(c.method, c.path, c.body).wantProblem(t, c.status, c.code)
 	}
+	for option, body := range map[string]string{"workers": `{"workers":-1}`, "memory_bytes": `{"memory_bytes":1}`, "keep": `{"keep":-1}`} {
+		p := s.do("POST", "/v1/projections/orders/rebuild", body).wantProblem(t, 400, "invalid-operation")
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != "/"+option {
+			t.Errorf("%s blames %+v, want /%s", body, p.Errors, option)
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package shop
+package adminapi
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 // projections registers the routes that show how the projections are, and those
 // that steer them.
-func (r reads) projections(a *httpapi.API) {
+func (r routes) projections(a *httpapi.API) {
 	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.listProjections)
 	httpapi.Read(a, "/v1/projections/{name}", httpapi.NoParams, r.showProjection)
 	var desired httpapi.ActionOptions[projections.Desired]
@@ -22,22 +22,22 @@ func (r reads) projections(a *httpapi.API) {
 
 // listProjections answers with how far every read model is, and what keeps it
 // from getting on.
-func (r reads) listProjections(ctx context.Context, _ httpapi.ReadRequest[struct{}]) (page httpapi.Page[projections.Status], err error) {
+func (r routes) listProjections(ctx context.Context, _ httpapi.ReadRequest[struct{}]) (page httpapi.Page[projections.Status], err error) {
 	page.Items, err = r.admin.List(ctx)
 	return page, err
 }
 
 // showProjection answers with all about one of them, its last operations too.
-func (r reads) showProjection(ctx context.Context, in httpapi.ReadRequest[struct{}]) (projections.Details, error) {
+func (r routes) showProjection(ctx context.Context, in httpapi.ReadRequest[struct{}]) (projections.Details, error) {
 	return r.admin.Details(ctx, in.Path("name"))
 }
 
-func (r reads) pause(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
+func (r routes) pause(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
 	name := in.Path("name")
 	return projections.Desired{Name: name, Paused: true}, r.admin.Pause(ctx, name)
 }
 
-func (r reads) resume(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
+func (r routes) resume(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
 	name := in.Path("name")
 	return projections.Desired{Name: name}, r.admin.Resume(ctx, name)
 }
@@ -50,11 +50,11 @@ type skipBody struct {
 
 // skip wants the position of the event: without it a request that is repeated
 // would leave out the next event that the projection stops on.
-func (r reads) skip(ctx context.Context, in httpapi.ActionRequest[skipBody]) (page httpapi.Page[projections.Skip], err error) {
+func (r routes) skip(ctx context.Context, in httpapi.ActionRequest[skipBody]) (page httpapi.Page[projections.Skip], err error) {
 	name := in.Path("name")
 	if in.Body.Position < 1 {
-		return page, fmt.Errorf("skip an event of projection %q: %w: give the position of the event", name, projections.ErrInvalidRequest)
+		return page, fmt.Errorf("skip an event of projection %q: %w", name, &projections.OptionError{Option: "position", Reason: "must be that of the event to skip"})
 	}
-	page.Items, err = r.admin.Skip(ctx, name, in.Body.Position, in.Body.Reason, operator)
+	page.Items, err = r.admin.Skip(ctx, name, in.Body.Position, in.Body.Reason, actor)
 	return page, err
 }

@@ -1,4 +1,4 @@
-package shop
+package adminapi
 
 import (
 	"context"
@@ -11,12 +11,9 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// operator is who did what was asked for over HTTP, where nobody says who asks.
-const operator = "api"
-
 // operations registers the routes by which projections are rebuilt, rolled back,
 // verified and repaired. A process that runs the projection does it.
-func (r reads) operations(a *httpapi.API) {
+func (r routes) operations(a *httpapi.API) {
 	answer := httpapi.ActionOptions[projections.Operation]{
 		Location: func(op projections.Operation) string { return "/v1/operations/" + op.ID.String() },
 	}
@@ -28,13 +25,13 @@ func (r reads) operations(a *httpapi.API) {
 }
 
 // request asks for an operation.
-func (r reads) request(kind projections.Kind) func(context.Context, httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
+func (r routes) request(kind projections.Kind) func(context.Context, httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
 	return func(ctx context.Context, in httpapi.ActionRequest[projections.Options]) (projections.Operation, error) {
-		return r.admin.Request(ctx, projections.Request{Kind: kind, Projection: in.Path("name"), Options: in.Body, Actor: operator})
+		return r.admin.Request(ctx, projections.Request{Kind: kind, Projection: in.Path("name"), Options: in.Body, Actor: actor})
 	}
 }
 
-func (r reads) operation(ctx context.Context, in httpapi.ReadRequest[struct{}]) (projections.Operation, error) {
+func (r routes) operation(ctx context.Context, in httpapi.ReadRequest[struct{}]) (projections.Operation, error) {
 	id, err := operationID(in.Path("id"))
 	if err != nil {
 		return projections.Operation{}, err
@@ -42,7 +39,7 @@ func (r reads) operation(ctx context.Context, in httpapi.ReadRequest[struct{}]) 
 	return r.admin.Operation(ctx, id)
 }
 
-func (r reads) cancel(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Operation, error) {
+func (r routes) cancel(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Operation, error) {
 	id, err := operationID(in.Path("id"))
 	if err != nil {
 		return projections.Operation{}, err

@@ -1,0 +1,56 @@
+// Package adminapi has the routes by which operators look at projections and steer them, for any
+// service: they know of no read model in particular.
+package adminapi
+
+import (
+	"net/http"
+
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/projections"
+)
+
+// actor is who did what was asked for over HTTP, where nobody says who asks.
+const actor = "api"
+
+// Register adds the routes to an API that was made with Problems.
+func Register(a *httpapi.API, admin *projections.Admin) {
+	r := routes{admin}
+	r.projections(a)
+	r.operations(a)
+}
+
+type routes struct{ admin *projections.Admin }
+
+// Problems are what the errors of projections and of operations on them are over HTTP.
+func Problems() []httpapi.DomainProblem {
+	return []httpapi.DomainProblem{
+		{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},
+		{Err: projections.ErrNotFailed, Kind: kindProjectionNotFailed},
+		{Err: projections.ErrOperationNotFound, Kind: kindOperationNotFound},
+		{Err: projections.ErrBusy, Kind: kindProjectionBusy},
+		{Err: projections.ErrInvalidRequest, Kind: kindInvalidOperation},
+	}
+}
+
+var (
+	kindProjectionNotFound = httpapi.Kind{Code: "projection-not-found", Status: http.StatusNotFound,
+		Title:   "Projection not found",
+		Meaning: "This server has no projection of the name, or none that was ever run. Nothing was done.",
+		Fix:     "GET /v1/projections lists them, as recount projections ls does."}
+	kindProjectionNotFailed = httpapi.Kind{Code: "projection-not-failed", Status: http.StatusConflict,
+		Title:   "Projection not stopped on this event",
+		Meaning: "Only the event that a projection has stopped on can be left out of it, and it has not stopped, or on another one. Nothing was done.",
+		Fix:     "GET /v1/projections/{name} says what the projection is doing, and in failure which event it has stopped on, if any."}
+	kindOperationNotFound = httpapi.Kind{Code: "operation-not-found", Status: http.StatusNotFound,
+		Title:   "Operation not found",
+		Meaning: "No operation has this id.",
+		Fix:     "Take the id from Location of the answer that began it; recount projections show NAME lists the last ones."}
+	kindProjectionBusy = httpapi.Kind{Code: "projection-busy", Status: http.StatusConflict,
+		Title:   "Projection busy",
+		Meaning: "A projection is rebuilt, rolled back, verified or repaired by one operation at a time. Nothing was begun.",
+		Fix:     "Wait for it, or end it: DELETE /v1/operations/{id}, or recount projections cancel with its id."}
+	kindInvalidOperation = httpapi.Kind{Code: "invalid-operation", Status: http.StatusBadRequest,
+		Title:   "Invalid operation",
+		Meaning: "One of the options is missing or out of its bounds, or the projection is not of a kind that this can be done with. Nothing was begun.",
+		Fix:     "Correct what errors points to, or ask for another operation."}
+)
