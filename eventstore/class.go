@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // Class says what kind of error one is to whoever has to act on it: an HTTP status, a gRPC code, an
@@ -118,7 +120,7 @@ func ClassOf(err error) Class {
 	case interface{ Class() Class }:
 		found = own.Class()
 	case interface{ SQLState() string }:
-		found = classOfSQLState(own.SQLState())
+		found = classOfServer(err)
 	case *net.OpError:
 		found = ClassUnavailable
 	}
@@ -135,21 +137,15 @@ func ClassOf(err error) Class {
 	return found
 }
 
-// classOfSQLState reads PostgreSQL's codes, see appendix A of its manual.
-func classOfSQLState(code string) Class {
-	switch code {
-	case "57014": // cancelled by statement_timeout
+// classOfServer returns the class of an error of PostgreSQL's.
+func classOfServer(err error) Class {
+	switch {
+	case pgerr.Is(err, pgerr.QueryCanceled):
 		return ClassTimeout
-	case "25006":
+	case pgerr.IsReadOnly(err):
 		return ClassReadOnly
-	case "3D000", "42501", "42P01", "42703", "42883", "3F000": // no such database, not allowed, tables of another version
+	case pgerr.IsUnavailable(err), pgerr.LacksTables(err):
 		return ClassUnavailable
-	}
-	if len(code) == 5 {
-		switch code[:2] {
-		case "08", "53", "57", "58", "28", "40", "55": // connection, resources, operator, system, login, retry, locks
-			return ClassUnavailable
-		}
 	}
 	return ClassInternal
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/golang-migrate/migrate/v4/database"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // driver is golang-migrate's PostgreSQL driver with two changes: a wait for a lock is given up
@@ -60,8 +60,7 @@ func (d *driver) Run(file io.Reader) error {
 	failpoint.Hit(failpoint.MigrateRunning)
 	err = whileLocked(d.ctx, patience, func() error { return d.Driver.Run(bytes.NewReader(sql)) })
 	failpoint.Hit(failpoint.MigrateRan)
-	var refused *pgconn.PgError
-	if !errors.As(unwrapDatabaseError(err), &refused) {
+	if pgerr.Code(unwrapDatabaseError(err)) == "" {
 		return err // applied, or cut off: nobody knows
 	}
 	return errors.Join(err, d.SetVersion(d.version, false))
@@ -72,7 +71,7 @@ func whileLocked(ctx context.Context, patience time.Duration, f func() error) er
 	deadline := time.Now().Add(patience)
 	for {
 		err := f()
-		if !hasCode(unwrapDatabaseError(err), codeLockNotAvail) {
+		if !pgerr.Is(unwrapDatabaseError(err), pgerr.LockNotAvailable) {
 			return err
 		}
 		if time.Now().After(deadline) {

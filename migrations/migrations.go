@@ -6,10 +6,12 @@ import (
 	"fmt"
 
 	"github.com/golang-migrate/migrate/v4"
+
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // DefaultSchema is the schema of a log that was given no other.
-const DefaultSchema = "recount"
+const DefaultSchema = pgsql.DefaultSchema
 
 // Move says at which version the schema was before a call and after it. Version 0 is the schema
 // without tables. From equals To when there was nothing to do.

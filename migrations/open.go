@@ -11,8 +11,10 @@ import (
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 const (
@@ -39,7 +41,7 @@ func connConfig(dsn, schema string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the database's address: %w", err)
 	}
-	cfg.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
+	cfg.RuntimeParams["search_path"] = pgsql.Name(schema)
 	cfg.RuntimeParams["lock_timeout"] = fmt.Sprint(lockTimeout.Milliseconds())
 	cfg.RuntimeParams["statement_timeout"] = "0" // a role's default must not cut a migration off
 	cfg.RuntimeParams["application_name"] = "recount migrate"
@@ -111,8 +113,8 @@ func createSchema(ctx context.Context, dsn, schema string) error {
 	if exists {
 		return nil
 	}
-	_, err = conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgx.Identifier{schema}.Sanitize())
-	if hasCode(err, codeUniqueViolation) {
+	_, err = conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgsql.Name(schema))
+	if pgerr.Is(err, pgerr.UniqueViolation) {
 		return nil // another process created it just now; IF NOT EXISTS does not cover that
 	}
 	if err != nil {
@@ -125,15 +127,4 @@ func closeConn(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	conn.Close(ctx)
-}
-
-const (
-	codeUniqueViolation = "23505"
-	codeUndefinedTable  = "42P01"
-	codeLockNotAvail    = "55P03"
-)
-
-func hasCode(err error, code string) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == code
 }

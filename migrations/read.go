@@ -10,6 +10,9 @@ import (
 
 	"github.com/golang-migrate/migrate/v4/source"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // set is a set of migration files.
@@ -84,9 +87,9 @@ func (s set) statusOf(ctx context.Context, db Querier, schema string) (State, er
 	}
 	st := State{Latest: s.latest()}
 	var version int
-	query := `SELECT version, dirty FROM ` + pgx.Identifier{schema, versionTable}.Sanitize()
+	query := `SELECT version, dirty FROM ` + pgsql.Name(schema, versionTable)
 	err := db.QueryRow(ctx, query).Scan(&version, &st.Dirty)
-	if err != nil && !hasCode(err, codeUndefinedTable) && !errors.Is(err, pgx.ErrNoRows) {
+	if err != nil && !pgerr.Is(err, pgerr.NoTable) && !errors.Is(err, pgx.ErrNoRows) {
 		return State{}, fmt.Errorf("read the version of schema %q: %w", schema, err)
 	}
 	st.Current = uint(max(version, 0))
@@ -111,7 +114,7 @@ func (s set) sql(schema string, from, to uint) (string, error) {
 		return "", nil
 	}
 	var b strings.Builder
-	name := pgx.Identifier{schema}.Sanitize()
+	name := pgsql.Name(schema)
 	fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\nSET search_path = %s;\nSET lock_timeout = '%v';\n", name, name, lockTimeout)
 	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n", versionTable)
 	for _, step := range s.path(from, to) {

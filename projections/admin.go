@@ -11,6 +11,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // Admin is for operators: it shows and steers the projections of a database, whichever processes
@@ -25,7 +26,7 @@ type Admin struct {
 // this program: a request for one is for its version, and is refused if it cannot be done with it.
 func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader, known ...Projection) *Admin {
 	if schema == "" {
-		schema = defaultSchema
+		schema = pgsql.DefaultSchema
 	}
 	return &Admin{catalog: newCatalog(pool, schema), log: log, known: known}
 }

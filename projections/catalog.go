@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // catalog is access to the tables that this package keeps about projections.
@@ -17,7 +19,7 @@ type catalog struct {
 }
 
 func newCatalog(pool *pgxpool.Pool, schema string) *catalog {
-	return &catalog{pool: pool, schema: schema, texts: strings.NewReplacer("{schema}", pgx.Identifier{schema}.Sanitize())}
+	return &catalog{pool: pool, schema: schema, texts: strings.NewReplacer("{schema}", pgsql.Name(schema))}
 }
 
 // sql returns the text of a statement with the schema's name in it.

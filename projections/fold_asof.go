@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 var (
@@ -62,7 +63,7 @@ func NewHistory(c HistoryConfig) (*History, error) {
 		return nil, errors.New("projections.HistoryConfig needs a Pool, a Store and a Codec")
 	}
 	if c.Schema == "" {
-		c.Schema = defaultSchema
+		c.Schema = pgsql.DefaultSchema
 	}
 	if c.MaxEvents <= 0 {
 		c.MaxEvents = 100_000

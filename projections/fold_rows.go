@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
@@ -52,7 +53,7 @@ func (p *foldProjector[K, Row]) createBare(ctx context.Context, tx pgx.Tx, table
 func (p *foldProjector[K, Row]) indexes(table tableName) []string {
 	ddl := []string{fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (%s)", table, list(p.layout.Key.Names()))}
 	for i, index := range p.layout.Indexes {
-		name := rowmap.Quote(fmt.Sprintf("%s_i%d", table.name, i+1))
+		name := pgsql.Name(fmt.Sprintf("%s_i%d", table.name, i+1))
 		ddl = append(ddl, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", name, table, list(p.layout.IndexColumns(index))))
 	}
 	return ddl
@@ -139,7 +140,7 @@ func (p *foldProjector[K, Row]) load(ctx context.Context, db querier, table tabl
 	keys := p.layout.Key.Names()
 	on := make([]string, len(keys))
 	for i, key := range keys {
-		on[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", rowmap.Quote(key))
+		on[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", pgsql.Name(key))
 	}
 	sql := fmt.Sprintf(`SELECT r.* FROM unnest(%s) AS k (%s) CROSS JOIN LATERAL (SELECT %s FROM %s t WHERE %s OFFSET 0) r`,
 		casts, list(keys), list(p.layout.names()), table, strings.Join(on, " AND "))
@@ -214,7 +215,7 @@ func (p *foldProjector[K, Row]) upsert(table tableName, casts string) string {
 	columns := append(p.layout.names(), positionColumn)
 	set := make([]string, 0, len(columns))
 	for _, name := range columns[len(p.layout.Key):] {
-		set = append(set, fmt.Sprintf("%[1]s = excluded.%[1]s", rowmap.Quote(name)))
+		set = append(set, fmt.Sprintf("%[1]s = excluded.%[1]s", pgsql.Name(name)))
 	}
 	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT * FROM unnest(%s) ON CONFLICT (%s) DO UPDATE SET %s`,
 		table, list(columns), casts, list(p.layout.Key.Names()), strings.Join(set, ", "))
@@ -247,7 +248,7 @@ func valuesOf[T any](all []T) []reflect.Value {
 func list(names []string) string {
 	quoted := make([]string, len(names))
 	for i, name := range names {
-		quoted[i] = rowmap.Quote(name)
+		quoted[i] = pgsql.Name(name)
 	}
 	return strings.Join(quoted, ", ")
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/57528e99/recount/internal/rowmap"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // stored is a row as the table has it, values its columns but those of the key.
@@ -82,7 +82,7 @@ func (p *foldProjector[K, Row]) storedAt(ctx context.Context, db querier, c *cat
 	keys := p.layout.Key.Names()
 	on := make([]string, len(keys))
 	for i, key := range keys {
-		on[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", rowmap.Quote(key))
+		on[i] = fmt.Sprintf("t.%[1]s = k.%[1]s", pgsql.Name(key))
 	}
 	columns := list(append(append(p.layout.Key.Names(), positionColumn), p.layout.Row.Names()...))
 	sql := fmt.Sprintf(c.sql(`SELECT g.position, r.* FROM {schema}.projection_generations g

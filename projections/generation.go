@@ -6,9 +6,9 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // generation is one table of a projection's rows.
@@ -194,7 +194,7 @@ func (c *catalog) replaceView(ctx context.Context, tx pgx.Tx, g generation) erro
 	if err := replace.Rollback(ctx); err != nil {
 		return err
 	}
-	if !hasCode(err, codeInvalidTable) {
+	if !pgerr.Is(err, pgerr.InvalidTable) {
 		return err
 	}
 	if _, err := tx.Exec(ctx, fmt.Sprintf(`DROP VIEW %s`, c.view(g))); err != nil {
@@ -203,20 +203,9 @@ func (c *catalog) replaceView(ctx context.Context, tx pgx.Tx, g generation) erro
 	return c.createView(ctx, tx, g)
 }
 
-const (
-	codeDuplicateTable = "42P07"
-	codeInvalidTable   = "42P16"
-	codeTxAborted      = "25P02"
-)
-
 func nameTaken(projection string, err error) error {
-	if hasCode(err, codeDuplicateTable) {
+	if pgerr.Is(err, pgerr.DuplicateTable) {
 		return &NameTakenError{Projection: projection}
 	}
 	return err
-}
-
-func hasCode(err error, code string) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == code
 }

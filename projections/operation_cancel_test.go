@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // TestAnOperationIsCancelled holds a rebuild where its rows are in the table; nothing stays of it.
@@ -54,7 +55,7 @@ func TestAnOperationIsCancelled(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Errorf("Show = %+v, %v, want one generation", all, err)
 	}
-	if _, err := b.pool().Exec(t.Context(), `SELECT FROM recount.accounts_g2`); !hasCode(err, "42P01") {
+	if _, err := b.pool().Exec(t.Context(), `SELECT FROM recount.accounts_g2`); !pgerr.Is(err, pgerr.NoTable) {
 		t.Errorf("the table of the cancelled rebuild: %v, want it gone", err)
 	}
 }
@@ -75,7 +76,7 @@ func TestWhatNobodyWorksOnIsCancelled(t *testing.T) {
 	if after, err := b.admin.Cancel(t.Context(), op.ID); err != nil || after.State != OperationCancelled {
 		t.Errorf("Cancel, while the claim of the dead holds = %+v, %v, want it cancelled", after, err)
 	}
-	if _, err := b.pool().Exec(t.Context(), `SELECT FROM recount.accounts_g2`); !hasCode(err, "42P01") {
+	if _, err := b.pool().Exec(t.Context(), `SELECT FROM recount.accounts_g2`); !pgerr.Is(err, pgerr.NoTable) {
 		t.Errorf("the table of the cancelled rebuild: %v, want it gone", err)
 	}
 	if _, err := b.admin.Request(t.Context(), request); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // Recorded is an event in its place in the log, as handlers get it. It must not be changed.
@@ -66,7 +67,7 @@ type querier interface {
 type tableName struct{ schema, name string }
 
 // String returns the name qualified and quoted.
-func (t tableName) String() string { return pgx.Identifier{t.schema, t.name}.Sanitize() }
+func (t tableName) String() string { return pgsql.Name(t.schema, t.name) }
 
 // positionColumn is the column with the last position that touched a row.
 const positionColumn = "recount_position"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // discard takes back what an operation has built that has failed or was cancelled. A generation that
@@ -83,7 +84,7 @@ func (x *execution) prune(ctx context.Context) error {
 	for _, g := range old {
 		failpoint.Hit(failpoint.RebuildDropping)
 		switch err := x.catalog.drop(ctx, g); {
-		case hasCode(err, codeLockTimeout):
+		case pgerr.Is(err, pgerr.LockNotAvailable):
 			x.worker.log.Warn().Int("generation", g.number).Msg("old generation is in use, the next rebuild will remove it")
 		case err != nil:
 			return fmt.Errorf("remove generation %d: %w", g.number, err)
@@ -92,5 +93,3 @@ func (x *execution) prune(ctx context.Context) error {
 	}
 	return nil
 }
-
-const codeLockTimeout = "55P03"

@@ -11,6 +11,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 const (
@@ -48,7 +49,7 @@ func (x *execution) trySwitch(ctx context.Context, g target, closes closeGap) (d
 	var retry background.Backoff
 	for {
 		done, err = x.switchTo(ctx, g, closes)
-		if !hasCode(err, codeLockTimeout) && !hasCode(err, codeDeadlock) {
+		if !pgerr.Is(err, pgerr.LockNotAvailable, pgerr.Deadlock) {
 			break
 		}
 		x.meter.phase("waiting for who reads the view", 0, 0)
@@ -161,5 +162,3 @@ func (c closeGap) within(ctx context.Context, limit time.Duration, position int6
 	}
 	return nil
 }
-
-const codeDeadlock = "40P01"

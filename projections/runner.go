@@ -16,6 +16,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // Config says where a Runner reads and writes.
@@ -53,7 +54,7 @@ func (c *Config) setDefaults() error {
 		return errors.New("projections.Config needs a Pool, a Store and a Codec")
 	}
 	if c.Schema == "" {
-		c.Schema = defaultSchema
+		c.Schema = pgsql.DefaultSchema
 	}
 	if c.BatchSize <= 0 {
 		c.BatchSize = eventstore.DefaultPageSize
@@ -75,8 +76,6 @@ func (c *Config) setDefaults() error {
 	}
 	return nil
 }
-
-const defaultSchema = "recount"
 
 // Runner keeps projections up to date, each on its own, for as long as it runs.
 type Runner struct {

@@ -12,6 +12,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
@@ -36,27 +38,12 @@ func (e *dataError) Unwrap() error { return e.err }
 // isDataError reports whether err will come again whenever the same events are applied. Everything else
 // is tried again: an outage must never stop a projection.
 func isDataError(err error) bool {
-	var code *pgconn.PgError
-	if errors.As(err, &code) {
-		return dataErrorClasses[code.Code[:2]] || code.Code == codeTxAborted // after an error that was ignored
+	if pgerr.Code(err) != "" {
+		return pgerr.IsStatement(err) || pgerr.Is(err, pgerr.TransactionAborted) // after an error that was ignored
 	}
 	var value *rowmap.ValueError
 	var own *dataError
 	return errors.As(err, &value) || errors.As(err, &own)
-}
-
-// dataErrorClasses are the classes of SQLSTATEs that are about the statement and its data.
-var dataErrorClasses = map[string]bool{
-	"21": true, // cardinality, e.g. a row twice in one upsert
-	"22": true, // data, e.g. a NUL in text
-	"23": true, // constraints
-	"2F": true, // functions
-	"38": true,
-	"39": true,
-	"42": true, // syntax, missing tables and rights
-	"44": true,
-	"54": true, // limits, e.g. an index row that is too long
-	"P0": true, // raised by PL/pgSQL
 }
 
 // isLogError reports whether an error of reading the log stops the projection.
@@ -109,7 +96,7 @@ func sanitizeText(s string) string {
 
 // hint says what to do about a failure.
 func hint(schema, projection string, err error) string {
-	if schema != defaultSchema {
+	if schema != pgsql.DefaultSchema {
 		projection += " --schema " + schema
 	}
 	resume := fmt.Sprintf("`recount projections resume %s`", projection)
@@ -123,17 +110,12 @@ func hint(schema, projection string, err error) string {
 		return "a newer program wrote the event: run that program here, or add an upcaster; then " + resume
 	case errors.Is(err, ErrNoRow):
 		return "the event came before the one that makes the row, or after the one that deletes it: correct the fold (Upsert instead of Update?) and raise its version, or leave the event out with " + skip
-	case hasClass(err, "42"):
+	case pgerr.In(err, pgerr.ClassStatement):
 		return fmt.Sprintf("the table is not as it was made, or the statement is wrong: `recount projections rebuild %s` makes another table, or correct it, then %s",
 			projection, resume)
-	case hasClass(err, "22"), hasClass(err, "23"), hasClass(err, "54"):
+	case pgerr.IsContent(err):
 		return "PostgreSQL refuses what the event makes of the row: correct the projection and then " + resume + ", or leave the event out with " + skip
 	default:
 		return "correct the projection and then " + resume + ", or leave the event out with " + skip
 	}
-}
-
-func hasClass(err error, class string) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && strings.HasPrefix(refused.Code, class)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // raw is an event that the codec cannot read, or would not write.
@@ -203,8 +204,8 @@ func TestStorableTextFitsAColumn(t *testing.T) {
 func TestHintsNameASchemaOfOnesOwn(t *testing.T) {
 	t.Parallel()
 	for schema, want := range map[string]string{
-		defaultSchema: "`recount projections resume orders`",
-		"tickets":     "`recount projections resume orders --schema tickets`",
+		pgsql.DefaultSchema: "`recount projections resume orders`",
+		"tickets":           "`recount projections resume orders --schema tickets`",
 	} {
 		if got := hint(schema, "orders", errors.New("no")); !strings.Contains(got, want) {
 			t.Errorf("hint in schema %s = %q, want %q", schema, got, want)

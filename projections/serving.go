@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // Serving is the generation that programs with a version of a projection read, as a statement found
@@ -28,16 +29,15 @@ type Serving struct {
 const queueServingSQL = `
 SELECT g.generation, g.table_name, g.log_id, g.incarnation, g.position, g.target, p.desired = 'paused',
        coalesce(g.failure, '')
-FROM %[1]s.projections p
-JOIN %[1]s.projection_generations g ON g.projection = p.name
+FROM {schema}.projections p
+JOIN {schema}.projection_generations g ON g.projection = p.name
 WHERE p.name = $1 AND CASE WHEN $2 = 0 THEN g.generation = p.live_generation ELSE g.version = $2 AND g.serving END`
 
 // QueueServing adds to a batch the statement that reads into s which generation of a projection to
 // read. A version of 0 means the one that the view shows. If there is none, the batch's results are
 // closed with an error that matches ErrNotFound.
 func QueueServing(b *pgx.Batch, schema, projection string, version int, s *Serving) {
-	sql := fmt.Sprintf(queueServingSQL, pgx.Identifier{schema}.Sanitize())
-	b.Queue(sql, projection, version).QueryRow(func(row pgx.Row) error {
+	b.Queue(pgsql.In(schema, queueServingSQL), projection, version).QueryRow(func(row pgx.Row) error {
 		table := tableName{schema: schema}
 		err := row.Scan(&s.Generation, &table.name, &s.Checkpoint.Log, &s.Checkpoint.Incarnation, &s.Checkpoint.Position,
 			&s.Target, &s.Paused, &s.Failure)

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // SQLConfig describes a projection that is written in SQL, for what no fold can say: rows that
@@ -127,7 +128,7 @@ func (p sqlProjector) probe(ctx context.Context, tx pgx.Tx, table tableName, eve
 	switch {
 	case errors.Is(err, pgx.ErrTxClosed):
 		return &dataError{errors.New("the function Apply ended the transaction, which is not its own")}
-	case hasCode(err, codeTxAborted):
+	case pgerr.Is(err, pgerr.TransactionAborted):
 		return &dataError{errors.New("the function Apply returned nil although a statement of it was refused; return the error, or use a savepoint")}
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
@@ -180,7 +181,7 @@ func parseKey[K comparable](layout Layout, text string) (key K, err error) {
 	v := reflect.ValueOf(&key).Elem()
 	for i, target := range columns.Targets(nil, v) {
 		if err := json.Unmarshal(parts[i], target); err != nil {
-			return key, fmt.Errorf("%q is no key: column %s: %w", text, rowmap.Quote(columns[i].Name), err)
+			return key, fmt.Errorf("%q is no key: column %s: %w", text, pgsql.Name(columns[i].Name), err)
 		}
 	}
 	return key, columns.Normalize(v)

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
 	"github.com/57528e99/recount/projections"
 )
@@ -69,7 +70,7 @@ func scan(rows pgx.Rows, columns rowmap.Columns, v reflect.Value) error {
 func equals(columns []string) string {
 	conditions := make([]string, len(columns))
 	for i, name := range columns {
-		conditions[i] = fmt.Sprintf("%s = $%d", rowmap.Quote(name), i+1)
+		conditions[i] = fmt.Sprintf("%s = $%d", pgsql.Name(name), i+1)
 	}
 	return strings.Join(conditions, " AND ")
 }
@@ -78,7 +79,7 @@ func equals(columns []string) string {
 func list(names []string) string {
 	quoted := make([]string, len(names))
 	for i, name := range names {
-		quoted[i] = rowmap.Quote(name)
+		quoted[i] = pgsql.Name(name)
 	}
 	return strings.Join(quoted, ", ")
 }

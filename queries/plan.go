@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
 	"github.com/57528e99/recount/projections"
 )
@@ -100,10 +101,10 @@ func (p *plan) where(name string, value any) error {
 		return err
 	}
 	if arg == nil {
-		p.conditions = append(p.conditions, rowmap.Quote(name)+" IS NULL")
+		p.conditions = append(p.conditions, pgsql.Name(name)+" IS NULL")
 		return nil
 	}
-	p.conditions = append(p.conditions, rowmap.Quote(name)+" = "+p.arg(arg))
+	p.conditions = append(p.conditions, pgsql.Name(name)+" = "+p.arg(arg))
 	return nil
 }
 
@@ -137,7 +138,7 @@ func (p *plan) orderBy(equal []string, l List) error {
 		if err != nil {
 			return err
 		}
-		p.conditions = append(p.conditions, fmt.Sprintf("%s %s %s", rowmap.Quote(c.Name), limit.operator, p.arg(arg)))
+		p.conditions = append(p.conditions, fmt.Sprintf("%s %s %s", pgsql.Name(c.Name), limit.operator, p.arg(arg)))
 	}
 	return nil
 }
@@ -177,7 +178,7 @@ func (p *plan) sql(table string) string {
 		if i == 0 {
 			separator = " ORDER BY "
 		}
-		b.WriteString(separator + rowmap.Quote(c.Name) + direction)
+		b.WriteString(separator + pgsql.Name(c.Name) + direction)
 	}
 	fmt.Fprintf(&b, " LIMIT %d", p.limit+1)
 	return b.String()

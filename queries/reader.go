@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -66,7 +67,7 @@ func NewReader(c Config) (*Reader, error) {
 		return nil, errors.New("queries.Config.Pool must be set")
 	}
 	if c.Schema == "" {
-		c.Schema = "recount"
+		c.Schema = pgsql.DefaultSchema
 	}
 	if c.Wait <= 0 {
 		c.Wait = time.Second
@@ -166,11 +167,11 @@ func (r *Reader) once(ctx context.Context, sources []source, token eventstore.To
 		}
 		q(&batch, tables, use)
 		err = r.config.Pool.SendBatch(ctx, &batch).Close()
-		if !use() && (err == nil || tableGone(err) || errors.Is(err, projections.ErrNotFound)) {
+		if !use() && (err == nil || pgerr.Is(err, pgerr.NoTable) || errors.Is(err, projections.ErrNotFound)) {
 			r.forget(sources)
 			continue
 		}
-		if tableGone(err) && try == 1 {
+		if pgerr.Is(err, pgerr.NoTable) && try == 1 {
 			// Replaced and removed just between the two statements; again, once.
 			r.forget(sources)
 			continue
@@ -189,11 +190,6 @@ func same(a, b []projections.Serving) bool {
 		}
 	}
 	return true
-}
-
-func tableGone(err error) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == "42P01"
 }
 
 // lowest returns the place that the rows of all sources have come to.

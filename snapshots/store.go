@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // Name is the name of the projection that makes snapshots, and of the view that shows them.
@@ -34,9 +35,9 @@ var _ commands.SnapshotStore = (*Store)(nil)
 // NewStore returns access to the snapshots in a schema ("" is recount).
 func NewStore(pool *pgxpool.Pool, schema string) *Store {
 	if schema == "" {
-		schema = "recount"
+		schema = pgsql.DefaultSchema
 	}
-	return &Store{pool: pool, view: pgx.Identifier{schema, Name}.Sanitize()}
+	return &Store{pool: pool, view: pgsql.Name(schema, Name)}
 }
 
 // createSQL makes the table of a generation. A state is bytes, not jsonb, so that its checksum holds.
@@ -106,7 +107,7 @@ func (s *Store) Snapshot(ctx context.Context, decider, stream string) (found com
 	err = s.pool.QueryRow(ctx, in(s.view, getSQL), decider, stream).Scan(&found.Decider, &found.Stream, &found.SchemaVersion,
 		&found.Version, &found.Position, &found.EventID, &found.RecordedAt, &found.Checksum, &found.State)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows), isMissing(err):
+	case errors.Is(err, pgx.ErrNoRows), pgerr.Is(err, pgerr.NoTable):
 		return found, false, nil
 	case err != nil:
 		return found, false, fmt.Errorf("read a snapshot: %w", err)
@@ -127,15 +128,8 @@ func (s *Store) describe(attempt string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case isMissing(err):
+	case pgerr.Is(err, pgerr.NoTable):
 		return fmt.Errorf("%s: %w", attempt, ErrNoTable)
 	}
 	return fmt.Errorf("%s: %w", attempt, err)
-}
-
-// isMissing reports whether a table or view is not there.
-func isMissing(err error) bool {
-	var refused *pgconn.PgError
-	ok := errors.As(err, &refused)
-	return ok && refused.Code == "42P01"
 }

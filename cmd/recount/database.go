@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/migrations"
 )
 
@@ -39,7 +39,7 @@ func (d *database) withLog(ctx context.Context, use func(*pgxpool.Pool, *pgstore
 	}
 	defer pool.Close()
 	defer func() {
-		if lacksTables(err) {
+		if pgerr.LacksTables(err) {
 			// That they are behind says it better, if that is why.
 			err = cmp.Or(checkMigrated(ctx, dsn, d.schema), err)
 		}
@@ -93,17 +93,4 @@ func usable(schema string, now migrations.State) error {
 		return behind(schema, now, exitUnavailable)
 	}
 	return nil
-}
-
-// lacksTables reports whether the database lacks tables, or parts of them, that a statement names.
-func lacksTables(err error) bool {
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) {
-		return false
-	}
-	switch refused.Code {
-	case "42P01", "42703", "42883", "3F000": // no such table, column, function, schema
-		return true
-	}
-	return false
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,6 +12,7 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop/onlineretail"
@@ -65,7 +65,7 @@ func exitCode(err error) int {
 		return exitNotFound
 	case isConflict(err):
 		return exitConflict
-	case isAuth(err):
+	case pgerr.IsAuth(err):
 		return exitAuth
 	case isUnavailable(err):
 		return exitUnavailable
@@ -101,12 +101,6 @@ func isConflict(err error) bool {
 	var dirty *migrations.DirtyError
 	return errors.As(err, &running) || errors.As(err, &dirty) ||
 		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed) || errors.Is(err, projections.ErrBusy)
-}
-
-// isAuth reports whether the database refused who asked (SQLSTATE class 28) or what for (42501).
-func isAuth(err error) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && (strings.HasPrefix(refused.Code, "28") || refused.Code == "42501")
 }
 
 func isUnavailable(err error) bool {

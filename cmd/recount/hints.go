@@ -8,6 +8,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/snapshots"
 )
@@ -19,16 +20,15 @@ func hintFor(err error) string {
 		return hinted.Hint()
 	}
 	var connect *pgconn.ConnectError
-	var refused *pgconn.PgError
 	var file *fs.PathError
 	switch {
 	case errors.Is(err, commands.ErrNoVersion):
 		return "recount streams show lists the versions that can be seen"
 	case errors.Is(err, snapshots.ErrNoTable):
 		return "start recount serve --roles projections, or recount dev, of this version once"
-	case isAuth(err):
+	case pgerr.IsAuth(err):
 		return "look at user, password and rights in the database's address"
-	case errors.As(err, &connect) && errors.As(err, &refused) && refused.Code == "3D000":
+	case errors.As(err, &connect) && pgerr.Is(err, pgerr.NoDatabase):
 		return "create it: createdb " + quote(connect.Config.Database)
 	case errors.As(err, &connect):
 		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // awaitDatabase waits until the database takes connections: it may well start at the same time as
@@ -17,7 +17,7 @@ func awaitDatabase(ctx context.Context, dsn string, patience time.Duration, logg
 	deadline := time.Now().Add(patience)
 	for waited := false; ; waited = true {
 		err := tryConnect(ctx, dsn, attempt)
-		if err == nil || !mayPass(err) || !time.Now().Add(pause).Before(deadline) {
+		if err == nil || !pgerr.MayConnectLater(err) || !time.Now().Add(pause).Before(deadline) {
 			return err
 		}
 		if !waited {
@@ -39,11 +39,4 @@ func tryConnect(ctx context.Context, dsn string, timeout time.Duration) error {
 		return err
 	}
 	return conn.Close(ctx)
-}
-
-// mayPass reports whether a database that could not be connected to may be there a moment later:
-// unless it answered, and not that it is starting up (57P03) or has no connection left (53300).
-func mayPass(err error) bool {
-	var refused *pgconn.PgError
-	return !errors.As(err, &refused) || refused.Code == "57P03" || refused.Code == "53300"
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // appender writes the batches of a process, one after the other, on a
@@ -71,12 +72,12 @@ func (a *appender) write(requests []*request) {
 				try.deadline = time.Now().Add(a.store.cfg.SettleTimeout)
 			}
 			try.unsettled = append(try.unsettled, p)
-		case a.connected() && (len(try.unsettled) == 0 || isRefusedContent(err)):
+		case a.connected() && (len(try.unsettled) == 0 || pgerr.IsContent(err)):
 			// What is refused as content now is refused of the unsettled plans
 			// too: at this end of the log they say the same, at another they are
 			// late.
 			a.rollback()
-			if isReadOnly(err) {
+			if pgerr.IsReadOnly(err) {
 				// The session may have taken this over when it began, and keeps it.
 				a.disconnect()
 			}
@@ -165,7 +166,7 @@ func (a *appender) succeed(requests []*request, p *plan) {
 // fail answers a batch that the database refused as a whole. A refusal for what
 // is in the batch is pinned down to the request that holds it.
 func (a *appender) fail(requests []*request, err error) {
-	if len(requests) > 1 && isRefusedContent(err) {
+	if len(requests) > 1 && pgerr.IsContent(err) {
 		half := len(requests) / 2
 		a.write(requests[:half])
 		a.write(requests[half:])

@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // DefaultSchema is the schema of the log unless Config says otherwise.
-const DefaultSchema = "recount"
+const DefaultSchema = pgsql.DefaultSchema
 
 // Config configures a Store. Only Pool is required.
 type Config struct {
@@ -209,15 +208,5 @@ func (s *Store) Features() eventstore.Features {
 	return eventstore.Features{MultiStreamAppend: true, Receipts: true, GaplessLog: true, StreamManagement: true, Contents: true}
 }
 
-// sql puts the store's schema into a statement that is written for the default
-// one.
-func (s *Store) sql(statement string) string {
-	return inSchema(statement, s.cfg.Schema)
-}
-
-func inSchema(statement, schema string) string {
-	if schema == DefaultSchema {
-		return statement
-	}
-	return strings.ReplaceAll(statement, DefaultSchema+".", pgx.Identifier{schema}.Sanitize()+".")
-}
+// sql puts the store's schema into a statement.
+func (s *Store) sql(statement string) string { return pgsql.In(s.cfg.Schema, statement) }

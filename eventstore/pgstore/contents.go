@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // The table says what there is up to a position, and is brought forward by whoever asks: appends do
@@ -15,29 +16,29 @@ import (
 // has all events of the step.
 const countContents = `
 WITH turn AS MATERIALIZED (
-    SELECT position FROM recount.log_contents_position
-    WHERE position + $1::bigint <= (SELECT max(position) FROM recount.events) FOR UPDATE
+    SELECT position FROM {schema}.log_contents_position
+    WHERE position + $1::bigint <= (SELECT max(position) FROM {schema}.events) FOR UPDATE
 ), counted AS (
-    INSERT INTO recount.log_contents AS c (category_id, type_id, first_position, events)
+    INSERT INTO {schema}.log_contents AS c (category_id, type_id, first_position, events)
     SELECT e.category_id, e.type_id, min(e.position), count(*)
-    FROM turn JOIN recount.events e ON e.position > turn.position AND e.position <= turn.position + $1::bigint
+    FROM turn JOIN {schema}.events e ON e.position > turn.position AND e.position <= turn.position + $1::bigint
     GROUP BY 1, 2
     ON CONFLICT (category_id, type_id) DO UPDATE SET events = c.events + excluded.events
 )
-UPDATE recount.log_contents_position p SET position = turn.position + $1::bigint FROM turn`
+UPDATE {schema}.log_contents_position p SET position = turn.position + $1::bigint FROM turn`
 
 const selectContents = `
 WITH parts AS (
-    SELECT category_id, type_id, first_position, events FROM recount.log_contents
+    SELECT category_id, type_id, first_position, events FROM {schema}.log_contents
     UNION ALL
-    SELECT e.category_id, e.type_id, min(e.position), count(*) FROM recount.events e
-    WHERE e.position > (SELECT position FROM recount.log_contents_position)
+    SELECT e.category_id, e.type_id, min(e.position), count(*) FROM {schema}.events e
+    WHERE e.position > (SELECT position FROM {schema}.log_contents_position)
     GROUP BY 1, 2
 )
 SELECT c.name, t.name, t.schema_version, min(p.first_position), sum(p.events)::bigint
 FROM parts p
-JOIN recount.categories c ON c.id = p.category_id
-JOIN recount.event_types t ON t.id = p.type_id
+JOIN {schema}.categories c ON c.id = p.category_id
+JOIN {schema}.event_types t ON t.id = p.type_id
 GROUP BY 1, 2, 3
 ORDER BY 4`
 
@@ -49,7 +50,7 @@ func (s *Store) Contents(ctx context.Context) ([]eventstore.Content, error) {
 	}
 	for counted := true; counted; {
 		var err error
-		if counted, err = s.countContents(ctx); err != nil && !isReadOnly(err) {
+		if counted, err = s.countContents(ctx); err != nil && !pgerr.IsReadOnly(err) {
 			return nil, fmt.Errorf("count the contents of the log: %w", translate(err))
 		}
 	}

@@ -120,23 +120,23 @@ type references struct {
 // number.
 const (
 	insertTypes = `
-INSERT INTO recount.event_types (name, schema_version, content_type)
+INSERT INTO {schema}.event_types (name, schema_version, content_type)
 SELECT u.name, u.schema_version, u.content_type
 FROM unnest($1::text[], $2::int[], $3::text[]) AS u(name, schema_version, content_type)
-WHERE NOT EXISTS (SELECT FROM recount.event_types t WHERE t.name = u.name
+WHERE NOT EXISTS (SELECT FROM {schema}.event_types t WHERE t.name = u.name
     AND t.schema_version = u.schema_version AND t.content_type = u.content_type)
 ON CONFLICT DO NOTHING`
 	selectTypes = `
 SELECT t.name, t.schema_version, t.content_type, t.id
 FROM unnest($1::text[], $2::int[], $3::text[]) AS u(name, schema_version, content_type)
-JOIN recount.event_types t USING (name, schema_version, content_type)`
+JOIN {schema}.event_types t USING (name, schema_version, content_type)`
 	insertCategories = `
-INSERT INTO recount.categories (name)
+INSERT INTO {schema}.categories (name)
 SELECT u.name FROM unnest($1::text[]) AS u(name)
-WHERE NOT EXISTS (SELECT FROM recount.categories c WHERE c.name = u.name)
+WHERE NOT EXISTS (SELECT FROM {schema}.categories c WHERE c.name = u.name)
 ON CONFLICT DO NOTHING`
 	selectCategories = `
-SELECT c.name, c.id FROM recount.categories c WHERE c.name = ANY($1::text[])`
+SELECT c.name, c.id FROM {schema}.categories c WHERE c.name = ANY($1::text[])`
 )
 
 // unresolved are the names of a batch that have no ids yet, or none that this

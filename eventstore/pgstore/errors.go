@@ -9,46 +9,18 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
-func sqlState(err error) string {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
-		return refused.Code
-	}
-	return ""
-}
-
-func isLockTimeout(err error) bool { return sqlState(err) == "55P03" }
-
-func isReadOnly(err error) bool { return sqlState(err) == "25006" }
-
-// isRefusedContent reports whether the database refused what a request holds
-// (data, constraint, or too complex), rather than to work at all.
-func isRefusedContent(err error) bool {
-	switch class := sqlState(err); {
-	case len(class) != 5:
-		return false
-	default:
-		return class[:2] == "22" || class[:2] == "23" || class[:2] == "54"
-	}
-}
+func isLockTimeout(err error) bool { return pgerr.Is(err, pgerr.LockNotAvailable) }
 
 // isPermanent reports whether trying again soon cannot help.
 func isPermanent(err error) bool {
-	switch state := sqlState(err); {
-	case errors.Is(err, eventstore.ErrLogMoved):
-		return true
-	case state == "":
-		return false
-	default:
-		// Authorization, no such database, missing tables, read-only.
-		return state[:2] == "28" || state[:2] == "3D" || state[:2] == "42" || state == "25006"
-	}
+	return errors.Is(err, eventstore.ErrLogMoved) || pgerr.IsPermanent(err)
 }
 
 var errReadOnly = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, eventstore.ErrReadOnly)
@@ -56,17 +28,17 @@ var errReadOnly = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, eventstore.Err
 // translate turns a driver's error into one of package eventstore, for
 // operations that wrote nothing.
 func translate(err error) error {
-	switch state := sqlState(err); {
+	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, eventstore.ErrUnavailable), errors.Is(err, eventstore.ErrCorrupt),
 		errors.Is(err, context.Canceled):
 		return err
-	case state == "42P01" || state == "3F000" || state == "42703":
+	case pgerr.LacksTables(err):
 		return fmt.Errorf("%w: the database lacks tables of this version; run: recount migrate up: %w", eventstore.ErrUnavailable, err)
-	case state == "53100":
+	case pgerr.Is(err, pgerr.DiskFull):
 		return fmt.Errorf("%w: the database's disk is full; free space, nothing is lost: %w", eventstore.ErrUnavailable, err)
-	case state == "25006":
+	case pgerr.IsReadOnly(err):
 		return fmt.Errorf("%w: %w", errReadOnly, err)
 	default:
 		return fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
@@ -82,13 +54,13 @@ func unsettled(err error) error {
 // was used before; any other is damage.
 func (s *Store) translateAppend(r *request, err error) error {
 	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || !isRefusedContent(err) {
+	if !errors.As(err, &refused) || !pgerr.IsContent(err) {
 		return fmt.Errorf("append to %s: %w", r.appends[0].Stream, translate(err))
 	}
 	switch {
-	case refused.Code == "23505" && refused.ConstraintName == "events_stream_supplied_id":
+	case refused.Code == pgerr.UniqueViolation && refused.ConstraintName == "events_stream_supplied_id":
 		return reusedID(r, refused.Detail)
-	case strings.HasPrefix(refused.Code, "23"):
+	case pgerr.In(err, pgerr.ClassConstraint):
 		return fmt.Errorf("append to %s: %w: %w", r.appends[0].Stream, eventstore.ErrCorrupt, err)
 	default:
 		return &eventstore.InvalidError{Field: "events", Reason: "are refused by the database: " + refused.Message}
@@ -127,7 +99,7 @@ WHERE l.relation = $1::regclass AND l.database = (SELECT d.oid FROM pg_database 
 ORDER BY a.xact_start LIMIT 1`
 	holder := "somebody"
 	// Without a name the error is still right.
-	_ = s.cfg.Pool.QueryRow(ctx, holders, pgx.Identifier{s.cfg.Schema, "log_lock"}.Sanitize()).Scan(&holder)
+	_ = s.cfg.Pool.QueryRow(ctx, holders, pgsql.Name(s.cfg.Schema, "log_lock")).Scan(&holder)
 	return fmt.Errorf("%w: the log is locked by %s; if it does not end, end it with pg_terminate_backend: %w",
 		eventstore.ErrUnavailable, holder, err)
 }

@@ -82,7 +82,7 @@ func newFacts() *facts {
 }
 
 const selectHead = `
-SELECT position, id FROM recount.events ORDER BY position DESC LIMIT 1`
+SELECT position, id FROM {schema}.events ORDER BY position DESC LIMIT 1`
 
 // The LATERALs with their LIMITs, here and below, leave the planner nothing but
 // an index. Joins were planned as scans of whole tables while those were small,
@@ -92,29 +92,29 @@ SELECT position, id FROM recount.events ORDER BY position DESC LIMIT 1`
 // A stream that exists has at least one event.
 const selectStreams = `
 SELECT u.name, s.id, last.version, last.flags,
-       coalesce((SELECT m.version + 1 FROM recount.events m
+       coalesce((SELECT m.version + 1 FROM {schema}.events m
                  WHERE m.stream_id = s.id AND m.flags & 6 <> 0
                  ORDER BY m.version DESC LIMIT 1), 0)
 FROM unnest($1::text[]) AS u(name)
-CROSS JOIN LATERAL (SELECT s.id FROM recount.streams s WHERE s.name = u.name LIMIT 1) AS s
+CROSS JOIN LATERAL (SELECT s.id FROM {schema}.streams s WHERE s.name = u.name LIMIT 1) AS s
 CROSS JOIN LATERAL (
-    SELECT e.version, e.flags FROM recount.events e
+    SELECT e.version, e.flags FROM {schema}.events e
     WHERE e.stream_id = s.id ORDER BY e.version DESC LIMIT 1) AS last`
 
 const selectReceipts = `
 SELECT r.scope, r.key, r.fingerprint, r.answer, r.result, r.stored_at
 FROM unnest($1::text[], $2::text[]) AS u(scope, key)
 CROSS JOIN LATERAL (
-    SELECT r.scope, r.key, r.fingerprint, r.answer, r.result, r.stored_at FROM recount.receipts r
+    SELECT r.scope, r.key, r.fingerprint, r.answer, r.result, r.stored_at FROM {schema}.receipts r
     WHERE r.scope = u.scope AND r.key = u.key LIMIT 1) AS r`
 
 const selectKnown = `
 SELECT u.name, e.position, e.version, e.id, t.name, t.schema_version, e.data
 FROM unnest($1::text[], $2::bigint[], $3::uuid[]) AS u(name, stream_id, id)
 CROSS JOIN LATERAL (
-    SELECT e.position, e.version, e.id, e.type_id, e.data FROM recount.events e
+    SELECT e.position, e.version, e.id, e.type_id, e.data FROM {schema}.events e
     WHERE e.stream_id = u.stream_id AND e.id = u.id AND e.flags & 1 <> 0 LIMIT 1) AS e
-JOIN recount.event_types t ON t.id = e.type_id
+JOIN {schema}.event_types t ON t.id = e.type_id
 ORDER BY e.position`
 
 func (s *Store) queueHead(b *pgx.Batch, f *facts) {

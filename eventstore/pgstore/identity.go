@@ -68,10 +68,10 @@ SELECT (pg_control_system()).system_identifier,
 
 const selectIdentity = `
 SELECT log_id, n, from_position, system_identifier, timeline, database_oid
-FROM recount.log_incarnations ORDER BY n DESC LIMIT 1`
+FROM {schema}.log_incarnations ORDER BY n DESC LIMIT 1`
 
 const insertIncarnation = `
-INSERT INTO recount.log_incarnations (n, log_id, from_position, system_identifier, timeline, database_oid)
+INSERT INTO {schema}.log_incarnations (n, log_id, from_position, system_identifier, timeline, database_oid)
 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
 
 func scanIdentity(row pgx.Row) (identity, error) {
@@ -261,7 +261,7 @@ func (s *Store) checkToken(ctx context.Context, t, head eventstore.Token) error 
 		defer cancel()
 		// The lowest beginning of all lives since the token's.
 		err := s.cfg.Pool.QueryRow(ctx,
-			s.sql(`SELECT coalesce(min(from_position), 0) FROM recount.log_incarnations WHERE n > $1`),
+			s.sql(`SELECT coalesce(min(from_position), 0) FROM {schema}.log_incarnations WHERE n > $1`),
 			t.Incarnation).Scan(&lastCommon)
 		if err != nil {
 			return fmt.Errorf("read the log's incarnations: %w", translate(err))

@@ -13,12 +13,12 @@ const selectLanded = `
 WITH landed_events AS (
     SELECT count(*) AS n, max(e.recorded_at) AS at
     FROM unnest($1::bigint[], $2::text[], $3::uuid[]) AS u(position, stream, id)
-    JOIN recount.events e ON e.position = u.position AND e.id = u.id
-    JOIN recount.streams s ON s.id = e.stream_id AND s.name = u.stream
+    JOIN {schema}.events e ON e.position = u.position AND e.id = u.id
+    JOIN {schema}.streams s ON s.id = e.stream_id AND s.name = u.stream
 ), landed_receipts AS (
     SELECT count(*) AS n
     FROM unnest($4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::bytea[]) AS u(scope, key, fingerprint, answer, result)
-    JOIN recount.receipts r USING (scope, key, fingerprint, answer, result)
+    JOIN {schema}.receipts r USING (scope, key, fingerprint, answer, result)
 )
 SELECT e.n = coalesce(cardinality($3::uuid[]), 0) AND ($9::boolean OR r.n = coalesce(cardinality($5::text[]), 0)), e.at
 FROM landed_events e, landed_receipts r`

@@ -102,11 +102,11 @@ type filter struct {
 }
 
 const selectFilter = `
-SELECT coalesce((SELECT array_agg(t.id) FROM recount.event_types t WHERE t.name = ANY($1::text[])), '{}'),
-       coalesce((SELECT array_agg(c.id) FROM recount.categories c WHERE c.name = ANY($2::text[])), '{}'),
-       coalesce((SELECT array_agg(t.id) FROM recount.event_types t
+SELECT coalesce((SELECT array_agg(t.id) FROM {schema}.event_types t WHERE t.name = ANY($1::text[])), '{}'),
+       coalesce((SELECT array_agg(c.id) FROM {schema}.categories c WHERE c.name = ANY($2::text[])), '{}'),
+       coalesce((SELECT array_agg(t.id) FROM {schema}.event_types t
                  WHERE t.name <> ALL($3::text[]) AND NOT starts_with(t.name, '$')), '{}'),
-       coalesce((SELECT array_agg(c.id) FROM recount.categories c WHERE c.name = ANY($4::text[])), '{}')`
+       coalesce((SELECT array_agg(c.id) FROM {schema}.categories c WHERE c.name = ANY($4::text[])), '{}')`
 
 // compile resolves a filter's names. Types and categories that nobody has
 // written yet may come into being later, so it is done again for every page.
@@ -157,18 +157,18 @@ func isStorable(text string) bool {
 
 // The range of positions bounds every page; the filter is applied inside it.
 const pageOfLog = eventColumns + `
-FROM recount.events e
+FROM {schema}.events e
 WHERE e.position BETWEEN $1 AND $2
 ORDER BY e.position %s LIMIT $3`
 
 const filteredPageOfLog = eventColumns + `
-FROM recount.events e
+FROM {schema}.events e
 WHERE e.position BETWEEN $1 AND $2
   AND ($4::int[] IS NULL OR e.type_id = ANY($4::int[])
        OR e.type_id = ANY($7::int[]) AND e.category_id <> ALL($8::int[]))
   AND ($5::int[] IS NULL OR e.category_id = ANY($5::int[]))
   AND ($6::text[] IS NULL OR EXISTS (
-      SELECT FROM recount.streams s JOIN unnest($6::text[]) AS p(prefix) ON starts_with(s.name, p.prefix)
+      SELECT FROM {schema}.streams s JOIN unnest($6::text[]) AS p(prefix) ON starts_with(s.name, p.prefix)
       WHERE s.id = e.stream_id))
 ORDER BY e.position %s LIMIT $3`
 

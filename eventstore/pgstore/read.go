@@ -19,8 +19,8 @@ import (
 const readTimeout = time.Minute
 
 const selectEnd = `
-SELECT i.log_id, i.n, coalesce((SELECT max(e.position) FROM recount.events e), 0)
-FROM recount.log_incarnations i ORDER BY i.n DESC LIMIT 1`
+SELECT i.log_id, i.n, coalesce((SELECT max(e.position) FROM {schema}.events e), 0)
+FROM {schema}.log_incarnations i ORDER BY i.n DESC LIMIT 1`
 
 // Head implements eventstore.Reader.
 func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {

@@ -24,16 +24,16 @@ type streamState struct {
 // The metadata is the last event of the stream's metadata stream.
 const selectStreamState = `
 SELECT last.version, last.flags & 6 <> 0, last.flags & 4 <> 0,
-       coalesce((SELECT m.version + 1 FROM recount.events m
+       coalesce((SELECT m.version + 1 FROM {schema}.events m
                  WHERE m.stream_id = s.id AND m.flags & 6 <> 0
                  ORDER BY m.version DESC LIMIT 1), 0),
-       (SELECT m.data FROM recount.events m
-        WHERE m.stream_id = (SELECT ms.id FROM recount.streams ms WHERE ms.name = '$$' || $1)
+       (SELECT m.data FROM {schema}.events m
+        WHERE m.stream_id = (SELECT ms.id FROM {schema}.streams ms WHERE ms.name = '$$' || $1)
         ORDER BY m.version DESC LIMIT 1),
        clock_timestamp()
-FROM recount.streams s
+FROM {schema}.streams s
 CROSS JOIN LATERAL (
-    SELECT e.version, e.flags FROM recount.events e
+    SELECT e.version, e.flags FROM {schema}.events e
     WHERE e.stream_id = s.id ORDER BY e.version DESC LIMIT 1) AS last
 WHERE s.name = $1`
 
@@ -87,12 +87,12 @@ func (st *streamState) check() error {
 // round trip before it.
 const (
 	streamForwards = eventColumns + `
-FROM recount.events e
-WHERE e.stream_id = (SELECT s.id FROM recount.streams s WHERE s.name = $1) AND e.version >= $2
+FROM {schema}.events e
+WHERE e.stream_id = (SELECT s.id FROM {schema}.streams s WHERE s.name = $1) AND e.version >= $2
 ORDER BY e.version LIMIT $3`
 	streamBackwards = eventColumns + `
-FROM recount.events e
-WHERE e.stream_id = (SELECT s.id FROM recount.streams s WHERE s.name = $1) AND e.version <= $2
+FROM {schema}.events e
+WHERE e.stream_id = (SELECT s.id FROM {schema}.streams s WHERE s.name = $1) AND e.version <= $2
 ORDER BY e.version DESC LIMIT $3`
 )
 

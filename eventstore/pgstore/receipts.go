@@ -23,8 +23,8 @@ func (s *Store) Receipt(ctx context.Context, scope, key string) (eventstore.Stor
 
 // Several processes purge at once without waiting for each other.
 const deleteReceipts = `
-DELETE FROM recount.receipts WHERE (scope, key) IN (
-    SELECT scope, key FROM recount.receipts WHERE stored_at < $1
+DELETE FROM {schema}.receipts WHERE (scope, key) IN (
+    SELECT scope, key FROM {schema}.receipts WHERE stored_at < $1
     ORDER BY stored_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
 
 // PurgeReceipts implements eventstore.ReceiptStore.

@@ -119,7 +119,7 @@ func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventsto
 // appendEnd returns the end of the append that a position lies in. A filter may
 // leave nothing of it that would tell.
 func (s *Store) appendEnd(ctx context.Context, position int64) (int64, error) {
-	const query = `SELECT position + append_rest FROM recount.events WHERE position = $1`
+	const query = `SELECT position + append_rest FROM {schema}.events WHERE position = $1`
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var end int64

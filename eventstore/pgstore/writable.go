@@ -3,10 +3,11 @@ package pgstore
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // refusalHolds is for how long appends count as refused after the last one was.
@@ -34,7 +35,7 @@ func (s *Store) noteRefusal(err error) {
 	switch {
 	case err == nil:
 		s.refused.Store(nil)
-	case strings.HasPrefix(sqlState(err), "53"):
+	case pgerr.IsNoResource(err):
 		s.refused.Store(&refusal{translate(err), time.Now()})
 	}
 }

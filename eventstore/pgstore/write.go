@@ -18,7 +18,7 @@ import (
 // the middle of sending holds the lock until the server's TCP gives it up.
 // A row is locked when it has passed the conditions, so the timeouts are set before.
 const lockLog = `
-SELECT only_row FROM recount.log_lock
+SELECT only_row FROM {schema}.log_lock
 WHERE set_config('lock_timeout', $1, true) IS NOT NULL
   AND set_config('idle_in_transaction_session_timeout', $1, true) IS NOT NULL
 FOR UPDATE OF log_lock`
@@ -30,21 +30,21 @@ const guarded = `
 WITH guard AS MATERIALIZED (
     SELECT greatest(clock_timestamp(), head.recorded_at) AS now
     FROM (SELECT) AS log LEFT JOIN (
-        SELECT position, id, recorded_at FROM recount.events ORDER BY position DESC LIMIT 1) AS head ON true
+        SELECT position, id, recorded_at FROM {schema}.events ORDER BY position DESC LIMIT 1) AS head ON true
     WHERE coalesce(head.position, 0) = $1 AND coalesce(head.id, '00000000-0000-0000-0000-000000000000') = $2
 )`
 
 const writePlan = guarded + `, new_streams AS (
-    INSERT INTO recount.streams (id, name, category_id)
+    INSERT INTO {schema}.streams (id, name, category_id)
     SELECT u.id, u.name, u.category_id
     FROM guard, unnest($3::bigint[], $4::text[], $5::int[]) AS u(id, name, category_id)
 ), new_receipts AS (
-    INSERT INTO recount.receipts (scope, key, fingerprint, answer, result, stored_at)
+    INSERT INTO {schema}.receipts (scope, key, fingerprint, answer, result, stored_at)
     SELECT u.scope, u.key, u.fingerprint, u.answer, u.result, guard.now
     FROM guard, unnest($6::text[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[])
         AS u(scope, key, fingerprint, answer, result)
 ), new_events AS (
-    INSERT INTO recount.events (position, stream_id, version, recorded_at, id, type_id, category_id,
+    INSERT INTO {schema}.events (position, stream_id, version, recorded_at, id, type_id, category_id,
         append_rest, flags, data, metadata)
     SELECT u.position, u.stream_id, u.version, guard.now, u.id, u.type_id, u.category_id,
         u.append_rest, u.flags, u.data, u.metadata
@@ -57,10 +57,10 @@ SELECT now FROM guard`
 // writeEvent is writePlan for one event and nothing else, in two thirds of the
 // server's time. A stream's id is the position of its first event.
 const writeEvent = guarded + `, new_stream AS (
-    INSERT INTO recount.streams (id, name, category_id)
+    INSERT INTO {schema}.streams (id, name, category_id)
     SELECT $3::bigint, $4::text, $5::int FROM guard WHERE $3::bigint = $6::bigint
 ), new_event AS (
-    INSERT INTO recount.events (position, stream_id, version, recorded_at, id, type_id, category_id,
+    INSERT INTO {schema}.events (position, stream_id, version, recorded_at, id, type_id, category_id,
         append_rest, flags, data, metadata)
     SELECT $6::bigint, $3::bigint, $7::bigint, guard.now, $8::uuid, $9::int, $5::int,
         0, $10::smallint, $11::bytea, $12::bytea

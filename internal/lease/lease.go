@@ -17,6 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // MaxTTL bounds for how long a lease may be taken.
@@ -35,10 +37,7 @@ func IsAway(err error) bool {
 }
 
 // IsFenced reports whether a transaction was ended by Fence.
-func IsFenced(err error) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == "RC001"
-}
+func IsFenced(err error) bool { return pgerr.Is(err, pgerr.Fenced) }
 
 // Free is the condition that nobody has the lease of a row. One that expires later than any may was
 // written before the server's clock was set back: its owner may be gone, and would be waited for until

@@ -15,14 +15,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 const (
 	maxSocketPath = 100      // bytes; systems allow 103 to 107
 	maxLog        = 10 << 20 // bytes after which a new log file is begun, at the next start
-
-	codeCannotConnectNow = "57P03" // the server starts up, recovers or shuts down
 )
 
 // chooseSocketDir returns the folder for the unix socket: the data directory, or a temporary one
@@ -91,8 +90,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		if err == nil {
 			return conn.Close(ctx)
 		}
-		var refused *pgconn.PgError
-		if errors.As(err, &refused) && refused.Code != codeCannotConnectNow {
+		if !pgerr.Is(err, "", pgerr.CannotConnectNow) {
 			return fmt.Errorf("connect to the server in %s: %w", s.dir, err)
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {

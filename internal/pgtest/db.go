@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/migrations"
 )
 
@@ -116,7 +117,7 @@ func (db *DB) end(t testing.TB, server, name string) {
 				return err
 			}
 		}
-		_, err := admin.Exec(ctx, `DROP DATABASE IF EXISTS `+quote(name)+` WITH (FORCE)`)
+		_, err := admin.Exec(ctx, `DROP DATABASE IF EXISTS `+pgsql.Name(name)+` WITH (FORCE)`)
 		return err
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/migrations"
 )
 
@@ -61,7 +62,7 @@ func makeTemplate(ctx context.Context, admin *pgx.Conn, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := admin.Exec(ctx, `DROP DATABASE IF EXISTS `+quote(name)+` WITH (FORCE)`); err != nil {
+	if _, err := admin.Exec(ctx, `DROP DATABASE IF EXISTS `+pgsql.Name(name)+` WITH (FORCE)`); err != nil {
 		return fmt.Errorf("drop a half made template: %w", err)
 	}
 	if err := clone(ctx, admin, name, "template0"); err != nil {
@@ -70,7 +71,7 @@ func makeTemplate(ctx context.Context, admin *pgx.Conn, name string) error {
 	if _, err := migrations.Up(ctx, dsn, migrations.DefaultSchema); err != nil {
 		return fmt.Errorf("migrate the template: %w", err)
 	}
-	if _, err := admin.Exec(ctx, `ALTER DATABASE `+quote(name)+` IS_TEMPLATE true ALLOW_CONNECTIONS false`); err != nil {
+	if _, err := admin.Exec(ctx, `ALTER DATABASE `+pgsql.Name(name)+` IS_TEMPLATE true ALLOW_CONNECTIONS false`); err != nil {
 		return fmt.Errorf("mark the template: %w", err)
 	}
 	return nil
@@ -79,7 +80,7 @@ func makeTemplate(ctx context.Context, admin *pgx.Conn, name string) error {
 // clone copies a database that nobody is connected to. Copying its files is faster than writing
 // the copy to the log, which PostgreSQL does since version 15 unless told otherwise.
 func clone(ctx context.Context, admin *pgx.Conn, name, template string) error {
-	sql := `CREATE DATABASE ` + quote(name) + ` TEMPLATE ` + quote(template)
+	sql := `CREATE DATABASE ` + pgsql.Name(name) + ` TEMPLATE ` + pgsql.Name(template)
 	version := admin.PgConn().ParameterStatus("server_version")
 	if major, _, _ := strings.Cut(version, "."); len(major) == 2 && major >= "15" {
 		sql += ` STRATEGY FILE_COPY`
@@ -112,5 +113,3 @@ func withDatabase(dsn, name string) (string, error) {
 	u.Path = "/" + name
 	return u.String(), nil
 }
-
-func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

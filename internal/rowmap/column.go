@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // Column is one column and the place of its value in a Go value.
@@ -49,15 +51,12 @@ func (cs Columns) Find(name string) (Column, bool) {
 
 // Definition is the column as CREATE TABLE wants it, with its name quoted.
 func (c Column) Definition() string {
-	def := Quote(c.Name) + " " + c.kind.ddl
+	def := pgsql.Name(c.Name) + " " + c.kind.ddl
 	if !c.Nullable {
 		def += " NOT NULL"
 	}
 	return def
 }
-
-// Quote returns an identifier in quotes. It is a column name that was checked.
-func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 func (c Column) field(v reflect.Value) reflect.Value {
 	switch len(c.index) {

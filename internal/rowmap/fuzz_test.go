@@ -15,11 +15,5 @@ func FuzzNames(f *testing.F) {
 		if SnakeCase(column) != column && !strings.ContainsFunc(column, unicode.IsUpper) {
 			t.Errorf("SnakeCase(%q) = %q, of which it makes %q", name, column, SnakeCase(column))
 		}
-		quoted := Quote(name)
-		inner, ok := strings.CutPrefix(quoted, `"`)
-		inner, ok2 := strings.CutSuffix(inner, `"`)
-		if !ok || !ok2 || strings.Contains(strings.ReplaceAll(inner, `""`, ""), `"`) {
-			t.Errorf("Quote(%q) = %s, out of which it breaks", name, quoted)
-		}
 	})
 }

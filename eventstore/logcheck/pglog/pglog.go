@@ -7,13 +7,13 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // Querier is a connection or a pool.
@@ -127,7 +127,7 @@ func CheckAtEnd(t T, db Querier, schema string) {
 }
 
 func in(schema, sql string) string {
-	return strings.ReplaceAll(sql, "{schema}", pgx.Identifier{schema}.Sanitize())
+	return pgsql.In(schema, sql)
 }
 
 // each scans the rows of a query into the same places, one after the other.

@@ -1,0 +1,113 @@
+// Package pgerr classifies the errors of a PostgreSQL server by their SQLSTATE (appendix A of its
+// manual). It is the only place that knows the codes.
+package pgerr
+
+import (
+	"errors"
+	"slices"
+)
+
+// Codes that callers tell from others of their class.
+const (
+	ReadOnly           = "25006"
+	TransactionAborted = "25P02"
+	UniqueViolation    = "23505"
+	NoDatabase         = "3D000"
+	NoSchema           = "3F000"
+	Deadlock           = "40P01"
+	NoRight            = "42501"
+	NoColumn           = "42703"
+	NoFunction         = "42883"
+	NoTable            = "42P01"
+	DuplicateTable     = "42P07"
+	InvalidTable       = "42P16" // e.g. a view that cannot be replaced by one with other columns
+	TooManyConnections = "53300"
+	DiskFull           = "53100"
+	LockNotAvailable   = "55P03" // lock_timeout is over, or NOWAIT
+	QueryCanceled      = "57014" // by statement_timeout or on request
+	Shutdown           = "57P01" // also pg_terminate_backend
+	CrashShutdown      = "57P02"
+	CannotConnectNow   = "57P03" // the server starts up, recovers or shuts down
+	IdleTooLong        = "57P05" // idle_session_timeout is over
+	Fenced             = "RC001" // raised by Recount's own function recount.fenced
+	IdleInTransaction  = "25P03" // idle_in_transaction_session_timeout is over
+)
+
+// Classes are the first two letters of a code.
+const (
+	classCardinality = "21"
+	ClassData        = "22"
+	ClassConstraint  = "23"
+	classSQLRoutine  = "2F"
+	classLogin       = "28"
+	classExternal    = "38"
+	classExternalUse = "39"
+	classRollback    = "40"
+	ClassStatement   = "42" // syntax, names and rights
+	classViewCheck   = "44"
+	classResources   = "53"
+	ClassLimits      = "54" // e.g. an index row that is too long
+	classState       = "55"
+	classOperator    = "57"
+	classSystem      = "58"
+	classConnection  = "08"
+	classPLpgSQL     = "P0"
+)
+
+// Code returns the SQLSTATE of the server's error in err; "" if there is none.
+func Code(err error) string {
+	refused, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err)
+	if !ok || len(refused.SQLState()) != 5 {
+		return ""
+	}
+	return refused.SQLState()
+}
+
+// Is reports whether the server answered with one of the codes.
+func Is(err error, codes ...string) bool { return slices.Contains(codes, Code(err)) }
+
+// In reports whether the server answered with a code of one of the classes.
+func In(err error, classes ...string) bool {
+	code := Code(err)
+	return code != "" && slices.Contains(classes, code[:2])
+}
+
+// IsReadOnly reports that the session, the database or its user takes no writes.
+func IsReadOnly(err error) bool { return Is(err, ReadOnly) }
+
+// LacksTables reports that the database lacks tables, or parts of them, that a statement names.
+func LacksTables(err error) bool { return Is(err, NoTable, NoColumn, NoFunction, NoSchema) }
+
+// IsAuth reports that the server refused who asked, or what for.
+func IsAuth(err error) bool { return In(err, classLogin) || Is(err, NoRight) }
+
+// IsContent reports that the server refused what a statement was to write, rather than to work at all.
+func IsContent(err error) bool { return In(err, ClassData, ClassConstraint, ClassLimits) }
+
+// IsStatement reports that the same statement with the same values would be refused again: it is about
+// them, and no outage.
+func IsStatement(err error) bool {
+	return IsContent(err) || In(err, classCardinality, classSQLRoutine, classExternal, classExternalUse, ClassStatement,
+		classViewCheck, classPLpgSQL)
+}
+
+// IsNoResource reports that the server lacks space, memory or connections.
+func IsNoResource(err error) bool { return In(err, classResources) }
+
+// IsUnavailable reports that the server cannot do what it is asked for now, or lets nobody in.
+func IsUnavailable(err error) bool {
+	return In(err, classConnection, classResources, classOperator, classSystem, classRollback, classState) ||
+		IsAuth(err) || Is(err, ReadOnly, NoDatabase)
+}
+
+// IsPermanent reports that trying again soon cannot help.
+func IsPermanent(err error) bool {
+	return In(err, classLogin, ClassStatement) || Is(err, ReadOnly, NoDatabase)
+}
+
+// MayConnectLater reports whether a server that could not be connected to may be there a moment later:
+// unless it answered, and not that it is starting up or has no connection left.
+func MayConnectLater(err error) bool { return Is(err, "", CannotConnectNow, TooManyConnections) }
