@@ -90,6 +90,28 @@ func replaced(pattern, by string) func(http.Handler, http.ResponseWriter, *http.
 	})
 }
 
+// newRoute is a line of the index.
+const newRoute = `{"method":"POST","path":"/v1/new/{id}","parameters":["p"],"body":[{"name":"m","type":"array","members":[{"name":"n","type":"integer"}]}]},`
+
+// withRoute serves a route of which the client has no model.
+func withRoute(status int, body string) func(http.Handler, http.ResponseWriter, *http.Request) {
+	known := replaced(`"routes":\[`, `"routes":[`+newRoute)
+	return func(api http.Handler, w http.ResponseWriter, r *http.Request) {
+		if r.Method != "POST" || !strings.HasPrefix(r.URL.Path, "/v1/new/") {
+			known(api, w, r)
+			return
+		}
+		w.Header().Set("X-Request-Id", "1")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if w.Header().Set("Content-Type", "application/json"); status >= 400 {
+			w.Header().Set("Content-Type", "application/problem+json")
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body) // a client that is gone needs nothing
+	}
+}
+
 // wrongAnswers are faults in how answers are made.
 func wrongAnswers() []plantedFault {
 	return []plantedFault{
@@ -128,7 +150,10 @@ func wrongAnswers() []plantedFault {
 		{"header that is no ASCII", changed(func(_ *http.Request, a *httptest.ResponseRecorder) {
 			a.Header().Set("X-Echo", "\xff")
 		}), "want printable ASCII"},
-		{"route that nobody thought of", replaced(`"routes":\[`, `"routes":[{"method":"POST","path":"/v1/new"},`), "POST /v1/new has no generator"},
+		{"route without a model", withRoute(200, `{}`), ""},
+		{"route without a model that fails", withRoute(500, `{"type":"/problems/internal","title":"t","status":500,"code":"internal","detail":"d","hint":"h","request_id":"1"}`),
+			"a fault of the server"},
+		{"route that is not there", replaced(`"routes":\[`, `"routes":[`+newRoute), "the index has a route that is not there"},
 		{"member that nobody thought of", replaced(`"name":"delta"`, `"name":"difference"`), "takes difference, which its generator does not send"},
 	}
 }

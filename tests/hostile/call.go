@@ -13,6 +13,8 @@ type call struct {
 	request
 	// route is the line of the index that takes it.
 	route string
+	// unmodelled says that nothing is known of the route but its line.
+	unmodelled bool
 	// tree is the body; nil: there is none.
 	tree *object
 	// wants are the answers that are right; none: every answer in good order is.

@@ -19,9 +19,9 @@
 // acknowledged, and does not turn around what was one after the other; what
 // it leaves is then read.
 //
-// GET / says which routes there are, with their members and parameters. One that
-// has no generator, or a member that no generator sends, is an error, unless it
-// is a GET without variables: that is simply sent.
+// GET / says which routes there are, with their members and parameters. Requests
+// to one that has no model are made of that, and need only be answered in good
+// order. A member or parameter that a model does not know is an error.
 //
 // Every answer must be below 500, but for 503 projection-behind to a read that
 // did not want to wait; every 4xx a problem with a hint, whose type opens a page.

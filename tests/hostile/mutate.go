@@ -32,6 +32,10 @@ func (m mutation) mutate(w *world, c *call) bool {
 		return false
 	}
 	c.how = append(c.how, m.name)
+	if c.unmodelled {
+		c.done = nil // it may be a call of something else now
+		return true
+	}
 	if m.wants == nil {
 		return true
 	}

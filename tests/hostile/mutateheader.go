@@ -89,7 +89,7 @@ var headerMutations = []mutation{
 func readsModel(c *call) bool {
 	for _, path := range []string{"/v1/orders", "/v1/stock", "/v1/customers", "/v1/sales"} {
 		if strings.HasPrefix(c.target, path) {
-			return !strings.Contains(c.target, "as_of=") && c.wants[0].status == http.StatusOK
+			return !c.unmodelled && !strings.Contains(c.target, "as_of=") && c.wants[0].status == http.StatusOK
 		}
 	}
 	return false

@@ -21,7 +21,8 @@ type generator struct {
 
 const goodsMembers = "at id customer_id country currency lines lines/sku lines/description lines/quantity lines/unit_price_minor "
 
-// generators are by the lines of the index.
+// generators are those of the routes with a model, by the lines of the index. The others are derived
+// from it.
 func generators() map[string]generator {
 	const options = "workers throttle memory_bytes verify keep key"
 	all := map[string]generator{
@@ -77,21 +78,23 @@ type indexMember struct {
 	Members []indexMember `json:"members"`
 }
 
-// cover returns a generator for each route, or what has none.
+// cover returns a generator for each route, or what those with a model do not know of it.
 func cover(index []indexRoute) (map[string]generator, error) {
 	known, covered := generators(), make(map[string]generator)
 	var faults []error
 	for _, r := range index {
 		name := r.Method + " " + r.Path
 		g, ok := known[name]
-		if !ok && r.Method == "GET" && !strings.Contains(r.Path, "{") {
-			g, ok = generator{2, plain(r.Path), strings.Join(r.Parameters, " ")}, true
-		}
-		if !ok {
-			faults = append(faults, fmt.Errorf("%s has no generator: give it a line in generators", name))
+		switch {
+		case ok:
+			delete(known, name)
+		case r.Method == "GET" && !strings.Contains(r.Path, "{"):
+			covered[name] = generator{weight: 2, make: plain(r.Path)}
+			continue
+		default:
+			covered[name] = generator{weight: 2, make: derived(r)}
 			continue
 		}
-		delete(known, name)
 		covered[name] = g
 		for _, taken := range slices.Concat(r.Parameters, memberNames("", r.Body)) {
 			if !slices.Contains(strings.Fields(g.takes), taken) {

@@ -54,9 +54,11 @@ func (w *worker) sendTwice(ctx context.Context) error {
 // mayHaveKey reports whether a call is a command that has no key yet and whose
 // answer is kept under one.
 func mayHaveKey(c *call) bool {
-	_, has := c.get("Idempotency-Key")
+	if _, has := c.get("Idempotency-Key"); has || c.unmodelled {
+		return false
+	}
 	status := c.wants[0].status
-	return isCommand(c) && !has && (status < 300 || status == http.StatusConflict)
+	return isCommand(c) && (status < 300 || status == http.StatusConflict)
 }
 
 // judgeTwice checks two answers to one command.
