@@ -3,20 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/migrations"
-	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop/onlineretail"
-	"github.com/57528e99/recount/snapshots"
 )
 
 // Exit codes. They are documented and do not change.
@@ -47,6 +43,26 @@ func (f *failure) Unwrap() error { return f.err }
 // Hint says how to get on.
 func (f *failure) Hint() string { return f.hint }
 
+// exitCodes are those of the classes of errors. Of a class that is not here it is exitFailure.
+var exitCodes = map[eventstore.Class]int{
+	eventstore.ClassInvalid:         exitUsage,
+	eventstore.ClassTooLarge:        exitUsage,
+	eventstore.ClassNotFound:        exitNotFound,
+	eventstore.ClassDeleted:         exitNotFound,
+	eventstore.ClassConflict:        exitConflict,
+	eventstore.ClassReused:          exitConflict,
+	eventstore.ClassRejected:        exitRejected,
+	eventstore.ClassOutcomeUnknown:  exitUnavailable,
+	eventstore.ClassAppendsDisabled: exitUnavailable,
+	eventstore.ClassReadOnly:        exitUnavailable,
+	eventstore.ClassOverloaded:      exitUnavailable,
+	eventstore.ClassClosed:          exitUnavailable,
+	eventstore.ClassBehind:          exitUnavailable,
+	eventstore.ClassUnavailable:     exitUnavailable,
+	eventstore.ClassTimeout:         exitUnavailable,
+}
+
+// exitCode returns the exit code of an error: what the error says itself, else that of its class.
 func exitCode(err error) int {
 	var own *failure
 	var refused *onlineretail.RefusedError
@@ -58,21 +74,20 @@ func exitCode(err error) int {
 		return own.code
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.Is(err, eventstore.ErrInvalid), errors.Is(err, projections.ErrInvalidRequest):
-		return exitUsage
-	case errors.Is(err, eventstore.ErrStreamNotFound), errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, projections.ErrNotFound),
-		errors.Is(err, projections.ErrOperationNotFound), errors.Is(err, projections.ErrNoGeneration), errors.Is(err, snapshots.ErrNoTable), errors.Is(err, commands.ErrNoVersion):
-		return exitNotFound
-	case isConflict(err):
-		return exitConflict
 	case pgerr.IsAuth(err):
 		return exitAuth
-	case isUnavailable(err):
+	case errors.As(err, new(*onlineretail.GaveUpError)), errors.As(err, new(*pgconn.ConnectError)),
+		errors.As(err, new(*pgembed.NoBinariesError)), errors.Is(err, migrations.ErrLocked):
 		return exitUnavailable
 	case errors.As(err, &refused):
 		return codeOfStatus(refused.Status)
 	case errors.As(err, &answered):
 		return codeOfStatus(answered.status)
+	case errors.As(err, new(*pgembed.RunningError)), errors.As(err, new(*migrations.DirtyError)), errors.Is(err, syscall.EADDRINUSE):
+		return exitConflict
+	}
+	if code, ok := exitCodes[eventstore.ClassOf(err)]; ok {
+		return code
 	}
 	return exitFailure
 }
@@ -94,31 +109,4 @@ func codeOfStatus(status int) int {
 		return exitUnavailable
 	}
 	return exitFailure
-}
-
-func isConflict(err error) bool {
-	var running *pgembed.RunningError
-	var dirty *migrations.DirtyError
-	return errors.As(err, &running) || errors.As(err, &dirty) ||
-		errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, projections.ErrNotFailed) || errors.Is(err, projections.ErrBusy)
-}
-
-func isUnavailable(err error) bool {
-	var connect *pgconn.ConnectError
-	var none *pgembed.NoBinariesError
-	var gaveUp *onlineretail.GaveUpError
-	return errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrOverloaded) ||
-		errors.Is(err, migrations.ErrLocked) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &connect) || isNetwork(err) || errors.As(err, &none) || errors.As(err, &gaveUp)
-}
-
-// isNetwork reports an error of the network. One of a file comes from the same system calls, and
-// their errors have the methods of net.Error too.
-func isNetwork(err error) bool {
-	var network net.Error
-	if !errors.As(err, &network) {
-		return false
-	}
-	_, bare := network.(syscall.Errno)
-	return !bare
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,6 +22,7 @@ func hintFor(err error) string {
 	}
 	var connect *pgconn.ConnectError
 	var file *fs.PathError
+	var event *commands.EventError
 	switch {
 	case errors.Is(err, commands.ErrNoVersion):
 		return "recount streams show lists the versions that can be seen"
@@ -32,10 +34,23 @@ func hintFor(err error) string {
 		return "create it: createdb " + quote(connect.Config.Database)
 	case errors.As(err, &connect):
 		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"
-	case errors.Is(err, eventstore.ErrOverloaded), errors.Is(err, migrations.ErrLocked):
+	case errors.As(err, &event):
+		return fmt.Sprintf("recount streams show %s --from %d --limit 1 prints the event; if this program does not know it, a newer one may",
+			quote(event.Stream), event.Version)
+	case errors.Is(err, migrations.ErrLocked):
 		return "try again in a moment"
 	case errors.As(err, &file):
 		return "is " + file.Path + " what you meant, may you use it, and is there space left?"
 	}
-	return ""
+	return classHints[eventstore.ClassOf(err)]
+}
+
+// classHints are for errors of which no more is known than their class.
+var classHints = map[eventstore.Class]string{
+	eventstore.ClassReadOnly: "is it a standby, or was it made read-only for lack of space? " +
+		"name the primary, or free space and set default_transaction_read_only to off",
+	eventstore.ClassOverloaded:  "try again in a moment",
+	eventstore.ClassTimeout:     "try again; if it happens often, look for locks and load in pg_stat_activity",
+	eventstore.ClassUnavailable: "is the database up, and does it take connections? try again in a moment",
+	eventstore.ClassCorrupt:     "stop what writes to it, keep a copy for an analysis, and restore a backup",
 }

@@ -15,11 +15,6 @@ import (
 	"golang.org/x/term"
 )
 
-// Recount runs an event-sourced backend on PostgreSQL, and looks after it. `recount --help` lists
-// its commands.
-//
-// This package main
-
 func main() {
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,

@@ -67,6 +67,14 @@ func (e *FileError) Hint() string {
 	return "correct these lines or leave them out"
 }
 
+// FormatError is returned by Read for a file that is no list of invoices.
+type FormatError struct{ reason, hint string }
+
+func (e *FormatError) Error() string { return e.reason }
+
+// Hint says how to get on.
+func (e *FormatError) Hint() string { return e.hint }
+
 // DamagedError is returned by Read for a file that cannot be read to its end.
 type DamagedError struct {
 	// Compressed says that the damage is in its compression.

@@ -54,7 +54,8 @@ func decompress(r io.Reader) (*bufio.Reader, error) {
 		b = bufio.NewReader(z)
 	}
 	if begins(b, "PK\x03\x04") {
-		return nil, errors.New("the file is a spreadsheet or a zip archive: unpack it, and save the sheet as CSV in UTF-8, with dates such as 2010-12-01 08:26:00")
+		return nil, &FormatError{"the file is a spreadsheet or a zip archive",
+			"unpack it, and save the sheet as CSV in UTF-8, with dates such as 2010-12-01 08:26:00"}
 	}
 	const byteOrderMark = "\ufeff"
 	if begins(b, byteOrderMark) {
@@ -104,7 +105,7 @@ type invoiceKey struct {
 func (p *parser) readHeader() error {
 	header, err := p.csv.Read()
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("the file is empty: its first line must name the columns %s", strings.Join(columnNames[:], ", "))
+		return badHeader("the file is empty")
 	}
 	if err != nil {
 		return unread(err)
@@ -113,13 +114,17 @@ func (p *parser) readHeader() error {
 	for i, name := range columnNames {
 		p.columns[i] = slices.Index(header, name)
 		if p.columns[i] < 0 {
-			return fmt.Errorf("the file has no column %s: its first line must name the columns %s", name, strings.Join(columnNames[:], ", "))
+			return badHeader("the file has no column " + name)
 		}
 		if slices.Contains(header[p.columns[i]+1:], name) {
-			return fmt.Errorf("the file has the column %s twice: leave one out", name)
+			return badHeader("the file has the column " + name + " twice")
 		}
 	}
 	return nil
+}
+
+func badHeader(reason string) error {
+	return &FormatError{reason, "its first line must name these columns once: " + strings.Join(columnNames[:], ", ")}
 }
 
 func (p *parser) readLines() error {

@@ -146,10 +146,10 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 func TestReadRefusesOtherFiles(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{
-		{"nothing", "", "the file is empty: its first line must name the columns InvoiceNo"},
+		{"nothing", "", "the file is empty"},
 		{"other columns", "a,b\n1,2\n", "the file has no column InvoiceNo"},
 		{"a column twice", strings.Replace(header, "\n", ",Country\n", 1), "the column Country twice"},
-		{"a spreadsheet", "PK\x03\x04rest", "save the sheet as CSV"},
+		{"a spreadsheet", "PK\x03\x04rest", "the file is a spreadsheet"},
 		{"no gzip after all", "\x1f\x8brest", "damaged or cut off"},
 		{"an open quote", header + "70001,1001A,\"MUG,6,2024", "line 2"},
 	} {
