@@ -56,11 +56,8 @@ const (
 
 // Code returns the SQLSTATE of the server's error in err; "" if there is none.
 func Code(err error) string {
-	refused, ok := errors.AsType[interface {
-		error
-		SQLState() string
-	}](err)
-	if !ok || len(refused.SQLState()) != 5 {
+	var refused interface{ SQLState() string }
+	if !errors.As(err, &refused) || len(refused.SQLState()) != 5 {
 		return ""
 	}
 	return refused.SQLState()

@@ -100,7 +100,7 @@ func runTrial(ctx context.Context, program, dsn string, m mutants.Mutant, is str
 	cmd := exec.CommandContext(ctx, program, "-test.run", "^TestTrials$/^"+m.Name+"$", "-test.timeout", timeout.String())
 	cmd.Env = append(os.Environ(), "RECOUNT_TEST_DATABASE_URL="+dsn, "RECOUNT_FAILPOINTS="+m.Failpoints, envMutant+"="+is)
 	out, err = cmd.CombinedOutput()
-	if _, failed := errors.AsType[*exec.ExitError](err); failed && ctx.Err() == nil {
+	if errors.As(err, new(*exec.ExitError)) && ctx.Err() == nil {
 		return out, false, nil
 	}
 	if err != nil {
