@@ -104,7 +104,8 @@ type Store struct {
 	cfg        Config
 	queue      *queue
 	appender   *appender
-	lookups    *lookups
+	lookups    gather[*lookup]
+	loads      gather[*load]
 	hub        *hub
 	dictionary *dictionary
 	// known is the identity of the log as it was last seen.
@@ -146,7 +147,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	background, stop := context.WithCancel(context.Background())
 	s := &Store{cfg: cfg, queue: newQueue(cfg), sender: uuid.NewString(), contentsStep: 100_000, stop: stop, done: background.Done(), stopped: make(chan struct{})}
 	s.dictionary = newDictionary(cfg.CacheStreams)
-	s.lookups = &lookups{store: s}
+	s.lookups.answer, s.lookups.most = s.answerLookups, maxLookups
+	s.loads.answer, s.loads.most = s.answerLoads, maxLoads
 	s.hub = newHub()
 	s.appender = newAppender(s)
 	if err := s.identify(ctx); err != nil {
@@ -171,6 +173,7 @@ func (s *Store) start(background context.Context) {
 		s.runBackground(background)
 		<-appended
 		s.lookups.close()
+		s.loads.close()
 	}()
 }
 

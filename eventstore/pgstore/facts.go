@@ -87,7 +87,9 @@ SELECT position, id FROM {schema}.events ORDER BY position DESC LIMIT 1`
 // The LATERALs with their LIMITs, here and below, leave the planner nothing but
 // an index. Joins were planned as scans of whole tables while those were small,
 // and the plans stayed until the first ANALYZE: every command read all receipts,
-// and every append to a stream that was not remembered all streams.
+// and every append to a stream that was not remembered all streams. Subselects
+// around the parameters keep it from estimates by the length of arrays, for which
+// it made a new plan each time.
 
 // A stream that exists has at least one event.
 const selectStreams = `
@@ -95,7 +97,7 @@ SELECT u.name, s.id, last.version, last.flags,
        coalesce((SELECT m.version + 1 FROM {schema}.events m
                  WHERE m.stream_id = s.id AND m.flags & 6 <> 0
                  ORDER BY m.version DESC LIMIT 1), 0)
-FROM unnest($1::text[]) AS u(name)
+FROM unnest((SELECT $1::text[])) AS u(name)
 CROSS JOIN LATERAL (SELECT s.id FROM {schema}.streams s WHERE s.name = u.name LIMIT 1) AS s
 CROSS JOIN LATERAL (
     SELECT e.version, e.flags FROM {schema}.events e
@@ -103,14 +105,14 @@ CROSS JOIN LATERAL (
 
 const selectReceipts = `
 SELECT r.scope, r.key, r.fingerprint, r.answer, r.result, r.stored_at
-FROM unnest($1::text[], $2::text[]) AS u(scope, key)
+FROM unnest((SELECT $1::text[]), (SELECT $2::text[])) AS u(scope, key)
 CROSS JOIN LATERAL (
     SELECT r.scope, r.key, r.fingerprint, r.answer, r.result, r.stored_at FROM {schema}.receipts r
     WHERE r.scope = u.scope AND r.key = u.key LIMIT 1) AS r`
 
 const selectKnown = `
 SELECT u.name, e.position, e.version, e.id, t.name, t.schema_version, e.data
-FROM unnest($1::text[], $2::bigint[], $3::uuid[]) AS u(name, stream_id, id)
+FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::uuid[])) AS u(name, stream_id, id)
 CROSS JOIN LATERAL (
     SELECT e.position, e.version, e.id, e.type_id, e.data FROM {schema}.events e
     WHERE e.stream_id = u.stream_id AND e.id = u.id AND e.flags & 1 <> 0 LIMIT 1) AS e

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -34,16 +32,12 @@ func (s *Store) StreamInfo(ctx context.Context, stream string) (eventstore.Strea
 	if err := s.checkReadable(stream); err != nil {
 		return eventstore.StreamInfo{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	var state streamState
-	b := &pgx.Batch{}
-	s.queueStreamState(b, stream, &state)
-	if err := s.cfg.Pool.SendBatch(ctx, b).Close(); err != nil {
-		return eventstore.StreamInfo{}, fmt.Errorf("read stream %q: %w", stream, translate(err))
+	state, err := s.readState(ctx, stream)
+	if err != nil {
+		return eventstore.StreamInfo{}, err
 	}
 	if !state.found {
-		return eventstore.StreamInfo{}, fmt.Errorf("stream %q: %w", stream, eventstore.ErrStreamNotFound)
+		return eventstore.StreamInfo{}, notFound(stream)
 	}
 	return state.StreamInfo, nil
 }

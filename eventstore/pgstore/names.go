@@ -11,7 +11,7 @@ const (
 	selectAllTypes = `
 SELECT t.name, t.schema_version, t.content_type, t.id FROM {schema}.event_types t`
 	selectNames = `
-SELECT u.id, s.name FROM unnest($1::bigint[]) AS u(id)
+SELECT u.id, s.name FROM unnest((SELECT $1::bigint[])) AS u(id)
 CROSS JOIN LATERAL (SELECT s.name FROM {schema}.streams s WHERE s.id = u.id LIMIT 1) AS s`
 	selectNamesBetween = `
 SELECT s.id, s.name FROM {schema}.streams s WHERE s.id BETWEEN $1 AND $2`

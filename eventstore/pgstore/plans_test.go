@@ -25,6 +25,7 @@ func TestPlansForEmptyTables(t *testing.T) {
 	statements := map[string]string{
 		"head": selectHead, "streams": selectStreams, "receipts": selectReceipts, "known ids": selectKnown,
 		"names": selectNames, "names of a range": selectNamesBetween, "state of a stream": selectStreamState, "page": fmt.Sprintf(pageOfLog, "ASC"),
+		"a stream": streamForwards, "streams together": streamsForwards,
 	}
 	for name, sql := range statements {
 		if plan := genericPlan(t, conn, pgsql.In(db.Schema, sql)); readsWholeTable(plan) {
@@ -35,6 +36,35 @@ func TestPlansForEmptyTables(t *testing.T) {
 	join := `SELECT s.id FROM unnest($1::text[]) AS u(name) JOIN recount.streams s ON s.name = u.name`
 	if plan := genericPlan(t, conn, join); !readsWholeTable(plan) {
 		t.Errorf("a join is not planned as a scan:\n%s", plan)
+	}
+}
+
+// A plan that is better for its parameters is made anew each time, which takes
+// longer than these statements.
+func TestPlansAreKept(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	conn, err := pgx.Connect(t.Context(), db.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeConn(t.Context(), conn) })
+	name, id := []string{"order-1"}, []int64{1}
+	for sql, args := range map[string][]any{
+		selectStreams: {name}, selectReceipts: {name, name}, selectKnown: {name, id, []string{"00000000-0000-0000-0000-000000000001"}},
+		selectNames: {id}, streamForwards: {"order-1", 0, firstPage}, streamsForwards: {name, id, firstPage},
+	} {
+		sql = pgsql.In(db.Schema, sql)
+		for range 7 { // after five PostgreSQL chooses
+			if err := exec(t.Context(), conn, sql, args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept := int64(0)
+		err := conn.QueryRow(t.Context(), "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1", sql).Scan(&kept)
+		if err != nil || kept == 0 {
+			t.Errorf("the plan was kept for %d of 7, %v:\n%s", kept, err, sql)
+		}
 	}
 }
 

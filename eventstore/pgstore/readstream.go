@@ -68,7 +68,7 @@ func (s *Store) checkReadable(stream string) error {
 		return err
 	}
 	if !isStorable(stream) {
-		return fmt.Errorf("stream %q: %w", stream, eventstore.ErrStreamNotFound)
+		return notFound(stream)
 	}
 	return nil
 }
@@ -76,23 +76,23 @@ func (s *Store) checkReadable(stream string) error {
 func (st *streamState) check() error {
 	switch {
 	case !st.found:
-		return fmt.Errorf("stream %q: %w", st.Stream, eventstore.ErrStreamNotFound)
+		return notFound(st.Stream)
 	case st.Deleted:
 		return &eventstore.StreamDeletedError{Stream: st.Stream, Tombstoned: st.Tombstoned}
 	}
 	return nil
 }
 
-// A stream's events are looked up by its name, so that the first page needs no
-// round trip before it.
+// A stream's events are looked up by its name. Their last column tells of marks
+// and of metadata: most streams have neither, and need no second look.
 const (
-	streamForwards = eventColumns + `
+	streamColumns = eventColumns + `,
+       e.flags & 6 <> 0 OR (SELECT ms.id FROM {schema}.streams ms WHERE ms.name = '$$' || $1) IS NOT NULL
 FROM {schema}.events e
-WHERE e.stream_id = (SELECT s.id FROM {schema}.streams s WHERE s.name = $1) AND e.version >= $2
+WHERE e.stream_id = (SELECT s.id FROM {schema}.streams s WHERE s.name = $1)`
+	streamForwards = streamColumns + ` AND e.version >= $2
 ORDER BY e.version LIMIT $3`
-	streamBackwards = eventColumns + `
-FROM {schema}.events e
-WHERE e.stream_id = (SELECT s.id FROM {schema}.streams s WHERE s.name = $1) AND e.version <= $2
+	streamBackwards = streamColumns + ` AND e.version <= $2
 ORDER BY e.version DESC LIMIT $3`
 )
 
@@ -112,36 +112,49 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 	if err := s.checkReadable(stream); err != nil {
 		return err
 	}
-	statement := streamForwards
-	if opts.Backwards {
-		statement = streamBackwards
-	}
 	left := opts.Limit
 	if left <= 0 {
 		left = math.MaxInt64
 	}
-	var state streamState
-	sizes := newSizer(opts)
 	next := opts.From
 	if !opts.Backwards {
 		next = max(next, 0)
 	}
+	sizes := newSizer(opts)
+	var state *streamState // nil: all of it is shown
 	for first := true; ; first = false {
 		// Events that are not shown do not count, so the page is not cut down to
 		// what is left of the limit.
 		limit := sizes.size()
 		p := &page{bytes: sizes.bytes}
-		if err := s.readStreamPage(ctx, p, statement, stream, next, limit, first, &state); err != nil {
+		err := s.readStreamPage(ctx, p, stream, next, limit, first, opts.Backwards)
+		if err != nil {
 			return err
 		}
-		events := p.events
-		if first && opts.Backwards && len(events) > 0 {
-			next = min(next, max(events[0].Version, state.Version))
+		switch {
+		case first && len(p.events) == 0 && (next == 0 || opts.Backwards && next > 0):
+			err = notFound(stream)
+		case first && (len(p.events) == 0 || p.full || p.marked || opts.Backwards):
+			// What lies behind the page may be a mark.
+			if state, err = s.readState(ctx, stream); err == nil {
+				err = state.check()
+			}
+		case len(p.events) == 0:
+			err = lacks(stream, next)
 		}
-		sizes.learn(events)
-		for _, e := range events {
+		if err == nil {
+			err = s.fill(ctx, p, stream)
+		}
+		if err != nil {
+			return err
+		}
+		if first && opts.Backwards && len(p.events) > 0 {
+			next = min(next, p.events[0].Version)
+		}
+		sizes.learn(p.events)
+		for _, e := range p.events {
 			if e.Version != next {
-				return fmt.Errorf("%w: stream %q has no version %d", eventstore.ErrCorrupt, stream, next)
+				return lacks(stream, next)
 			}
 			next = after(next, opts)
 			if !state.shows(e) {
@@ -154,36 +167,47 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 				return nil
 			}
 		}
-		first := state.FirstShown()
-		if !p.full || next > state.Version || opts.Backwards && next < first {
+		if state == nil || opts.Backwards && (!p.full || next < state.FirstShown()) {
 			return nil
 		}
 		if !opts.Backwards {
-			next = max(next, first)
+			// More may have come since the page was read.
+			if next = max(next, state.FirstShown()); next > state.Version {
+				return nil
+			}
 		}
 	}
 }
 
-// readStreamPage reads into p a page of a stream, and with the first one the state
-// that says what may be shown.
-func (s *Store) readStreamPage(ctx context.Context, p *page, statement, stream string, next int64, limit int, first bool, state *streamState) error {
+// readStreamPage reads a page of a stream into p.
+func (s *Store) readStreamPage(ctx context.Context, p *page, stream string, next int64, limit int, first, backwards bool) error {
+	if first && !backwards && limit == firstPage {
+		return s.loadPage(ctx, p, stream, next)
+	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	b := &pgx.Batch{}
-	if first {
-		s.queueStreamState(b, stream, state)
+	statement := streamForwards
+	if backwards {
+		statement = streamBackwards
 	}
-	b.Queue(s.sql(statement), stream, next, limit).Query(func(rows pgx.Rows) error { return p.scan(rows, limit) })
-	if err := s.cfg.Pool.SendBatch(ctx, b).Close(); err != nil {
+	if err := s.queryPage(ctx, p, statement, stream, next, limit); err != nil {
 		return fmt.Errorf("read stream %q: %w", stream, translate(err))
 	}
-	if err := state.check(); err != nil {
-		return err
-	}
-	return s.fill(ctx, p, stream)
+	return nil
+}
+
+func notFound(stream string) error {
+	return fmt.Errorf("stream %q: %w", stream, eventstore.ErrStreamNotFound)
+}
+
+func lacks(stream string, version int64) error {
+	return fmt.Errorf("%w: stream %q has no version %d", eventstore.ErrCorrupt, stream, version)
 }
 
 func (st *streamState) shows(e eventstore.RecordedEvent) bool {
+	if st == nil {
+		return true
+	}
 	return e.Version >= st.FirstShown() && e.Version <= st.Version && !e.RecordedAt.Before(st.oldest)
 }
 

@@ -18,7 +18,7 @@ func (s *Store) Receipt(ctx context.Context, scope, key string) (eventstore.Stor
 	if !isStorable(scope) || !isStorable(key) {
 		return eventstore.StoredReceipt{}, eventstore.ErrReceiptNotFound
 	}
-	return s.lookups.find(ctx, &eventstore.Receipt{Scope: scope, Key: key})
+	return s.findReceipt(ctx, &eventstore.Receipt{Scope: scope, Key: key})
 }
 
 // Several processes purge at once without waiting for each other.
