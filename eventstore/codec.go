@@ -82,6 +82,12 @@ func (c *Codec) Check(name string, version int) error {
 	return nil
 }
 
+// Knows reports whether a type has a name, present or former.
+func (c *Codec) Knows(name string) bool {
+	_, ok := c.byName[name]
+	return ok
+}
+
 // Names returns all names of the type that has the given one: the present name,
 // then the former ones in the order given. It is nil if no type has it.
 func (c *Codec) Names(name string) []string {

@@ -38,7 +38,7 @@ SELECT g.projection, g.generation, g.version, g.generation = p.live_generation, 
        g.log_id, g.incarnation, g.position, g.events, g.digest, g.last_event_at,
        g.failed_at, coalesce(g.failed_position, 0), g.failed_event_id, coalesce(g.failed_type, ''),
        coalesce(g.failed_stream, ''), coalesce(g.failure, ''), coalesce(g.failure_hint, ''),
-       g.trouble, g.trouble_at, p.desired = 'paused', clock_timestamp()
+       g.trouble, g.trouble_at, g.unreadable, g.unreadable_at, p.desired = 'paused', clock_timestamp()
 FROM {schema}.projections p
 JOIN {schema}.projection_generations g ON g.projection = p.name
 WHERE $1 = '' OR p.name = $1
@@ -95,13 +95,13 @@ func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 	var s foundStatus
 	var f Failure
 	var digest []byte
-	var failedAt, troubleAt *time.Time
+	var failedAt, troubleAt, unreadableAt *time.Time
 	var eventID *uuid.UUID
-	var trouble *string
+	var trouble, unreadable *string
 	err := row.Scan(&s.Projection, &s.Generation, &s.Version, &s.Live, &s.Serving, &s.copying, &s.retired, &s.Building, &s.Table, &s.Owner,
 		&s.Checkpoint.Log, &s.Checkpoint.Incarnation, &s.Position, &s.Events, &digest, &s.LastEventAt,
 		&failedAt, &f.Position, &eventID, &f.Type, &f.Stream, &f.Error, &f.Hint,
-		&trouble, &troubleAt, &s.paused, &s.now)
+		&trouble, &troubleAt, &unreadable, &unreadableAt, &s.paused, &s.now)
 	if err != nil {
 		return s, err
 	}
@@ -118,6 +118,9 @@ func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 	}
 	if trouble != nil {
 		s.Trouble = &Trouble{Error: *trouble, At: troubleAt.UTC()}
+	}
+	if unreadable != nil {
+		s.Unreadable = &Trouble{Error: *unreadable, At: unreadableAt.UTC()}
 	}
 	s.Digest, err = digestOf(digest)
 	return s, err

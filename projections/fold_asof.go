@@ -47,6 +47,8 @@ type HistoryConfig struct {
 	// Store is the log, and Codec knows the types of its events.
 	Store eventstore.Reader
 	Codec *eventstore.Codec
+	// Categories and IgnoreTypes are those of Config.
+	Categories, IgnoreTypes []string
 	// MaxEvents is how many events of the fold's types are read for one row at most. Default: 100000.
 	MaxEvents int
 }
@@ -55,6 +57,7 @@ type HistoryConfig struct {
 type History struct {
 	config  HistoryConfig
 	catalog *catalog
+	knows   *vocabulary
 }
 
 // NewHistory returns access to the past of a log.
@@ -68,7 +71,8 @@ func NewHistory(c HistoryConfig) (*History, error) {
 	if c.MaxEvents <= 0 {
 		c.MaxEvents = 100_000
 	}
-	return &History{config: c, catalog: newCatalog(c.Pool, c.Schema)}, nil
+	knows := newVocabulary(c.Store, c.Codec, c.IgnoreTypes, c.Categories)
+	return &History{config: c, catalog: newCatalog(c.Pool, c.Schema), knows: knows}, nil
 }
 
 // AsOf returns the row of one key as it was at a moment, folded from the events up to then; found is
@@ -78,7 +82,8 @@ func NewHistory(c HistoryConfig) (*History, error) {
 // all that is read, unless the stream is deleted or its metadata hides some. Else the log is read
 // from its first event, for the types that the fold handles.
 //
-// Errors: ErrAhead; ErrLongHistory, if more than MaxEvents events would have to be folded.
+// Errors: ErrAhead; ErrLongHistory, if more than MaxEvents events would have to be folded; those that
+// match eventstore.ErrUnknownType and ErrUnknownVersion for events that a newer program has written.
 func AsOf[K comparable, Row any](ctx context.Context, h *History, f *Fold[K, Row], key K, stream string, at Moment) (row Row, found bool, err error) {
 	prepared, mistakes := f.prepare(h.config.Codec)
 	if err := errors.Join(mistakes...); err != nil {
@@ -102,8 +107,11 @@ func AsOf[K comparable, Row any](ctx context.Context, h *History, f *Fold[K, Row
 	m := newMemory(p)
 	m.want(key)
 	err = h.each(ctx, p.types(), stream, at, func(e Recorded) error {
-		if skips[e.Position] || p.handlers[e.Type] == nil {
+		if skips[e.Position] || p.handlers[e.Type] == nil && h.config.Codec.Knows(e.Type) {
 			return nil
+		}
+		if foreign, err := h.knows.isForeign(ctx, e); err != nil || foreign {
+			return err
 		}
 		_, err := p.touch(m, h.config.Codec, e)
 		return err
@@ -134,7 +142,7 @@ func (h *History) skips(ctx context.Context, p Projection, runs projector, posit
 func (h *History) each(ctx context.Context, types []string, stream string, at Moment, f func(Recorded) error) error {
 	// One more than may be read tells whether there are more.
 	limit := int64(h.config.MaxEvents) + 1
-	filter := eventstore.Filter{Types: types}
+	filter := h.knows.filter(types)
 	events := h.config.Store.ReadStream(ctx, stream, eventstore.ReadOptions{Limit: limit})
 	if stream == "" {
 		events = h.config.Store.ReadAll(ctx, eventstore.ReadOptions{Limit: limit, Filter: filter})

@@ -37,7 +37,10 @@ func (g generation) key() []any { return []any{g.projection, g.number} }
 // the caller looked, perhaps while the statement waited for the one that did that. A lease on a
 // generation that nobody reads would be renewed for ever. Once it is taken, a switch gives it another
 // epoch.
-const acquireWhere = `failed_at IS NULL AND built AND serving = $5
+//
+// Beyond is for a process that has stood aside: until another has brought the rows that far it has
+// nothing to do here.
+const acquireWhere = `failed_at IS NULL AND built AND serving = $5 AND position >= $6
 AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')`
 
 const skipsSQL = `
@@ -46,16 +49,17 @@ WHERE projection = $1 AND generation = $2 AND position > $3`
 
 // acquire returns the lease of a generation that serves, or of one that does not. The error is
 // lease.ErrTaken also for one that is paused, has failed or is not built.
-func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner string, ttl time.Duration) (*generationLease, error) {
+func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner string, ttl time.Duration, beyond int64) (*generationLease, error) {
 	l := &generationLease{catalog: c, generation: g, skips: make(map[int64]bool)}
 	var digest []byte
 	var err error
 	cp := &l.checkpoint
 	l.Lease, err = c.generationTable().Acquire(ctx, c.pool, g.key(), owner, ttl,
 		lease.Clause{
+			Set:       "unreadable = NULL, unreadable_at = NULL",
 			Where:     acquireWhere,
 			Returning: "log_id, incarnation, position, events, digest, last_event_at",
-			Args:      []any{serving},
+			Args:      []any{serving, beyond},
 		},
 		&cp.token.Log, &cp.token.Incarnation, &cp.token.Position, &cp.events, &digest, &cp.lastEvent)
 	if err != nil {
@@ -109,6 +113,18 @@ func (l *generationLease) renew(ctx context.Context) (caughtUp bool, err error) 
 func (l *generationLease) release(ctx context.Context) error {
 	err := l.Release(ctx, l.catalog.pool)
 	failpoint.Hit(failpoint.LeaseReleased)
+	return err
+}
+
+// standAside gives the lease back, and leaves word of what this program cannot read.
+func (l *generationLease) standAside(ctx context.Context, cause error) error {
+	err := l.Update(ctx, l.catalog.pool, lease.Clause{
+		Set:  "unreadable = $4, unreadable_at = clock_timestamp(), trouble = NULL, trouble_at = NULL, " + lease.Clear,
+		Args: []any{sanitizeText(cause.Error())},
+	})
+	if errors.Is(err, lease.ErrLost) {
+		err = nil
+	}
 	return err
 }
 

@@ -102,6 +102,9 @@ func (e *permanentError) Unwrap() error { return e.err }
 func isPermanent(err error) bool {
 	var last *permanentError
 	var at *eventError
+	if isUnknownSchema(err) {
+		return false
+	}
 	return errors.As(err, &last) || errors.As(err, &at) || errors.Is(err, errTooLarge) || isLogError(err) ||
 		isDataError(err)
 }
@@ -196,6 +199,7 @@ func (x *execution) pass(ctx context.Context, target int64, skips map[int64]bool
 		log:     x.runner.config.Store,
 		codec:   x.runner.config.Codec,
 		types:   x.worker.runs.types(),
+		knows:   x.runner.knows,
 		target:  target,
 		skips:   skips,
 		workers: cmp.Or(o.Workers, min(runtime.GOMAXPROCS(0), maxWorkers)),

@@ -164,7 +164,7 @@ var claimableSQL = `
 SELECT id FROM {schema}.projection_operations o
 JOIN unnest($1::text[], $2::int[]) AS known (projection, version)
     ON known.projection = o.projection AND (known.version = o.version OR o.cancel)
-WHERE o.state = 'running' AND ` + lease.Free + `
+WHERE o.state = 'running' AND o.id::text <> ALL ($3::text[]) AND ` + lease.Free + `
 ORDER BY o.created_at`
 
 // operate works on operations that nobody works on, those of one moment at the same time, until soft is
@@ -207,11 +207,14 @@ func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int
 		errs[i] = err
 	})
 	next, failures := background.Idle, []error(nil)
-	for _, err := range errs {
+	for i, err := range errs {
 		var ended *OperationError
 		switch {
 		case err == nil || errors.As(err, &ended):
 			next = background.Again
+		case isUnknownSchema(err):
+			r.unreadable.Store(ids[i].String(), nil)
+			r.config.Logger.Warn().Err(err).Stringer("operation", ids[i]).Msg("operation needs a newer program, this one stands aside")
 		case !lease.IsAway(err):
 			failures = append(failures, err)
 		}
@@ -221,7 +224,12 @@ func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int
 
 // claimable returns the operations that nobody works on, the oldest first.
 func (r *Runner) claimable(ctx context.Context, names []string, versions []int) ([]uuid.UUID, error) {
-	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(claimableSQL), names, versions)
+	unreadable := []string{}
+	r.unreadable.Range(func(id, _ any) bool {
+		unreadable = append(unreadable, id.(string))
+		return true
+	})
+	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(claimableSQL), names, versions, unreadable)
 	if err != nil {
 		return nil, err
 	}

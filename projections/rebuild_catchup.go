@@ -35,6 +35,8 @@ func (x *execution) takeOver(ctx context.Context, g target) error {
 			return background.Done, nil
 		case tried:
 			return background.Again, nil
+		case o.ending == stoodAside:
+			return background.Done, o.err
 		case o.ending == interrupted && isPermanent(o.err):
 			return background.Done, o.err
 		case o.ending == interrupted && o.moved:

@@ -41,8 +41,9 @@ type part[K comparable, Row any] struct {
 }
 
 // readPages hands over the events up to a position, page by page, until there are no more or none are
-// wanted. A page has no more events and bytes than o says, but for one event that is larger.
-func readPages(ctx context.Context, log eventstore.Reader, o eventstore.ReadOptions, upTo int64, hand func([]eventstore.RecordedEvent) (more bool, err error)) error {
+// wanted. A page has no more events and bytes than o says, but for one event that is larger. Foreign
+// events are left out.
+func readPages(ctx context.Context, log eventstore.Reader, knows *vocabulary, o eventstore.ReadOptions, upTo int64, hand func([]eventstore.RecordedEvent) (more bool, err error)) error {
 	var events []eventstore.RecordedEvent
 	bytes := 0
 	for e, err := range log.ReadAll(ctx, o) {
@@ -51,6 +52,11 @@ func readPages(ctx context.Context, log eventstore.Reader, o eventstore.ReadOpti
 		}
 		if e.Position > upTo {
 			break
+		}
+		if foreign, err := knows.isForeign(ctx, &e); err != nil {
+			return err
+		} else if foreign {
+			continue
 		}
 		if n := len(events); n == o.PageSize || n > 0 && bytes+e.Size() > o.PageBytes {
 			if more, err := hand(events); err != nil || !more {
@@ -69,7 +75,7 @@ func readPages(ctx context.Context, log eventstore.Reader, o eventstore.ReadOpti
 
 // pages hands over the events of the pass.
 func (s pass) pages(ctx context.Context, hand func([]eventstore.RecordedEvent) (more bool, err error)) error {
-	return readPages(ctx, s.log, s.options(), s.target, func(events []eventstore.RecordedEvent) (bool, error) {
+	return readPages(ctx, s.log, s.knows, s.options(), s.target, func(events []eventstore.RecordedEvent) (bool, error) {
 		if s.read != nil {
 			if err := s.read(len(events), len(events), events[len(events)-1].Position); err != nil {
 				return false, err

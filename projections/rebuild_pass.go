@@ -17,6 +17,7 @@ type pass struct {
 	log   eventstore.Reader
 	codec *eventstore.Codec
 	types []string
+	knows *vocabulary
 	// from and target are the first and the last position to fold.
 	from, target int64
 	// skips are the positions of events to leave out.
@@ -36,13 +37,13 @@ type pass struct {
 	read func(own, all int, position int64) error
 }
 
-// includes reports whether an event is one of the pass.
+// includes reports whether an event is one of the pass, or one that the program would have to know.
 func (s *pass) includes(e Recorded) bool {
 	if e.Position < s.from || e.Position > s.target {
 		return false
 	}
 	_, found := slices.BinarySearch(s.types, e.Type)
-	return found
+	return found || !s.codec.Knows(e.Type)
 }
 
 const (
@@ -55,7 +56,7 @@ const (
 
 // options say how to read the log for the pass.
 func (s *pass) options() eventstore.ReadOptions {
-	o := eventstore.ReadOptions{From: s.from, PageSize: pageSize, Filter: eventstore.Filter{Types: s.types}}
+	o := eventstore.ReadOptions{From: s.from, PageSize: pageSize, Filter: s.knows.filter(s.types)}
 	if s.throttle > 0 {
 		o.PageSize = min(max(s.throttle/pagesPerSecond, 1), pageSize)
 	}

@@ -116,7 +116,8 @@ func TestARebuildHoldsNoMoreThanAllowed(t *testing.T) {
 	const allowed = 64 << 20
 	before := heapInUse()
 	s := pass{
-		log: largeLog{events: 200, size: 1 << 20, held: &held}, codec: newCodec(t), types: prepared.types(), target: 200,
+		knows: newVocabulary(nil, newCodec(t), nil, nil),
+		log:   largeLog{events: 200, size: 1 << 20, held: &held}, codec: newCodec(t), types: prepared.types(), target: 200,
 		buckets: bucketCount, want: func(int) bool { return true }, workers: 2, memory: allowed,
 	}
 	_, total, err := prepared.(*foldProjector[string, totals]).foldLog(t.Context(), s)
@@ -134,7 +135,7 @@ func TestAThrottleIsHeld(t *testing.T) {
 		t.Run(fmt.Sprint(throttle), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newProgressMeter(throttle)
-				s := pass{throttle: throttle}
+				s := pass{knows: newVocabulary(nil, newCodec(t), nil, nil), throttle: throttle}
 				size := s.options().PageSize
 				for range 3 {
 					time.Sleep(time.Minute) // something else is done

@@ -29,6 +29,12 @@ type Config struct {
 	Store eventstore.Reader
 	// Codec knows the types of the events that the projections handle.
 	Codec *eventstore.Codec
+	// Categories are the program's own stream categories: what it does not know of them it must not
+	// pass over. Default: those in which the log has an event of a type that Codec knows.
+	Categories []string
+	// IgnoreTypes are the names of event types that are in those categories, that Codec does not know
+	// and that no projection needs.
+	IgnoreTypes []string
 	// Logger gets what changes about a projection. Default: none.
 	Logger zerolog.Logger
 	// BatchSize is how many events are applied in one transaction; an append is never split, so
@@ -83,7 +89,10 @@ type Runner struct {
 	catalog *catalog
 	owner   string
 	workers []*worker
-	service background.Service
+	knows   *vocabulary
+	// unreadable are operations that need a program which can read more than this one.
+	unreadable sync.Map
+	service    background.Service
 	// switching is held by the operation that switches.
 	switching sync.Mutex
 }
@@ -98,6 +107,7 @@ func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 		config:  c,
 		catalog: newCatalog(c.Pool, c.Schema),
 		owner:   ownerName(),
+		knows:   newVocabulary(c.Store, c.Codec, c.IgnoreTypes, c.Categories),
 	}
 	var mistakes []error
 	seen := make(map[string]bool)
@@ -135,9 +145,16 @@ func (r *Runner) Owner() string { return r.owner }
 // Start makes the tables that are missing, starts to run the projections in the background and
 // returns. They run until Stop, or until ctx is done.
 //
-// Errors, with nothing started: *DefinitionChangedError, *NameTakenError, those of the database.
+// Errors, with nothing started: *UnknownTypesError, *DefinitionChangedError, *NameTakenError, those of
+// the database.
+//
+// What a newer program writes meanwhile, of a type or in a schema version that Codec does not know, ends
+// at that very event what this one does for a projection: it stands aside, and a newer one goes on.
 func (r *Runner) Start(ctx context.Context) error {
 	return r.service.Start(ctx, func(ctx context.Context) ([]background.Task, error) {
+		if err := r.knows.check(ctx); err != nil {
+			return nil, err
+		}
 		tasks := []background.Task{r.operate}
 		for _, w := range r.workers {
 			var err error

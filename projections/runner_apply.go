@@ -39,13 +39,18 @@ func (w *worker) applyUpTo(ctx context.Context, l *generationLease, position int
 	}
 	var events []eventstore.RecordedEvent
 	size := w.runner.config.BatchSize
-	options := eventstore.ReadOptions{After: to, PageSize: size, Filter: eventstore.Filter{Types: w.runs.types()}}
+	options := eventstore.ReadOptions{After: to, PageSize: size, Filter: w.runner.knows.filter(w.runs.types())}
 	for e, err := range w.runner.config.Store.ReadAll(ctx, options) {
 		if err != nil {
 			return err
 		}
 		if e.Position > position {
 			break
+		}
+		if foreign, err := w.runner.knows.isForeign(ctx, &e); err != nil {
+			return err
+		} else if foreign {
+			continue
 		}
 		if n := len(events); n >= size && events[n-1].AppendEnd != e.AppendEnd {
 			if err := w.apply(ctx, l, events, behind(events, to)); err != nil {

@@ -46,6 +46,12 @@ func isDataError(err error) bool {
 	return errors.As(err, &value) || errors.As(err, &own)
 }
 
+// isUnknownSchema reports whether err is about what this program cannot read: nothing is wrong with the
+// event or the projection, and another program may go on.
+func isUnknownSchema(err error) bool {
+	return eventstore.ClassOf(err) == eventstore.ClassUnknownSchema
+}
+
 // isLogError reports whether an error of reading the log stops the projection.
 func isLogError(err error) bool {
 	return errors.Is(err, eventstore.ErrLogChanged) || errors.Is(err, eventstore.ErrCorrupt)
@@ -106,8 +112,6 @@ func hint(schema, projection string, err error) string {
 		return "the log is not the one that these rows were made of; if it was restored on purpose, adopt it, or build the projection anew"
 	case errors.Is(err, eventstore.ErrCorrupt):
 		return "check the log before anything else; its events are not to be trusted"
-	case errors.Is(err, eventstore.ErrUnknownVersion):
-		return "a newer program wrote the event: run that program here, or add an upcaster; then " + resume
 	case errors.Is(err, ErrNoRow):
 		return "the event came before the one that makes the row, or after the one that deletes it: correct the fold (Upsert instead of Update?) and raise its version, or leave the event out with " + skip
 	case pgerr.In(err, pgerr.ClassStatement):

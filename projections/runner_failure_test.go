@@ -33,7 +33,6 @@ func TestAFailingEventStopsAtItsAppend(t *testing.T) {
 		{"error of the fold", deposited{Note: "refuse"}, "too much", "leave the event out", "Deposited"},
 		{"panic of the fold", deposited{Note: "panic"}, "panic: " + errPanic, "correct the projection", "Deposited"},
 		{"no row", transferred{Amount: 1}, ErrNoRow.Error(), "Upsert instead of Update", "Transferred"},
-		{"unknown version", raw("Deposited", 7, "{}"), "schema version 7", "run that program here", "Deposited"},
 		{"not JSON", raw("Deposited", 1, "{"), "decode event type", "correct the projection", "Deposited"},
 		{"NUL in text", opened{Owner: ptr("a\x00")}, "column owner: the text has a NUL", "correct the projection", "Opened"},
 		{"NUL in JSON", deposited{Note: "\x00"}, "\\u0000", "PostgreSQL refuses", "Deposited"},

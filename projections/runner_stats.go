@@ -13,10 +13,12 @@ type Stats struct {
 	// Interruptions are errors after which it tried again, Stops those that it waits for an operator
 	// after.
 	Interruptions, Stops int64
+	// StandAsides are events that only a newer program can read.
+	StandAsides int64
 }
 
 // counts are the numbers in Stats that only grow.
-type counts struct{ batches, events, interruptions, stops atomic.Int64 }
+type counts struct{ batches, events, interruptions, stops, standAsides atomic.Int64 }
 
 // Stats returns a line for each projection, in the order of NewRunner. It may be called at any time.
 func (r *Runner) Stats() []Stats {
@@ -26,6 +28,7 @@ func (r *Runner) Stats() []Stats {
 			Projection: w.projection.Name(), Running: w.progress.isRunning(),
 			Batches: w.counts.batches.Load(), Events: w.counts.events.Load(),
 			Interruptions: w.counts.interruptions.Load(), Stops: w.counts.stops.Load(),
+			StandAsides: w.counts.standAsides.Load(),
 		}
 	}
 	return all

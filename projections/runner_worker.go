@@ -25,7 +25,10 @@ type worker struct {
 	// a generation that serves.
 	applied func(context.Context, *generationLease, eventstore.Batch) (ending, error)
 	// from is where the session began.
-	from   eventstore.Token
+	from eventstore.Token
+	// beyond is the position that another program has to bring the rows to before this one can go on:
+	// the end of an append that it cannot read.
+	beyond int64
 	counts counts
 }
 
@@ -47,6 +50,8 @@ const (
 	paused
 	// failed: on an event, or on the log. Why is in the generation's record.
 	failed
+	// stoodAside: before an event that this program cannot read, and another may.
+	stoodAside
 	// stopped: this process is to stop.
 	stopped
 	// arrived: the generation has come as far as it was to.
@@ -60,7 +65,7 @@ type outcome struct {
 	ending ending
 	// moved says that the checkpoint did.
 	moved bool
-	// err is why it was interrupted.
+	// err is why it was interrupted, or stood aside.
 	err error
 }
 
@@ -119,7 +124,7 @@ func (w *worker) serve(soft, hard context.Context) (background.Next, error) {
 // session runs the projection from taking the lease to losing it, or to an error.
 func (w *worker) session(soft, hard context.Context) outcome {
 	failpoint.HitIn(hard, failpoint.LeaseLooked)
-	l, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL)
+	l, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL, w.beyond)
 	if errors.Is(err, lease.ErrTaken) {
 		return outcome{ending: notTaken}
 	}
@@ -150,6 +155,15 @@ func (w *worker) end(hard context.Context, l *generationLease, ends ending, err 
 		w.counts.stops.Add(1)
 		w.log.Error().Err(err).Str("hint", hint(w.runner.catalog.schema, w.projection.Name(), err)).Msg("projection stopped")
 		return failed, nil
+	case stoodAside:
+		w.beyond = l.checkpoint.token.Position + 1
+		var at *eventError
+		if errors.As(err, &at) {
+			w.beyond = at.event.AppendEnd
+		}
+		w.counts.standAsides.Add(1)
+		w.log.Warn().Err(err).Msg("projection needs a newer program, this one stands aside")
+		return stoodAside, errors.Join(err, l.standAside(ctx, err))
 	case interrupted:
 		return interrupted, errors.Join(err, l.recordTrouble(ctx, err))
 	}
@@ -164,6 +178,8 @@ func (w *worker) end(hard context.Context, l *generationLease, ends ending, err 
 func endingFor(err error) ending {
 	var at *eventError
 	switch {
+	case isUnknownSchema(err):
+		return stoodAside
 	case errors.As(err, &at) || isLogError(err):
 		return failed
 	case lease.IsAway(err):
@@ -184,7 +200,7 @@ func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending,
 	batches := w.runner.config.Store.Subscribe(ctx, eventstore.ReadOptions{
 		After:    l.checkpoint.token,
 		PageSize: w.runner.config.BatchSize,
-		Filter:   eventstore.Filter{Types: w.runs.types()},
+		Filter:   w.runner.knows.filter(w.runs.types()),
 	})
 	var movedAt time.Time
 	for batch, err := range batches {
@@ -192,6 +208,9 @@ func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending,
 			break
 		}
 		if err != nil {
+			return endingFor(err), err
+		}
+		if batch.Events, err = w.runner.knows.pick(ctx, batch.Events); err != nil {
 			return endingFor(err), err
 		}
 		// While there is more to come, pages without events need not each have a transaction.

@@ -26,13 +26,16 @@ const (
 	NoOwner State = "no owner"
 	// BeingBuilt: a rebuild makes its rows; nobody reads them yet.
 	BeingBuilt State = "being built"
+	// Unreadable: the program that ran it stands aside before an event that it cannot read. A newer one
+	// goes on by itself.
+	Unreadable State = "unreadable"
 	// Retired: another generation took its place; it is kept to roll back to.
 	Retired State = "retired"
 )
 
 // States are all there are.
 func States() []State {
-	return []State{Running, CatchingUp, Retrying, Paused, Failed, NoOwner, BeingBuilt, Retired}
+	return []State{Running, CatchingUp, Retrying, Paused, Failed, NoOwner, Unreadable, BeingBuilt, Retired}
 }
 
 // Status is what is known of one generation of a projection.
@@ -70,6 +73,8 @@ type Status struct {
 	LastEventAt *time.Time `json:"last_event_at,omitempty"`
 	Failure     *Failure   `json:"failure,omitempty"`
 	Trouble     *Trouble   `json:"trouble,omitempty"`
+	// Unreadable is what the program that stands aside cannot read.
+	Unreadable *Trouble `json:"unreadable,omitempty"`
 
 	// copying says that a rebuild copies its rows, retired that it was replaced.
 	copying, retired bool
@@ -138,6 +143,8 @@ func (s *Status) setState(paused bool) {
 		s.State = Paused
 	case s.Trouble != nil:
 		s.State = Retrying
+	case s.Owner == "" && s.Unreadable != nil:
+		s.State = Unreadable
 	case s.Owner == "" && !s.Serving:
 		s.State = BeingBuilt // it is verified, or about to catch up
 	case s.Owner == "":

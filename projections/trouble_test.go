@@ -75,7 +75,7 @@ func (b *bench) leased() (*worker, *generationLease) {
 	b.Helper()
 	r := b.start(b.runner(newAccounts(1)))
 	b.stop(r)
-	l, err := r.catalog.acquire(b.Context(), r.workers[0].generation, true, "test", time.Minute)
+	l, err := r.catalog.acquire(b.Context(), r.workers[0].generation, true, "test", time.Minute, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := c.acquire(b.Context(), g, true, "owner", time.Minute)
+	l, err := c.acquire(b.Context(), g, true, "owner", time.Minute, 0)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -161,7 +161,7 @@ func TestRowsThatChangeMeanwhileAreVerified(t *testing.T) {
 		x.op.Options.Workers = 1
 		fold := x.worker.runs.(bulk)
 		written := false
-		x.runner = &Runner{config: r.config, catalog: r.catalog}
+		x.runner = &Runner{config: r.config, catalog: r.catalog, knows: r.knows}
 		x.runner.config.Store = &hookedReader{Reader: b.store, before: func() {
 			if written {
 				return

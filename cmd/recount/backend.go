@@ -37,6 +37,8 @@ type backendConfig struct {
 	snapshotEvery map[string]int
 	// buildOnCommand is that of projections.Config.
 	buildOnCommand bool
+	// ignoreTypes is that of projections.Config.
+	ignoreTypes []string
 }
 
 func (c backendConfig) has(role string) bool { return slices.Contains(c.roles, role) }
@@ -91,7 +93,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 }
 
 func (b *backend) startProjections(ctx context.Context, c backendConfig, s *service) error {
-	runner, err := s.runner(projections.Config{BuildOnCommand: c.buildOnCommand})
+	runner, err := s.runner(projections.Config{BuildOnCommand: c.buildOnCommand, IgnoreTypes: c.ignoreTypes})
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,9 @@ func (b *backend) makeAPI(c backendConfig, s *service, admin *projections.Admin)
 	if err != nil {
 		return err
 	}
-	history, err := projections.NewHistory(projections.HistoryConfig{Pool: b.pool, Schema: c.schema, Store: b.store, Codec: s.codec})
+	history, err := projections.NewHistory(projections.HistoryConfig{
+		Pool: b.pool, Schema: c.schema, Store: b.store, Codec: s.codec, IgnoreTypes: c.ignoreTypes,
+	})
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,8 @@ type dev struct {
 	seedOrders int
 	// snapshotEvery is that of shop.Config.
 	snapshotEvery map[string]int
+	// ignoreTypes is that of projections.Config.
+	ignoreTypes []string
 }
 
 // builtIn is the value of --pg for a database of dev's own.
@@ -59,6 +61,7 @@ them. Ctrl-C stops it.`,
 	}
 	schemaFlag(flags, &d.schema)
 	snapshotFlag(flags, &d.snapshotEvery)
+	ignoreFlag(flags, &d.ignoreTypes)
 	logs := loggingFlags(cmd, "warn", "console")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if d.pg != builtIn && (d.fresh || d.pgPort != 0) {
@@ -98,7 +101,7 @@ func (a *app) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err err
 	}
 	b, err := openBackend(ctx, backendConfig{
 		dsn: db.dsn, schema: d.schema, roles: []string{roleAPI, roleProjections}, maxConns: 20,
-		logger: logger, snapshotEvery: d.snapshotEvery,
+		logger: logger, snapshotEvery: d.snapshotEvery, ignoreTypes: d.ignoreTypes,
 	})
 	if err != nil {
 		return err

@@ -11,11 +11,16 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/snapshots"
 )
 
 // hintFor returns what to do about err: what the error itself says, else what is known of its kind.
 func hintFor(err error) string {
+	var unknown *projections.UnknownTypesError
+	if errors.As(err, &unknown) {
+		return unknown.Hint() + ": --ignore-types " + unknown.Types[0].Type
+	}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		return hinted.Hint()

@@ -22,7 +22,7 @@ func (a *app) operate(ctx context.Context, t *target, r projections.Request) (pr
 		op, err = (&operationsClient{server: t.server}).run(ctx, r, t.warnIfUnclaimed(p, show))
 	} else {
 		err = t.database.withService(ctx, t.every, zerolog.Nop(), func(s *service) error {
-			runner, err := s.runner(projections.Config{})
+			runner, err := s.runner(projections.Config{IgnoreTypes: t.ignoreTypes})
 			if err != nil {
 				return err
 			}

@@ -30,6 +30,7 @@ uses one compares it with the log.`,
 	}
 	out := outputFlag(cmd)
 	target := targetFlags(cmd, d)
+	ignoreFlag(cmd.Flags(), &target.ignoreTypes)
 	flags := cmd.Flags()
 	snapshotFlag(flags, &target.every)
 	flags.BoolVar(&all, "all", false, "rebuild all projections, one after the other")

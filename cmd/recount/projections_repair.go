@@ -25,6 +25,7 @@ func (a *app) projectionsRepair(d *database) *cobra.Command {
 	}
 	out := outputFlag(cmd)
 	target := targetFlags(cmd, d)
+	ignoreFlag(cmd.Flags(), &target.ignoreTypes)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		op, err := a.operate(cmd.Context(), target, projections.Request{
 			Kind: projections.Repair, Projection: args[0], Options: projections.Options{Key: args[1]}})

@@ -16,6 +16,7 @@ func (a *app) projectionsRollback(d *database) *cobra.Command {
 	}
 	out := outputFlag(cmd)
 	target := targetFlags(cmd, d)
+	ignoreFlag(cmd.Flags(), &target.ignoreTypes)
 	snapshotFlag(cmd.Flags(), &target.every)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		op, err := a.operate(cmd.Context(), target, projections.Request{Kind: projections.Rollback, Projection: args[0]})

@@ -20,7 +20,9 @@ type target struct {
 	server   string
 	// every is that of shop.Config.SnapshotEvery: it must be as the servers on the database have it.
 	every map[string]int
-	cmd   *cobra.Command
+	// ignoreTypes is that of projections.Config: it must be as the servers on the database have it.
+	ignoreTypes []string
+	cmd         *cobra.Command
 }
 
 func targetFlags(cmd *cobra.Command, d *database) *target {
@@ -42,6 +44,8 @@ func (t *target) byServer() (bool, error) {
 		return false, nil
 	case t.database.schema != migrations.DefaultSchema:
 		return false, usageError(t.cmd, "a server works on the schema that it was started with: leave out --schema %s, or name the database", t.database.schema)
+	case flags.Lookup("ignore-types") != nil && originOf(flags, "ignore-types") == byCommandLine:
+		return false, usageError(t.cmd, "a server ignores the event types that it was started with: leave out --ignore-types, or name the database")
 	case flags.Lookup("snapshots") != nil && originOf(flags, "snapshots") == byCommandLine:
 		return false, usageError(t.cmd, "a server makes snapshots as often as it was started with: leave out --snapshots, or name the database")
 	}

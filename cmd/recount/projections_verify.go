@@ -22,6 +22,7 @@ snapshots are compared with the log whenever one is used.`,
 	}
 	out := outputFlag(cmd)
 	target := targetFlags(cmd, d)
+	ignoreFlag(cmd.Flags(), &target.ignoreTypes)
 	cmd.Flags().BoolVar(&all, "all", false, "verify all projections, one after the other")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		names, err := namesOrAll(cmd, args, all)

@@ -27,6 +27,8 @@ type serving struct {
 	snapshotEvery map[string]int
 	// buildOnCommand is that of projections.Config.
 	buildOnCommand bool
+	// ignoreTypes is that of projections.Config.
+	ignoreTypes []string
 }
 
 func (s *serving) check(cmd *cobra.Command) error {
@@ -69,7 +71,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	defer closeListeners(ln, admin)
 	b, err := openBackend(ctx, backendConfig{
 		dsn: s.database.url, schema: s.database.schema, roles: s.roles, maxConns: s.maxConns, logger: logger,
-		snapshotEvery: s.snapshotEvery, buildOnCommand: s.buildOnCommand,
+		snapshotEvery: s.snapshotEvery, buildOnCommand: s.buildOnCommand, ignoreTypes: s.ignoreTypes,
 	})
 	if err != nil {
 		return err
@@ -118,6 +120,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, besides up to 3 of the log")
 	fromEnv(flags, "max-connections")
 	snapshotFlag(flags, &s.snapshotEvery)
+	ignoreFlag(flags, &s.ignoreTypes)
 	flags.BoolVar(&s.buildOnCommand, "build-on-command", false, "leave it to recount projections rebuild to build read models of a new version")
 	fromEnv(flags, "build-on-command")
 	logs := loggingFlags(cmd, "info", "json")

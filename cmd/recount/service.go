@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
@@ -43,6 +44,12 @@ func newService(pool *pgxpool.Pool, schema string, log *pgstore.Store, c shop.Co
 		s.projections = append(s.projections, s.snapshots.Projection(c.Logger, sources...))
 	}
 	return s, nil
+}
+
+// ignoreFlag gives a command the flag that says what of the log no projection needs.
+func ignoreFlag(flags *pflag.FlagSet, types *[]string) {
+	flags.StringSliceVar(types, "ignore-types", nil, "event types that this program does not know and no read model needs")
+	fromEnv(flags, "ignore-types")
 }
 
 // runner returns a runner of all projections that has not been started.

@@ -1,0 +1,3 @@
+ALTER TABLE projection_generations
+    DROP COLUMN unreadable,
+    DROP COLUMN unreadable_at;
