@@ -19,7 +19,7 @@ type shelf[S any] struct {
 // find returns the state in a stream's snapshot; found is false, and a warning
 // logged, if it is not one of this program's kind.
 func (s *shelf[S]) find(ctx context.Context, stream string) (known versioned[S], found bool, err error) {
-	snapshot, found, err := s.config.Store.Snapshot(ctx, s.config.Decider, stream)
+	snapshot, found, err := s.config.Store.Snapshot(ctx, s.config.Decider, s.config.SchemaVersion, stream)
 	if err != nil || !found {
 		return nothing[S](), false, err
 	}

@@ -33,9 +33,9 @@ type Snapshot struct {
 
 // SnapshotStore keeps the last snapshot of each stream and decider.
 type SnapshotStore interface {
-	// Snapshot returns the snapshot as it was kept; found is false if there is
-	// none. It need not check it.
-	Snapshot(ctx context.Context, decider, stream string) (s Snapshot, found bool, err error)
+	// Snapshot returns the snapshot of a decider's schema version as it was kept;
+	// found is false if there is none. It need not check it.
+	Snapshot(ctx context.Context, decider string, schemaVersion int, stream string) (s Snapshot, found bool, err error)
 }
 
 // SnapshotConfig says which snapshots a Handler begins with. The zero value is

@@ -26,7 +26,7 @@ type drawer struct {
 
 func newDrawer() *drawer { return &drawer{kept: make(map[string]Snapshot)} }
 
-func (d *drawer) Snapshot(_ context.Context, decider, stream string) (Snapshot, bool, error) {
+func (d *drawer) Snapshot(_ context.Context, decider string, _ int, stream string) (Snapshot, bool, error) {
 	s, found := d.kept[decider+"/"+stream]
 	return s, found, d.err
 }

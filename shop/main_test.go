@@ -68,7 +68,7 @@ func startBehind(t testing.TB, db *pgtest.DB, wrap func(http.Handler) http.Handl
 	theShop := must[*shop.Shop](t)(shop.New(store, codec, shop.Config{Snapshots: kept}))
 	runner := must[*projections.Runner](t)(projections.NewRunner(
 		projections.Config{Pool: db.Pool, Store: store, Codec: codec},
-		append(shop.Projections(), kept.Projection(zerolog.Nop(), theShop.SnapshotSources()...))...))
+		append(shop.Projections(), kept.Projections(zerolog.Nop(), theShop.SnapshotSources()...)...)...))
 	if err := runner.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func New(store eventstore.Store, codec *eventstore.Codec, c Config) (*Shop, erro
 func (c Config) check() error {
 	for category, n := range c.SnapshotEvery {
 		switch {
-		case !slices.Contains([]string{categoryOrder, categoryStock, categoryReturn}, category):
+		case !slices.Contains(Categories(), category):
 			return &eventstore.InvalidError{Field: "snapshots", Reason: fmt.Sprintf("are for order, stock and return, not for %q", category)}
 		case n < 0:
 			return &eventstore.InvalidError{Field: "snapshots", Reason: fmt.Sprintf("of %s cannot be every %d events; 0 is for none", category, n)}
@@ -113,6 +113,9 @@ func (c Config) handler(category string) commands.Config {
 // SnapshotSources returns what makes the snapshots of the categories that have
 // them.
 func (s *Shop) SnapshotSources() []commands.SnapshotSource { return s.snapshots }
+
+// Categories are those of the shop's streams.
+func Categories() []string { return []string{categoryOrder, categoryStock, categoryReturn} }
 
 // Projections returns the shop's read models, for a projections.Runner.
 func Projections() []projections.Projection {

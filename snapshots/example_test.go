@@ -55,7 +55,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	runner, err := projections.NewRunner(projections.Config{Pool: db.Pool, Store: store, Codec: codec},
-		kept.Projection(zerolog.Nop(), meters.SnapshotSource()))
+		kept.Projections(zerolog.Nop(), meters.SnapshotSource())...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func Example() {
 		}
 	}
 	for made := false; !made; {
-		at, _ := runner.WaitFor(ctx, snapshots.Name, last.Token)
+		at, _ := runner.WaitFor(ctx, snapshots.NameOf("meter"), last.Token)
 		made = at.Position >= last.Token.Position
 	}
 	all, err := kept.List(ctx, snapshots.Query{})

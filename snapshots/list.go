@@ -1,7 +1,10 @@
 package snapshots
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,16 +41,43 @@ WHERE ($1 = '' OR decider = $1) AND ($2 = '' OR stream = $2)
 ORDER BY decider, stream
 LIMIT CASE WHEN $3 > 0 THEN $3::bigint END`
 
-// List returns the snapshots that q picks, by decider and stream. If there is no table the error is
-// ErrNoTable.
+// List returns the snapshots that q picks and that views show, by decider and stream. If there is no
+// table the error is ErrNoTable.
 func (s *Store) List(ctx context.Context, q Query) ([]Info, error) {
-	rows, err := s.pool.Query(ctx, in(s.view, listSQL), q.Decider, q.Stream, q.Limit)
+	tables, err := s.allTables(ctx)
 	if err != nil {
 		return nil, s.describe("list snapshots", err)
 	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Info])
-	for i := range all {
-		all[i].RecordedAt, all[i].TakenAt = all[i].RecordedAt.UTC(), all[i].TakenAt.UTC()
+	own := make(map[string]bool)
+	for _, t := range tables {
+		own[t.projection] = true
 	}
-	return all, s.describe("list snapshots", err)
+	all := []Info{}
+	for _, t := range tables {
+		if !t.live {
+			continue
+		}
+		rows, err := s.pool.Query(ctx, in(s.quoted(t.name), listSQL), q.Decider, q.Stream, q.Limit)
+		if err != nil {
+			return nil, s.describe("list snapshots", err)
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Info])
+		if err != nil {
+			return nil, s.describe("list snapshots", err)
+		}
+		for _, i := range found {
+			// What was carried over from the one table for all is not read there any more.
+			if t.projection != legacyName || !own[NameOf(i.Decider)] {
+				i.RecordedAt, i.TakenAt = i.RecordedAt.UTC(), i.TakenAt.UTC()
+				all = append(all, i)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Info) int {
+		return cmp.Or(strings.Compare(a.Decider, b.Decider), strings.Compare(a.Stream, b.Stream))
+	})
+	if q.Limit > 0 && len(all) > q.Limit {
+		all = all[:q.Limit]
+	}
+	return all, nil
 }

@@ -71,11 +71,13 @@ func (b *bench) atEnd(stop func(context.Context) error) {
 }
 
 // handler returns a handler that remembers nothing.
-func (b *bench) handler() *handler {
+func (b *bench) handler() *handler { return b.handlerOf("counter", 1) }
+
+func (b *bench) handlerOf(category string, schema int) *handler {
 	b.Helper()
 	h, err := commands.NewHandler[counter, event](b.log, b.codec, commands.Config{
-		Category: "counter", CacheSize: -1, Logger: zerolog.New(&b.out),
-		Snapshots: commands.SnapshotConfig{Store: b.store, Every: every},
+		Category: category, CacheSize: -1, Logger: zerolog.New(&b.out),
+		Snapshots: commands.SnapshotConfig{Store: b.store, Every: every, SchemaVersion: schema},
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -85,10 +87,16 @@ func (b *bench) handler() *handler {
 
 func (b *bench) run() *projections.Runner {
 	b.Helper()
+	return b.runAll(b.store.Projections(zerolog.New(&b.out), b.handler().SnapshotSource())...)
+}
+
+// runAll runs projections as a program does that has just these.
+func (b *bench) runAll(all ...projections.Projection) *projections.Runner {
+	b.Helper()
 	r, err := projections.NewRunner(projections.Config{
 		Pool: b.db.Pool, Store: b.log, Codec: b.codec, Logger: zerolog.New(zerolog.NewTestWriter(b)), BatchSize: 25,
 		LeaseTTL: 300 * time.Millisecond, PollInterval: 20 * time.Millisecond,
-	}, b.store.Projection(zerolog.New(&b.out), b.handler().SnapshotSource()))
+	}, all...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -116,10 +124,15 @@ func (b *bench) count(stream string, n int) eventstore.Token {
 // follows waits until the projection has come to a place in the log.
 func (b *bench) follows(r *projections.Runner, want eventstore.Token) {
 	b.Helper()
+	b.followsAs(r, NameOf("counter"), want)
+}
+
+func (b *bench) followsAs(r *projections.Runner, name string, want eventstore.Token) {
+	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
 	for {
-		at, here := r.WaitFor(ctx, Name, want)
+		at, here := r.WaitFor(ctx, name, want)
 		if here && at.Position >= want.Position {
 			return
 		}
@@ -134,8 +147,13 @@ func (b *bench) follows(r *projections.Runner, want eventstore.Token) {
 // wantLoaded loads a counter, and wants it to cost no more than so many events.
 func (b *bench) wantLoaded(id string, n int, version, reads int64) {
 	b.Helper()
+	b.wantLoadedBy(b.handler(), id, n, version, reads)
+}
+
+func (b *bench) wantLoadedBy(h *handler, id string, n int, version, reads int64) {
+	b.Helper()
 	b.log.reset()
-	state, at, err := b.handler().Load(b.Context(), id)
+	state, at, err := h.Load(b.Context(), id)
 	if err != nil || state.N != n || at != version {
 		b.Errorf("Load(%q) = %+v at %d, %v; want %d at %d", id, state, at, err, n, version)
 	}

@@ -15,53 +15,47 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// Projection returns what makes the snapshots of the sources, for a projections.Runner. Streams that
-// cannot be loaded, and states that do not survive JSON, go without, with a warning.
-func (s *Store) Projection(log zerolog.Logger, sources ...commands.SnapshotSource) projections.Projection {
-	p := projector{store: s, log: log, sources: sources}
-	return projections.NewBatch(projections.BatchConfig{
-		Name: Name, Version: version, Types: eventTypes(sources), Create: s.create, Prepare: p.prepare,
-	})
-}
-
-func eventTypes(sources []commands.SnapshotSource) (names []string) {
+// Projections returns what makes the snapshots of the sources, one for each decider, for a
+// projections.Runner. Streams that cannot be loaded, and states that do not survive JSON, go without,
+// with a warning.
+func (s *Store) Projections(log zerolog.Logger, sources ...commands.SnapshotSource) (all []projections.Projection) {
 	for _, source := range sources {
-		names = append(names, source.EventTypes()...)
+		all = append(all, projections.NewBatch(projections.BatchConfig{
+			Name: NameOf(source.Decider()), Version: source.SchemaVersion(), Types: source.EventTypes(),
+			Create: s.create(source), Prepare: projector{s, log, source}.prepare,
+		}))
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return all
 }
 
-// projector makes snapshots.
+// projector makes the snapshots of a source.
 type projector struct {
-	store   *Store
-	log     zerolog.Logger
-	sources []commands.SnapshotSource
+	store  *Store
+	log    zerolog.Logger
+	source commands.SnapshotSource
 }
 
 func (p projector) prepare(ctx context.Context, table string, events []projections.Decoded, out *pgx.Batch) error {
-	for _, source := range p.sources {
-		due := make(due)
-		for _, e := range events {
-			due.note(source, e.Event.Stream, e.Event.Version)
-		}
-		if len(due) == 0 {
-			continue
-		}
-		if err := p.leaveOutDone(ctx, table, source, due); err != nil {
+	due := make(due)
+	for _, e := range events {
+		due.note(p.source, e.Event.Stream, e.Event.Version)
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	if err := p.leaveOutDone(ctx, table, due); err != nil {
+		return err
+	}
+	for _, stream := range due.streams() {
+		s, found, err := p.source.Snapshot(ctx, stream)
+		switch {
+		case goesWithout(err):
+			warn(p.log, stream, err)
+		case err != nil:
 			return err
-		}
-		for _, stream := range due.streams() {
-			s, found, err := source.Snapshot(ctx, stream)
-			switch {
-			case goesWithout(err):
-				warn(p.log, stream, err)
-			case err != nil:
-				return err
-			case found:
-				failpoint.Hit(failpoint.SnapshotTaken)
-				put(out, table, s, false)
-			}
+		case found:
+			failpoint.Hit(failpoint.SnapshotTaken)
+			put(out, table, s, false)
 		}
 	}
 	return nil
@@ -88,12 +82,12 @@ func (d due) streams() []string {
 }
 
 const doneSQL = `
-SELECT stream, version FROM {table} WHERE decider = $1 AND schema_version = $2 AND stream = ANY($3) AND NOT carried`
+SELECT stream, version FROM {table} WHERE decider = $1 AND stream = ANY($2) AND NOT carried`
 
 // leaveOutDone takes out the streams that have come further: a snapshot is made of all events that
 // there are, also of those behind the batch.
-func (p projector) leaveOutDone(ctx context.Context, table string, source commands.SnapshotSource, d due) error {
-	rows, err := p.store.pool.Query(ctx, in(table, doneSQL), source.Decider(), source.SchemaVersion(), d.streams())
+func (p projector) leaveOutDone(ctx context.Context, table string, d due) error {
+	rows, err := p.store.pool.Query(ctx, in(table, doneSQL), p.source.Decider(), d.streams())
 	if err != nil {
 		return fmt.Errorf("look for snapshots: %w", err)
 	}

@@ -2,6 +2,7 @@ package snapshots
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/projections"
 )
 
 // Rebuilt is what Rebuild has done.
@@ -26,6 +28,10 @@ type Rebuilt struct {
 // again. Streams that are truncated keep what they have, if it fits. If there is no table the error
 // is ErrNoTable.
 func (s *Store) Rebuild(ctx context.Context, events eventstore.Reader, source commands.SnapshotSource, stream string, log zerolog.Logger) (done Rebuilt, err error) {
+	table, err := s.tableOf(ctx, source)
+	if err != nil {
+		return done, s.describe("rebuild snapshots", err)
+	}
 	streams := []string{stream}
 	if stream == "" {
 		if streams, err = longStreams(ctx, events, source); err != nil {
@@ -33,14 +39,14 @@ func (s *Store) Rebuild(ctx context.Context, events eventstore.Reader, source co
 		}
 	}
 	for _, stream := range streams {
-		if err := s.rebuild(ctx, source, stream, log, &done); err != nil {
+		if err := s.rebuild(ctx, table, source, stream, log, &done); err != nil {
 			return done, err
 		}
 	}
 	return done, nil
 }
 
-func (s *Store) rebuild(ctx context.Context, source commands.SnapshotSource, stream string, log zerolog.Logger, done *Rebuilt) error {
+func (s *Store) rebuild(ctx context.Context, table string, source commands.SnapshotSource, stream string, log zerolog.Logger, done *Rebuilt) error {
 	snapshot, found, err := source.Rebuild(ctx, stream)
 	switch {
 	case goesWithout(err):
@@ -51,11 +57,11 @@ func (s *Store) rebuild(ctx context.Context, source commands.SnapshotSource, str
 		return err
 	case found:
 		done.Made++
-		return s.replace(ctx, snapshot)
+		return s.replace(ctx, table, snapshot)
 	default:
-		removed, err := s.Purge(ctx, source.Decider(), stream)
-		done.Removed += removed
-		return err
+		removed, err := s.pool.Exec(ctx, in(table, purgeSQL), source.Decider(), stream)
+		done.Removed += removed.RowsAffected()
+		return s.describe("remove the snapshot of "+stream, err)
 	}
 }
 
@@ -71,8 +77,20 @@ func longStreams(ctx context.Context, events eventstore.Reader, source commands.
 	return due.streams(), nil
 }
 
-func (s *Store) replace(ctx context.Context, snapshot commands.Snapshot) error {
+func (s *Store) replace(ctx context.Context, table string, snapshot commands.Snapshot) error {
 	var batch pgx.Batch
-	put(&batch, s.view, snapshot, true)
+	put(&batch, table, snapshot, true)
 	return s.describe("keep the snapshot of "+snapshot.Stream, s.pool.SendBatch(ctx, &batch).Close())
+}
+
+// tableOf returns the table of the generation that programs of the source's version read.
+func (s *Store) tableOf(ctx context.Context, source commands.SnapshotSource) (string, error) {
+	var serving projections.Serving
+	var b pgx.Batch
+	projections.QueueServing(&b, s.schema, NameOf(source.Decider()), source.SchemaVersion(), &serving)
+	err := s.pool.SendBatch(ctx, &b).Close()
+	if errors.Is(err, projections.ErrNotFound) {
+		err = ErrNoTable
+	}
+	return serving.Table, err
 }

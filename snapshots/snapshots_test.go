@@ -1,10 +1,12 @@
 package snapshots
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/commands"
@@ -61,7 +63,7 @@ func TestDamagedRowIsIgnoredAndReplaced(t *testing.T) {
 	b := newBench(t)
 	r := b.run()
 	b.follows(r, b.count("counter-1", every))
-	b.exec(`UPDATE recount.snapshots SET state = '{"N":1000}'`)
+	b.exec(`UPDATE recount.snapshots_counter SET state = '{"N":1000}'`)
 	b.wantLoaded("1", every, every-1, every)
 	if log := b.out.String(); !strings.Contains(log, "snapshot is ignored") || !strings.Contains(log, "checksum") {
 		t.Errorf("log = %q, want a warning", log)
@@ -122,14 +124,14 @@ func TestRebuildMakesThemAnew(t *testing.T) {
 		b.follows(r, b.count(stream, every))
 	}
 	// One is damaged, one missing, one of a stream that is gone, and one claims to be later than any.
-	b.exec(`UPDATE recount.snapshots SET state = '{}' WHERE stream = 'counter-1'`)
+	b.exec(`UPDATE recount.snapshots_counter SET state = '{}' WHERE stream = 'counter-1'`)
 	if n, err := b.store.Purge(t.Context(), "counter", "counter-2"); n != 1 || err != nil {
 		t.Fatalf("Purge = %d, %v; want 1", n, err)
 	}
 	if _, err := b.log.DeleteStream(t.Context(), "counter-3", eventstore.Any); err != nil {
 		t.Fatal(err)
 	}
-	b.exec(`UPDATE recount.snapshots SET version = 1000 WHERE stream = 'counter-4'`)
+	b.exec(`UPDATE recount.snapshots_counter SET version = 1000 WHERE stream = 'counter-4'`)
 
 	source := b.handler().SnapshotSource()
 	done, err := b.store.Rebuild(t.Context(), b.log, source, "", zerolog.Nop())
@@ -140,7 +142,7 @@ func TestRebuildMakesThemAnew(t *testing.T) {
 	for _, id := range []string{"1", "2", "4"} {
 		b.wantLoaded(id, every, every-1, 1)
 	}
-	b.exec(`UPDATE recount.snapshots SET state = '{}'`)
+	b.exec(`UPDATE recount.snapshots_counter SET state = '{}'`)
 	if done, err := b.store.Rebuild(t.Context(), b.log, source, "counter-2", zerolog.Nop()); err != nil || done.Made != 1 {
 		t.Errorf("Rebuild of one = %+v, %v; want 1", done, err)
 	}
@@ -185,8 +187,8 @@ func TestProjectionIsBuiltAnew(t *testing.T) {
 	if err := b.log.SetStreamMetadata(t.Context(), "counter-1", eventstore.StreamMetadata{TruncateBefore: every + 3}); err != nil {
 		t.Fatal(err)
 	}
-	b.exec(`UPDATE recount.snapshots SET state = '{}' WHERE stream = 'counter-2'`)
-	op, err := r.Run(t.Context(), projections.Request{Kind: projections.Rebuild, Projection: Name}, nil)
+	b.exec(`UPDATE recount.snapshots_counter SET state = '{}' WHERE stream = 'counter-2'`)
+	op, err := r.Run(t.Context(), projections.Request{Kind: projections.Rebuild, Projection: NameOf("counter")}, nil)
 	if err != nil || op.State != projections.OperationDone {
 		t.Fatalf("rebuild = %+v, %v", op, err)
 	}
@@ -195,4 +197,61 @@ func TestProjectionIsBuiltAnew(t *testing.T) {
 	b.wantLoaded("2", every+3, every+2, 1)
 	b.follows(r, b.count("counter-1", every))
 	b.wantList("counter-1@22", "counter-2@12")
+}
+
+// Programs with other categories, or with another version of the states, make snapshots of their own.
+func TestProgramsOnOneLogLeaveEachOtherTheirSnapshots(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, c := range []struct {
+		category string
+		schema   int
+	}{{"counter", 1}, {"counter", 2}, {"Counter", 1}, {"other", 1}} {
+		h := b.handlerOf(c.category, c.schema)
+		r := b.runAll(b.store.Projections(zerolog.Nop(), h.SnapshotSource())...)
+		b.followsAs(r, NameOf(c.category), b.count(c.category+"-1", every))
+	}
+	b.wantLoadedBy(b.handlerOf("counter", 1), "1", 2*every, 2*every-1, every+1)
+	b.wantLoadedBy(b.handlerOf("counter", 2), "1", 2*every, 2*every-1, 1)
+	b.wantLoadedBy(b.handlerOf("Counter", 1), "1", every, every-1, 1)
+	b.wantLoadedBy(b.handlerOf("other", 1), "1", every, every-1, 1)
+	b.wantList("Counter-1@9", "counter-1@19", "other-1@9")
+	if n, err := b.store.Purge(t.Context(), "counter", ""); n != 1 || err != nil {
+		t.Errorf("Purge = %d, %v; want 1", n, err)
+	}
+	for _, schema := range []int{1, 2} {
+		b.wantLoadedBy(b.handlerOf("counter", schema), "1", 2*every, 2*every-1, 2*every)
+	}
+}
+
+// One projection made the snapshots of all once. What it has is used, and it may go on beside.
+func TestSnapshotsOfTheOneProjectionForAllAreTakenOver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	legacy := projector{b.store, zerolog.Nop(), b.handler().SnapshotSource()}
+	old := b.runAll(projections.NewBatch(projections.BatchConfig{
+		Name: "snapshots", Version: 1, Types: []string{"Counted"}, Prepare: legacy.prepare,
+		Create: func(ctx context.Context, tx pgx.Tx, table string) error {
+			_, err := tx.Exec(ctx, in(table, createSQL))
+			return err
+		},
+	}))
+	for _, stream := range []string{"counter-1", "other-1"} {
+		b.followsAs(old, "snapshots", b.count(stream, every))
+	}
+	// Only a snapshot has it now.
+	if err := b.log.SetStreamMetadata(t.Context(), "counter-1", eventstore.StreamMetadata{TruncateBefore: every}); err != nil {
+		t.Fatal(err)
+	}
+	b.wantLoaded("1", every, every-1, 1)
+	r := b.run()
+	b.follows(r, b.count("counter-1", 1))
+	b.wantLoaded("1", every+1, every, 1)
+	b.wantList("counter-1@10") // what was taken over is made anew
+	last := b.count("counter-1", every-1)
+	b.follows(r, last)
+	b.followsAs(old, "snapshots", last)
+	b.wantList("counter-1@19")
+	b.exec(`DROP VIEW recount.snapshots`)
+	b.wantLoaded("1", 2*every, 2*every-1, 1)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/snapshots"
 )
 
@@ -45,12 +46,14 @@ uses one compares it with the log.`,
 			return err
 		}
 		if all {
-			found, err := target.has(cmd.Context(), snapshots.Name)
-			if err != nil {
-				return err
-			}
-			if found {
-				names = append(names, snapshots.Name)
+			for _, category := range shop.Categories() {
+				found, err := target.has(cmd.Context(), snapshots.NameOf(category))
+				if err != nil {
+					return err
+				}
+				if found {
+					names = append(names, snapshots.NameOf(category))
+				}
 			}
 		}
 		if memory < 1 || memory > maxMemory {

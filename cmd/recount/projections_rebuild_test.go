@@ -190,7 +190,7 @@ func rebuildAll(t *testing.T, where ...string) {
 	for _, op := range done.Items {
 		names = append(names, op.Projection)
 	}
-	want := []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku", "snapshots"}
+	want := []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku", "snapshots_stock"}
 	if !slices.Equal(names, want) {
 		t.Errorf("%v: rebuilt are %v, want %v", where, names, want)
 	}

@@ -39,10 +39,7 @@ func newService(pool *pgxpool.Pool, schema string, log *pgstore.Store, c shop.Co
 	if s.shop, err = shop.New(log, codec, c); err != nil {
 		return nil, err
 	}
-	s.projections = shop.Projections()
-	if sources := s.shop.SnapshotSources(); len(sources) > 0 {
-		s.projections = append(s.projections, s.snapshots.Projection(c.Logger, sources...))
-	}
+	s.projections = append(shop.Projections(), s.snapshots.Projections(c.Logger, s.shop.SnapshotSources()...)...)
 	return s, nil
 }
 

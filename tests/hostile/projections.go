@@ -8,7 +8,7 @@ import (
 var readModels = []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku"}
 
 // unread is a projection that no answer waits for: only that may be paused.
-const unread = "snapshots"
+const unread = "snapshots_stock"
 
 // steer returns the generator of a request to pause or resume a projection.
 func steer(what string) func(*world) (call, bool) {

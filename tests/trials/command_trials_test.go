@@ -82,7 +82,7 @@ func refusedTooSoon(w *world) {
 // drawer keeps one snapshot.
 type drawer struct{ kept commands.Snapshot }
 
-func (d *drawer) Snapshot(context.Context, string, string) (commands.Snapshot, bool, error) {
+func (d *drawer) Snapshot(context.Context, string, int, string) (commands.Snapshot, bool, error) {
 	return d.kept, d.kept.State != nil, nil
 }
 
