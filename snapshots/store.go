@@ -212,7 +212,7 @@ type table struct {
 
 // allTables returns all there are, or ErrNoTable.
 func (s *Store) allTables(ctx context.Context) ([]table, error) {
-	rows, err := s.pool.Query(ctx, strings.ReplaceAll(tablesSQL, "{schema}", pgsql.Name(s.schema)), s.schema)
+	rows, err := s.pool.Query(ctx, pgsql.In(s.schema, tablesSQL), s.schema)
 	if err != nil {
 		return nil, err
 	}
