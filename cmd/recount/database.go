@@ -33,7 +33,7 @@ func (d *database) withLog(ctx context.Context, use func(*pgxpool.Pool, *pgstore
 	if err != nil {
 		return err
 	}
-	pool, err := openPool(ctx, dsn, 4)
+	pool, err := openPool(ctx, dsn, 16) // operations on all projections take two or three each
 	if err != nil {
 		return err
 	}

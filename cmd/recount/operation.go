@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/rs/zerolog"
 
@@ -10,29 +14,75 @@ import (
 
 // operate does an operation on t, shows its progress, and returns it when it is done.
 func (a *app) operate(ctx context.Context, t *target, r projections.Request) (projections.Operation, error) {
-	r.Actor = actor()
-	byServer, err := t.byServer()
+	done, err := a.operateAll(ctx, t, []projections.Request{r})
 	if err != nil {
 		return projections.Operation{}, err
 	}
-	p := a.progress(string(r.Kind) + " " + r.Projection)
-	show := a.showOperation(p)
-	var op projections.Operation
+	return done[0], nil
+}
+
+// operateAll does operations of one kind on t, shows their progress, and returns those that are done. The
+// error names those that failed; none keeps the others from being done.
+func (a *app) operateAll(ctx context.Context, t *target, requests []projections.Request) ([]projections.Operation, error) {
+	byServer, err := t.byServer()
+	if err != nil {
+		return nil, err
+	}
+	name := string(requests[0].Kind)
+	if len(requests) == 1 {
+		name += " " + requests[0].Projection
+	}
+	for i := range requests {
+		requests[i].Actor = actor()
+	}
+	p := a.progress(name)
+	show := a.showOperation(p, len(requests) > 1)
+	ops, errs := make([]projections.Operation, len(requests)), make([]error, len(requests))
 	if byServer {
-		op, err = (&operationsClient{server: t.server}).run(ctx, r, t.warnIfUnclaimed(p, show))
+		var running sync.WaitGroup
+		for i, r := range requests {
+			running.Go(func() {
+				ops[i], errs[i] = (&operationsClient{server: t.server}).run(ctx, r, t.warnIfUnclaimed(p, show))
+			})
+		}
+		running.Wait()
 	} else {
 		err = t.database.withService(ctx, t.every, zerolog.Nop(), func(s *service) error {
 			runner, err := s.runner(projections.Config{IgnoreTypes: t.ignoreTypes})
-			if err != nil {
-				return err
+			if err == nil {
+				ops, errs = runner.RunAll(ctx, requests, show)
 			}
-			op, err = runner.Run(ctx, r, show)
 			return err
 		})
 	}
 	p.end()
-	if ctx.Err() != nil {
-		return op, &failure{exitInterrupted, err, t.afterInterrupt(byServer, r.Projection, op)}
+	if err != nil {
+		return nil, t.explain(err)
 	}
-	return op, t.explain(err)
+	return t.ended(ctx, byServer, requests, ops, errs)
+}
+
+// ended returns the operations that are done, and an error that names the others.
+func (t *target) ended(ctx context.Context, byServer bool, requests []projections.Request, ops []projections.Operation, errs []error) (
+	done []projections.Operation, err error) {
+	var failed []error
+	var names []string
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			done = append(done, ops[i])
+		case ctx.Err() != nil:
+			return done, &failure{exitInterrupted, err, t.afterInterrupt(byServer, requests[i].Projection, ops[i])}
+		default:
+			failed, names = append(failed, t.explain(err)), append(names, requests[i].Projection)
+		}
+	}
+	switch {
+	case len(failed) == 0:
+		return done, nil
+	case len(requests) == 1:
+		return nil, failed[0]
+	}
+	return done, &failure{exitCode(failed[0]), fmt.Errorf("%s failed for %d of %d projections: %s\n%w", requests[0].Kind, len(failed),
+		len(requests), strings.Join(names, ", "), errors.Join(failed...)), hintFor(failed[0])}
 }

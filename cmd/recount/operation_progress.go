@@ -6,21 +6,28 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/57528e99/recount/projections"
 )
 
-// showOperation returns what shows an operation, no more often than the terminal wants it.
-func (a *app) showOperation(p progress) func(projections.Operation) {
+// showOperation returns what shows the progress of operations, no more often than the terminal wants it,
+// by their names if there are several.
+func (a *app) showOperation(p progress, several bool) func(projections.Operation) {
 	var mu sync.Mutex
-	var last time.Time
+	last := make(map[uuid.UUID]time.Time)
 	return func(op projections.Operation) {
 		mu.Lock()
 		defer mu.Unlock()
-		if op.State == projections.OperationRunning && time.Since(last) < p.every() {
+		if op.State == projections.OperationRunning && time.Since(last[op.ID]) < p.every() {
 			return
 		}
-		last = time.Now()
-		p.say(progressOf(op))
+		last[op.ID] = time.Now()
+		line := progressOf(op)
+		if several {
+			line = op.Projection + ": " + line
+		}
+		p.say(line)
 	}
 }
 

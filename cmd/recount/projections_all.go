@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop"
 )
 
@@ -19,4 +20,13 @@ func namesOrAll(cmd *cobra.Command, args []string, all bool) ([]string, error) {
 		names = append(names, p.Name())
 	}
 	return names, nil
+}
+
+// requestsFor returns a request for each name.
+func requestsFor(kind projections.Kind, names []string, o projections.Options) []projections.Request {
+	requests := make([]projections.Request, len(names))
+	for i, name := range names {
+		requests[i] = projections.Request{Kind: kind, Projection: name, Options: o}
+	}
+	return requests
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,7 @@ uses one compares it with the log.`,
 	ignoreFlag(cmd.Flags(), &target.ignoreTypes)
 	flags := cmd.Flags()
 	snapshotFlag(flags, &target.every)
-	flags.BoolVar(&all, "all", false, "rebuild all projections, one after the other")
+	flags.BoolVar(&all, "all", false, "rebuild all projections, together; one that fails does not stop the others")
 	flags.IntVar(&o.Workers, "workers", 0, "how many goroutines decode, and how many fold (default one per CPU)")
 	flags.IntVar(&o.Throttle, "throttle", 0, "how many events to read in a second, more than are appended (default no limit)")
 	flags.BoolVar(&o.Verify, "verify", false, "compare what was built with another fold of the log before the switch")
@@ -60,15 +61,11 @@ uses one compares it with the log.`,
 			return usageError(cmd, "--memory must be from 1 to %d MiB; it is %d", maxMemory, memory)
 		}
 		o.Keep, o.MemoryBytes = &keep, memory<<20
-		var done []projections.Operation
-		for _, name := range names {
-			op, err := a.operate(cmd.Context(), target, projections.Request{Kind: projections.Rebuild, Projection: name, Options: o})
-			if err != nil {
-				return err
-			}
-			done = append(done, op)
+		done, err := a.operateAll(cmd.Context(), target, requestsFor(projections.Rebuild, names, o))
+		if err != nil && len(done) == 0 {
+			return err
 		}
-		return out.print(a.stdout, listOf(done), func(w io.Writer) { operationTable(w, done) })
+		return errors.Join(out.print(a.stdout, listOf(done), func(w io.Writer) { operationTable(w, done) }), err)
 	}
 	return cmd
 }

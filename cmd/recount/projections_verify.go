@@ -23,19 +23,19 @@ snapshots are compared with the log whenever one is used.`,
 	out := outputFlag(cmd)
 	target := targetFlags(cmd, d)
 	ignoreFlag(cmd.Flags(), &target.ignoreTypes)
-	cmd.Flags().BoolVar(&all, "all", false, "verify all projections, one after the other")
+	cmd.Flags().BoolVar(&all, "all", false, "verify all projections, together; one that fails does not stop the others")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		names, err := namesOrAll(cmd, args, all)
 		if err != nil {
 			return err
 		}
+		done, failed := a.operateAll(cmd.Context(), target, requestsFor(projections.Verify, names, projections.Options{}))
+		if failed != nil && len(done) == 0 {
+			return failed
+		}
 		var found []projections.Verification
 		ok := true
-		for _, name := range names {
-			op, err := a.operate(cmd.Context(), target, projections.Request{Kind: projections.Verify, Projection: name})
-			if err != nil {
-				return err
-			}
+		for _, op := range done {
 			var v projections.Verification
 			if err := json.Unmarshal(op.Result, &v); err != nil {
 				return fmt.Errorf("read the result: %w", err)
@@ -45,6 +45,9 @@ snapshots are compared with the log whenever one is used.`,
 		}
 		if err := out.print(a.stdout, listOf(found), func(w io.Writer) { verificationTable(w, found) }); err != nil {
 			return err
+		}
+		if failed != nil {
+			return failed
 		}
 		if !ok {
 			return &failure{exitCheckFailed, errors.New("rows are not what the log makes of them"),
