@@ -15,9 +15,9 @@ func (a *app) benchReport() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "report FILE",
-		Short: "Write a page and plots of what was measured",
-		Long: `Write a page and plots of what was measured: benchmarks.md and the folder benchmarks, in --to. FILE has
-what the benchmarks printed with -o json, one after the other; - reads it from stdin.`,
+		Short: "Write a page of what was measured",
+		Long: `Write a page of what was measured: benchmarks.md, in --to. FILE has what the benchmarks printed with
+-o json, one after the other; - reads it from stdin.`,
 		Example: "  recount bench append -o json >reports.json\n  recount bench report reports.json --to docs",
 		Args:    oneArg("file"),
 	}
@@ -30,16 +30,10 @@ what the benchmarks printed with -o json, one after the other; - reads it from s
 		if len(reports) == 0 {
 			return &failure{exitUsage, fmt.Errorf("there are no reports in %s", args[0]), "write some: recount bench append -o json >" + args[0]}
 		}
-		for name, content := range bench.Render(reports) {
-			path := filepath.Join(dir, name)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return err
-			}
-			if err := os.WriteFile(path, content, 0o644); err != nil {
-				return err
-			}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
 		}
-		return nil
+		return os.WriteFile(filepath.Join(dir, bench.Page), bench.Render(reports), 0o644)
 	}
 	return cmd
 }

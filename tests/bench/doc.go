@@ -9,5 +9,5 @@
 // measures other event stores too; those are in a module of their own, which asks for it by [Serve].
 //
 // [Run] measures on a PostgreSQL that it starts and throws away, with fsync on, or on a given one, in
-// schemas of its own that it removes. [Render] makes pages and plots of reports.
+// schemas of its own that it removes. [Render] makes a page of reports.
 package bench

@@ -2,16 +2,13 @@ package bench
 
 import (
 	"bytes"
-	"encoding/xml"
-	"errors"
 	"io"
-	"strings"
 	"testing"
 	"unicode/utf8"
 )
 
 // FuzzReports reads what recount bench report may be given. What is read makes a
-// page of text and plots that browsers show, and can be written and read again.
+// page of text, and can be written and read again.
 func FuzzReports(f *testing.F) {
 	var sample bytes.Buffer
 	for _, r := range sampleReports() {
@@ -27,20 +24,8 @@ func FuzzReports(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for name, file := range Render(reports) {
-			if !utf8.Valid(file) {
-				t.Errorf("of %q it makes %s, which is no text: %q", text, name, file)
-			}
-			if !strings.HasSuffix(name, ".svg") {
-				continue
-			}
-			d := xml.NewDecoder(bytes.NewReader(file))
-			for err = nil; err == nil; {
-				_, err = d.Token()
-			}
-			if !errors.Is(err, io.EOF) || bytes.Contains(file, []byte("NaN")) || bytes.Contains(file, []byte("Inf")) {
-				t.Errorf("of %q it makes a plot that is none (%v): %s", text, err, file)
-			}
+		if page := Render(reports); !utf8.Valid(page) {
+			t.Errorf("of %q it makes a page that is no text: %q", text, page)
 		}
 		var again bytes.Buffer
 		for _, r := range reports {

@@ -15,11 +15,8 @@ import (
 	"github.com/57528e99/recount/tests/machine"
 )
 
-// Page and Plots are where Render's files belong, relative to the folder of the documentation.
-const (
-	Page  = "benchmarks.md"
-	Plots = "benchmarks"
-)
+// Page is where Render's page belongs, relative to the folder of the documentation.
+const Page = "benchmarks.md"
 
 // ReadAll reads reports that WriteJSON wrote, one after the other.
 func ReadAll(from io.Reader) (reports []Report, _ error) {
@@ -39,9 +36,8 @@ func ReadAll(from io.Reader) (reports []Report, _ error) {
 	}
 }
 
-// Render makes a page in Markdown of reports, and a plot of each. It returns the files by name.
-func Render(reports []Report) map[string][]byte {
-	files := make(map[string][]byte)
+// Render makes a page in Markdown of reports.
+func Render(reports []Report) []byte {
 	var page bytes.Buffer
 	page.WriteString(preface)
 	for _, m := range machines(reports) {
@@ -50,16 +46,10 @@ func Render(reports []Report) map[string][]byte {
 	for _, r := range reports {
 		writeHeading(&page, r)
 		for _, part := range r.parts() {
-			name := Plots + "/" + slug(part) + ".svg"
-			for n := 2; files[name] != nil; n++ {
-				name = fmt.Sprintf("%s/%s-%d.svg", Plots, slug(part), n)
-			}
-			files[name] = plot(part)
-			writePart(&page, part, name)
+			writePart(&page, part)
 		}
 	}
-	files[Page] = page.Bytes()
-	return files
+	return page.Bytes()
 }
 
 const preface = `# Benchmarks
@@ -133,14 +123,6 @@ func unit(r Report) string {
 	return "events"
 }
 
-// slug is the title of a part as a file name.
-func slug(r Report) string {
-	words := strings.FieldsFunc(r.Bench+" "+r.options()+" "+r.question(), func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < '0' || c > '9')
-	})
-	return strings.Join(words, "-")
-}
-
 func writeHeading(b *bytes.Buffer, r Report) {
 	fmt.Fprintf(b, "\n## %s\n\n`%s`, %s, load average before it %.1f\n", title(r), r.Machine.Command, r.Machine.At.Format("2006-01-02 15:04 MST"), r.Machine.Load)
 	if len(r.Notes) > 0 {
@@ -148,12 +130,12 @@ func writeHeading(b *bytes.Buffer, r Report) {
 	}
 }
 
-func writePart(b *bytes.Buffer, r Report, plot string) {
+func writePart(b *bytes.Buffer, r Report) {
 	if question := r.question(); question != "" {
 		_, first := utf8.DecodeRuneInString(question)
 		fmt.Fprintf(b, "\n### %s%s\n", strings.ToUpper(question[:first]), question[first:])
 	}
-	fmt.Fprintf(b, "\n![%s: %s](%s)\n\n", title(r), measure(r), plot)
+	b.WriteByte('\n')
 	columns := r.columns()
 	columns[1] = "" // names need no heading
 	fmt.Fprintf(b, "| %s |\n|---:|---|%s\n", strings.Join(columns, " | "), strings.Repeat("---:|", len(columns)-2))

@@ -116,3 +116,23 @@ func (r Report) ratioNames() []string {
 		return cmp.Or(strings.Compare(kindA, kindB), cmp.Compare(len(atA), len(atB)), strings.Compare(atA, atB))
 	})
 }
+
+func callers(n int) string {
+	if n == 1 {
+		return "1 caller"
+	}
+	return fmt.Sprintf("%d callers", n)
+}
+
+// grouped writes a number without decimals, its digits in groups of three.
+func grouped(v float64) string {
+	digits := fmt.Sprintf("%.0f", v)
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	return b.String()
+}
