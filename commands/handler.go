@@ -97,7 +97,7 @@ func NewHandler[S any, E Event[S]](store eventstore.Store, codec *eventstore.Cod
 		queue:  newQueue(),
 	}
 	if c.Snapshots.Store != nil {
-		h.loader.snapshots = &shelf[S]{config: c.Snapshots, log: c.Logger}
+		h.loader.snapshots = &snapshotReader[S]{config: c.Snapshots, log: c.Logger}
 	}
 	features := store.Features()
 	if features.Receipts {

@@ -25,7 +25,7 @@ type loader[S any, E Event[S]] struct {
 	manager eventstore.StreamManager // nil: not supported
 	codec   *eventstore.Codec
 	// snapshots are what to begin with; nil: nothing.
-	snapshots *shelf[S]
+	snapshots *snapshotReader[S]
 	// until, if set, says that an event is behind the one to end with.
 	until func(place, int64) bool
 }
@@ -38,7 +38,7 @@ var errGap = errors.New("versions are missing")
 func (l loader[S, E]) refresh(ctx context.Context, stream string, known versioned[S]) (versioned[S], error) {
 	if known.version >= 0 {
 		now, err := l.follow(ctx, stream, known, l.begin)
-		if !outgrown(err) {
+		if !isStale(err) {
 			return now, err
 		}
 	}
@@ -48,9 +48,9 @@ func (l loader[S, E]) refresh(ctx context.Context, stream string, known versione
 	return l.resume(ctx, stream)
 }
 
-// outgrown reports whether a state could not be brought up to date because
+// isStale reports whether a state could not be brought up to date because
 // events are missing, which says nothing about the stream.
-func outgrown(err error) bool { return errors.Is(err, errGap) || errors.Is(err, ErrTruncated) }
+func isStale(err error) bool { return errors.Is(err, errGap) || errors.Is(err, ErrTruncated) }
 
 // load returns the state that the store has now, starting from nothing.
 func (l loader[S, E]) load(ctx context.Context, stream string) (versioned[S], error) {
@@ -65,14 +65,14 @@ func (l loader[S, E]) load(ctx context.Context, stream string) (versioned[S], er
 	return nothing[S](), fmt.Errorf("load stream %q: %w: %w", stream, eventstore.ErrCorrupt, errGap)
 }
 
-// joint checks that the first event read of a stream joins a known state: that
+// joinCheck checks that the first event read of a stream joins a known state: that
 // it is the last one in it (known), or the one behind that.
-type joint[S any] func(ctx context.Context, stream string, state versioned[S], first eventstore.RecordedEvent) (known bool, err error)
+type joinCheck[S any] func(ctx context.Context, stream string, state versioned[S], first eventstore.RecordedEvent) (known bool, err error)
 
 // follow folds the events behind a known state into it. It reads the event of
 // that state again: if this one is still to be seen then so is all that
 // followed, since deletion and stream metadata hide the older events first.
-func (l loader[S, E]) follow(ctx context.Context, stream string, known versioned[S], joins joint[S]) (versioned[S], error) {
+func (l loader[S, E]) follow(ctx context.Context, stream string, known versioned[S], joins joinCheck[S]) (versioned[S], error) {
 	now, begun := known, false
 	for e, err := range l.store.ReadStream(ctx, stream, eventstore.ReadOptions{From: max(known.version, 0)}) {
 		if errors.Is(err, eventstore.ErrStreamNotFound) {
@@ -105,7 +105,7 @@ func (l loader[S, E]) follow(ctx context.Context, stream string, known versioned
 	return now, nil
 }
 
-// begin is the joint of a state that this process has folded, or of none: the
+// begin is the check of a state that this process has folded, or of none: the
 // fold of a stream may begin from nothing where its present life began.
 func (l loader[S, E]) begin(ctx context.Context, stream string, state versioned[S], first eventstore.RecordedEvent) (known bool, err error) {
 	switch {

@@ -10,15 +10,15 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// shelf is where a loader looks for snapshots.
-type shelf[S any] struct {
+// snapshotReader is where a loader looks for snapshots.
+type snapshotReader[S any] struct {
 	config SnapshotConfig
 	log    zerolog.Logger
 }
 
 // find returns the state in a stream's snapshot; found is false, and a warning
 // logged, if it is not one of this program's kind.
-func (s *shelf[S]) find(ctx context.Context, stream string) (known versioned[S], found bool, err error) {
+func (s *snapshotReader[S]) find(ctx context.Context, stream string) (known versioned[S], found bool, err error) {
 	snapshot, found, err := s.config.Store.Snapshot(ctx, s.config.Decider, s.config.SchemaVersion, stream)
 	if err != nil || !found {
 		return nothing[S](), false, err
@@ -31,7 +31,7 @@ func (s *shelf[S]) find(ctx context.Context, stream string) (known versioned[S],
 	return known, true, nil
 }
 
-func (s *shelf[S]) warn(stream string, version int64, why error) {
+func (s *snapshotReader[S]) warn(stream string, version int64, why error) {
 	s.log.Warn().Err(why).Str("stream", stream).Str("decider", s.config.Decider).Int64("version", version).
 		Msg("snapshot is ignored")
 }
@@ -50,7 +50,7 @@ func (l loader[S, E]) resume(ctx context.Context, stream string) (versioned[S], 
 	}
 	if found && (l.until == nil || !l.until(known.last, known.version)) {
 		now, err := l.fromSnapshot(ctx, stream, known)
-		if !outgrown(err) {
+		if !isStale(err) {
 			return now, err
 		}
 		l.snapshots.warn(stream, known.version, errForeign)
@@ -64,7 +64,7 @@ func (l loader[S, E]) resume(ctx context.Context, stream string) (versioned[S], 
 }
 
 // fromSnapshot folds the events behind a snapshot into its state. The error
-// matches outgrown if the snapshot does not fit the stream.
+// matches isStale if the snapshot does not fit the stream.
 func (l loader[S, E]) fromSnapshot(ctx context.Context, stream string, known versioned[S]) (versioned[S], error) {
 	now, err := l.follow(ctx, stream, known, l.joinsSnapshot)
 	var truncated *TruncatedError
@@ -74,7 +74,7 @@ func (l loader[S, E]) fromSnapshot(ctx context.Context, stream string, known ver
 	return now, err
 }
 
-// joinsSnapshot is the joint of a snapshot: its last event must be in the log,
+// joinsSnapshot is the check of a snapshot: its last event must be in the log,
 // the very same. If the first event seen comes right behind it, the two are of
 // one life, for a deletion would be between them.
 func (l loader[S, E]) joinsSnapshot(ctx context.Context, _ string, snapshot versioned[S], first eventstore.RecordedEvent) (known bool, err error) {
