@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgsql"
 )
@@ -15,7 +16,7 @@ import (
 const (
 	// notifyInterval is the least time between two notifications: they take a
 	// lock that all of the server's notifying commits share.
-	notifyInterval = 5 * time.Millisecond
+	notifyInterval = 2 * time.Millisecond
 	purgeInterval  = 10 * time.Minute
 	// purgeBatch is how many receipts one statement removes.
 	purgeBatch = 5000
@@ -125,21 +126,31 @@ func (s *Store) listener(ctx context.Context) (*session, error) {
 	return conn, nil
 }
 
-// hear looks at the log after each notification, until something fails. Of its
-// own it needs none: what this process appended it knows.
+// hear learns from notifications how far the log reaches, until something fails.
 func (s *Store) hear(ctx context.Context, conn *session) {
 	for {
 		n, err := conn.WaitForNotification(ctx)
+		if err == nil {
+			err = s.heard(ctx, n.Payload)
+		}
 		if err != nil {
 			return
 		}
-		if n.Payload == s.sender {
-			continue
-		}
-		if err := s.look(ctx); err != nil {
-			return
-		}
 	}
+}
+
+// heard takes the sender and the end of the log from a notification. Only one that
+// does not fit what is known of the log costs a look at it.
+func (s *Store) heard(ctx context.Context, payload string) error {
+	sender, text, _ := strings.Cut(payload, " ")
+	if sender == s.sender {
+		return nil // what this process appended it knows
+	}
+	if end, err := eventstore.ParseToken(text); err == nil && s.identity().isLifeOf(end) {
+		s.hub.seen(end.Position)
+		return nil
+	}
+	return s.look(ctx)
 }
 
 // notify tells other processes that this one appended: after the commit, on a
@@ -178,7 +189,9 @@ func (s *Store) notifyOn(ctx context.Context, conn *session) *session {
 		}
 	}
 	if failpoint.Fail(failpoint.NotifySend) == nil {
-		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, $2)", s.channel(), s.sender)
+		in := s.identity()
+		end, _ := s.hub.state()
+		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, $2)", s.channel(), s.sender+" "+in.token(end).String())
 	}
 	return conn
 }

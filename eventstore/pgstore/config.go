@@ -115,7 +115,7 @@ type Store struct {
 	home atomic.Pointer[identity]
 	// subscriptions and receiptsPurged are for Stats.
 	subscriptions, receiptsPurged atomic.Int64
-	// sender is what the store's own notifications carry.
+	// sender is what the store's own notifications begin with.
 	sender string
 	// refused is why the database took no write when the last was tried; nil: it
 	// did.

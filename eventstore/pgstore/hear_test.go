@@ -25,9 +25,9 @@ func (l *looks) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQue
 
 func (l *looks) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// A store under load notifies two hundred times a second: it must not
-// ask the database each time for what it has just written.
-func TestOwnNotificationsCostNoLook(t *testing.T) {
+// A store under load notifies five hundred times a second: neither it nor the
+// others must ask the database each time for what the notification says.
+func TestNotificationsCostNoLook(t *testing.T) {
 	t.Parallel()
 	db := newLog(t)
 	var l looks
@@ -52,8 +52,8 @@ func TestOwnNotificationsCostNoLook(t *testing.T) {
 		end := mustAppend(t, a, happened("a-1", n)).Position
 		eventually(t, "the other hears it", func() bool { return b.Stats().Head >= end })
 	}
-	// It looked once as it began, and at most once for each append of the other.
-	if got := l.Load(); got > int64(1+heard) {
+	// It looked once as it began.
+	if got := l.Load(); got > 1 {
 		t.Errorf("it looked for the end of the log %d times, the other has appended %d times", got, heard)
 	}
 }
