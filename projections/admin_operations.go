@@ -6,49 +6,52 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/operations"
 )
 
 // Request asks for an operation, which a process that runs the projection begins within a second,
 // and returns it.
 //
-// Errors: ErrNotFound, ErrInvalidRequest, *BusyError.
-func (a *Admin) Request(ctx context.Context, r Request) (Operation, error) {
+// Errors: ErrNotFound, operations.ErrInvalid, *operations.BusyError.
+func (a *Admin) Request(ctx context.Context, r operations.Request) (operations.Operation, error) {
 	op, err := a.request(ctx, r)
 	if err != nil {
-		return op, fmt.Errorf("%s projection %q: %w", r.Kind, r.Projection, err)
+		return op, fmt.Errorf("%s projection %q: %w", r.Kind, r.Subject, err)
 	}
 	return op, nil
 }
 
-func (a *Admin) request(ctx context.Context, r Request) (Operation, error) {
+func (a *Admin) request(ctx context.Context, r operations.Request) (operations.Operation, error) {
 	for _, p := range a.known {
-		if p.Name() != r.Projection {
+		if p.Name() != r.Subject {
 			continue
 		}
-		if err := r.check(p); err != nil {
-			return Operation{}, err
+		if err := checkRequest(r, p); err != nil {
+			return operations.Operation{}, err
 		}
 		r.Version = cmp.Or(r.Version, p.Version())
 	}
 	if r.Version == 0 {
-		err := a.catalog.pool.QueryRow(ctx, a.catalog.sql(liveVersionSQL), r.Projection).Scan(&r.Version)
+		err := a.catalog.pool.QueryRow(ctx, a.catalog.sql(liveVersionSQL), r.Subject).Scan(&r.Version)
 		if err != nil {
-			return Operation{}, notFound(err)
+			return operations.Operation{}, notFound(err)
 		}
-	} else if err := a.catalog.register(ctx, r); err != nil {
-		return Operation{}, err
 	}
-	id, err := a.catalog.request(ctx, r, "", 0)
+	if err := a.catalog.admit(ctx, r); err != nil {
+		return operations.Operation{}, err
+	}
+	id, err := a.catalog.operations.Request(ctx, r)
 	if err != nil {
-		return Operation{}, err
+		return operations.Operation{}, err
 	}
-	return a.catalog.operation(ctx, id)
+	return a.catalog.operations.Get(ctx, id)
 }
 
-// Operation returns an operation, or an error that matches ErrOperationNotFound. Of those that have
+// Operation returns an operation, or an error that matches operations.ErrNotFound. Of those that have
 // ended, the last hundred of each kind are kept for each projection.
-func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (Operation, error) {
-	op, err := a.catalog.operation(ctx, id)
+func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (operations.Operation, error) {
+	op, err := a.catalog.operations.Get(ctx, id)
 	if err != nil {
 		return op, fmt.Errorf("operation %s: %w", id, err)
 	}
@@ -56,8 +59,8 @@ func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (Operation, error) 
 }
 
 // Operations returns the last ten operations on a projection, the newest first.
-func (a *Admin) Operations(ctx context.Context, projection string) ([]Operation, error) {
-	all, err := a.catalog.operations(ctx, `WHERE projection = $1 ORDER BY created_at DESC LIMIT 10`, projection)
+func (a *Admin) Operations(ctx context.Context, projection string) ([]operations.Operation, error) {
+	all, err := a.catalog.operations.Latest(ctx, projection)
 	if err != nil {
 		return nil, fmt.Errorf("list operations on projection %q: %w", projection, err)
 	}
@@ -79,10 +82,8 @@ func (a *Admin) Details(ctx context.Context, projection string) (d Details, err 
 
 // LastOperations returns the last operation of each kind on each projection, ordered by projection and
 // kind.
-func (a *Admin) LastOperations(ctx context.Context) ([]Operation, error) {
-	all, err := a.catalog.operations(ctx, `
-WHERE id IN (SELECT DISTINCT ON (projection, kind) id FROM {schema}.projection_operations ORDER BY projection, kind, created_at DESC)
-ORDER BY projection, kind`)
+func (a *Admin) LastOperations(ctx context.Context) ([]operations.Operation, error) {
+	all, err := a.catalog.operations.LatestOfEach(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list operations: %w", err)
 	}
@@ -94,10 +95,10 @@ ORDER BY projection, kind`)
 // that died has expired. One that works on still has Cancelling set: it ends at its next look.
 // Cancelling one that has ended is no error and changes nothing.
 //
-// Errors: ErrOperationNotFound, those of the database.
-func (a *Admin) Cancel(ctx context.Context, id uuid.UUID) (Operation, error) {
-	if err := a.catalog.cancel(ctx, id); err != nil {
-		return Operation{}, fmt.Errorf("cancel operation %s: %w", id, err)
+// Errors: operations.ErrNotFound, those of the database.
+func (a *Admin) Cancel(ctx context.Context, id uuid.UUID) (operations.Operation, error) {
+	if err := a.catalog.operations.Cancel(ctx, id); err != nil {
+		return operations.Operation{}, fmt.Errorf("cancel operation %s: %w", id, err)
 	}
 	return a.Operation(ctx, id)
 }

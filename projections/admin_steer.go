@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/operations"
 )
 
 const setDesiredSQL = `UPDATE {schema}.projections SET desired = $2 WHERE name = $1`
@@ -69,10 +71,10 @@ RETURNING projection, generation, position, event_id, event_type, failure, reaso
 // against skipping another than the one looked at. If several generations have stopped, all that
 // stopped at the position skip.
 //
-// Errors: ErrNotFound, ErrNotFailed, ErrInvalidRequest for a reason that is empty.
+// Errors: ErrNotFound, ErrNotFailed, operations.ErrInvalid for a reason that is empty.
 func (a *Admin) Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]Skip, error) {
 	if reason == "" {
-		return nil, fmt.Errorf("skip an event of projection %q: %w", projection, optionError("reason", "must say why"))
+		return nil, fmt.Errorf("skip an event of projection %q: %w", projection, operations.InvalidOption("reason", "must say why"))
 	}
 	var skips []Skip
 	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {
@@ -84,7 +86,7 @@ func (a *Admin) Skip(ctx context.Context, projection string, position int64, rea
 		if err != nil {
 			return err
 		}
-		skips, err = a.skipFailed(ctx, tx, projection, position, sanitizeText(reason), sanitizeText(actor))
+		skips, err = a.skipFailed(ctx, tx, projection, position, operations.SanitizeText(reason), operations.SanitizeText(actor))
 		if err != nil {
 			return err
 		}

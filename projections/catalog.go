@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/internal/pgsql"
+	"github.com/57528e99/recount/operations"
 )
 
 // catalog is access to the tables that this package keeps about projections.
@@ -16,10 +17,14 @@ type catalog struct {
 	pool   *pgxpool.Pool
 	schema string
 	texts  *strings.Replacer
+	// operations are those on projections.
+	operations *operations.Records
 }
 
 func newCatalog(pool *pgxpool.Pool, schema string) *catalog {
-	return &catalog{pool: pool, schema: schema, texts: strings.NewReplacer("{schema}", pgsql.Name(schema))}
+	c := &catalog{pool: pool, schema: schema, texts: strings.NewReplacer("{schema}", pgsql.Name(schema))}
+	c.operations = operations.NewRecords(pool, schema, "projection", c.discard)
+	return c
 }
 
 // sql returns the text of a statement with the schema's name in it.

@@ -78,24 +78,3 @@ func notFound(err error) error {
 	}
 	return err
 }
-
-// OptionError is returned for an option of a request that is missing or out of its bounds. It is an
-// ErrInvalidRequest.
-type OptionError struct {
-	// Option is its name in JSON.
-	Option string
-	// Reason says what it is, and what it must be.
-	Reason string
-}
-
-func optionError(option, format string, args ...any) error {
-	return &OptionError{option, fmt.Sprintf(format, args...)}
-}
-
-func (e *OptionError) Error() string { return "invalid request: " + e.Option + " " + e.Reason }
-
-// Unwrap returns ErrInvalidRequest.
-func (e *OptionError) Unwrap() error { return ErrInvalidRequest }
-
-// InvalidField returns the JSON pointer of the option in the body of a request.
-func (e *OptionError) InvalidField() (pointer, reason string) { return "/" + e.Option, e.Reason }

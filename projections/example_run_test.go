@@ -7,6 +7,7 @@ import (
 	"log"
 
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -21,8 +22,8 @@ func ExampleRunner_Run() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	run := func(kind projections.Kind) projections.Operation {
-		op, err := runner.Run(ctx, projections.Request{Kind: kind, Projection: "balances", Actor: "ada"}, nil)
+	run := func(kind operations.Kind) operations.Operation {
+		op, err := runner.Run(ctx, operations.Request{Kind: kind, Subject: "balances", Actor: "ada"}, nil)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func ExampleRunner_Run() {
 	}
 
 	op := run(projections.Rebuild)
-	fmt.Println(op.Kind, "of", op.Projection, "is", op.State, "with", op.Events, "events in generation", op.Generation)
+	fmt.Println(op.Kind, "of", op.Subject, "is", op.State, "with", op.Events, "events in generation", op.Generation)
 	// Output:
 	// bob has 1000 and should have -10
 	// rebuild of balances is done with 4 events in generation 2

@@ -75,7 +75,7 @@ const (
 	nextGenerationSQL = `
 SELECT greatest(
     (SELECT max(generation) FROM {schema}.projection_generations WHERE projection = $1),
-    (SELECT max(generation) FROM {schema}.projection_operations WHERE projection = $1), 0) + 1`
+    (SELECT max(generation) FROM {schema}.operations WHERE of_projection = $1), 0) + 1`
 
 	// The rows of a version have one definition: a program from before a type was renamed knows it by
 	// the names of then.

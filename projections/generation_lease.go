@@ -10,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/operations"
 )
 
 // generationLease is the right to apply events to a generation, and where to go on.
@@ -120,7 +121,7 @@ func (l *generationLease) release(ctx context.Context) error {
 func (l *generationLease) standAside(ctx context.Context, cause error) error {
 	err := l.Update(ctx, l.catalog.pool, lease.Clause{
 		Set:  "unreadable = $4, unreadable_at = clock_timestamp(), trouble = NULL, trouble_at = NULL, " + lease.Clear,
-		Args: []any{sanitizeText(cause.Error())},
+		Args: []any{operations.SanitizeText(cause.Error())},
 	})
 	if errors.Is(err, lease.ErrLost) {
 		err = nil
@@ -132,6 +133,6 @@ func (l *generationLease) standAside(ctx context.Context, cause error) error {
 func (l *generationLease) recordTrouble(ctx context.Context, trouble error) error {
 	return l.Update(ctx, l.catalog.pool, lease.Clause{
 		Set:  `trouble = $4, trouble_at = clock_timestamp()`,
-		Args: []any{sanitizeText(trouble.Error())},
+		Args: []any{operations.SanitizeText(trouble.Error())},
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/operations"
 )
 
 func TestOneOfManyProcessesRunsAProjection(t *testing.T) {
@@ -206,7 +207,7 @@ func TestALeaseOutlivesNoClock(t *testing.T) {
 	first := b.start(b.runner(newAccounts(1)))
 	b.arrives(first, "accounts", b.append("account-1", deposited{Amount: 1}))
 	b.stop(first)
-	operation, err := NewAdmin(b.pool(), "", b.store).Request(b.Context(), Request{Kind: Verify, Projection: "accounts"})
+	operation, err := NewAdmin(b.pool(), "", b.store).Request(b.Context(), operations.Request{Kind: Verify, Subject: "accounts"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -220,7 +221,7 @@ func TestALeaseOutlivesNoClock(t *testing.T) {
 	b.arrives(second, "accounts", b.append("account-1", deposited{Amount: 2}))
 	b.eventually(func() error {
 		o, err := NewAdmin(b.pool(), "", b.store).Operation(b.Context(), operation.ID)
-		if err == nil && o.State != OperationDone {
+		if err == nil && o.State != operations.Done {
 			err = fmt.Errorf("the operation is %s", o.State)
 		}
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/operations"
 )
 
 func TestManyProcessesMakeTheTablesAtOnce(t *testing.T) {
@@ -223,7 +224,7 @@ func TestAGenerationThatWasReplacedIsNotRun(t *testing.T) {
 		once.Do(func() { close(looked); <-replaced })
 	}}), second)
 	<-looked
-	op := b.rebuild(b.runner(f), "accounts", Options{})
+	op := b.rebuild(b.runner(f), "accounts", operations.Options{})
 	close(replaced)
 	b.arrives(second, "accounts", b.append("account-1", deposited{Amount: 1}))
 	if s := b.status("accounts"); s.Generation != op.Generation || s.Owner != second.Owner() {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/57528e99/recount/operations"
 )
 
 // TestABulkBuildFindsTheEventOfARowThatFitsNoIndex: PostgreSQL does not say which row has a value that is
@@ -32,7 +34,7 @@ func TestABulkBuildFindsTheEventOfARowThatFitsNoIndex(t *testing.T) {
 		t.Fatalf("the failure is %+v, want one of the event at %d", s.Failure, bad.Position)
 	}
 	all, err := b.admin.Operations(t.Context(), "accounts")
-	if err != nil || len(all) != 1 || all[0].State != OperationFailed || !strings.Contains(all[0].Hint, "one by one") {
+	if err != nil || len(all) != 1 || all[0].State != operations.Failed || !strings.Contains(all[0].Hint, "one by one") {
 		t.Errorf("operations are %+v, %v, want the build, failed with a hint", all, err)
 	}
 	if _, err := b.admin.Skip(t.Context(), "accounts", bad.Position, "too long", "test"); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/operations"
 )
 
 // TestAnOperationIsCancelled holds a rebuild where its rows are in the table; nothing stays of it.
@@ -22,19 +23,19 @@ func TestAnOperationIsCancelled(t *testing.T) {
 	ctx := failpoint.On(t, failpoint.Calls{failpoint.RebuildCaughtUp: func() { held <- struct{}{}; <-release }})
 	result := make(chan error)
 	go func() {
-		_, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+		_, err := r.Run(ctx, operations.Request{Kind: Rebuild, Subject: "accounts", Actor: "test"}, nil)
 		result <- err
 	}()
 	<-held
-	_, busy := b.admin.Request(t.Context(), Request{Kind: Verify, Projection: "accounts"})
-	var other *BusyError
+	_, busy := b.admin.Request(t.Context(), operations.Request{Kind: Verify, Subject: "accounts"})
+	var other *operations.BusyError
 	if !errors.As(busy, &other) || other.Hint() == "" {
-		t.Fatalf("a second Request = %v, want *BusyError", busy)
+		t.Fatalf("a second Request = %v, want *operations.BusyError", busy)
 	}
-	if _, err := b.admin.catalog.requestCancel(t.Context(), other.Operation.ID); err != nil {
+	if _, err := b.admin.catalog.operations.RequestCancel(t.Context(), other.Operation.ID); err != nil {
 		t.Fatal(err)
 	}
-	if op, err := b.admin.Operation(t.Context(), other.Operation.ID); err != nil || !op.Cancelling || op.State != OperationRunning {
+	if op, err := b.admin.Operation(t.Context(), other.Operation.ID); err != nil || !op.Cancelling || op.State != operations.Running {
 		t.Fatalf("Operation = %+v, %v, want it cancelling", op, err)
 	}
 	close(release)
@@ -44,11 +45,11 @@ func TestAnOperationIsCancelled(t *testing.T) {
 	}()
 	err := <-result
 	close(held)
-	var ended *OperationError
-	if !errors.As(err, &ended) || ended.Operation.State != OperationCancelled {
+	var ended *operations.EndedError
+	if !errors.As(err, &ended) || ended.Operation.State != operations.Cancelled {
 		t.Errorf("Run = %v, want it cancelled", err)
 	}
-	if op, err := b.admin.Cancel(t.Context(), other.Operation.ID); err != nil || op.State != OperationCancelled {
+	if op, err := b.admin.Cancel(t.Context(), other.Operation.ID); err != nil || op.State != operations.Cancelled {
 		t.Errorf("Cancel of what has ended = %+v, %v, want it as it was", op, err)
 	}
 	all, err := b.admin.Show(t.Context(), "accounts")
@@ -67,13 +68,13 @@ func TestWhatNobodyWorksOnIsCancelled(t *testing.T) {
 	b := newBench(t)
 	r, _ := b.startFilled(newAccounts(1), 20)
 	b.stop(r)
-	op := b.killRebuild(newAccounts(1), Options{}, failpoint.RebuildRecorded)
-	request := Request{Kind: Rebuild, Projection: "accounts", Version: 2}
-	if _, err := b.admin.Request(t.Context(), request); !errors.Is(err, ErrBusy) {
-		t.Fatalf("Request = %v, want ErrBusy", err)
+	op := b.killRebuild(newAccounts(1), operations.Options{}, failpoint.RebuildRecorded)
+	request := operations.Request{Kind: Rebuild, Subject: "accounts", Version: 2}
+	if _, err := b.admin.Request(t.Context(), request); !errors.Is(err, operations.ErrBusy) {
+		t.Fatalf("Request = %v, want operations.ErrBusy", err)
 	}
 	b.claimHolds(op.ID, time.Second)
-	if after, err := b.admin.Cancel(t.Context(), op.ID); err != nil || after.State != OperationCancelled {
+	if after, err := b.admin.Cancel(t.Context(), op.ID); err != nil || after.State != operations.Cancelled {
 		t.Errorf("Cancel, while the claim of the dead holds = %+v, %v, want it cancelled", after, err)
 	}
 	if _, err := b.pool().Exec(t.Context(), `SELECT FROM recount.accounts_g2`); !pgerr.Is(err, pgerr.NoTable) {
@@ -100,23 +101,23 @@ func TestWhatIsBeingCancelledKeepsNobody(t *testing.T) {
 	b := newBench(t)
 	r, _ := b.startFilled(newAccounts(1), 20)
 	b.stop(r)
-	left := func() Operation {
-		op := b.killRebuild(newAccounts(1), Options{}, failpoint.RebuildRecorded)
+	left := func() operations.Operation {
+		op := b.killRebuild(newAccounts(1), operations.Options{}, failpoint.RebuildRecorded)
 		b.claimHolds(op.ID, 500*time.Millisecond)
-		if _, err := b.admin.catalog.requestCancel(t.Context(), op.ID); err != nil {
+		if _, err := b.admin.catalog.operations.RequestCancel(t.Context(), op.ID); err != nil {
 			t.Fatal(err)
 		}
 		return op
 	}
-	ended := func(op Operation) error {
+	ended := func(op operations.Operation) error {
 		op, err := b.admin.Operation(t.Context(), op.ID)
-		if err == nil && op.State != OperationCancelled {
+		if err == nil && op.State != operations.Cancelled {
 			err = fmt.Errorf("the operation is %+v, want it cancelled", op)
 		}
 		return err
 	}
 	before := left()
-	op, err := b.runner(newAccounts(1)).Run(t.Context(), Request{Kind: Rebuild, Projection: "accounts"}, nil)
+	op, err := b.runner(newAccounts(1)).Run(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts"}, nil)
 	if err != nil || op.ID == before.ID {
 		t.Errorf("Run = %+v, %v, want it done, and another than %s", op, err, before.ID)
 	}

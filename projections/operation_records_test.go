@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/operations"
 )
 
 // TestOldOperationsAreForgotten ends operations beside more than are kept, of their kind, of another
@@ -15,7 +17,7 @@ func TestOldOperationsAreForgotten(t *testing.T) {
 	r := b.start(b.runner(newAccounts(1), newTotals("totals")))
 	b.arrives(r, "accounts", b.fill(5))
 	b.stop(r)
-	const many, highest = keepOperations + 20, 50
+	const keepOperations, many, highest = 100, 120, 50
 	// The oldest has a higher generation than those that came after it.
 	_, err := b.pool().Exec(t.Context(), `
 WITH ended AS (
@@ -42,11 +44,11 @@ SELECT id, 1, 0, 0, decode(repeat('00', 16), 'hex') FROM ended`, many, highest)
 	want["accounts verify"] = keepOperations
 	check("verification")
 
-	op, err := b.admin.Request(t.Context(), Request{Kind: Rebuild, Projection: "accounts"})
+	op, err := b.admin.Request(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if op, err = b.admin.Cancel(t.Context(), op.ID); err != nil || op.State != OperationCancelled {
+	if op, err = b.admin.Cancel(t.Context(), op.ID); err != nil || op.State != operations.Cancelled {
 		t.Fatalf("Cancel = %+v, %v", op, err)
 	}
 	want["accounts rebuild"] = keepOperations + 1 // and the one with the highest generation
@@ -59,9 +61,9 @@ SELECT id, 1, 0, 0, decode(repeat('00', 16), 'hex') FROM ended`, many, highest)
 	check("rebuild")
 }
 
-func (b *bench) run(r *Runner, kind Kind) Operation {
+func (b *bench) run(r *Runner, kind operations.Kind) operations.Operation {
 	b.Helper()
-	op, err := r.Run(b.Context(), Request{Kind: kind, Projection: "accounts"}, nil)
+	op, err := r.Run(b.Context(), operations.Request{Kind: kind, Subject: "accounts"}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/operations"
 )
 
 // Run does an operation in this process and returns it when it has ended. The runner need not have
@@ -21,53 +22,53 @@ import (
 //
 // Report, which may be nil, is told about once a second how far it is, and at last that it has ended.
 //
-// Errors: *BusyError for an operation of another kind, *OperationError, ErrNotFound if the runner
-// does not know the projection, ErrInvalidRequest, those of the database.
-func (r *Runner) Run(ctx context.Context, request Request, report func(Operation)) (Operation, error) {
+// Errors: *operations.BusyError for an operation of another kind, *operations.EndedError, ErrNotFound if the runner
+// does not know the projection, operations.ErrInvalid, those of the database.
+func (r *Runner) Run(ctx context.Context, request operations.Request, report func(operations.Operation)) (operations.Operation, error) {
 	return r.run(ctx, request, report, nil)
 }
 
 // RunAll is Run for operations on several projections at the same time; it returns what came of each,
 // whichever fail. Rebuilds and verifications read and decode the log together, and share the memory that
 // one is allowed. Report is called for all of them.
-func (r *Runner) RunAll(ctx context.Context, requests []Request, report func(Operation)) ([]Operation, []error) {
-	ended, errs := make([]Operation, len(requests)), make([]error, len(requests))
+func (r *Runner) RunAll(ctx context.Context, requests []operations.Request, report func(operations.Operation)) ([]operations.Operation, []error) {
+	ended, errs := make([]operations.Operation, len(requests)), make([]error, len(requests))
 	runTogether(len(requests), func(i int, s *seat) { ended[i], errs[i] = r.run(ctx, requests[i], report, s) })
 	return ended, errs
 }
 
-func (r *Runner) run(ctx context.Context, request Request, report func(Operation), s *seat) (Operation, error) {
+func (r *Runner) run(ctx context.Context, request operations.Request, report func(operations.Operation), s *seat) (operations.Operation, error) {
 	id, cl, err := r.begin(ctx, request)
 	if err != nil {
-		return Operation{}, fmt.Errorf("%s projection %q: %w", request.Kind, request.Projection, err)
+		return operations.Operation{}, fmt.Errorf("%s projection %q: %w", request.Kind, request.Subject, err)
 	}
 	stop := r.reportProgress(ctx, id, report)
 	defer stop()
-	var op Operation
+	var op operations.Operation
 	loop := background.Loop{Idle: r.config.PollInterval}
 	err = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
-		if op, err = r.catalog.operation(ctx, id); err != nil {
+		if op, err = r.catalog.operations.Get(ctx, id); err != nil {
 			return background.Done, err
 		}
-		if op.State != OperationRunning && report != nil {
+		if op.State != operations.Running && report != nil {
 			stop()
 			report(op)
 		}
 		switch op.State {
-		case OperationRunning:
-		case OperationDone:
+		case operations.Running:
+		case operations.Done:
 			return background.Done, nil
 		default:
-			return background.Done, &OperationError{Operation: op}
+			return background.Done, &operations.EndedError{Operation: op}
 		}
 		if cl == nil {
-			cl, err = r.catalog.claim(ctx, id, r.owner, r.config.LeaseTTL)
+			cl, err = r.catalog.operations.Claim(ctx, id, r.owner, r.config.LeaseTTL)
 		}
 		if err == nil {
 			err = r.execute(ctx, cl, s)
 		}
 		cl = nil
-		var ended *OperationError
+		var ended *operations.EndedError
 		switch {
 		case err == nil || errors.As(err, &ended):
 			return background.Again, nil
@@ -76,56 +77,41 @@ func (r *Runner) run(ctx context.Context, request Request, report func(Operation
 		case ctx.Err() != nil:
 			return background.Done, context.Cause(ctx)
 		}
-		return background.Done, fmt.Errorf("%s projection %q: %w", op.Kind, op.Projection, err)
+		return background.Done, fmt.Errorf("%s projection %q: %w", op.Kind, op.Subject, err)
 	})
 	return op, err
 }
 
 // begin returns the operation that was asked for: a new one, with the claim on it, or the one that
 // runs.
-func (r *Runner) begin(ctx context.Context, request Request) (uuid.UUID, *claim, error) {
+func (r *Runner) begin(ctx context.Context, q operations.Request) (uuid.UUID, *operations.Claim, error) {
 	var known *worker
 	for _, w := range r.workers {
-		if w.projection.Name() == request.Projection {
+		if w.projection.Name() == q.Subject {
 			known = w
 		}
 	}
 	if known == nil {
 		return uuid.Nil, nil, ErrNotFound
 	}
-	request.Version = known.projection.Version()
-	if err := request.check(known.projection); err != nil {
+	q.Version = known.projection.Version()
+	if err := checkRequest(q, known.projection); err != nil {
 		return uuid.Nil, nil, err
 	}
-	if err := r.catalog.register(ctx, request); err != nil {
+	if err := r.catalog.admit(ctx, q); err != nil {
 		return uuid.Nil, nil, err
 	}
-	id, err := r.catalog.request(ctx, request, r.owner, r.config.LeaseTTL)
-	var busy *BusyError
-	if errors.As(err, &busy) && busy.Operation.Kind == request.Kind && busy.Operation.Version == request.Version &&
+	cl, err := r.catalog.operations.RequestClaimed(ctx, q, r.owner, r.config.LeaseTTL)
+	var busy *operations.BusyError
+	if errors.As(err, &busy) && busy.Operation.Kind == q.Kind && busy.Operation.Version == q.Version &&
 		!busy.Operation.Cancelling {
 		return busy.Operation.ID, nil, nil
 	}
-	if err != nil {
-		return uuid.Nil, nil, err
-	}
-	op, err := r.catalog.operation(ctx, id)
-	l := lease.Lease{Table: r.catalog.operationTable(), Key: []any{id}, Owner: r.owner, TTL: r.config.LeaseTTL, Epoch: 1}
-	return id, &claim{Lease: l, catalog: r.catalog, op: op}, err
-}
-
-// register makes sure that the projection of a rebuild is known to the database.
-func (c *catalog) register(ctx context.Context, request Request) error {
-	if request.Kind != Rebuild {
-		var live int
-		return notFound(c.pool.QueryRow(ctx, c.sql(liveVersionSQL), request.Projection).Scan(&live))
-	}
-	_, err := c.pool.Exec(ctx, c.sql(registerSQL), request.Projection)
-	return err
+	return cl.Operation.ID, cl, err
 }
 
 // reportProgress tells report how far an operation is, until the function it returns is called.
-func (r *Runner) reportProgress(ctx context.Context, id uuid.UUID, report func(Operation)) (stop func()) {
+func (r *Runner) reportProgress(ctx context.Context, id uuid.UUID, report func(operations.Operation)) (stop func()) {
 	if report == nil {
 		return func() {}
 	}
@@ -134,7 +120,7 @@ func (r *Runner) reportProgress(ctx context.Context, id uuid.UUID, report func(O
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			if op, err := r.catalog.operation(ctx, id); err == nil {
+			if op, err := r.catalog.operations.Get(ctx, id); err == nil {
 				report(op)
 			}
 			background.Sleep(ctx, time.Second)
@@ -146,26 +132,17 @@ func (r *Runner) reportProgress(ctx context.Context, id uuid.UUID, report func(O
 // buildSQL asks for the rebuild of generations that wait for their first rows, unless somebody cancelled
 // one: then it takes a command.
 const buildSQL = `
-INSERT INTO {schema}.projection_operations (id, projection, kind, version, options, generation, requested_by)
+INSERT INTO {schema}.operations (id, subject, kind, version, options, generation, requested_by)
 SELECT gen_random_uuid(), g.projection, 'rebuild', g.version, '{}', CASE WHEN o.state IS NULL THEN g.generation ELSE 0 END, $3
 FROM {schema}.projection_generations g
 JOIN unnest($1::text[], $2::int[]) AS known (projection, version) USING (projection, version)
 LEFT JOIN LATERAL (
-    SELECT state FROM {schema}.projection_operations o
-    WHERE o.projection = g.projection AND o.kind = 'rebuild' AND (o.generation = g.generation OR o.state = 'running')
+    SELECT state FROM {schema}.operations o
+    WHERE o.of_projection = g.projection AND o.kind = 'rebuild' AND (o.generation = g.generation OR o.state = 'running')
     ORDER BY created_at DESC LIMIT 1
 ) o ON true
 WHERE g.serving AND NOT g.built AND g.failed_at IS NULL AND coalesce(o.state, 'failed') = 'failed'
 ON CONFLICT DO NOTHING`
-
-// claimableSQL finds the operations that nobody works on. What is cancelled needs no program that has its
-// version.
-var claimableSQL = `
-SELECT id FROM {schema}.projection_operations o
-JOIN unnest($1::text[], $2::int[]) AS known (projection, version)
-    ON known.projection = o.projection AND (known.version = o.version OR o.cancel)
-WHERE o.state = 'running' AND o.id::text <> ALL ($3::text[]) AND ` + lease.Free + `
-ORDER BY o.created_at`
 
 // operate works on operations that nobody works on, those of one moment at the same time, until soft is
 // done. What it has begun goes on elsewhere, or when the process is back.
@@ -200,7 +177,7 @@ func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int
 	}
 	errs := make([]error, len(ids))
 	runTogether(len(ids), func(i int, s *seat) {
-		cl, err := r.catalog.claim(ctx, ids[i], r.owner, r.config.LeaseTTL)
+		cl, err := r.catalog.operations.Claim(ctx, ids[i], r.owner, r.config.LeaseTTL)
 		if err == nil {
 			err = r.execute(ctx, cl, s)
 		}
@@ -208,12 +185,12 @@ func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int
 	})
 	next, failures := background.Idle, []error(nil)
 	for i, err := range errs {
-		var ended *OperationError
+		var ended *operations.EndedError
 		switch {
 		case err == nil || errors.As(err, &ended):
 			next = background.Again
 		case isUnknownSchema(err):
-			r.unreadable.Store(ids[i].String(), nil)
+			r.unreadable.Store(ids[i], nil)
 			r.config.Logger.Warn().Err(err).Stringer("operation", ids[i]).Msg("operation needs a newer program, this one stands aside")
 		case !lease.IsAway(err):
 			failures = append(failures, err)
@@ -222,16 +199,8 @@ func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int
 	return next, errors.Join(failures...)
 }
 
-// claimable returns the operations that nobody works on, the oldest first.
+// claimable returns the operations that nobody works on and that this program can read, the oldest first.
 func (r *Runner) claimable(ctx context.Context, names []string, versions []int) ([]uuid.UUID, error) {
-	unreadable := []string{}
-	r.unreadable.Range(func(id, _ any) bool {
-		unreadable = append(unreadable, id.(string))
-		return true
-	})
-	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(claimableSQL), names, versions, unreadable)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	ids, err := r.catalog.operations.Claimable(ctx, names, versions)
+	return slices.DeleteFunc(ids, func(id uuid.UUID) bool { _, unreadable := r.unreadable.Load(id); return unreadable }), err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // hookedReader calls before at the end of each read of the log.
@@ -37,13 +38,13 @@ func TestARequestIsDoneByWhoRunsTheProjection(t *testing.T) {
 	r := b.start(b.runner(newAccounts(1), newSQLAccounts()))
 	b.arrives(r, "accounts", b.fill(20))
 	for _, name := range []string{"accounts", "sql_accounts"} {
-		op, err := b.admin.Request(t.Context(), Request{Kind: Rebuild, Projection: name, Actor: "test"})
-		if err != nil || op.Kind != Rebuild || op.Projection != name || op.ID == uuid.Nil {
+		op, err := b.admin.Request(t.Context(), operations.Request{Kind: Rebuild, Subject: name, Actor: "test"})
+		if err != nil || op.Kind != Rebuild || op.Subject != name || op.ID == uuid.Nil {
 			t.Fatalf("Request = %+v, %v, want a rebuild of %s", op, err, name)
 		}
 		b.eventually(func() error {
 			op, err = b.admin.Operation(t.Context(), op.ID)
-			if err == nil && op.State != OperationDone {
+			if err == nil && op.State != operations.Done {
 				err = fmt.Errorf("the operation is %+v", op)
 			}
 			return err
@@ -53,19 +54,19 @@ func TestARequestIsDoneByWhoRunsTheProjection(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		request Request
+		request operations.Request
 		want    error
 	}{
-		{Request{Kind: Rebuild, Projection: "nothing"}, ErrNotFound},
-		{Request{Kind: Rebuild, Projection: "accounts", Options: Options{Workers: -1}}, ErrInvalidRequest},
-		{Request{Kind: Repair, Projection: "accounts"}, ErrInvalidRequest},
+		{operations.Request{Kind: Rebuild, Subject: "nothing"}, ErrNotFound},
+		{operations.Request{Kind: Rebuild, Subject: "accounts", Options: operations.Options{Workers: -1}}, operations.ErrInvalid},
+		{operations.Request{Kind: Repair, Subject: "accounts"}, operations.ErrInvalid},
 	} {
 		if _, err := b.admin.Request(t.Context(), c.request); !errors.Is(err, c.want) {
 			t.Errorf("Request(%+v) = %v, want %v", c.request, err, c.want)
 		}
 	}
-	if _, err := b.admin.Operation(t.Context(), uuid.New()); !errors.Is(err, ErrOperationNotFound) {
-		t.Errorf("Operation of no id: %v, want ErrOperationNotFound", err)
+	if _, err := b.admin.Operation(t.Context(), uuid.New()); !errors.Is(err, operations.ErrNotFound) {
+		t.Errorf("Operation of no id: %v, want operations.ErrNotFound", err)
 	}
 }
 
@@ -103,7 +104,7 @@ func TestALongLogIsBuiltInBulk(t *testing.T) {
 		t.Error(err)
 	}
 	ops, err := b.admin.Operations(t.Context(), "accounts")
-	if err != nil || len(ops) != 2 || ops[0].State != OperationDone || ops[1].State != OperationFailed {
+	if err != nil || len(ops) != 2 || ops[0].State != operations.Done || ops[1].State != operations.Failed {
 		t.Errorf("Operations = %+v, %v, want one that failed and then one that is done", ops, err)
 	}
 }
@@ -125,14 +126,14 @@ func TestAChangedFoldWaitsForTheCommand(t *testing.T) {
 	if all, err := b.admin.Show(t.Context(), "accounts"); err != nil || len(all) != 1 {
 		t.Errorf("before the command Show = %+v, %v, want the old generation only", all, err)
 	}
-	for _, kind := range []Kind{Verify, Repair, Rollback} {
-		_, err := r.Run(t.Context(), Request{Kind: kind, Projection: "accounts", Options: Options{Key: "1"}}, nil)
-		var ended *OperationError
+	for _, kind := range []operations.Kind{Verify, Repair} {
+		_, err := r.Run(t.Context(), operations.Request{Kind: kind, Subject: "accounts", Options: operations.Options{Key: "1"}}, nil)
+		var ended *operations.EndedError
 		if !errors.As(err, &ended) || ended.Hint() == "" {
-			t.Errorf("before the command a %s ended with %v, want *OperationError with a hint", kind, err)
+			t.Errorf("before the command a %s ended with %v, want *operations.EndedError with a hint", kind, err)
 		}
 	}
-	b.rebuild(r, "accounts", Options{})
+	b.rebuild(r, "accounts", operations.Options{})
 	b.arrives(r, "accounts", end)
 	b.eventually(func() error { return b.shows("accounts", 2) })
 }
@@ -156,7 +157,7 @@ func TestReadsGoOnDuringSwitches(t *testing.T) {
 	}()
 	keep := 0
 	for round := range 8 {
-		b.rebuild(r, "totals", Options{Keep: &keep})
+		b.rebuild(r, "totals", operations.Options{Keep: &keep})
 		b.append("account-1", deposited{Amount: int64(round)})
 	}
 	cancel()
@@ -198,15 +199,15 @@ func TestOperationsInEveryExecMode(t *testing.T) {
 			b.mode = mode
 			r, _ := b.startFilled(f, 30)
 			b.admin = NewAdmin(b.newPool(), b.db.Schema, b.store)
-			b.rebuild(r, "accounts", Options{MemoryBytes: minMemory, Verify: true})
+			b.rebuild(r, "accounts", operations.Options{MemoryBytes: operations.MinMemory, Verify: true})
 			b.exec(`UPDATE recount.accounts_g2 SET balance = balance + 1 WHERE id = '7'`)
 			if v := b.verify(r, "accounts"); v.Differing != 1 {
 				t.Errorf("verify = %+v, want one row differing", v)
 			}
-			for _, request := range []Request{
-				{Kind: Repair, Options: Options{Key: "7"}}, {Kind: Verify}, {Kind: Rollback},
+			for _, request := range []operations.Request{
+				{Kind: Repair, Options: operations.Options{Key: "7"}}, {Kind: Verify}, {Kind: Rollback},
 			} {
-				request.Projection = "accounts"
+				request.Subject = "accounts"
 				op, err := b.admin.Request(t.Context(), request)
 				if err != nil {
 					t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // inAnotherLog returns a bench whose projection has rows of a log of 60 events, and then finds one of 15.
@@ -35,7 +36,7 @@ func TestRowsOfAnotherLogAreRebuilt(t *testing.T) {
 	// At this position there is another event now.
 	b.exec(`INSERT INTO recount.projection_skips (projection, generation, position, event_id, event_type, failure, reason, actor)
 		VALUES ('accounts', 1, 2, gen_random_uuid(), 'Deposited', 'bad', 'a test', 'test')`)
-	if _, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil); err != nil {
+	if _, err := r.Run(ctx, operations.Request{Kind: Rebuild, Subject: "accounts", Actor: "test"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if s := b.serving("accounts"); s.Position != end.Position {
@@ -54,14 +55,14 @@ func TestARollbackToRowsOfAnotherLogIsRefused(t *testing.T) {
 	b, r, _ := inAnotherLog(t, f)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	now, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+	now, err := r.Run(ctx, operations.Request{Kind: Rebuild, Subject: "accounts", Actor: "test"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Run(ctx, Request{Kind: Rollback, Projection: "accounts", Actor: "test"}, nil)
-	var failed *OperationError
+	_, err = r.Run(ctx, operations.Request{Kind: Rollback, Subject: "accounts", Actor: "test"}, nil)
+	var failed *operations.EndedError
 	if !errors.As(err, &failed) || failed.Hint() == "" {
-		t.Errorf("Run = %v, want *OperationError with a hint", err)
+		t.Errorf("Run = %v, want *operations.EndedError with a hint", err)
 	}
 	if s := b.serving("accounts"); s.Generation != now.Generation {
 		t.Errorf("generation %d is shown, want %d, which is of this log", s.Generation, now.Generation)

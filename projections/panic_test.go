@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // exploding is an event whose decoding panics.
@@ -31,9 +32,9 @@ func TestADecoderThatPanicsStopsTheProjection(t *testing.T) {
 	if s.Failure.Position != bad.Position || !strings.Contains(s.Failure.Error, "an event that explodes") {
 		t.Errorf("the failure is %+v, want the panic at position %d", s.Failure, bad.Position)
 	}
-	_, err = r.Run(t.Context(), Request{Kind: Rebuild, Projection: "totals", Actor: "test"}, nil)
-	var failed *OperationError
+	_, err = r.Run(t.Context(), operations.Request{Kind: Rebuild, Subject: "totals", Actor: "test"}, nil)
+	var failed *operations.EndedError
 	if !errors.As(err, &failed) || !strings.Contains(failed.Operation.Error, "an event that explodes") {
-		t.Errorf("Run = %v, want *OperationError with the panic", err)
+		t.Errorf("Run = %v, want *operations.EndedError with the panic", err)
 	}
 }

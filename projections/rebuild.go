@@ -37,7 +37,7 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 			failpoint.Hit(failpoint.RebuildCompleted)
 		}
 		// Nothing says whether who built it came to this, so it is done again.
-		if x.op.Options.Verify {
+		if x.Operation.Options.Verify {
 			if result, err = x.verifyBuilt(ctx, fold, g); err != nil {
 				return result, err
 			}
@@ -49,7 +49,7 @@ func (x *execution) rebuild(ctx context.Context) (result any, err error) {
 			return nil, err
 		}
 	}
-	x.meter.phase("removing old generations", 0, 0)
+	x.meter.Phase("removing old generations", 0, 0)
 	return result, x.prune(ctx)
 }
 
@@ -63,20 +63,20 @@ func (x *execution) copyAll(ctx context.Context, fold bulk, g target) error {
 	}
 	for passes, before := 0, 0; ; passes++ {
 		todo, err := x.bucketsLeft(ctx)
-		x.meter.buckets(bucketCount, bucketCount-len(todo))
+		x.meter.Buckets(bucketCount, bucketCount-len(todo))
 		if err != nil || len(todo) == 0 {
 			return err
 		}
 		if passes == 0 {
 			before = len(todo)
 		}
-		x.meter.pass("reading the log", 0, g.position, g.position*x.readingsAhead(passes, before-len(todo), len(todo)))
+		x.meter.Pass("reading the log", 0, g.position, g.position*x.readingsAhead(passes, before-len(todo), len(todo)))
 		pass := x.pass(ctx, g.position, skips)
 		pass.buckets = bucketCount
 		pass.want = func(bucket int) bool { _, found := slices.BinarySearch(todo, bucket); return found }
 		_, err = fold.copyPass(ctx, pass, copyTarget{
 			claim: x.claim, table: g.table, todo: todo,
-			copied: x.meter.bucketsDone,
+			copied: x.meter.BucketsDone,
 		})
 		if err != nil {
 			return err
@@ -92,7 +92,7 @@ func (x *execution) readingsAhead(passes, done, todo int) int64 {
 		perPass := max(done/passes, 1)
 		n = (todo+perPass-1)/perPass - 1
 	}
-	if x.op.Options.Verify {
+	if x.Operation.Options.Verify {
 		n++
 	}
 	return int64(n)
@@ -100,7 +100,7 @@ func (x *execution) readingsAhead(passes, done, todo int) int64 {
 
 // bucketsLeft returns the buckets that are not in the table yet, in order.
 func (x *execution) bucketsLeft(ctx context.Context) ([]int, error) {
-	rows, err := x.catalog.pool.Query(ctx, x.catalog.sql(bucketsDoneSQL), x.op.ID)
+	rows, err := x.catalog.pool.Query(ctx, x.catalog.sql(bucketsDoneSQL), x.Operation.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ WHERE projection = $1 AND generation = $2 AND NOT built`
 // It locks the table first, as an index needs it. Another transaction may still be at the same, one of a
 // process whose connection was lost: if both read the table before, each would wait for the other.
 func (x *execution) complete(ctx context.Context, fold bulk, g target) error {
-	x.meter.phase("indexing", 0, 0)
+	x.meter.Phase("indexing", 0, 0)
 	lastEvent, err := lastEventAt(ctx, x.runner.config.Store, fold.types(), g.position)
 	if err != nil {
 		return err
@@ -183,7 +183,7 @@ func (x *execution) fallBackToReplay(ctx context.Context, fold bulk, g target, c
 }
 
 func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (events int64, digest []byte, err error) {
-	rows, err := tx.Query(ctx, x.catalog.sql(bucketTotalsSQL), x.op.ID)
+	rows, err := tx.Query(ctx, x.catalog.sql(bucketTotalsSQL), x.Operation.ID)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // BenchmarkRebuild measures a rebuild of a fold with a row per stream, and in the same run a loop
@@ -21,7 +22,7 @@ func BenchmarkRebuild(b *testing.B) {
 	}
 	r := quietRunner(t, newTotals("totals"))
 	b.ResetTimer()
-	t.rebuild(r, "totals", Options{})
+	t.rebuild(r, "totals", operations.Options{})
 	rebuilt := float64(b.N) / b.Elapsed().Seconds()
 	b.StopTimer()
 	loop := t.eventByEvent(r, min(b.N, 3000))

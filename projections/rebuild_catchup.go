@@ -59,11 +59,11 @@ func (x *execution) chase(w *worker, g target) {
 	var looked time.Time
 	w.applied = func(ctx context.Context, l *generationLease, batch eventstore.Batch) (ending, error) {
 		if !begun {
-			x.meter.phase("catching up", w.from.Position, batch.Head.Position)
+			x.meter.Phase("catching up", w.from.Position, batch.Head.Position)
 			begun, looked = true, time.Now()
 		}
 		at := batch.Token()
-		if err := x.meter.read(ctx, len(batch.Events), len(batch.Events), at.Position); err != nil {
+		if err := x.meter.Read(ctx, len(batch.Events), len(batch.Events), at.Position); err != nil {
 			return goesOn, err
 		}
 		if batch.Next <= batch.Head.Position {
@@ -106,7 +106,7 @@ WHERE projection = $1 AND version = $2 AND serving`
 
 // gap returns how far the generation that serves is ahead of a position.
 func (x *execution) gap(ctx context.Context, g target, position int64) (gap int64, err error) {
-	err = x.catalog.pool.QueryRow(ctx, x.catalog.sql(gapSQL), g.projection, x.op.Version, position).Scan(&gap)
+	err = x.catalog.pool.QueryRow(ctx, x.catalog.sql(gapSQL), g.projection, x.Operation.Version, position).Scan(&gap)
 	return gap, err
 }
 

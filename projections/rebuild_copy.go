@@ -130,7 +130,7 @@ func (p *foldProjector[K, Row]) copyBuckets(ctx context.Context, s *shard[K, Row
 			return err
 		}
 		failpoint.Hit(failpoint.RebuildCopied)
-		_, err := tx.Exec(ctx, catalog.sql(recordBucketsSQL), to.claim.op.ID, buckets, counts, total.events, total.digest.Bytes())
+		_, err := tx.Exec(ctx, catalog.sql(recordBucketsSQL), to.claim.Operation.ID, buckets, counts, total.events, total.digest.Bytes())
 		return err
 	})
 }

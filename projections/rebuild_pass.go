@@ -52,6 +52,8 @@ const (
 	pagesShare   = 1.0 / 64
 	rowsShare    = 0.75
 	minPageBytes = 64 << 10
+	// pagesPerSecond is into how many pages at least a second's events are divided under a throttle.
+	pagesPerSecond = 10
 )
 
 // options say how to read the log for the pass.

@@ -24,8 +24,6 @@ const (
 SELECT generation, table_name, built, serving, target, log_id, incarnation, position FROM {schema}.projection_generations
 WHERE projection = $1 AND generation = $2`
 
-	setGenerationSQL = `UPDATE {schema}.projection_operations SET generation = $2 WHERE id = $1`
-
 	restartSQL = `
 UPDATE {schema}.projection_generations
 SET target = $3, log_id = $4, incarnation = $5,
@@ -47,8 +45,8 @@ ON CONFLICT DO NOTHING`
 
 // prepare returns the generation to build, which is made unless the operation has one.
 func (x *execution) prepare(ctx context.Context) (target, error) {
-	x.meter.phase("preparing", 0, 0)
-	if x.op.Generation != 0 {
+	x.meter.Phase("preparing", 0, 0)
+	if x.Operation.Generation != 0 {
 		return x.target(ctx)
 	}
 	head, err := x.runner.config.Store.Head(ctx)
@@ -60,9 +58,7 @@ func (x *execution) prepare(ctx context.Context) (target, error) {
 		if err != nil {
 			return err
 		}
-		x.op.Generation = g.number
-		_, err = tx.Exec(ctx, x.catalog.sql(setGenerationSQL), x.op.ID, g.number)
-		return err
+		return x.SetGeneration(ctx, tx, g.number)
 	})
 	if err != nil {
 		return target{}, err
@@ -103,7 +99,7 @@ func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token
 // is only what the logs share: beyond it other events are at those positions.
 func (x *execution) copySkips(ctx context.Context, tx pgx.Tx, from, to int) error {
 	var at eventstore.Token
-	err := tx.QueryRow(ctx, x.catalog.sql(placeSQL), x.op.Projection, from).Scan(&at.Log, &at.Incarnation, &at.Position)
+	err := tx.QueryRow(ctx, x.catalog.sql(placeSQL), x.Operation.Subject, from).Scan(&at.Log, &at.Incarnation, &at.Position)
 	if err != nil {
 		return err
 	}
@@ -115,13 +111,13 @@ func (x *execution) copySkips(ctx context.Context, tx pgx.Tx, from, to int) erro
 	case err != nil:
 		return err
 	}
-	_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), x.op.Projection, from, to, upTo)
+	_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), x.Operation.Subject, from, to, upTo)
 	return err
 }
 
 func (cl *claim) target(ctx context.Context) (target, error) {
-	t := target{generation: generation{projection: cl.op.Projection, table: tableName{schema: cl.catalog.schema}}}
-	err := cl.catalog.pool.QueryRow(ctx, cl.catalog.sql(targetSQL), cl.op.Projection, cl.op.Generation).Scan(
+	t := target{generation: generation{projection: cl.Operation.Subject, table: tableName{schema: cl.catalog.schema}}}
+	err := cl.catalog.pool.QueryRow(ctx, cl.catalog.sql(targetSQL), cl.Operation.Subject, cl.Operation.Generation).Scan(
 		&t.number, &t.table.name, &t.built, &t.serving, &t.position,
 		&t.checkpoint.Log, &t.checkpoint.Incarnation, &t.checkpoint.Position)
 	return t, err

@@ -10,9 +10,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/rs/zerolog"
+
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/operations"
 )
 
 // fate is what becomes of a rebuild on its way.
@@ -50,7 +53,7 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 		}
 		lives := l.start(newRunner())
 		defer l.stop(lives)
-		kinds := rapid.SampledFrom([]Kind{Rebuild, Rollback, "", "", ""})
+		kinds := rapid.SampledFrom([]operations.Kind{Rebuild, Rollback, "", "", ""})
 		for _, s := range histories.Draw(t, "history") {
 			if len(s.events) > 0 {
 				l.append(s.stream, s.events...)
@@ -60,8 +63,8 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 				continue
 			}
 			l.finish(f.Name())
-			request := Request{Kind: kind, Projection: f.Name(), Actor: "test",
-				Options: Options{Workers: rapid.IntRange(1, 3).Draw(t, "workers"), Verify: true}}
+			request := operations.Request{Kind: kind, Subject: f.Name(), Actor: "test",
+				Options: operations.Options{Workers: rapid.IntRange(1, 3).Draw(t, "workers"), Verify: true}}
 			ends := succeeds
 			if kind == Rebuild {
 				ends = rapid.SampledFrom([]fate{succeeds, succeeds, succeeds, cancelled, isKilled}).Draw(t, "fate")
@@ -82,7 +85,7 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 
 // operate runs an operation to its end, on which others may have a part. When it has come some
 // steps, if it has so many, an event comes and its fate overtakes it.
-func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream string) error {
+func (b *bench) operate(r *Runner, request operations.Request, ends fate, at int, stream string) error {
 	id, cl, err := r.begin(b.Context(), request)
 	if errors.Is(err, ErrNoGeneration) {
 		return nil
@@ -102,7 +105,7 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 			kill(errKilled)
 		case cancelled:
 			// Cancel would wait for what waits here.
-			if _, err := r.catalog.requestCancel(b.Context(), id); err != nil {
+			if _, err := r.catalog.operations.RequestCancel(b.Context(), id); err != nil {
 				b.Errorf("ask to cancel: %v", err)
 			}
 		}
@@ -110,30 +113,27 @@ func (b *bench) operate(r *Runner, request Request, ends fate, at int, stream st
 	ctx, kill := context.WithCancelCause(atSteps(b, step))
 	defer kill(nil)
 	if ends == isKilled {
-		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
-		var result any
-		if result, err = x.run(ctx); ctx.Err() == nil {
-			err = x.end(ctx, result, err)
-		} else {
-			err = nil // a killed process does not clean up
+		x, result, workErr := r.work(ctx, cl)
+		if ctx.Err() == nil { // a killed process does not clean up
+			err = cl.Do(ctx, worked{x, result, workErr}, zerolog.Nop())
 		}
 	} else {
 		err = r.execute(ctx, cl, nil)
 	}
 	// If the claim is lost it is left to whoever claims it next.
-	var ended *OperationError
+	var ended *operations.EndedError
 	if err != nil && !errors.As(err, &ended) && !lease.IsAway(err) {
 		return err
 	}
-	var op Operation
+	var op operations.Operation
 	b.eventually(func() error {
-		if op, err = b.admin.Operation(b.Context(), id); err == nil && op.State == OperationRunning {
+		if op, err = b.admin.Operation(b.Context(), id); err == nil && op.State == operations.Running {
 			err = fmt.Errorf("the operation is still running: %+v", op)
 		}
 		return err
 	})
 	nowhere := request.Kind == Rollback && strings.Contains(op.Error, ErrNoGeneration.Error())
-	if op.State == OperationDone || nowhere || ends == cancelled && op.State == OperationCancelled {
+	if op.State == operations.Done || nowhere || ends == cancelled && op.State == operations.Cancelled {
 		return nil
 	}
 	return fmt.Errorf("an operation with fate %d ended as %+v", ends, op)

@@ -10,12 +10,14 @@ import (
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/operations"
 )
 
 // discard takes back what an operation has built that has failed or was cancelled. A generation that
 // programs are waiting for stays, empty and with the failure, for another try.
-func (cl *claim) discard(ctx context.Context, state OperationState, cause error) error {
-	if cl.op.Kind != Rebuild || cl.op.Generation == 0 {
+func (c *catalog) discard(ctx context.Context, held *operations.Claim, state operations.State, cause error) error {
+	cl := &claim{held, c}
+	if cl.Operation.Kind != Rebuild || cl.Operation.Generation == 0 {
 		return nil
 	}
 	g, err := cl.target(ctx)
@@ -26,7 +28,7 @@ func (cl *claim) discard(ctx context.Context, state OperationState, cause error)
 		return err
 	case g.serving && g.built:
 		return nil // it took its place before
-	case g.serving && state == OperationFailed:
+	case g.serving && state == operations.Failed:
 		l := lease.Lease{Table: cl.catalog.generationTable(), Key: g.key()}
 		return (&generationLease{Lease: l, catalog: cl.catalog, generation: g.generation}).fail(ctx, cause)
 	case g.serving:
@@ -67,15 +69,23 @@ WHERE projection = $1 AND retired_at IS NOT NULL AND NOT serving
   AND generation <> (SELECT live_generation FROM {schema}.projections WHERE name = $1)
 ORDER BY retired_at DESC OFFSET $2`
 
+// keep returns how many generations are left to roll back to.
+func keep(o operations.Options) int {
+	if o.Keep == nil {
+		return 1
+	}
+	return *o.Keep
+}
+
 // prune drops the generations beyond those to keep. One that somebody still reads is left to the
 // next rebuild: a reader that comes too late for a table finds the generation in its place.
 func (x *execution) prune(ctx context.Context) error {
-	rows, err := x.catalog.pool.Query(ctx, x.catalog.sql(oldGenerationsSQL), x.op.Projection, x.op.Options.keep())
+	rows, err := x.catalog.pool.Query(ctx, x.catalog.sql(oldGenerationsSQL), x.Operation.Subject, keep(x.Operation.Options))
 	if err != nil {
 		return err
 	}
 	old, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (generation, error) {
-		g := generation{projection: x.op.Projection, table: tableName{schema: x.catalog.schema}}
+		g := generation{projection: x.Operation.Subject, table: tableName{schema: x.catalog.schema}}
 		return g, row.Scan(&g.number, &g.table.name)
 	})
 	if err != nil {

@@ -20,8 +20,8 @@ func noGeneration(version int) error {
 // rollback takes the generation that was replaced last up to date and puts it back in its place. The
 // one that it replaces is kept, so another rollback changes them back.
 func (x *execution) rollback(ctx context.Context) error {
-	x.meter.phase("preparing", 0, 0)
-	if x.op.Generation == 0 {
+	x.meter.Phase("preparing", 0, 0)
+	if x.Operation.Generation == 0 {
 		if err := x.inTx(ctx, func(tx pgx.Tx) error { return x.chooseRetired(ctx, tx) }); err != nil {
 			return err
 		}
@@ -46,20 +46,19 @@ func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	err = tx.QueryRow(ctx, x.catalog.sql(retiredSQL+" FOR UPDATE"), p.Name(), p.Version()).Scan(&x.op.Generation)
+	err = tx.QueryRow(ctx, x.catalog.sql(retiredSQL+" FOR UPDATE"), p.Name(), p.Version()).Scan(&x.Operation.Generation)
 	if isNoRows(err) {
 		return &permanentError{err: noGeneration(p.Version())} // it was there when it was asked for
 	}
 	if err != nil {
 		return err
 	}
-	if err := x.copySkips(ctx, tx, present.number, x.op.Generation); err != nil {
+	if err := x.copySkips(ctx, tx, present.number, x.Operation.Generation); err != nil {
 		return err
 	}
 	// It gets another chance with an event that it could not apply.
-	if _, err := tx.Exec(ctx, x.catalog.sql(clearFailureSQL+` AND generation = $2`), p.Name(), x.op.Generation); err != nil {
+	if _, err := tx.Exec(ctx, x.catalog.sql(clearFailureSQL+` AND generation = $2`), p.Name(), x.Operation.Generation); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, x.catalog.sql(setGenerationSQL), x.op.ID, x.op.Generation)
-	return err
+	return x.SetGeneration(ctx, tx, x.Operation.Generation)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // countedReader counts the events that are read from a log.
@@ -40,7 +41,7 @@ func TestRebuildsReadTheLogTogether(t *testing.T) {
 	b := newBench(t)
 	end := b.fill(300)
 	bad := b.append("account-1", deposited{Amount: 1, Note: "refuse"})
-	for _, o := range []Options{{}, {Workers: 2, MemoryBytes: minMemory, Verify: true}} {
+	for _, o := range []operations.Options{{}, {Workers: 2, MemoryBytes: operations.MinMemory, Verify: true}} {
 		log := &countedReader{Reader: b.store}
 		c := b.config()
 		c.Store = log
@@ -49,20 +50,20 @@ func TestRebuildsReadTheLogTogether(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var requests []Request
+		var requests []operations.Request
 		for _, name := range []string{"first", "accounts", "second", "unknown"} {
-			requests = append(requests, Request{Kind: Rebuild, Projection: name, Options: o, Actor: "test"})
+			requests = append(requests, operations.Request{Kind: Rebuild, Subject: name, Options: o, Actor: "test"})
 		}
 		ended, errs := r.RunAll(t.Context(), requests, nil)
 		for _, i := range []int{0, 2} {
-			if errs[i] != nil || ended[i].State != OperationDone {
-				t.Errorf("the rebuild of %s = %+v, %v, want it done", requests[i].Projection, ended[i], errs[i])
+			if errs[i] != nil || ended[i].State != operations.Done {
+				t.Errorf("the rebuild of %s = %+v, %v, want it done", requests[i].Subject, ended[i], errs[i])
 			}
-			if v := b.verify(r, requests[i].Projection); !v.OK() || v.Rows != 300 {
+			if v := b.verify(r, requests[i].Subject); !v.OK() || v.Rows != 300 {
 				t.Errorf("verify = %+v, want 300 rows that are right", v)
 			}
 		}
-		var failed *OperationError
+		var failed *operations.EndedError
 		if !errors.As(errs[1], &failed) || !strings.Contains(failed.Operation.Error, fmt.Sprintf("position %d", bad.Position)) {
 			t.Errorf("the rebuild of accounts = %v, want it failed at position %d", errs[1], bad.Position)
 		}
@@ -134,7 +135,7 @@ func TestAThrottleIsHeld(t *testing.T) {
 	for _, throttle := range []int{7, 1000, 20_000} {
 		t.Run(fmt.Sprint(throttle), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := newProgressMeter(throttle)
+				m := operations.NewMeter(throttle)
 				s := pass{knows: newVocabulary(nil, newCodec(t), nil, nil), throttle: throttle}
 				size := s.options().PageSize
 				for range 3 {
@@ -142,7 +143,7 @@ func TestAThrottleIsHeld(t *testing.T) {
 					begun, events := time.Now(), 0
 					for time.Since(begun) < 10*time.Second {
 						time.Sleep(time.Second / time.Duration(3*throttle) * time.Duration(size)) // to read them
-						if err := m.read(t.Context(), size, size, 1); err != nil {
+						if err := m.Read(t.Context(), size, size, 1); err != nil {
 							t.Fatal(err)
 						}
 						events += size

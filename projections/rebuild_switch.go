@@ -52,7 +52,7 @@ func (x *execution) trySwitch(ctx context.Context, g target, closes closeGap) (d
 		if !pgerr.Is(err, pgerr.LockNotAvailable, pgerr.Deadlock) {
 			break
 		}
-		x.meter.phase("waiting for who reads the view", 0, 0)
+		x.meter.Phase("waiting for who reads the view", 0, 0)
 		if background.Sleep(ctx, retry.Next()); ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
@@ -120,7 +120,7 @@ func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (do
 // have come to before it takes its place: none, if these rows are of another log than the present one.
 func (x *execution) lockServing(ctx context.Context, tx pgx.Tx) (generation int, position int64, err error) {
 	var at eventstore.Token
-	err = tx.QueryRow(ctx, x.catalog.sql(lockServingSQL), x.op.Projection, x.op.Version).Scan(
+	err = tx.QueryRow(ctx, x.catalog.sql(lockServingSQL), x.Operation.Subject, x.Operation.Version).Scan(
 		&generation, &at.Log, &at.Incarnation, &at.Position)
 	if err != nil {
 		return 0, 0, err

@@ -9,9 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/operations"
 )
 
 // fill appends n streams of a few events each and returns the place behind them.
@@ -34,9 +37,9 @@ func (b *bench) startFilled(f *Fold[string, account], streams int) (*Runner, eve
 	return r, end
 }
 
-func (b *bench) rebuild(r *Runner, projection string, o Options) Operation {
+func (b *bench) rebuild(r *Runner, projection string, o operations.Options) operations.Operation {
 	b.Helper()
-	op, err := r.Run(b.Context(), Request{Kind: Rebuild, Projection: projection, Options: o, Actor: "test"}, nil)
+	op, err := r.Run(b.Context(), operations.Request{Kind: Rebuild, Subject: projection, Options: o, Actor: "test"}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -47,9 +50,9 @@ func TestARebuildMakesTheSameRows(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)
 	r, _ := b.startFilled(f, 300)
-	for _, o := range []Options{{}, {Workers: 3, MemoryBytes: minMemory, Verify: true}} {
+	for _, o := range []operations.Options{{}, {Workers: 3, MemoryBytes: operations.MinMemory, Verify: true}} {
 		op := b.rebuild(r, "accounts", o)
-		if op.State != OperationDone || op.Buckets != bucketCount || op.BucketsDone != bucketCount {
+		if op.State != operations.Done || op.Buckets != bucketCount || op.BucketsDone != bucketCount {
 			t.Errorf("the operation is %+v, want it done with all buckets", op)
 		}
 		b.arrives(r, "accounts", b.append("account-1", deposited{Amount: 1}))
@@ -71,8 +74,8 @@ func TestARebuildNeedsSeveralPassesInLittleMemory(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)
 	r, end := b.startFilled(f, 1000)
-	once := b.rebuild(r, "accounts", Options{})
-	often := b.rebuild(r, "accounts", Options{MemoryBytes: minMemory, Workers: 1})
+	once := b.rebuild(r, "accounts", operations.Options{})
+	often := b.rebuild(r, "accounts", operations.Options{MemoryBytes: operations.MinMemory, Workers: 1})
 	if once.Events != end.Position || often.Events < 2*end.Position {
 		t.Errorf("%d events were read with much memory and %d with little, want %d and at least twice that", once.Events, often.Events, end.Position)
 	}
@@ -89,9 +92,9 @@ func TestARebuildNamesTheEventOfARefusedRow(t *testing.T) {
 	b.fill(30)
 	bad := b.append("account-17", deposited{Amount: 1, Note: "\x00"})
 	b.append("account-17", deposited{Amount: 1, Note: "after it"})
-	_, err := b.runner(newAccounts(1)).Run(t.Context(), Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+	_, err := b.runner(newAccounts(1)).Run(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts", Actor: "test"}, nil)
 	want := fmt.Sprintf("(Deposited) at position %d: key 17: ", bad.Position)
-	var failed *OperationError
+	var failed *operations.EndedError
 	if !errors.As(err, &failed) || !strings.Contains(failed.Operation.Error, want) || !strings.Contains(failed.Operation.Error, "u0000") {
 		t.Fatalf("Run = %v, want an error with %q", err, want)
 	}
@@ -125,17 +128,16 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 				cancel(errKilled)
 			}
 		}
-		id, cl, err := r.begin(t.Context(), Request{Kind: Rebuild, Projection: "accounts", Options: Options{MemoryBytes: minMemory, Workers: 1}, Actor: "test"})
+		id, cl, err := r.begin(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts", Options: operations.Options{MemoryBytes: operations.MinMemory, Workers: 1}, Actor: "test"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var ctx context.Context
 		ctx, cancel = context.WithCancelCause(atSteps(b, step))
-		x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
-		_, err = x.run(ctx) // and not end: a killed process does not clean up
+		x, result, err := r.work(ctx, cl) // and no more: a killed process does not clean up
 		cancel(nil)
 		if err == nil {
-			if err := x.end(t.Context(), nil, nil); err != nil {
+			if err := cl.Do(t.Context(), worked{x, result, nil}, zerolog.Nop()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -165,7 +167,7 @@ func TestARebuildIsVerifiedAlthoughItWasKilled(t *testing.T) {
 	b, f := newBench(t), newAccounts(1)
 	r, _ := b.startFilled(f, 20)
 	b.stop(r)
-	o := Options{Verify: true}
+	o := operations.Options{Verify: true}
 	killed := b.killRebuild(f, o, failpoint.RebuildCaughtUp)
 	if s := b.status("accounts"); s.Generation != killed.Generation || s.State != BeingBuilt {
 		t.Errorf("what was left is %+v, want generation %d, being built", s, killed.Generation)
@@ -183,7 +185,7 @@ func TestIndexesWaitForWhoeverIsAtTheSameTable(t *testing.T) {
 	b, f := newBench(t), newAccounts(1)
 	r, _ := b.startFilled(f, 20)
 	b.stop(r)
-	killed := b.killRebuild(f, Options{}, failpoint.RebuildRecorded)
+	killed := b.killRebuild(f, operations.Options{}, failpoint.RebuildRecorded)
 	table := fmt.Sprintf("recount.accounts_g%d", killed.Generation)
 	lost, err := b.pool().Begin(t.Context())
 	if err != nil {
@@ -197,7 +199,7 @@ func TestIndexesWaitForWhoeverIsAtTheSameTable(t *testing.T) {
 	go func() {
 		next := b.runner(f)
 		for {
-			_, err := next.Run(t.Context(), Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+			_, err := next.Run(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts", Actor: "test"}, nil)
 			if !pgerr.Is(err, pgerr.LockNotAvailable) { // on a slow machine
 				ended <- err
 				return
@@ -224,22 +226,39 @@ func TestIndexesWaitForWhoeverIsAtTheSameTable(t *testing.T) {
 
 // killRebuild begins a rebuild in a process of its own that is killed at a point, and returns the
 // operation that is left. Nothing renews the claim, so no other process may run that would take it.
-func (b *bench) killRebuild(f *Fold[string, account], o Options, at failpoint.Point) Operation {
+func (b *bench) killRebuild(f *Fold[string, account], o operations.Options, at failpoint.Point) operations.Operation {
 	b.Helper()
 	r := b.runner(f)
-	_, cl, err := r.begin(b.Context(), Request{Kind: Rebuild, Projection: f.Name(), Options: o, Actor: "test"})
+	_, cl, err := r.begin(b.Context(), operations.Request{Kind: Rebuild, Subject: f.Name(), Options: o, Actor: "test"})
 	if err != nil {
 		b.Fatal(err)
 	}
 	var kill context.CancelCauseFunc
 	ctx, kill := context.WithCancelCause(failpoint.On(b, failpoint.Calls{at: func() { kill(errKilled) }}))
 	defer kill(nil)
-	x := &execution{claim: cl, runner: r, worker: r.workers[0], meter: newProgressMeter(0)}
-	_, err = x.run(ctx) // and not end: a killed process does not clean up
+	_, _, err = r.work(ctx, cl) // and no more: a killed process does not clean up
 	if err == nil || ctx.Err() == nil {
 		b.Fatalf("the rebuild ended with %v, want it killed", err)
 	}
-	return cl.op
+	return cl.Operation
+}
+
+// work does what an operation is for, and leaves its end to others.
+func (r *Runner) work(ctx context.Context, cl *operations.Claim) (x *execution, result any, err error) {
+	x = &execution{claim: &claim{cl, r.catalog}, runner: r, worker: r.workers[0]}
+	result, err = x.Do(ctx, cl, operations.NewMeter(0))
+	return x, result, err
+}
+
+// worked is work that was done.
+type worked struct {
+	*execution
+	result any
+	err    error
+}
+
+func (w worked) Do(context.Context, *operations.Claim, *operations.Meter) (any, error) {
+	return w.result, w.err
 }
 
 // ended returns an error unless the operation is done.
@@ -249,7 +268,7 @@ func (b *bench) ended(id string) error {
 		return err
 	}
 	for _, op := range all {
-		if op.ID.String() == id && op.State != OperationDone {
+		if op.ID.String() == id && op.State != operations.Done {
 			return fmt.Errorf("the operation is %+v, want it done", op)
 		}
 	}
@@ -319,7 +338,7 @@ func (b *bench) rebuildDuringWrites(plant func(*Runner)) error {
 		b.stop(live) // else it makes up for a switch too early before anybody looks
 	}}), 20*time.Second)
 	defer cancel()
-	_, err := r.Run(ctx, Request{Kind: Rebuild, Projection: "accounts", Actor: "test"}, nil)
+	_, err := r.Run(ctx, operations.Request{Kind: Rebuild, Subject: "accounts", Actor: "test"}, nil)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // renamedCodec is newCodec in the program that calls deposits by another name.
@@ -52,7 +53,7 @@ func TestARenamedTypeIsTheSameType(t *testing.T) {
 			t.Errorf("as of 3, stream %q: %s, want both deposits", stream, got)
 		}
 	}
-	b.rebuild(r, "accounts", Options{})
+	b.rebuild(r, "accounts", operations.Options{})
 	wantBalance(newAccounts(1))
 	b.stop(r)
 
@@ -90,7 +91,7 @@ func TestFormerNamesMayBeGivenLate(t *testing.T) {
 	if v := b.verify(r, "accounts"); v.OK() || v.LogEvents != 3 || v.Events != 2 {
 		t.Errorf("the verification says %+v, want 2 events of 3", v)
 	}
-	b.rebuild(r, "accounts", Options{})
+	b.rebuild(r, "accounts", operations.Options{})
 	if v := b.verify(r, "accounts"); !v.OK() || v.Events != 3 {
 		t.Errorf("after a rebuild the verification says %+v, want nothing wrong with 3 events", v)
 	}

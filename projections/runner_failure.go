@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
@@ -15,6 +13,7 @@ import (
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
+	"github.com/57528e99/recount/operations"
 )
 
 // eventError is why an event cannot be applied.
@@ -75,29 +74,10 @@ func (l *generationLease) fail(ctx context.Context, cause error) error {
     failure = $8, failure_hint = $9, trouble = NULL, trouble_at = NULL, ` + lease.Clear,
 		Where: `(position = $10 OR NOT built)`,
 		Args: []any{
-			position, id, eventType, stream, sanitizeText(withDetail(reason)),
+			position, id, eventType, stream, operations.SanitizeText(operations.WithDetail(reason)),
 			hint(l.catalog.schema, l.generation.projection, cause), l.checkpoint.token.Position,
 		},
 	})
-}
-
-// withDetail returns an error with the detail that the server gives apart from it.
-func withDetail(err error) string {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Detail != "" {
-		return fmt.Sprintf("%v: %s", err, refused.Detail)
-	}
-	return err.Error()
-}
-
-// sanitizeText returns text as a text column takes it.
-func sanitizeText(s string) string {
-	const limit = 4000
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return s
 }
 
 // hint says what to do about a failure.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgsql"
+	"github.com/57528e99/recount/operations"
 )
 
 // raw is an event that the codec cannot read, or would not write.
@@ -166,7 +167,7 @@ func TestWhichErrorsComeAgain(t *testing.T) {
 		`SELECT * FROM missing`:                    true,
 		`SELECT` + `FROM FROM`:                     true,
 		`DO $$BEGIN RAISE 'no'; END$$`:             true,
-		`SELECT recount.projection_fenced()`:       false,
+		`SELECT recount.lease_lost()`:              false,
 		`DO $$BEGIN RAISE SQLSTATE '40P01'; END$$`: false,
 		`DO $$BEGIN RAISE SQLSTATE '53100'; END$$`: false,
 		`DO $$BEGIN RAISE SQLSTATE '25P02'; END$$`: true,
@@ -190,7 +191,7 @@ func TestWhichErrorsComeAgain(t *testing.T) {
 
 func TestStorableTextFitsAColumn(t *testing.T) {
 	t.Parallel()
-	got := sanitizeText("a\x00b\xff" + strings.Repeat("ü", 4000))
+	got := operations.SanitizeText("a\x00b\xff" + strings.Repeat("ü", 4000))
 	if strings.ContainsRune(got, 0) || len(got) > 4010 || !strings.HasPrefix(got, "a?b?ü") {
 		t.Errorf("storable = %d bytes, %q…", len(got), got[:8])
 	}
@@ -237,9 +238,9 @@ func TestAnOperationDoesNotSendPeopleToSkip(t *testing.T) {
 	b.store = damagedReader{log}
 	other := b.runner(f)
 	b.store = log
-	for _, kind := range []Kind{Rebuild, Verify} {
-		_, err := other.Run(t.Context(), Request{Kind: kind, Projection: "accounts", Actor: "test"}, nil)
-		var failed *OperationError
+	for _, kind := range []operations.Kind{Rebuild, Verify} {
+		_, err := other.Run(t.Context(), operations.Request{Kind: kind, Subject: "accounts", Actor: "test"}, nil)
+		var failed *operations.EndedError
 		if !errors.As(err, &failed) || !strings.Contains(failed.Operation.Hint, "has not stopped on this event") {
 			t.Errorf("%s = %v, want a failure whose hint does not say to skip", kind, err)
 		}

@@ -3,6 +3,8 @@ package projections
 import (
 	"fmt"
 	"testing"
+
+	"github.com/57528e99/recount/operations"
 )
 
 // TestStatsCount applies events, stops on one, and is interrupted by a table that is gone.
@@ -47,9 +49,9 @@ func TestLastOperationsAreOneOfEachKind(t *testing.T) {
 	b.arrives(r, "accounts", b.fill(5))
 	for _, o := range []struct {
 		projection string
-		kind       Kind
+		kind       operations.Kind
 	}{{"totals", Rebuild}, {"accounts", Verify}, {"accounts", Rebuild}, {"accounts", Verify}} {
-		if _, err := r.Run(t.Context(), Request{Kind: o.kind, Projection: o.projection}, nil); err != nil {
+		if _, err := r.Run(t.Context(), operations.Request{Kind: o.kind, Subject: o.projection}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,7 +63,7 @@ func TestLastOperationsAreOneOfEachKind(t *testing.T) {
 	if err != nil || len(last) != 3 {
 		t.Fatalf("LastOperations = %+v, %v, want 3", last, err)
 	}
-	if last[0].Kind != Rebuild || last[1].ID != newest[0].ID || last[2].Projection != "totals" {
+	if last[0].Kind != Rebuild || last[1].ID != newest[0].ID || last[2].Subject != "totals" {
 		t.Errorf("LastOperations = %+v, want accounts' rebuild and second verify, and totals' rebuild", last)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // State is what a projection is doing, in one word or two.
@@ -127,7 +128,7 @@ type Details struct {
 	// Skips are the first 1000 at most.
 	Skips []Skip `json:"skips"`
 	// Operations are the last ten, the newest first.
-	Operations []Operation `json:"operations"`
+	Operations []operations.Operation `json:"operations"`
 }
 
 // setState derives the state, once everything else is known.

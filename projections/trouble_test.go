@@ -3,12 +3,14 @@ package projections
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/operations"
 )
 
 // TestAnUnreachableDatabaseIsNoFailure cuts all connections of a runner, again and again.
@@ -124,10 +126,10 @@ func TestARefusedCheckpointIsTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rename("projection_fenced", "gone")
+	rename("lease_lost", "gone")
 	last := b.append("account-1", opened{})
 	b.reaches("batch_accounts", Retrying, 1)
-	rename("gone", "projection_fenced")
+	rename("gone", "lease_lost")
 	b.arrives(r, "batch_accounts", last)
 }
 
@@ -162,5 +164,42 @@ func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 	}
 	if s := b.status("accounts"); s.Failure == nil {
 		t.Error("the projection has not failed")
+	}
+}
+
+// TestAnOperationSaysWhatKeepsItFromGoingOn: a rebuild cannot write for longer than its statements wait for
+// a lock. It names that while it tries again, and no more once it is done.
+func TestAnOperationSaysWhatKeepsItFromGoingOn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.start(b.runner(newAccounts(1)))
+	b.arrives(r, "accounts", b.fill(5))
+	tx, err := b.pool().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rollback(context.Background(), tx)
+	if _, err := tx.Exec(t.Context(), `LOCK TABLE recount.projection_buckets IN EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	op, err := b.admin.Request(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.eventually(func() error {
+		if op, err = b.admin.Operation(t.Context(), op.ID); err == nil && op.Trouble == nil {
+			err = fmt.Errorf("the operation is %+v, want it in trouble", op)
+		}
+		return err
+	})
+	if op.State != operations.Running || !strings.Contains(op.Trouble.Error, "lock timeout") {
+		t.Errorf("the operation is %s with trouble %q, want it running with the lock timeout", op.State, op.Trouble.Error)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually(func() error { return b.ended(op.ID.String()) })
+	if op, err = b.admin.Operation(t.Context(), op.ID); err != nil || op.Trouble != nil {
+		t.Errorf("the operation that is done = %+v, %v, want no trouble", op, err)
 	}
 }

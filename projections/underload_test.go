@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/operations"
 )
 
 // TestOperationsEndUnderWrites appends all the while: the new rows must catch up with
@@ -40,9 +41,9 @@ func TestOperationsEndUnderWrites(t *testing.T) {
 		}
 	})
 	other := b.runner(f) // as another process
-	for _, kind := range []Kind{Rebuild, Verify, Rollback, Repair, Rebuild, Verify} {
-		op, err := other.Run(t.Context(), Request{Kind: kind, Projection: "accounts", Actor: "test",
-			Options: Options{Verify: kind == Rebuild, Key: map[Kind]string{Repair: "7"}[kind]}}, nil)
+	for _, kind := range []operations.Kind{Rebuild, Verify, Rollback, Repair, Rebuild, Verify} {
+		op, err := other.Run(t.Context(), operations.Request{Kind: kind, Subject: "accounts", Actor: "test",
+			Options: operations.Options{Verify: kind == Rebuild, Key: map[operations.Kind]string{Repair: "7"}[kind]}}, nil)
 		if err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
@@ -64,7 +65,7 @@ func TestOperationsEndUnderWrites(t *testing.T) {
 // new one is never as far by itself, so it must be held for a moment.
 func TestASwitchHoldsWhatMovesOn(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []Kind{Rebuild, Rollback} {
+	for _, kind := range []operations.Kind{Rebuild, Rollback} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
@@ -73,7 +74,7 @@ func TestASwitchHoldsWhatMovesOn(t *testing.T) {
 			b.arrives(live, "accounts", b.fill(50))
 			r := b.runner(f) // as another process
 			if kind == Rollback {
-				b.rebuild(r, "accounts", Options{})
+				b.rebuild(r, "accounts", operations.Options{})
 			}
 			tries := 0
 			ctx, cancel := context.WithTimeout(failpoint.On(t, failpoint.Calls{failpoint.RebuildCaughtUp: func() {
@@ -81,7 +82,7 @@ func TestASwitchHoldsWhatMovesOn(t *testing.T) {
 				b.arrives(live, "accounts", b.append("account-2", deposited{Amount: 5, Note: "late"}))
 			}}), 30*time.Second)
 			defer cancel()
-			if _, err := r.Run(ctx, Request{Kind: kind, Projection: "accounts", Actor: "test"}, nil); err != nil {
+			if _, err := r.Run(ctx, operations.Request{Kind: kind, Subject: "accounts", Actor: "test"}, nil); err != nil {
 				t.Fatalf("after %d tries: %v", tries, err)
 			}
 			b.finish("accounts")
@@ -107,9 +108,9 @@ func TestASwitchEndsUnderAppendsWithoutAPause(t *testing.T) {
 		}
 	})
 	other := b.runner(f)
-	for _, kind := range []Kind{Rebuild, Rollback} {
+	for _, kind := range []operations.Kind{Rebuild, Rollback} {
 		within, cancel := context.WithTimeout(t.Context(), time.Minute)
-		if _, err := other.Run(within, Request{Kind: kind, Projection: "accounts", Actor: "test"}, nil); err != nil {
+		if _, err := other.Run(within, operations.Request{Kind: kind, Subject: "accounts", Actor: "test"}, nil); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 		cancel()

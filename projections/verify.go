@@ -125,8 +125,8 @@ func (x *execution) compare(ctx context.Context, fold bulk, g generation) (*Veri
 		todo[i] = i
 	}
 	for len(todo) > 0 {
-		x.meter.buckets(bucketCount, bucketCount-len(todo))
-		x.meter.phase("verifying", 0, result.Position)
+		x.meter.Buckets(bucketCount, bucketCount-len(todo))
+		x.meter.Phase("verifying", 0, result.Position)
 		pass := x.pass(ctx, result.Position, skips)
 		pass.buckets = bucketCount
 		pass.want = func(bucket int) bool { _, found := slices.BinarySearch(todo, bucket); return found }
@@ -138,6 +138,6 @@ func (x *execution) compare(ctx context.Context, fold bulk, g generation) (*Veri
 		result.LogEvents, result.LogDigest = total.events, total.digest
 		todo = slices.DeleteFunc(todo, func(bucket int) bool { return slices.Contains(done, bucket) })
 	}
-	x.meter.buckets(bucketCount, bucketCount)
+	x.meter.Buckets(bucketCount, bucketCount)
 	return result, nil
 }

@@ -53,9 +53,9 @@ func (x *execution) repair(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.meter.phase("reading the log", 0, position)
+	x.meter.Phase("reading the log", 0, position)
 	done, err := fold.repair(ctx, &repairing{
-		claim: x.claim, generation: g, pass: x.pass(ctx, position, skips), text: x.op.Options.Key,
+		claim: x.claim, generation: g, pass: x.pass(ctx, position, skips), text: x.Operation.Options.Key,
 	})
 	if err != nil {
 		return nil, err

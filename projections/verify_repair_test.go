@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // readerBetween is a store that calls something when it has been read to the end for the first time, and
@@ -58,7 +59,7 @@ func TestARepairComesNearFirst(t *testing.T) {
 	b.store = between
 	other := b.runner(f)
 	b.store = log
-	op, err := other.Run(t.Context(), Request{Kind: Repair, Projection: "accounts", Options: Options{Key: "1"}, Actor: "test"}, nil)
+	op, err := other.Run(t.Context(), operations.Request{Kind: Repair, Subject: "accounts", Options: operations.Options{Key: "1"}, Actor: "test"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/57528e99/recount/operations"
 )
 
 func (b *bench) verify(r *Runner, projection string) Verification {
 	b.Helper()
-	op, err := r.Run(b.Context(), Request{Kind: Verify, Projection: projection, Actor: "test"}, nil)
+	op, err := r.Run(b.Context(), operations.Request{Kind: Verify, Subject: projection, Actor: "test"}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -69,7 +71,7 @@ func TestAVerificationFindsWhatWasDamaged(t *testing.T) {
 			}
 			key = string(shown)
 		}
-		op, err := r.Run(t.Context(), Request{Kind: Repair, Projection: "accounts", Options: Options{Key: key}}, nil)
+		op, err := r.Run(t.Context(), operations.Request{Kind: Repair, Subject: "accounts", Options: operations.Options{Key: key}}, nil)
 		var repaired Repaired
 		if err := errors.Join(err, json.Unmarshal(op.Result, &repaired)); err != nil || !repaired.Changed {
 			t.Errorf("Repair(%v) = %+v, %v, want the row changed", d.Key, repaired, err)
@@ -125,7 +127,7 @@ func TestAVerificationIsAsExactAsTheTable(t *testing.T) {
 		if v := b.verify(r, "exacts"); v.Differing != 1 {
 			t.Errorf("of a row with %s it says %+v, want it differing", damage, v)
 		}
-		op, err := r.Run(t.Context(), Request{Kind: Repair, Projection: "exacts", Options: Options{Key: "1"}}, nil)
+		op, err := r.Run(t.Context(), operations.Request{Kind: Repair, Subject: "exacts", Options: operations.Options{Key: "1"}}, nil)
 		var repaired Repaired
 		if err := errors.Join(err, json.Unmarshal(op.Result, &repaired)); err != nil || !repaired.Changed {
 			t.Errorf("the repair of a row with %s = %s, %v, want it changed", damage, op.Result, err)
@@ -157,8 +159,8 @@ func TestRowsThatChangeMeanwhileAreVerified(t *testing.T) {
 	b := newBench(t)
 	r, _ := b.startFilled(newAccounts(1), 60)
 	for _, damaged := range []bool{false, true} {
-		x := &execution{runner: r, worker: r.workers[0], meter: newProgressMeter(0), claim: &claim{catalog: r.catalog}}
-		x.op.Options.Workers = 1
+		x := &execution{runner: r, worker: r.workers[0], meter: operations.NewMeter(0), claim: &claim{&operations.Claim{}, r.catalog}}
+		x.Operation.Options.Workers = 1
 		fold := x.worker.runs.(bulk)
 		written := false
 		x.runner = &Runner{config: r.config, catalog: r.catalog, knows: r.knows}
@@ -193,14 +195,14 @@ func TestARollbackCatchesUpFirst(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)
 	r, _ := b.startFilled(f, 20)
-	request := Request{Kind: Rollback, Projection: "accounts", Actor: "test"}
-	if _, err := r.Run(t.Context(), request, nil); !errors.Is(err, ErrNoGeneration) || !errors.Is(err, ErrInvalidRequest) {
-		t.Errorf("without anything to go back to Run = %v, want ErrInvalidRequest and ErrNoGeneration", err)
+	request := operations.Request{Kind: Rollback, Subject: "accounts", Actor: "test"}
+	if _, err := r.Run(t.Context(), request, nil); !errors.Is(err, ErrNoGeneration) || !errors.Is(err, operations.ErrInvalid) {
+		t.Errorf("without anything to go back to Run = %v, want operations.ErrInvalid and ErrNoGeneration", err)
 	}
 	if all, err := b.admin.Operations(t.Context(), "accounts"); err != nil || len(all) > 0 {
 		t.Errorf("operations are %+v, %v, want none: it was refused", all, err)
 	}
-	b.rebuild(r, "accounts", Options{})
+	b.rebuild(r, "accounts", operations.Options{})
 	b.arrives(r, "accounts", b.append("account-3", deposited{Amount: 9}))
 	if _, err := r.Run(t.Context(), request, nil); err != nil {
 		t.Fatal(err)
@@ -220,10 +222,10 @@ func TestARollbackGoesToTheOneBefore(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)
 	r, _ := b.startFilled(f, 5)
-	b.rebuild(r, "accounts", Options{})
+	b.rebuild(r, "accounts", operations.Options{})
 	b.exec(`UPDATE recount.projection_generations SET retired_at = retired_at + interval '1 hour'`)
-	b.rebuild(r, "accounts", Options{})
-	if _, err := r.Run(t.Context(), Request{Kind: Rollback, Projection: "accounts", Actor: "test"}, nil); err != nil {
+	b.rebuild(r, "accounts", operations.Options{})
+	if _, err := r.Run(t.Context(), operations.Request{Kind: Rollback, Subject: "accounts", Actor: "test"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if s := b.serving("accounts"); s.Generation != 2 {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // frozen is an event of the next program, which also writes deposits in schema version 2.
@@ -120,7 +121,7 @@ func TestOperationsStandAside(t *testing.T) {
 	b.arrives(old, "accounts", b.append("account-1", deposited{Amount: 1}))
 	last := b.append("account-1", depositedV2)
 	b.reaches("accounts", Unreadable, 0)
-	op, err := b.admin.Request(t.Context(), Request{Kind: Rebuild, Projection: "accounts", Version: 1, Actor: "test"})
+	op, err := b.admin.Request(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts", Version: 1, Actor: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestOperationsStandAside(t *testing.T) {
 		switch now, err := b.admin.Operation(t.Context(), op.ID); {
 		case err != nil:
 			return err
-		case now.State != OperationDone:
+		case now.State != operations.Done:
 			return fmt.Errorf("the operation is %+v", now)
 		}
 		return nil

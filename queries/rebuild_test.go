@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
@@ -59,7 +60,7 @@ func TestReadsDoNotNoticeRebuilds(t *testing.T) {
 	}
 	keep := 0
 	for range 10 {
-		_, err := r.Run(t.Context(), projections.Request{Kind: projections.Rebuild, Projection: "orders", Options: projections.Options{Keep: &keep}}, nil)
+		_, err := r.Run(t.Context(), operations.Request{Kind: projections.Rebuild, Subject: "orders", Options: operations.Options{Keep: &keep}}, nil)
 		if err != nil {
 			t.Error(err)
 		}

@@ -6,11 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
 // await follows an operation to its end.
-func (s *server) await(location string) (op projections.Operation) {
+func (s *server) await(location string) (op operations.Operation) {
 	s.Helper()
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -20,7 +21,7 @@ func (s *server) await(location string) (op projections.Operation) {
 		if err := json.Unmarshal([]byte(a.body), &op); err != nil || a.status != 200 {
 			s.Fatalf("GET %s = %d %s (%v)", location, a.status, a.body, err)
 		}
-		if op.State != projections.OperationRunning {
+		if op.State != operations.Running {
 			return op
 		}
 		select {
@@ -48,7 +49,7 @@ func TestProjectionsAreRebuiltOverHTTP(t *testing.T) {
 			t.Fatalf("POST …/%s = %d %s, Location %q, want 202 and an operation", kind, a.status, a.body, location)
 		}
 		op := s.await(location)
-		if op.State != projections.OperationDone || string(op.Kind) != kind || op.Error != "" {
+		if op.State != operations.Done || string(op.Kind) != kind || op.Error != "" {
 			t.Errorf("%s ended as %+v, want it done", kind, op)
 		}
 		var v projections.Verification

@@ -11,6 +11,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -188,8 +189,8 @@ func TestProjectionIsBuiltAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.exec(`UPDATE recount.snapshots_counter SET state = '{}' WHERE stream = 'counter-2'`)
-	op, err := r.Run(t.Context(), projections.Request{Kind: projections.Rebuild, Projection: NameOf("counter")}, nil)
-	if err != nil || op.State != projections.OperationDone {
+	op, err := r.Run(t.Context(), operations.Request{Kind: projections.Rebuild, Subject: NameOf("counter")}, nil)
+	if err != nil || op.State != operations.Done {
 		t.Fatalf("rebuild = %+v, %v", op, err)
 	}
 	b.wantList("counter-1@12", "counter-2@12")

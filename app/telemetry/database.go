@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -32,7 +33,7 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
 	defer cancel()
 	all, err := c.admin.List(ctx)
-	var last []projections.Operation
+	var last []operations.Operation
 	if err == nil {
 		last, err = c.admin.LastOperations(ctx)
 	}
@@ -67,9 +68,9 @@ func collectProjection(to chan<- prometheus.Metric, p projections.Projection, al
 	projectionKnown.sample(to, 0, p.Name())
 }
 
-func collectOperation(to chan<- prometheus.Metric, o projections.Operation) {
-	labels := []string{o.Projection, string(o.Kind)}
-	oneOf(operationState, to, o.State, projections.OperationStates(), labels...)
+func collectOperation(to chan<- prometheus.Metric, o operations.Operation) {
+	labels := []string{o.Subject, string(o.Kind)}
+	oneOf(operationState, to, o.State, operations.States(), labels...)
 	operationEvents.sample(to, float64(o.Events), labels...)
 	operationPosition.sample(to, float64(o.Position), labels...)
 	operationTarget.sample(to, float64(o.Target), labels...)

@@ -22,6 +22,7 @@ import (
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -69,7 +70,7 @@ func watched(t *testing.T, db *pgtest.DB) *Metrics {
 			t.Fatal(err)
 		}
 	}
-	if _, err := runner.Run(t.Context(), projections.Request{Kind: projections.Rebuild, Projection: "sums"}, nil); err != nil {
+	if _, err := runner.Run(t.Context(), operations.Request{Kind: projections.Rebuild, Subject: "sums"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	m.Watch(Sources{Pool: db.Pool, Store: store, Admin: projections.NewAdmin(db.Pool, "", store), Runner: runner,

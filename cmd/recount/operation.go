@@ -9,35 +9,36 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
 // operate does an operation on t, shows its progress, and returns it when it is done.
-func (a *app) operate(ctx context.Context, t *target, r projections.Request) (projections.Operation, error) {
-	done, err := a.operateAll(ctx, t, []projections.Request{r})
+func (a *app) operate(ctx context.Context, t *target, r operations.Request) (operations.Operation, error) {
+	done, err := a.operateAll(ctx, t, []operations.Request{r})
 	if err != nil {
-		return projections.Operation{}, err
+		return operations.Operation{}, err
 	}
 	return done[0], nil
 }
 
 // operateAll does operations of one kind on t, shows their progress, and returns those that are done. The
 // error names those that failed; none keeps the others from being done.
-func (a *app) operateAll(ctx context.Context, t *target, requests []projections.Request) ([]projections.Operation, error) {
+func (a *app) operateAll(ctx context.Context, t *target, requests []operations.Request) ([]operations.Operation, error) {
 	byServer, err := t.byServer()
 	if err != nil {
 		return nil, err
 	}
 	name := string(requests[0].Kind)
 	if len(requests) == 1 {
-		name += " " + requests[0].Projection
+		name += " " + requests[0].Subject
 	}
 	for i := range requests {
 		requests[i].Actor = actor()
 	}
 	p := a.progress(name)
 	show := a.showOperation(p, len(requests) > 1)
-	ops, errs := make([]projections.Operation, len(requests)), make([]error, len(requests))
+	ops, errs := make([]operations.Operation, len(requests)), make([]error, len(requests))
 	if byServer {
 		var running sync.WaitGroup
 		for i, r := range requests {
@@ -63,8 +64,8 @@ func (a *app) operateAll(ctx context.Context, t *target, requests []projections.
 }
 
 // ended returns the operations that are done, and an error that names the others.
-func (t *target) ended(ctx context.Context, byServer bool, requests []projections.Request, ops []projections.Operation, errs []error) (
-	done []projections.Operation, err error) {
+func (t *target) ended(ctx context.Context, byServer bool, requests []operations.Request, ops []operations.Operation, errs []error) (
+	done []operations.Operation, err error) {
 	var failed []error
 	var names []string
 	for i, err := range errs {
@@ -72,9 +73,9 @@ func (t *target) ended(ctx context.Context, byServer bool, requests []projection
 		case err == nil:
 			done = append(done, ops[i])
 		case ctx.Err() != nil:
-			return done, &failure{exitInterrupted, err, t.afterInterrupt(byServer, requests[i].Projection, ops[i])}
+			return done, &failure{exitInterrupted, err, t.afterInterrupt(byServer, requests[i].Subject, ops[i])}
 		default:
-			failed, names = append(failed, t.explain(err)), append(names, requests[i].Projection)
+			failed, names = append(failed, t.explain(err)), append(names, requests[i].Subject)
 		}
 	}
 	switch {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/operations"
 )
 
 // ownerPatience is how long an operation may be without a process before that is worth a word. One
@@ -20,9 +20,9 @@ type ownerWatch struct {
 }
 
 // isLost reports, once, that no process has worked on it for ownerPatience.
-func (w *ownerWatch) isLost(op projections.Operation, now time.Time) bool {
+func (w *ownerWatch) isLost(op operations.Operation, now time.Time) bool {
 	switch {
-	case op.State != projections.OperationRunning || op.Owner != "":
+	case op.State != operations.Running || op.Owner != "":
 		w.since = time.Time{}
 	case w.since.IsZero():
 		w.since = now
@@ -35,9 +35,9 @@ func (w *ownerWatch) isLost(op projections.Operation, now time.Time) bool {
 
 // warnIfUnclaimed returns a show that also warns of an operation that no process works on: a server
 // without the role projections takes the request and never begins it.
-func (t *target) warnIfUnclaimed(p progress, show func(projections.Operation)) func(projections.Operation) {
+func (t *target) warnIfUnclaimed(p progress, show func(operations.Operation)) func(operations.Operation) {
 	var watch ownerWatch
-	return func(op projections.Operation) {
+	return func(op operations.Operation) {
 		if watch.isLost(op, time.Now()) {
 			p.note(fmt.Sprintf("not started after %s: no process with role projections is free; "+
 				"start one with recount serve --roles projections, or cancel this: %s", ownerPatience, t.cancelCommand(op.ID.String())))
@@ -47,7 +47,7 @@ func (t *target) warnIfUnclaimed(p progress, show func(projections.Operation)) f
 }
 
 // afterInterrupt says what becomes of an operation that is no longer followed.
-func (t *target) afterInterrupt(byServer bool, projection string, op projections.Operation) string {
+func (t *target) afterInterrupt(byServer bool, projection string, op operations.Operation) string {
 	var hint string
 	switch {
 	case !byServer:

@@ -10,18 +10,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/operations"
 )
 
 func TestAnOperationThatNoProcessTakesIsToldOnce(t *testing.T) {
 	t.Parallel()
 	var watch ownerWatch
 	start := time.Now()
-	free := projections.Operation{State: projections.OperationRunning}
-	owned := projections.Operation{State: projections.OperationRunning, Owner: "a process"}
+	free := operations.Operation{State: operations.Running}
+	owned := operations.Operation{State: operations.Running, Owner: "a process"}
 	for _, c := range []struct {
 		after time.Duration
-		op    projections.Operation
+		op    operations.Operation
 		want  bool
 	}{
 		{0, free, false},
@@ -73,17 +73,17 @@ func TestAnInterruptSaysWhatBecomesOfTheOperation(t *testing.T) {
 
 func TestProgressOfAnOperation(t *testing.T) {
 	t.Parallel()
-	at := projections.Progress{Phase: "reading", Position: 3, Target: 4, Events: 2}
+	at := operations.Progress{Phase: "reading", Position: 3, Target: 4, Events: 2}
 	ended := at
 	ended.Phase = "done"
 	for _, c := range []struct {
-		op   projections.Operation
+		op   operations.Operation
 		want string
 	}{
-		{projections.Operation{State: projections.OperationRunning, Owner: "a", Progress: at}, "reading, position 3 of 4, 2 events, 0/s"},
-		{projections.Operation{State: projections.OperationRunning, Progress: at}, "reading, position 3 of 4, 2 events, 0/s, waiting for a process to go on with it"},
-		{projections.Operation{State: projections.OperationRunning, Cancelling: true, Progress: at}, "reading, position 3 of 4, 2 events, 0/s, being cancelled"},
-		{projections.Operation{State: projections.OperationDone, Progress: ended}, "done, 2 events, 0/s"},
+		{operations.Operation{State: operations.Running, Owner: "a", Progress: at}, "reading, position 3 of 4, 2 events, 0/s"},
+		{operations.Operation{State: operations.Running, Progress: at}, "reading, position 3 of 4, 2 events, 0/s, waiting for a process to go on with it"},
+		{operations.Operation{State: operations.Running, Cancelling: true, Progress: at}, "reading, position 3 of 4, 2 events, 0/s, being cancelled"},
+		{operations.Operation{State: operations.Done, Progress: ended}, "done, 2 events, 0/s"},
 	} {
 		if got := progressOf(c.op); got != c.want {
 			t.Errorf("progressOf(%+v) = %q, want %q", c.op, got, c.want)

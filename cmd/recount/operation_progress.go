@@ -8,32 +8,32 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/operations"
 )
 
 // showOperation returns what shows the progress of operations, no more often than the terminal wants it,
 // by their names if there are several.
-func (a *app) showOperation(p progress, several bool) func(projections.Operation) {
+func (a *app) showOperation(p progress, several bool) func(operations.Operation) {
 	var mu sync.Mutex
 	last := make(map[uuid.UUID]time.Time)
-	return func(op projections.Operation) {
+	return func(op operations.Operation) {
 		mu.Lock()
 		defer mu.Unlock()
-		if op.State == projections.OperationRunning && time.Since(last[op.ID]) < p.every() {
+		if op.State == operations.Running && time.Since(last[op.ID]) < p.every() {
 			return
 		}
 		last[op.ID] = time.Now()
 		line := progressOf(op)
 		if several {
-			line = op.Projection + ": " + line
+			line = op.Subject + ": " + line
 		}
 		p.say(line)
 	}
 }
 
 // progressOf says in a line how far an operation is; of one that has ended, what it took.
-func progressOf(op projections.Operation) string {
-	line, running := op.Phase, op.State == projections.OperationRunning
+func progressOf(op operations.Operation) string {
+	line, running := op.Phase, op.State == operations.Running
 	if op.Target > 0 && running {
 		line += fmt.Sprintf(", position %d of %d", op.Position, op.Target)
 	}
@@ -52,17 +52,20 @@ func progressOf(op projections.Operation) string {
 	case running && op.Owner == "" && op.Phase != "waiting":
 		line += ", waiting for a process to go on with it"
 	}
+	if running && op.Trouble != nil {
+		line += fmt.Sprintf(", interrupted at %s: %s", op.Trouble.At.Format(time.RFC3339), cell(op.Trouble.Error, 200))
+	}
 	return line
 }
 
-func operationTable(w io.Writer, all []projections.Operation) {
+func operationTable(w io.Writer, all []operations.Operation) {
 	fmt.Fprintln(w, "OPERATION\tKIND\tPROJECTION\tSTATE\tGENERATION\tEVENTS\tEVENTS/S\tSECONDS\tDETAIL")
 	for _, op := range all {
 		until, detail := op.UpdatedAt, progressOf(op)
 		if op.FinishedAt != nil {
 			until, detail = *op.FinishedAt, cell(op.Error, 200)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%.0f\t%.1f\t%s\n", op.ID, op.Kind, op.Projection, op.State, op.Generation,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%.0f\t%.1f\t%s\n", op.ID, op.Kind, op.Subject, op.State, op.Generation,
 			op.Events, op.EventsPerSecond, until.Sub(op.CreatedAt).Seconds(), detail)
 	}
 }

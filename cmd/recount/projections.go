@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -26,7 +27,7 @@ type operator interface {
 	Pause(ctx context.Context, projection string) error
 	Resume(ctx context.Context, projection string) error
 	Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]projections.Skip, error)
-	Cancel(ctx context.Context, id uuid.UUID) (projections.Operation, error)
+	Cancel(ctx context.Context, id uuid.UUID) (operations.Operation, error)
 }
 
 var (

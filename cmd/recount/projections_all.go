@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/shop"
 )
 
@@ -23,10 +23,10 @@ func namesOrAll(cmd *cobra.Command, args []string, all bool) ([]string, error) {
 }
 
 // requestsFor returns a request for each name.
-func requestsFor(kind projections.Kind, names []string, o projections.Options) []projections.Request {
-	requests := make([]projections.Request, len(names))
+func requestsFor(kind operations.Kind, names []string, o operations.Options) []operations.Request {
+	requests := make([]operations.Request, len(names))
 	for i, name := range names {
-		requests[i] = projections.Request{Kind: kind, Projection: name, Options: o}
+		requests[i] = operations.Request{Kind: kind, Subject: name, Options: o}
 	}
 	return requests
 }

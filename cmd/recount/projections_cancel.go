@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/operations"
 )
 
 func (a *app) projectionsCancel(d *database) *cobra.Command {
@@ -28,7 +28,7 @@ func (a *app) projectionsCancel(d *database) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []projections.Operation{op}) })
+			return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []operations.Operation{op}) })
 		})
 	}
 	return cmd

@@ -16,6 +16,7 @@ import (
 
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -25,14 +26,14 @@ type operationsClient struct{ server string }
 
 // run asks for an operation and follows it to its end. With an error it returns the operation as it
 // was last seen.
-func (c *operationsClient) run(ctx context.Context, r projections.Request, show func(projections.Operation)) (projections.Operation, error) {
-	op, err := c.operation(ctx, http.MethodPost, projectionPath(r.Projection)+"/"+string(r.Kind), r.Options)
+func (c *operationsClient) run(ctx context.Context, r operations.Request, show func(operations.Operation)) (operations.Operation, error) {
+	op, err := c.operation(ctx, http.MethodPost, projectionPath(r.Subject)+"/"+string(r.Kind), r.Options)
 	if err != nil {
 		return op, err
 	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for op.State == projections.OperationRunning {
+	for op.State == operations.Running {
 		show(op)
 		select {
 		case <-tick.C:
@@ -46,14 +47,14 @@ func (c *operationsClient) run(ctx context.Context, r projections.Request, show 
 		op = next
 	}
 	show(op)
-	if op.State != projections.OperationDone {
-		return op, &projections.OperationError{Operation: op}
+	if op.State != operations.Done {
+		return op, &operations.EndedError{Operation: op}
 	}
 	return op, nil
 }
 
 // Cancel ends an operation and returns it.
-func (c *operationsClient) Cancel(ctx context.Context, id uuid.UUID) (projections.Operation, error) {
+func (c *operationsClient) Cancel(ctx context.Context, id uuid.UUID) (operations.Operation, error) {
 	return c.operation(ctx, http.MethodDelete, "/v1/operations/"+id.String(), nil)
 }
 
@@ -105,7 +106,7 @@ func (c *operationsClient) Skip(ctx context.Context, name string, position int64
 	return all, nil
 }
 
-func (c *operationsClient) operation(ctx context.Context, method, path string, body any) (op projections.Operation, err error) {
+func (c *operationsClient) operation(ctx context.Context, method, path string, body any) (op operations.Operation, err error) {
 	err = c.call(ctx, method, path, body, &op)
 	return op, err
 }

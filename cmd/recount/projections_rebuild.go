@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/snapshots"
@@ -15,7 +16,7 @@ import (
 const maxMemory = 1 << 20
 
 func (a *app) projectionsRebuild(d *database) *cobra.Command {
-	var o projections.Options
+	var o operations.Options
 	var all bool
 	keep, memory := 1, int64(256)
 	cmd := &cobra.Command{

@@ -16,7 +16,7 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/operations"
 )
 
 // placeOrders writes n orders, with long descriptions, to the log.
@@ -112,8 +112,8 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 		t.Fatalf("exit code %d, want 0", code)
 	}
 	text, _ := again.stdout.read()
-	var done list[projections.Operation]
-	if err := json.Unmarshal([]byte(text), &done); err != nil || done.Items[0].State != projections.OperationDone {
+	var done list[operations.Operation]
+	if err := json.Unmarshal([]byte(text), &done); err != nil || done.Items[0].State != operations.Done {
 		t.Fatalf("it printed %s (%v), want an operation that is done", text, err)
 	}
 	var operations int
@@ -182,13 +182,13 @@ func rebuildAll(t *testing.T, where ...string) {
 		t.Errorf("%v: exit code %d, want 0", where, code)
 	}
 	text, _ := p.stdout.read()
-	var done list[projections.Operation]
+	var done list[operations.Operation]
 	if err := json.Unmarshal([]byte(text), &done); err != nil {
 		t.Fatal(err)
 	}
 	var names []string
 	for _, op := range done.Items {
-		names = append(names, op.Projection)
+		names = append(names, op.Subject)
 	}
 	want := []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku", "snapshots_stock"}
 	if !slices.Equal(names, want) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -27,8 +28,8 @@ func (a *app) projectionsRepair(d *database) *cobra.Command {
 	target := targetFlags(cmd, d)
 	ignoreFlag(cmd.Flags(), &target.ignoreTypes)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		op, err := a.operate(cmd.Context(), target, projections.Request{
-			Kind: projections.Repair, Projection: args[0], Options: projections.Options{Key: args[1]}})
+		op, err := a.operate(cmd.Context(), target, operations.Request{
+			Kind: projections.Repair, Subject: args[0], Options: operations.Options{Key: args[1]}})
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -19,11 +20,11 @@ func (a *app) projectionsRollback(d *database) *cobra.Command {
 	ignoreFlag(cmd.Flags(), &target.ignoreTypes)
 	snapshotFlag(cmd.Flags(), &target.every)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		op, err := a.operate(cmd.Context(), target, projections.Request{Kind: projections.Rollback, Projection: args[0]})
+		op, err := a.operate(cmd.Context(), target, operations.Request{Kind: projections.Rollback, Subject: args[0]})
 		if err != nil {
 			return err
 		}
-		return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []projections.Operation{op}) })
+		return out.print(a.stdout, op, func(w io.Writer) { operationTable(w, []operations.Operation{op}) })
 	}
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -71,19 +72,19 @@ func (t *target) with(ctx context.Context, use func(operator) error) error {
 // explain adds what to do about an error: the command that shows what there is.
 func (t *target) explain(err error) error {
 	var hint string
-	var busy *projections.BusyError
+	var busy *operations.BusyError
 	switch {
 	case errors.As(err, &busy) && busy.Operation.Cancelling:
 		return err
 	case errors.As(err, &busy):
 		hint = "wait for it, or cancel it: " + t.cancelCommand(busy.Operation.ID.String())
-	case errors.Is(err, projections.ErrBusy):
+	case errors.Is(err, operations.ErrBusy):
 		hint = "wait for it, or cancel it: " + t.cancelCommand("OPERATION")
-	case errors.Is(err, projections.ErrInvalidRequest):
+	case errors.Is(err, operations.ErrInvalid):
 		hint = "see " + t.cmd.CommandPath() + " --help"
 	case errors.Is(err, projections.ErrNotFound):
 		hint = "recount projections ls" + t.flags() + " lists them"
-	case errors.Is(err, projections.ErrOperationNotFound):
+	case errors.Is(err, operations.ErrNotFound):
 		hint = "recount projections show NAME" + t.flags() + " lists the last ones"
 	case errors.Is(err, projections.ErrNotFailed):
 		hint = "recount projections show NAME" + t.flags() + " says what it is doing"

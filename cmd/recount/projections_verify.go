@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -29,7 +30,7 @@ snapshots are compared with the log whenever one is used.`,
 		if err != nil {
 			return err
 		}
-		done, failed := a.operateAll(cmd.Context(), target, requestsFor(projections.Verify, names, projections.Options{}))
+		done, failed := a.operateAll(cmd.Context(), target, requestsFor(projections.Verify, names, operations.Options{}))
 		if failed != nil && len(done) == 0 {
 			return failed
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -26,9 +27,9 @@ func Problems() []httpapi.DomainProblem {
 	return []httpapi.DomainProblem{
 		{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},
 		{Err: projections.ErrNotFailed, Kind: kindProjectionNotFailed},
-		{Err: projections.ErrOperationNotFound, Kind: kindOperationNotFound},
-		{Err: projections.ErrBusy, Kind: kindProjectionBusy},
-		{Err: projections.ErrInvalidRequest, Kind: kindInvalidOperation},
+		{Err: operations.ErrNotFound, Kind: kindOperationNotFound},
+		{Err: operations.ErrBusy, Kind: kindProjectionBusy},
+		{Err: operations.ErrInvalid, Kind: kindInvalidOperation},
 	}
 }
 

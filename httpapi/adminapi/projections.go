@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -53,7 +54,7 @@ type skipBody struct {
 func (r routes) skip(ctx context.Context, in httpapi.ActionRequest[skipBody]) (page httpapi.Page[projections.Skip], err error) {
 	name := in.Path("name")
 	if in.Body.Position < 1 {
-		return page, fmt.Errorf("skip an event of projection %q: %w", name, &projections.OptionError{Option: "position", Reason: "must be that of the event to skip"})
+		return page, fmt.Errorf("skip an event of projection %q: %w", name, &operations.OptionError{Option: "position", Reason: "must be that of the event to skip"})
 	}
 	page.Items, err = r.admin.Skip(ctx, name, in.Body.Position, in.Body.Reason, actor)
 	return page, err

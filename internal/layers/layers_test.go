@@ -29,7 +29,7 @@ var units = []unit{
 	{"internal/failpoint", -1}, {"internal/pgerr", -1}, {"internal/pgsql", -1}, {"migrations", 0}, {"internal", 0}, {"internal/pgtest", 1},
 	{"eventstore", 10}, {"domain/money", 10}, {"domain/goods", 11}, {"domain/order", 12}, {"domain/returns", 12}, {"domain/stock", 12},
 	{"eventstore/logcheck", 13}, {"eventstore/storetest", 14},
-	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
+	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20}, {"operations", 25},
 	{"commands", 30}, {"projections", 30},
 	{"queries", 40}, {"snapshots", 40},
 	{"httpapi", 50}, {"httpapi/adminapi", 51}, {"app/telemetry", 51},
@@ -47,7 +47,7 @@ var restricted = []struct {
 }{
 	{module + "/domain", []string{"domain", "shop", "tests/bench"}, true, "the engine knows nothing of the shop"},
 	{module + "/shop", []string{"shop", "tests/bench", "tests/chaos", "cmd"}, true, "the engine knows nothing of the shop"},
-	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "eventstore/logcheck", "app/telemetry", "projections", "queries", "snapshots", "tests", "cmd", "docs/tour"}, false,
+	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "eventstore/logcheck", "app/telemetry", "operations", "projections", "queries", "snapshots", "tests", "cmd", "docs/tour"}, false,
 		"the driver stays in the packages that own tables"},
 	{"github.com/prometheus", []string{"app/telemetry"}, true, "the engine tells plain numbers"},
 }

@@ -173,7 +173,7 @@ func (l Lease) Renew(ctx context.Context, db DB, c Clause, into ...any) error {
 func (l Lease) Fence(c Clause) (sql string, args []any) {
 	sql, args = l.extend(c)
 	return l.Table.SQL("WITH held AS (\n" + sql + "\nRETURNING 1)\n" +
-		`SELECT CASE WHEN count(*) = 0 THEN {schema}.projection_fenced() END FROM held`), args
+		`SELECT CASE WHEN count(*) = 0 THEN {schema}.lease_lost() END FROM held`), args
 }
 
 // Update changes the row if the lease holds and the row meets c, else it returns ErrLost. It does not

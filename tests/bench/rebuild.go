@@ -11,6 +11,7 @@ import (
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/shop"
 )
@@ -144,9 +145,9 @@ func (r Rebuild) compete(ctx context.Context, env *Env, s *scratch, codec *event
 // rebuild builds a projection anew and removes the rows of before.
 func (r Rebuild) rebuild(ctx context.Context, runner *projections.Runner, projection string) error {
 	keep := 0
-	_, err := runner.Run(ctx, projections.Request{
-		Kind: projections.Rebuild, Projection: projection, Actor: "bench",
-		Options: projections.Options{Keep: &keep, MemoryBytes: int64(r.MemoryMiB) << 20},
+	_, err := runner.Run(ctx, operations.Request{
+		Kind: projections.Rebuild, Subject: projection, Actor: "bench",
+		Options: operations.Options{Keep: &keep, MemoryBytes: int64(r.MemoryMiB) << 20},
 	}, nil)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore/logcheck"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -28,7 +29,7 @@ func rebuilt(w *world) {
 		}
 	})
 	others.Go(func() { w.watch(ctx) })
-	operation, err := r.Run(w.Context(), projections.Request{Kind: projections.Rebuild, Projection: "balances", Actor: "trial"}, nil)
+	operation, err := r.Run(w.Context(), operations.Request{Kind: projections.Rebuild, Subject: "balances", Actor: "trial"}, nil)
 	cancel()
 	others.Wait()
 	w.want(w.rule != ruleRebuilt || err == nil, "the rebuild ended as %s: %v", operation.State, err)
@@ -43,7 +44,7 @@ func replaced(w *world) {
 	s := w.open()
 	w.deposits(s, 50, 7)
 	w.start(w.runner())
-	_, err := w.runner().Run(w.Context(), projections.Request{Kind: projections.Rebuild, Projection: "balances", Actor: "trial"}, nil)
+	_, err := w.runner().Run(w.Context(), operations.Request{Kind: projections.Rebuild, Subject: "balances", Actor: "trial"}, nil)
 	w.must(err)
 	end := w.deposits(s, 20, 9)
 	if w.comesTo(end.Position) {

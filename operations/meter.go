@@ -1,4 +1,4 @@
-package projections
+package operations
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"github.com/57528e99/recount/internal/background"
 )
 
-// progressMeter measures how far an operation is, and holds it to its throttle.
-type progressMeter struct {
+// Meter measures how far an operation is, and holds it to its throttle.
+type Meter struct {
 	throttle int
 
 	mu    sync.Mutex
@@ -24,46 +24,44 @@ type progressMeter struct {
 	due time.Time
 }
 
-func newProgressMeter(throttle int) *progressMeter {
+// NewMeter returns the meter of work that begins now, and reads at most throttle events in a second;
+// 0: as many as there are.
+func NewMeter(throttle int) *Meter {
 	now := time.Now()
-	return &progressMeter{throttle: throttle, begun: now, phaseBegun: now, due: now}
+	return &Meter{throttle: throttle, begun: now, phaseBegun: now, due: now}
 }
 
-// phase says what comes now, and from where in the log it goes to where; 0, 0: it reads nothing.
-func (m *progressMeter) phase(name string, from, target int64) { m.pass(name, from, target, 0) }
+// Phase says what comes now, and from where in the log it goes to where; 0, 0: it reads nothing.
+func (m *Meter) Phase(name string, from, target int64) { m.Pass(name, from, target, 0) }
 
-// pass is phase, with about how many events are to be read afterwards.
-func (m *progressMeter) pass(name string, from, target, ahead int64) {
+// Pass is Phase, with about how many events are to be read afterwards.
+func (m *Meter) Pass(name string, from, target, ahead int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Phase, m.p.Position, m.p.Target = name, from, target
 	m.phaseBegun, m.phaseFrom, m.ahead = time.Now(), from, ahead
 }
 
-// buckets says how many there are, and how many are done.
-func (m *progressMeter) buckets(all, done int) {
+// Buckets says how many there are, and how many are done.
+func (m *Meter) Buckets(all, done int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Buckets, m.p.BucketsDone = all, done
 }
 
-func (m *progressMeter) bucketsDone(more int) {
+func (m *Meter) BucketsDone(more int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.BucketsDone += more
 }
 
-const (
-	// pagesPerSecond is into how many pages at least a second's events are divided under a throttle.
-	pagesPerSecond = 10
-	// throttleSlack is for how long an operation that read less than it might, such as while it copied rows,
-	// may read more.
-	throttleSlack = 250 * time.Millisecond
-)
+// throttleSlack is for how long an operation that read less than it might, such as while it copied rows,
+// may read more.
+const throttleSlack = 250 * time.Millisecond
 
-// read counts the operation's own events among all that were read, up to a position, and waits while
+// Read counts the operation's own events among all that were read, up to a position, and waits while
 // those are more than the throttle allows.
-func (m *progressMeter) read(ctx context.Context, own, all int, position int64) error {
+func (m *Meter) Read(ctx context.Context, own, all int, position int64) error {
 	m.mu.Lock()
 	m.p.Events += int64(own)
 	m.p.Position = position
@@ -83,8 +81,8 @@ func (m *progressMeter) read(ctx context.Context, own, all int, position int64) 
 }
 
 // progress returns how far it is. The time left supposes that what is ahead is read as fast as this
-// phase reads.
-func (m *progressMeter) progress() Progress {
+// Phase reads.
+func (m *Meter) progress() Progress {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.p

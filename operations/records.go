@@ -1,0 +1,187 @@
+package operations
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/internal/pgsql"
+)
+
+// Records are the operations on subjects of one kind, in the database.
+type Records struct {
+	pool        *pgxpool.Pool
+	schema      string
+	subjectKind string
+	discard     Discard
+}
+
+// Discard takes back what an operation has built that has failed, or was cancelled.
+type Discard func(ctx context.Context, c *Claim, state State, cause error) error
+
+// NewRecords returns the operations on subjects of a kind, in the tables of a schema.
+func NewRecords(pool *pgxpool.Pool, schema, subjectKind string, discard Discard) *Records {
+	return &Records{pool: pool, schema: schema, subjectKind: subjectKind, discard: discard}
+}
+
+// SQL returns the text of a statement with the schema's name in it.
+func (r *Records) SQL(text string) string { return pgsql.In(r.schema, text) }
+
+var columns = `id, subject_kind, subject, kind, version, options, state, cancel, generation,
+    ` + lease.Owner + `, requested_by,
+    phase, position, target, events, events_per_second, seconds_left, buckets, buckets_done,
+    trouble, trouble_at, result, coalesce(error, ''), coalesce(hint, ''), created_at, updated_at, finished_at`
+
+func scan(row pgx.CollectableRow) (Operation, error) {
+	var o Operation
+	var options []byte
+	var result, trouble *string
+	var troubleAt *time.Time
+	err := row.Scan(&o.ID, &o.SubjectKind, &o.Subject, &o.Kind, &o.Version, &options, &o.State, &o.Cancelling, &o.Generation,
+		&o.Owner, &o.RequestedBy, &o.Phase, &o.Position, &o.Target, &o.Events, &o.EventsPerSecond, &o.SecondsLeft,
+		&o.Buckets, &o.BucketsDone, &trouble, &troubleAt, &result, &o.Error, &o.Hint, &o.CreatedAt, &o.UpdatedAt, &o.FinishedAt)
+	if err != nil {
+		return o, err
+	}
+	if trouble != nil {
+		o.Trouble = &Trouble{Error: *trouble, At: troubleAt.UTC()}
+	}
+	if result != nil {
+		o.Result = json.RawMessage(*result)
+	}
+	o.CreatedAt, o.UpdatedAt = o.CreatedAt.UTC(), o.UpdatedAt.UTC()
+	if o.FinishedAt != nil {
+		*o.FinishedAt = o.FinishedAt.UTC()
+	}
+	return o, json.Unmarshal(options, &o.Options)
+}
+
+// list returns the operations that meet a condition whose parameters begin at $2.
+func (r *Records) list(ctx context.Context, where string, args ...any) ([]Operation, error) {
+	rows, err := r.pool.Query(ctx, r.SQL(`SELECT `+columns+` FROM {schema}.operations WHERE subject_kind = $1 AND `+where),
+		append([]any{r.subjectKind}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scan)
+}
+
+// Get returns an operation, or ErrNotFound.
+func (r *Records) Get(ctx context.Context, id uuid.UUID) (Operation, error) {
+	all, err := r.list(ctx, `id = $2`, id)
+	if err == nil && len(all) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Operation{}, err
+	}
+	return all[0], nil
+}
+
+// Latest returns the last ten operations on a subject, the newest first.
+func (r *Records) Latest(ctx context.Context, subject string) ([]Operation, error) {
+	return r.list(ctx, `subject = $2 ORDER BY created_at DESC LIMIT 10`, subject)
+}
+
+// LatestOfEach returns the last operation of each kind on each subject, ordered by subject and kind.
+func (r *Records) LatestOfEach(ctx context.Context) ([]Operation, error) {
+	return r.list(ctx, `id IN (
+    SELECT DISTINCT ON (subject, kind) id FROM {schema}.operations WHERE subject_kind = $1
+    ORDER BY subject, kind, created_at DESC)
+ORDER BY subject, kind`)
+}
+
+const (
+	requestSQL = `
+INSERT INTO {schema}.operations
+    (id, subject_kind, subject, kind, version, options, requested_by, owner, epoch, lease_expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8, ''), 1, clock_timestamp() + $9::interval)`
+
+	// runningIndex admits one operation at a time on a subject.
+	runningIndex = "projection_operations_running"
+)
+
+// Request writes an operation down, for whoever claims it. If another one is running the error is a
+// *BusyError; one that is being cancelled is waited for as Cancel does.
+func (r *Records) Request(ctx context.Context, q Request) (uuid.UUID, error) {
+	c, err := r.RequestClaimed(ctx, q, "", 0)
+	return c.Operation.ID, err
+}
+
+// RequestClaimed is Request with a claim of owner, so that nobody else begins the operation.
+func (r *Records) RequestClaimed(ctx context.Context, q Request, owner string, ttl time.Duration) (*Claim, error) {
+	c := &Claim{records: r, Operation: Operation{
+		ID: uuid.New(), SubjectKind: r.subjectKind, Subject: q.Subject, Kind: q.Kind, Version: q.Version, Options: q.Options, State: Running,
+		RequestedBy: SanitizeText(q.Actor),
+	}}
+	c.Lease = lease.Lease{Table: r.table(), Key: []any{c.Operation.ID}, Owner: owner, TTL: ttl, Epoch: 1}
+	if err := q.Options.check(); err != nil {
+		return c, err
+	}
+	options, err := json.Marshal(q.Options)
+	if err != nil {
+		return c, err
+	}
+	for {
+		_, err = r.pool.Exec(ctx, r.SQL(requestSQL), c.Operation.ID, r.subjectKind, q.Subject, q.Kind, q.Version,
+			string(options), c.Operation.RequestedBy, owner, ttl)
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.ConstraintName != runningIndex {
+			return c, err
+		}
+		// If nothing runs any more it has ended since, and there is room now.
+		if err := r.makeRoom(ctx, q.Subject); err != nil {
+			return c, err
+		}
+	}
+}
+
+// makeRoom returns nil if nothing runs on a subject any more, else a *BusyError.
+func (r *Records) makeRoom(ctx context.Context, subject string) error {
+	err := r.busy(ctx, subject)
+	var busy *BusyError
+	if !errors.As(err, &busy) || !busy.Operation.Cancelling {
+		return err
+	}
+	if err := r.Cancel(ctx, busy.Operation.ID); err != nil {
+		return err
+	}
+	return r.busy(ctx, subject)
+}
+
+// busy returns the *BusyError for a subject, nil if nothing runs.
+func (r *Records) busy(ctx context.Context, subject string) error {
+	running, err := r.list(ctx, `subject = $2 AND state = 'running'`, subject)
+	if err != nil || len(running) == 0 {
+		return err
+	}
+	return &BusyError{Operation: running[0]}
+}
+
+// SanitizeText returns text as a text column takes it.
+func SanitizeText(s string) string {
+	const limit = 4000
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
+}
+
+// WithDetail returns an error with the detail that the server gives apart from it.
+func WithDetail(err error) string {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Detail != "" {
+		return fmt.Sprintf("%v: %s", err, refused.Detail)
+	}
+	return err.Error()
+}
