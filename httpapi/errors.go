@@ -6,6 +6,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
@@ -177,20 +178,10 @@ func outcomeOf(err error) outcome {
 			return o.outcome
 		}
 	}
-	var refused sqlStater
-	if errors.As(err, &refused) {
-		switch refused.SQLState() {
-		case "42P01", "42703", "42883", "3F000": // no such table, column, function, schema
-			return outcome{kind: kindDatabaseBehind, retryAfter: 5}
-		}
+	if pgerr.LacksTables(err) {
+		return outcome{kind: kindDatabaseBehind, retryAfter: 5}
 	}
 	return ofClasses[eventstore.ClassOf(err)]
-}
-
-// sqlStater is an error of a PostgreSQL driver.
-type sqlStater interface {
-	error
-	SQLState() string
 }
 
 func (o outcome) problem(err error) *Problem {
