@@ -30,6 +30,22 @@ func (e *DirtyError) Hint() string {
 		"`recount migrate sql` shows for version %d, then run `%s` with the version they are at and migrate again", e.Version, force)
 }
 
+// PoolerError is returned by Up, Down and Force on connections that do not take the settings of a
+// session, such as those of a pooler. Nothing is done.
+type PoolerError struct{ cause error }
+
+func (e *PoolerError) Error() string {
+	return "the connection does not take the settings of a session that migrations need"
+}
+
+// Unwrap returns what the pooler said, if anything.
+func (e *PoolerError) Unwrap() error { return e.cause }
+
+// Hint says how to get on.
+func (e *PoolerError) Hint() string {
+	return "connect to the database server itself, not to a pooler in front of it"
+}
+
 // NewerError is returned by Up and Down when the tables are at a version that this binary does not know.
 type NewerError struct {
 	Schema          string

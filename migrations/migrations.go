@@ -55,6 +55,10 @@ func Force(ctx context.Context, dsn, schema string, version uint) error {
 }
 
 func (s set) up(ctx context.Context, dsn, schema string) (Move, error) {
+	// What is up to date takes no settings, nor a lock.
+	if now, err := s.status(ctx, dsn, schema); err == nil && !now.Dirty && now.Current == now.Latest {
+		return Move{From: now.Current, To: now.Current}, nil
+	}
 	if err := createSchema(ctx, dsn, schema); err != nil {
 		return Move{}, err
 	}

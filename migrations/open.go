@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
@@ -48,6 +49,27 @@ func connConfig(dsn, schema string) (*pgx.ConnConfig, error) {
 	return cfg, nil
 }
 
+// checkSettings returns a *PoolerError if a session has not taken the settings of connConfig: the files
+// name no schema.
+func checkSettings(ctx context.Context, conn *pgx.Conn) error {
+	results, err := conn.PgConn().Exec(ctx, "SHOW search_path").ReadAll()
+	if err != nil {
+		return err
+	}
+	if string(results[0].Rows[0][0]) != conn.Config().RuntimeParams["search_path"] {
+		return &PoolerError{}
+	}
+	return nil
+}
+
+// settingsRefused returns a *PoolerError for the answer of a pooler to settings, else err.
+func settingsRefused(err error) error {
+	if pgsession.IsStartupRefused(err) {
+		return &PoolerError{cause: err}
+	}
+	return err
+}
+
 // checkSchema rejects names that PostgreSQL would cut short or refuse.
 func checkSchema(schema string) error {
 	switch {
@@ -74,7 +96,7 @@ func (s set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, *d
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the migrations: %w", err)
 	}
-	db := stdlib.OpenDB(*cfg)
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(checkSettings))
 	d := &driver{ctx: ctx}
 	// WithInstance creates the version table under the migrators' lock, hence the wait.
 	err = whileLocked(ctx, migratorWait, func() (err error) {
@@ -82,7 +104,7 @@ func (s set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, *d
 		return err
 	})
 	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return nil, nil, errors.Join(settingsRefused(err), db.Close())
 	}
 	m, err := migrate.NewWithInstance("iofs", source, "pgx5", d)
 	if err != nil {
@@ -100,10 +122,13 @@ func createSchema(ctx context.Context, dsn, schema string) error {
 		return err
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return fmt.Errorf("connect to the database: %w", err)
+	if err == nil {
+		defer closeConn(ctx, conn)
+		err = checkSettings(ctx, conn)
 	}
-	defer closeConn(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", settingsRefused(err))
+	}
 
 	var exists bool
 	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema).Scan(&exists)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
@@ -59,11 +60,11 @@ func Status(ctx context.Context, dsn, schema string) (State, error) {
 }
 
 func (s set) status(ctx context.Context, dsn, schema string) (State, error) {
-	cfg, err := connConfig(dsn, schema)
+	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return State{}, err
+		return State{}, fmt.Errorf("read the database's address: %w", err)
 	}
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := pgsession.Connect(ctx, cfg)
 	if err != nil {
 		return State{}, fmt.Errorf("connect to the database: %w", err)
 	}

@@ -34,22 +34,33 @@ func (c *catalog) sql(text string) string { return c.texts.Replace(text) }
 // long others wait for its own locks if its process freezes or can no longer be reached. What gives
 // up is tried again later.
 const txSettings = `
-SELECT set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '10s', true)`
+SELECT set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '10s', true),
+       set_config('statement_timeout', '0', true)`
 
 // inTx runs f in a transaction with txSettings.
 func (c *catalog) inTx(ctx context.Context, f func(pgx.Tx) error) error {
-	tx, err := c.pool.Begin(ctx)
+	tx, err := begin(ctx, c.pool)
 	if err != nil {
 		return err
 	}
 	defer rollback(ctx, tx)
-	if _, err := tx.Exec(ctx, txSettings); err != nil {
-		return err
-	}
 	if err := f(tx); err != nil {
 		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// begin starts a transaction with txSettings.
+func begin(ctx context.Context, pool *pgxpool.Pool) (pgx.Tx, error) {
+	tx, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(ctx, txSettings); err != nil {
+		rollback(ctx, tx)
+		return nil, err
+	}
+	return tx, nil
 }
 
 // rollback ends a transaction that was not committed. After a commit it does nothing.

@@ -61,14 +61,11 @@ func (p *foldProjector[K, Row]) refusedKey(ctx context.Context, m *memory[K, Row
 
 // tryCopy copies the rows in m and takes that back.
 func (p *foldProjector[K, Row]) tryCopy(ctx context.Context, m *memory[K, Row], to copyTarget) error {
-	tx, err := to.claim.catalog.pool.Begin(ctx)
+	tx, err := begin(ctx, to.claim.catalog.pool)
 	if err != nil {
 		return err
 	}
 	defer rollback(ctx, tx)
-	if _, err := tx.Exec(ctx, txSettings); err != nil {
-		return err
-	}
 	return p.copyRows(ctx, tx, &rowSource[K, Row]{projector: p, memories: []*memory[K, Row]{m}}, to.table)
 }
 

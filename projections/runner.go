@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
@@ -152,7 +154,7 @@ func (r *Runner) Owner() string { return r.owner }
 // at that very event what this one does for a projection: it stands aside, and a newer one goes on.
 func (r *Runner) Start(ctx context.Context) error {
 	return r.service.Start(ctx, func(ctx context.Context) ([]background.Task, error) {
-		if err := r.knows.check(ctx); err != nil {
+		if err := cmp.Or(pgsession.Check(ctx, r.config.Pool), r.knows.check(ctx)); err != nil {
 			return nil, err
 		}
 		tasks := []background.Task{r.operate}

@@ -147,14 +147,11 @@ func (w *worker) probe(ctx context.Context, l *generationLease, events []eventst
 	if err != nil {
 		return err
 	}
-	tx, err := w.runner.config.Pool.Begin(ctx)
+	tx, err := begin(ctx, w.runner.config.Pool)
 	if err != nil {
 		return err
 	}
 	defer rollback(ctx, tx)
-	if _, err := tx.Exec(ctx, txSettings); err != nil {
-		return err
-	}
 	return w.runs.probe(ctx, tx, w.generation.table, decoded)
 }
 

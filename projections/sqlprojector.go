@@ -92,14 +92,11 @@ func (p sqlProjector) create(ctx context.Context, tx pgx.Tx, table tableName) er
 
 // commit moves the checkpoint last: until then the lease can be taken over.
 func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
-	tx, err := pool.Begin(ctx)
+	tx, err := begin(ctx, pool)
 	if err != nil {
 		return err
 	}
 	defer rollback(ctx, tx)
-	if _, err := tx.Exec(ctx, txSettings); err != nil {
-		return err
-	}
 	if err := p.probe(ctx, tx, table, events); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ func openPool(ctx context.Context, dsn string, maxConns int32) (*pgxpool.Pool, e
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "recount"
 	}
+	pgstore.ConfigurePool(config)
 	return pgxpool.NewWithConfig(ctx, config)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsession"
 )
 
 // awaitDatabase waits until the database takes connections: it may well start at the same time as
@@ -34,7 +35,11 @@ func awaitDatabase(ctx context.Context, dsn string, patience time.Duration, logg
 func tryConnect(ctx context.Context, dsn string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, dsn)
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return err
+	}
+	conn, err := pgsession.Connect(ctx, config)
 	if err != nil {
 		return err
 	}

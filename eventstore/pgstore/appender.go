@@ -72,15 +72,16 @@ func (a *appender) write(requests []*request) {
 				try.deadline = time.Now().Add(a.store.cfg.SettleTimeout)
 			}
 			try.unsettled = append(try.unsettled, p)
+		case pgerr.IsReadOnly(err) && !try.slow:
+			// The session may have taken this over when it began, and keeps it.
+			a.disconnect()
+			try.slow = true
+			continue
 		case a.connected() && (len(try.unsettled) == 0 || pgerr.IsContent(err)):
 			// What is refused as content now is refused of the unsettled plans
 			// too: at this end of the log they say the same, at another they are
 			// late.
 			a.rollback()
-			if pgerr.IsReadOnly(err) {
-				// The session may have taken this over when it began, and keeps it.
-				a.disconnect()
-			}
 			if try.slow || isLockTimeout(err) {
 				a.observe(try, nil, err)
 				a.fail(try.requests, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
@@ -99,6 +100,12 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
+// ConfigurePool prepares the configuration of a pool for Config.Pool, before the pool is made: settings
+// of the role, the database or a pooler then do not matter, a client that gives up costs no connection,
+// and sessions that were begun while the database was read-only are replaced when it is not any more.
+// A pool that was not prepared has its settings checked by Open.
+func ConfigurePool(config *pgxpool.Config) { pgsession.Configure(config) }
+
 // Store is an event log in PostgreSQL. It is safe for concurrent use.
 type Store struct {
 	cfg        Config
@@ -151,6 +158,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.loads.answer, s.loads.most = s.answerLoads, maxLoads
 	s.hub = newHub()
 	s.appender = newAppender(s)
+	if err := pgsession.Check(ctx, cfg.Pool); err != nil {
+		stop()
+		return nil, fmt.Errorf("open log in schema %s: %w", cfg.Schema, translate(err))
+	}
 	if err := s.identify(ctx); err != nil {
 		stop()
 		return nil, fmt.Errorf("open log in schema %s: %w", cfg.Schema, translate(err))

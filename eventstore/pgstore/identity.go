@@ -210,7 +210,7 @@ func (s *Store) checkLife(in identity) error {
 // position that it shares with the one before.
 func (s *Store) Adopt(ctx context.Context) (incarnation, lastCommon int64, err error) {
 	var home identity
-	err = pgx.BeginFunc(ctx, s.cfg.Pool, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, s.cfg.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		b := &pgx.Batch{}
 		s.queueLock(b)
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {

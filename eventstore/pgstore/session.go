@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 )
 
 // closeTimeout bounds the goodbye to a connection.
@@ -42,6 +43,10 @@ func (s *Store) connect(ctx context.Context) (*session, error) {
 		if onNotice != nil {
 			onNotice(c, n)
 		}
+	}
+	// What waits for notifications, or for a standby, ends at once.
+	config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn()}
 	}
 	var connected atomic.Bool
 	dial := config.DialFunc

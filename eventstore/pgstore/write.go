@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // The timeouts are local to the transaction, so that they hold behind a
@@ -127,7 +128,8 @@ func (c *session) commit(ctx context.Context, b *pgx.Batch) error {
 		return &unknownError{errors.New("the server committed with a warning")}
 	case err == nil:
 		return nil
-	case errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR" && !c.IsClosed():
+	case errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR" && (!c.IsClosed() || pgerr.IsReadOnly(err)):
+		// A session that cannot write is closed by what it is told, see pgsession.
 		return err
 	case c.IsClosed():
 		return &unknownError{err}

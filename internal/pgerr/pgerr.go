@@ -9,6 +9,7 @@ import (
 
 // Codes that callers tell from others of their class.
 const (
+	ProtocolViolation  = "08P01" // e.g. of a pooler that refuses startup parameters
 	ReadOnly           = "25006"
 	TransactionAborted = "25P02"
 	UniqueViolation    = "23505"
@@ -89,6 +90,11 @@ func IsContent(err error) bool { return In(err, ClassData, ClassConstraint, Clas
 func IsStatement(err error) bool {
 	return IsContent(err) || In(err, classCardinality, classSQLRoutine, classExternal, classExternalUse, ClassStatement,
 		classViewCheck, classPLpgSQL)
+}
+
+// IsSessionLost reports that the server ended the session, or its pooler did.
+func IsSessionLost(err error) bool {
+	return In(err, classConnection) || Is(err, Shutdown, CrashShutdown, IdleTooLong, IdleInTransaction)
 }
 
 // IsNoResource reports that the server lacks space, memory or connections.

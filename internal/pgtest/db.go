@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/migrations"
 )
@@ -76,6 +77,7 @@ func newDB(t testing.TB, create func(context.Context, *pgx.Conn, string) error) 
 		fatal(t, err)
 	}
 	config.MaxConns = maxConns
+	pgsession.Configure(config)
 	if db.Pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		fatal(t, err)
 	}
