@@ -6,8 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
+
+	"github.com/57528e99/recount/internal/pgsql"
+	"github.com/57528e99/recount/internal/rowmap"
 )
 
 // A cursor is a place in a list as JSON, behind a checksum of it and of the list it belongs to. The
@@ -16,10 +18,9 @@ import (
 
 const checksumBytes = 8
 
-// NewCursor returns the cursor of a place in a list, for lists that are read with SQL; Find makes its
-// own. List says which list it is, e.g. a struct of its filters and its order, and place where to
-// go on in it. Both must marshal as JSON, and to the same again.
-func NewCursor(list, place any) (string, error) {
+// newCursor returns the cursor of a place in a list. List says which list it is, and place where to go
+// on in it. Both must marshal as JSON, and to the same again.
+func newCursor(list, place any) (string, error) {
 	text, err := json.Marshal(place)
 	if err != nil {
 		return "", fmt.Errorf("make a cursor: %w", err)
@@ -31,8 +32,8 @@ func NewCursor(list, place any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(append(sum, text...)), nil
 }
 
-// ParseCursor reads a cursor of the list into place, a pointer. Any other text is ErrInvalidCursor.
-func ParseCursor(cursor string, list, place any) error {
+// parseCursor reads a cursor of the list into place, a pointer. Any other text is ErrInvalidCursor.
+func parseCursor(cursor string, list, place any) error {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(b) < checksumBytes {
 		return ErrInvalidCursor
@@ -58,43 +59,65 @@ func checksum(list any, place []byte) ([]byte, error) {
 	return sum[:checksumBytes], nil
 }
 
-// cursor returns the place of a row: the values of the order's columns.
-func (p *plan) cursor(key, row reflect.Value) (string, error) {
-	values := make([]any, len(p.order))
-	for i, c := range p.order {
-		values[i] = valueOf(c, p.layout, key, row)
-	}
-	return NewCursor(p.shape, values)
+// order is what gives each row of a list its place.
+type order struct {
+	columns []rowmap.Column
+	desc    bool
 }
 
-// after adds the condition that rows come after a cursor; the empty one is before all.
-func (p *plan) after(cursor string) error {
-	if cursor == "" || len(p.order) == 0 {
-		return nil
+func (o order) names() []string { return rowmap.Columns(o.columns).Names() }
+
+// cursor returns the cursor of a row, whose values of the columns value returns.
+func (o order) cursor(list string, value func(rowmap.Column) any) (string, error) {
+	values := make([]any, len(o.columns))
+	for i, c := range o.columns {
+		values[i] = value(c)
+	}
+	return newCursor(list, values)
+}
+
+// after returns the condition that rows come after a cursor, with parameters behind those in args, and
+// all parameters. The empty cursor is before all rows: there is no condition.
+func (o order) after(cursor, of string, args []any) (condition string, _ []any, _ error) {
+	if cursor == "" || len(o.columns) == 0 {
+		return "", args, nil
 	}
 	var values []json.RawMessage
-	if err := ParseCursor(cursor, p.shape, &values); err != nil {
-		return err
+	if err := parseCursor(cursor, of, &values); err != nil {
+		return "", nil, err
 	}
-	if len(values) != len(p.order) {
-		return ErrInvalidCursor
+	if len(values) != len(o.columns) {
+		return "", nil, ErrInvalidCursor
 	}
-	var names, args []string
-	for i, c := range p.order {
+	var parameters []string
+	for i, c := range o.columns {
 		value := c.New()
 		if err := json.Unmarshal(values[i], value.Interface()); err != nil {
-			return ErrInvalidCursor
+			return "", nil, ErrInvalidCursor
 		}
-		arg, err := p.convert(c, value.Elem().Interface())
+		arg, err := convert(c, value.Elem().Interface())
 		if err != nil {
-			return ErrInvalidCursor
+			return "", nil, ErrInvalidCursor
 		}
-		names, args = append(names, c.Name), append(args, p.arg(arg))
+		args = append(args, arg)
+		parameters = append(parameters, fmt.Sprintf("$%d", len(args)))
 	}
 	operator := ">"
-	if p.desc {
+	if o.desc {
 		operator = "<"
 	}
-	p.conditions = append(p.conditions, fmt.Sprintf("(%s) %s (%s)", list(names), operator, strings.Join(args, ", ")))
-	return nil
+	return fmt.Sprintf("(%s) %s (%s)", list(o.names()), operator, strings.Join(parameters, ", ")), args, nil
+}
+
+// sql returns the end of the statement for a page and one row more, which tells whether there is another.
+func (o order) sql(limit int) string {
+	var b strings.Builder
+	for i, c := range o.columns {
+		b.WriteString([]string{" ORDER BY ", ", "}[min(i, 1)] + pgsql.Name(c.Name))
+		if o.desc {
+			b.WriteString(" DESC")
+		}
+	}
+	fmt.Fprintf(&b, " LIMIT %d", limit+1)
+	return b.String()
 }

@@ -1,34 +1,32 @@
-package queries_test
+package queries
 
 import (
 	"errors"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/57528e99/recount/queries"
 )
 
-type list struct{ Country, By string }
+type someList struct{ Country, By string }
 
-type place struct {
+type somePlace struct {
 	At    time.Time
 	ID    string
 	Value int64
 }
 
 func TestACursorLeadsBack(t *testing.T) {
-	orders := list{Country: "EIRE"}
-	want := place{At: time.Date(2026, 3, 1, 10, 0, 0, 1000, time.UTC), ID: "42"}
-	cursor, err := queries.NewCursor(orders, want)
+	orders := someList{Country: "EIRE"}
+	want := somePlace{At: time.Date(2026, 3, 1, 10, 0, 0, 1000, time.UTC), ID: "42"}
+	cursor, err := newCursor(orders, want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got place
-	if err := queries.ParseCursor(cursor, orders, &got); err != nil || got != want {
+	var got somePlace
+	if err := parseCursor(cursor, orders, &got); err != nil || got != want {
 		t.Errorf("the cursor of %v leads to %v, %v", want, got, err)
 	}
-	if err := queries.ParseCursor(cursor, list{Country: "eire"}, &got); !errors.Is(err, queries.ErrInvalidCursor) {
+	if err := parseCursor(cursor, someList{Country: "eire"}, &got); !errors.Is(err, ErrInvalidCursor) {
 		t.Errorf("the cursor in another list: %v, want ErrInvalidCursor", err)
 	}
 }
@@ -37,20 +35,20 @@ func TestACursorLeadsBack(t *testing.T) {
 // the database, which takes no NUL in a text.
 func TestForgedCursors(t *testing.T) {
 	for _, forged := range []any{
-		place{ID: "a\x00b"}, "text", []int{1}, map[string]any{"Value": "one"}, map[string]any{"ID": 1},
+		somePlace{ID: "a\x00b"}, "text", []int{1}, map[string]any{"Value": "one"}, map[string]any{"ID": 1},
 	} {
-		cursor, err := queries.NewCursor(list{}, forged)
+		cursor, err := newCursor(someList{}, forged)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := queries.ParseCursor(cursor, list{}, new(place)); !errors.Is(err, queries.ErrInvalidCursor) {
+		if err := parseCursor(cursor, someList{}, new(somePlace)); !errors.Is(err, ErrInvalidCursor) {
 			t.Errorf("a cursor of %v: %v, want ErrInvalidCursor", forged, err)
 		}
 	}
 }
 
 func FuzzParseCursor(f *testing.F) {
-	cursor, err := queries.NewCursor(list{By: "day"}, place{Value: 1, ID: "2026-03-01"})
+	cursor, err := newCursor(someList{By: "day"}, somePlace{Value: 1, ID: "2026-03-01"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -58,11 +56,11 @@ func FuzzParseCursor(f *testing.F) {
 	f.Add(strings.ToLower(cursor))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
-		var got place
-		switch err := queries.ParseCursor(text, list{By: "day"}, &got); {
+		var got somePlace
+		switch err := parseCursor(text, someList{By: "day"}, &got); {
 		case err == nil && text != cursor:
 			t.Errorf("%q is taken for a cursor", text)
-		case err != nil && !errors.Is(err, queries.ErrInvalidCursor):
+		case err != nil && !errors.Is(err, ErrInvalidCursor):
 			t.Errorf("%q: %v, want ErrInvalidCursor", text, err)
 		}
 	})

@@ -91,7 +91,8 @@ func Find[K comparable, Row any](ctx context.Context, r *Reader, f *projections.
 	if len(page.Items) > p.limit { // one more was read, to see whether there is a next page
 		page.Items = page.Items[:p.limit]
 		last := page.Items[p.limit-1]
-		page.Next, err = p.cursor(reflect.ValueOf(last.Key), reflect.ValueOf(last.Row))
+		key, row := reflect.ValueOf(last.Key), reflect.ValueOf(last.Row)
+		page.Next, err = p.cursor(p.shape, func(c rowmap.Column) any { return valueOf(c, layout, key, row) })
 	}
 	return page, err
 }

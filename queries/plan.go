@@ -16,16 +16,14 @@ type plan struct {
 	layout projections.Layout
 	// shape says which list it is: a cursor is good for one list only.
 	shape string
-	// order has the columns that give each row its place in the list.
-	order      []rowmap.Column
-	desc       bool
+	order
 	limit      int
 	conditions []string
 	args       []any
 }
 
 func newPlan(projection string, layout projections.Layout, l List) (*plan, error) {
-	p := &plan{layout: layout, desc: l.Desc, limit: l.Limit}
+	p := &plan{layout: layout, order: order{desc: l.Desc}, limit: l.Limit}
 	if p.limit == 0 {
 		p.limit = DefaultLimit
 	}
@@ -45,7 +43,12 @@ func newPlan(projection string, layout projections.Layout, l List) (*plan, error
 		return nil, err
 	}
 	p.shape = fmt.Sprintf("%s %q %v %q %v", projection, p.conditions, p.args, p.names(), p.desc)
-	return p, p.after(l.Cursor)
+	condition, args, err := p.after(l.Cursor, p.shape, p.args)
+	if condition != "" {
+		p.conditions = append(p.conditions, condition)
+	}
+	p.args = args
+	return p, err
 }
 
 // checkColumns finds an index that serves the list.
@@ -96,7 +99,7 @@ func fits(index, equal []string, orderBy string, key []string) bool {
 // where adds the condition that a column equals a value.
 func (p *plan) where(name string, value any) error {
 	c, _ := p.layout.Column(name)
-	arg, err := p.convert(c, value)
+	arg, err := convert(c, value)
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (p *plan) orderBy(equal []string, l List) error {
 			return invalidf("column %s can be NULL, order by one that cannot", name)
 		}
 		if !slices.Contains(equal, name) {
-			p.order = append(p.order, c)
+			p.columns = append(p.columns, c)
 		}
 	}
 	for _, limit := range []struct {
@@ -134,7 +137,7 @@ func (p *plan) orderBy(equal []string, l List) error {
 			return invalidf("From and To limit the column of OrderBy, which is not set")
 		}
 		c, _ := p.layout.Column(l.OrderBy)
-		arg, err := p.convert(c, limit.value)
+		arg, err := convert(c, limit.value)
 		if err != nil {
 			return err
 		}
@@ -143,7 +146,8 @@ func (p *plan) orderBy(equal []string, l List) error {
 	return nil
 }
 
-func (p *plan) convert(c rowmap.Column, value any) (any, error) {
+// convert returns a value as a parameter that is compared with a column.
+func convert(c rowmap.Column, value any) (any, error) {
 	arg, err := c.Convert(value)
 	if err != nil {
 		return nil, invalidf("%w", err)
@@ -160,8 +164,6 @@ func (p *plan) arg(value any) string {
 	return fmt.Sprintf("$%d", len(p.args))
 }
 
-func (p *plan) names() []string { return rowmap.Columns(p.order).Names() }
-
 // sql is the statement for a page and one row more.
 func (p *plan) sql(table string) string {
 	var b strings.Builder
@@ -169,17 +171,5 @@ func (p *plan) sql(table string) string {
 	if len(p.conditions) > 0 {
 		fmt.Fprintf(&b, " WHERE %s", strings.Join(p.conditions, " AND "))
 	}
-	direction := ""
-	if p.desc {
-		direction = " DESC"
-	}
-	for i, c := range p.order {
-		separator := ", "
-		if i == 0 {
-			separator = " ORDER BY "
-		}
-		b.WriteString(separator + pgsql.Name(c.Name) + direction)
-	}
-	fmt.Fprintf(&b, " LIMIT %d", p.limit+1)
-	return b.String()
+	return b.String() + p.order.sql(p.limit)
 }

@@ -1,8 +1,10 @@
 package queries_test
 
 import (
+	"cmp"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,5 +111,63 @@ func TestSQLRefusesWhatItCannotDo(t *testing.T) {
 	impatient := b.newReader(queries.Config{Wait: 30 * time.Millisecond})
 	if _, err := queries.SQL[int64](t.Context(), impatient, eventstore.Token{}, `SELECT 1 FROM {nope}`); !errors.Is(err, queries.ErrBehind) {
 		t.Errorf("SQL of an unknown projection = %v, want ErrBehind", err)
+	}
+}
+
+// Pages of a list meet every row once, whatever the page size and the direction.
+func TestSQLPagesLeadThroughTheList(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.start()
+	b.fill()
+	type row struct {
+		ID       string
+		PlacedAt time.Time
+	}
+	list := queries.SQLList{
+		SQL: `SELECT id, placed_at FROM {orders} WHERE total >= $1`, Args: []any{0}, OrderBy: []string{"placed_at", "id"},
+	}
+	for _, desc := range []bool{false, true} {
+		for _, limit := range []int{0, 1, 7, 40} {
+			list.Desc, list.Limit, list.Cursor = desc, limit, ""
+			var all []row
+			for pages := 0; pages == 0 || list.Cursor != ""; pages++ {
+				rows, next, err := queries.SQLPage[row](b.patiently(), b.reader, list)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all, list.Cursor = append(all, rows...), next
+			}
+			ordered := slices.IsSortedFunc(all, func(x, y row) int {
+				if desc {
+					x, y = y, x
+				}
+				return cmp.Or(x.PlacedAt.Compare(y.PlacedAt), strings.Compare(x.ID, y.ID))
+			})
+			ids := make(map[string]bool)
+			for _, r := range all {
+				ids[r.ID] = true
+			}
+			if !ordered || len(all) != 40 || len(ids) != 40 {
+				t.Errorf("desc %t, limit %d: %d rows, %d of them different, in order: %t; want all 40", desc, limit, len(all), len(ids), ordered)
+			}
+		}
+	}
+	list.Desc, list.Limit, list.Cursor = false, 1, ""
+	_, next, err := queries.SQLPage[row](b.patiently(), b.reader, list)
+	if err != nil || next == "" {
+		t.Fatalf("SQLPage = %q, %v; want a next page", next, err)
+	}
+	other := list
+	other.Args, other.Cursor = []any{1}, next
+	_, _, err = queries.SQLPage[row](b.patiently(), b.reader, other)
+	if !errors.Is(err, queries.ErrInvalidCursor) {
+		t.Errorf("the cursor of another list: %v, want ErrInvalidCursor", err)
+	}
+	other = list
+	other.OrderBy = []string{"total"}
+	_, _, err = queries.SQLPage[row](b.patiently(), b.reader, other)
+	if !errors.Is(err, queries.ErrInvalidQuery) {
+		t.Errorf("an order that rows do not have: %v, want ErrInvalidQuery", err)
 	}
 }

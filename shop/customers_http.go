@@ -43,11 +43,6 @@ type historyView struct {
 	TotalMinor int64     `json:"total_minor"`
 }
 
-const (
-	defaultHistory = 50
-	maxHistory     = queries.MaxLimit
-)
-
 // historyPage is a page of a customer's history.
 type historyPage struct {
 	limit int
@@ -56,7 +51,7 @@ type historyPage struct {
 
 func historyPageOf(p *httpapi.Params) historyPage {
 	presentOnly(p)
-	return historyPage{limit: p.Limit(defaultHistory, maxHistory), after: p.Text("after")}
+	return historyPage{limit: p.Limit(queries.DefaultLimit, queries.MaxLimit), after: p.Text("after")}
 }
 
 // customer answers with a customer that has ordered or returned something; there

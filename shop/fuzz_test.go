@@ -116,11 +116,10 @@ func FuzzQueries(f *testing.F) {
 	}
 	var fault string
 	httpapi.Read(a, "/sales", salesQueryOf, func(_ context.Context, in httpapi.ReadRequest[salesQuery]) (string, error) {
-		sql, args, err := in.Params.sql()
-		if err == nil && !fits(sql, args) {
-			fault = fmt.Sprintf("%s has not %d arguments", sql, len(args))
+		if sql := in.Params.sql(); !fits(sql, []any{in.Params.From, in.Params.To}) {
+			fault = sql + " has not two arguments"
 		}
-		return "", err
+		return "", nil
 	})
 	httpapi.Read(a, "/past", asOf, func(_ context.Context, in httpapi.ReadRequest[*projections.Moment]) (string, error) {
 		if m := in.Params; m != nil && (m.Position < 0 || m.Position > 0 && !m.RecordedAt.IsZero()) {
@@ -132,13 +131,13 @@ func FuzzQueries(f *testing.F) {
 		if in.Params.limit < 1 || in.Params.limit > maxOrders {
 			fault = fmt.Sprintf("the limit is %d", in.Params.limit)
 		}
-		if in.Params.after == "" {
-			return "", nil
+		if sql, args := in.Params.sql(); !fits(sql, args) {
+			fault = fmt.Sprintf("%s has not %d arguments", sql, len(args))
 		}
-		return "", queries.ParseCursor(in.Params.after, in.Params.orderFilter, new(orderPlace))
+		return "", nil
 	})
 	httpapi.Read(a, "/history", historyPageOf, func(_ context.Context, in httpapi.ReadRequest[historyPage]) (string, error) {
-		if in.Params.limit < 1 || in.Params.limit > maxHistory {
+		if in.Params.limit < 1 || in.Params.limit > queries.MaxLimit {
 			fault = fmt.Sprintf("the limit is %d", in.Params.limit)
 		}
 		return "", nil

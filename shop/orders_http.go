@@ -81,10 +81,8 @@ func (r reads) order(ctx context.Context, in httpapi.ReadRequest[*projections.Mo
 	return orderView{in.Path("id"), row}, err
 }
 
-const (
-	defaultOrders = 50
-	maxOrders     = 100
-)
+// maxOrders is how many orders a page may have.
+const maxOrders = 100
 
 // orderFilter says which orders to list. An empty field is no filter.
 type orderFilter struct {
@@ -109,41 +107,22 @@ func orderQueryOf(p *httpapi.Params) orderQuery {
 			Country: p.Text("country"),
 			Day:     p.Day("day"),
 		},
-		limit: p.Limit(defaultOrders, maxOrders),
+		limit: p.Limit(queries.DefaultLimit, maxOrders),
 		after: p.Text("after"),
 	}
 }
 
-// orderPlace is the place of an order in every list of orders.
-type orderPlace struct {
-	PlacedAt time.Time
-	ID       string
-}
-
 func (r reads) orders(ctx context.Context, in httpapi.ReadRequest[orderQuery]) (page httpapi.Page[orderView], err error) {
-	q := in.Params
-	var after *orderPlace
-	if q.after != "" {
-		after = new(orderPlace)
-		if err := queries.ParseCursor(q.after, q.orderFilter, after); err != nil {
-			return page, err
-		}
-	}
-	// One more tells whether there is a next page.
-	page.Items, err = r.findOrders(ctx, in.Token, q.orderFilter, after, q.limit+1)
-	if err != nil || len(page.Items) <= q.limit {
-		return page, err
-	}
-	page.Items = page.Items[:q.limit]
-	last := page.Items[q.limit-1]
-	next, err := queries.NewCursor(q.orderFilter, orderPlace{last.PlacedAt, last.ID})
-	page.Next = httpapi.Cursor(next)
-	return page, err
+	sql, args := in.Params.sql()
+	rows, next, err := queries.SQLPage[orderView](ctx, r.reader, queries.SQLList{
+		SQL: sql, Args: args, OrderBy: []string{"placed_at", "id"}, Desc: true,
+		Limit: in.Params.limit, Cursor: in.Params.after, Token: in.Token,
+	})
+	return httpapi.Page[orderView]{Items: rows, Next: httpapi.Cursor(next)}, err
 }
 
-// findOrders returns orders from behind a place, newest first; of equally old
-// ones the one with the highest id.
-func (r reads) findOrders(ctx context.Context, token eventstore.Token, f orderFilter, after *orderPlace, limit int) ([]orderView, error) {
+// sql returns the statement for the orders.
+func (f orderFilter) sql() (string, []any) {
 	var where []string
 	var args []any
 	add := func(condition string, values ...any) {
@@ -165,14 +144,9 @@ func (r reads) findOrders(ctx context.Context, token eventstore.Token, f orderFi
 	if !f.Day.IsZero() {
 		add("placed_at >= ? AND placed_at < ?", f.Day, f.Day.AddDate(0, 0, 1))
 	}
-	if after != nil {
-		add("(placed_at, id) < (?, ?)", after.PlacedAt, after.ID)
-	}
-	args = append(args, limit)
 	sql := `SELECT id, customer_id, country, currency, lines, placed_at, status, total_minor, version FROM {orders}`
 	if len(where) > 0 {
 		sql += ` WHERE ` + strings.Join(where, ` AND `)
 	}
-	sql += fmt.Sprintf(` ORDER BY placed_at DESC, id DESC LIMIT $%d`, len(args))
-	return queries.SQL[orderView](ctx, r.reader, token, sql, args...)
+	return sql, args
 }

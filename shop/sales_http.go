@@ -86,22 +86,14 @@ type saleRow struct {
 
 func (r reads) sales(ctx context.Context, in httpapi.ReadRequest[salesQuery]) (page httpapi.Page[saleView], err error) {
 	q := in.Params
-	sql, args, err := q.sql()
+	rows, next, err := queries.SQLPage[saleRow](ctx, r.reader, queries.SQLList{
+		SQL: q.sql(), Args: []any{q.From, q.To}, OrderBy: q.order(), Desc: q.Descending,
+		Limit: q.limit, Cursor: q.after, Token: in.Token,
+	})
 	if err != nil {
 		return page, err
 	}
-	rows, err := queries.SQL[saleRow](ctx, r.reader, in.Token, sql, args...)
-	if err != nil {
-		return page, err
-	}
-	if len(rows) > q.limit {
-		rows = rows[:q.limit]
-		next, err := queries.NewCursor(q.salesList, q.placeOf(rows[q.limit-1]))
-		if err != nil {
-			return page, err
-		}
-		page.Next = httpapi.Cursor(next)
-	}
+	page.Next = httpapi.Cursor(next)
 	for _, row := range rows {
 		if !row.inBounds() {
 			return page, fmt.Errorf("sales of %s: %w", row.Label, money.ErrOverflow)

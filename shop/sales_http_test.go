@@ -264,7 +264,7 @@ func TestProjectionsAreListed(t *testing.T) {
 			t.Errorf("projection %+v lacks something: %s", p, a.body)
 		}
 	}
-	if want := "customer_history orders sales_by_country sales_by_sku snapshots stock_levels"; strings.Join(names, " ") != want {
+	if want := "customer_history orders sales_by_country sales_by_sku snapshots_stock stock_levels"; strings.Join(names, " ") != want {
 		t.Errorf("projections are %v, want %s", names, want)
 	}
 }

@@ -1,0 +1,69 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/rowmap"
+)
+
+// SQLList is a list that SQLPage reads.
+type SQLList struct {
+	// SQL is a statement as SQL takes it, without an order and a limit, and Args its parameters.
+	SQL  string
+	Args []any
+	// OrderBy are the columns that give each row its place: never NULL, and together different in each
+	// row. Desc turns the order around.
+	OrderBy []string
+	Desc    bool
+	// Limit is how many rows a page has. Default: DefaultLimit. There is no highest one.
+	Limit int
+	// Cursor is that of the page before. Default: the first page.
+	Cursor string
+	// Token is how far the projections must have come. Default: as far as they are.
+	Token eventstore.Token
+}
+
+// SQLPage returns a page of the rows that a statement makes, and the cursor of the next page, empty if
+// there is none. T is a struct as for SQL.
+//
+// Errors: ErrInvalidCursor and those of SQL.
+func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next string, err error) {
+	if l.Limit == 0 {
+		l.Limit = DefaultLimit
+	}
+	fields, err := rowmap.Of(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, "", invalidf("%w", err)
+	}
+	o := order{desc: l.Desc}
+	for _, name := range l.OrderBy {
+		c, ok := fields.Find(name)
+		if !ok || c.Nullable {
+			return nil, "", invalidf("%s has no field for the column %q that cannot be NULL", reflect.TypeFor[T](), name)
+		}
+		o.columns = append(o.columns, c)
+	}
+	if len(o.columns) == 0 || l.Limit < 0 {
+		return nil, "", invalidf("a page of a list needs an order and a limit from 1")
+	}
+	which := fmt.Sprintf("%s %v %q %v", l.SQL, l.Args, l.OrderBy, l.Desc)
+	where, args, err := o.after(l.Cursor, which, l.Args)
+	if err != nil {
+		return nil, "", err
+	}
+	if where != "" {
+		where = " WHERE " + where
+	}
+	sql := fmt.Sprintf("SELECT %s FROM (%s) AS list%s%s", list(fields.Names()), l.SQL, where, o.sql(l.Limit))
+	rows, err = SQL[T](ctx, r, l.Token, sql, args...)
+	if err != nil || len(rows) <= l.Limit {
+		return rows, "", err
+	}
+	rows = rows[:l.Limit]
+	last := reflect.ValueOf(rows[l.Limit-1])
+	next, err = o.cursor(which, func(c rowmap.Column) any { return c.Value(last) })
+	return rows, next, err
+}
