@@ -37,7 +37,7 @@ all events, and how many events a reader misses that follows 16 writers. The pee
   goes           github.com/modernice/goes
 and the baselines counter-row and unordered, as in recount bench append.
 
-Peers are in the module bench of Recount's repository, so that others need not download them. So run
+Peers are in the module tests/bench/peers of Recount's repository, so that others need not download them. So run
 this somewhere in a clone of the repository, with Go installed: it builds that module, and what it
 measures is the Recount of that clone. Message DB comes from npm, which must be installed; its SQL is
 checked against a sum and kept in the user's cache. With --peers none there is no need for all that.
@@ -66,7 +66,7 @@ Each peer gets a database of its own, which is removed in the end.`,
 	return cmd
 }
 
-// askPeers builds the program of the module bench and lets it measure.
+// askPeers builds the program of the module of peers and lets it measure.
 func (a *app) askPeers(ctx context.Context, q bench.Request) (_ bench.Report, err error) {
 	here, err := os.Getwd()
 	if err != nil {
@@ -136,13 +136,13 @@ func ask(ctx context.Context, program string, q bench.Request) (answer bench.Ans
 	return answer, json.Unmarshal(out.Bytes(), &answer)
 }
 
-// findPeers returns the folder of the module bench: that of the clone that dir is in.
+// findPeers returns the folder of the module of peers: that of the clone that dir is in.
 func findPeers(dir string) (string, error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return "", &failure{exitNotFound, err, "install Go, or compare with baselines only: --peers none"}
 	}
 	for {
-		module := filepath.Join(dir, "bench")
+		module := filepath.Join(dir, "tests", "bench", "peers")
 		mod, err := os.ReadFile(filepath.Join(module, "go.mod"))
 		switch {
 		case err == nil && bytes.HasPrefix(mod, []byte("module github.com/57528e99/recount/tests/bench/peers\n")):
@@ -151,7 +151,7 @@ func findPeers(dir string) (string, error) {
 			return "", err
 		}
 		if filepath.Dir(dir) == dir {
-			return "", &failure{exitNotFound, errors.New("this folder is in no clone of Recount's repository, which has the peers in its folder bench"),
+			return "", &failure{exitNotFound, errors.New("this folder is in no clone of Recount's repository, which has the peers in its folder tests/bench/peers"),
 				"clone it and run this there, or compare with baselines only: --peers none"}
 		}
 		dir = filepath.Dir(dir)

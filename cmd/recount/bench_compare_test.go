@@ -12,8 +12,9 @@ func TestPeersAreFoundInAClone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{root, filepath.Join(root, "bench"), filepath.Join(root, "cmd", "recount")} {
-		if found, err := findPeers(dir); err != nil || found != filepath.Join(root, "bench") {
+	peers := filepath.Join(root, "tests", "bench", "peers")
+	for _, dir := range []string{root, peers, filepath.Join(root, "cmd", "recount")} {
+		if found, err := findPeers(dir); err != nil || found != peers {
 			t.Errorf("findPeers(%s) = %q, %v; want that of %s", dir, found, err, root)
 		}
 	}
