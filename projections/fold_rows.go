@@ -172,20 +172,36 @@ func (p *foldProjector[K, Row]) normalize(key, row reflect.Value) error {
 	return p.layout.Row.Normalize(row)
 }
 
-// queue adds to batch what takes the table from the rows that were loaded to those in m.
+// written are rows to write, with their keys and the positions of the last events that touched them.
+type written struct {
+	keys, rows []reflect.Value
+	positions  []int64
+}
+
+// queue adds to batch what takes the table from the rows that were loaded to those in m. A row that was
+// not there is inserted and nothing else, which is cheaper than to look for it again: if another process
+// has made it since, the checkpoint has moved and nothing of this is to be written.
 func (p *foldProjector[K, Row]) queue(table tableName, m *memory[K, Row], batch *pgx.Batch) error {
-	var gone, keys, rows []reflect.Value
-	var positions []int64
+	var gone []reflect.Value
+	var added, changed written
 	for _, key := range m.order {
-		switch e := m.entries[key]; {
-		case e.position == 0:
-		case e.row != nil:
-			keys = append(keys, reflect.ValueOf(key))
-			rows = append(rows, reflect.ValueOf(e.row).Elem())
-			positions = append(positions, e.position)
-		case e.stored:
-			gone = append(gone, reflect.ValueOf(key))
+		e := m.entries[key]
+		if e.position == 0 {
+			continue
 		}
+		to := &added
+		switch {
+		case e.row == nil && e.stored:
+			gone = append(gone, reflect.ValueOf(key))
+			continue
+		case e.row == nil:
+			continue
+		case e.stored:
+			to = &changed
+		}
+		to.keys = append(to.keys, reflect.ValueOf(key))
+		to.rows = append(to.rows, reflect.ValueOf(e.row).Elem())
+		to.positions = append(to.positions, e.position)
 	}
 	if len(gone) > 0 {
 		args, casts, err := arrays(p.layout.Key, gone, 1)
@@ -195,30 +211,33 @@ func (p *foldProjector[K, Row]) queue(table tableName, m *memory[K, Row], batch 
 		batch.Queue(fmt.Sprintf(`DELETE FROM %s WHERE (%s) IN (SELECT * FROM unnest(%s))`,
 			table, list(p.layout.Key.Names()), casts), args...)
 	}
-	if len(rows) == 0 {
-		return nil
-	}
-	args, casts, err := arrays(p.layout.Key, keys, 1)
-	if err != nil {
+	if err := p.insert(table, added, "", batch); err != nil {
 		return err
 	}
-	rowArgs, rowCasts, err := arrays(p.layout.Row, rows, len(args)+1)
-	if err != nil {
-		return err
-	}
-	args = append(append(args, rowArgs...), positions)
-	batch.Queue(p.upsert(table, fmt.Sprintf("%s, %s, $%d::bigint[]", casts, rowCasts, len(args))), args...)
-	return nil
-}
-
-func (p *foldProjector[K, Row]) upsert(table tableName, casts string) string {
-	columns := append(p.layout.names(), positionColumn)
-	set := make([]string, 0, len(columns))
-	for _, name := range columns[len(p.layout.Key):] {
+	set := make([]string, 0, len(p.layout.Row)+1)
+	for _, name := range append(p.layout.Row.Names(), positionColumn) {
 		set = append(set, fmt.Sprintf("%[1]s = excluded.%[1]s", pgsql.Name(name)))
 	}
-	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT * FROM unnest(%s) ON CONFLICT (%s) DO UPDATE SET %s`,
-		table, list(columns), casts, list(p.layout.Key.Names()), strings.Join(set, ", "))
+	return p.insert(table, changed,
+		fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", list(p.layout.Key.Names()), strings.Join(set, ", ")), batch)
+}
+
+func (p *foldProjector[K, Row]) insert(table tableName, w written, conflict string, batch *pgx.Batch) error {
+	if len(w.rows) == 0 {
+		return nil
+	}
+	args, casts, err := arrays(p.layout.Key, w.keys, 1)
+	if err != nil {
+		return err
+	}
+	rowArgs, rowCasts, err := arrays(p.layout.Row, w.rows, len(args)+1)
+	if err != nil {
+		return err
+	}
+	args = append(append(args, rowArgs...), w.positions)
+	batch.Queue(fmt.Sprintf(`INSERT INTO %s (%s) SELECT * FROM unnest(%s, %s, $%d::bigint[])%s`,
+		table, list(append(p.layout.names(), positionColumn)), casts, rowCasts, len(args), conflict), args...)
+	return nil
 }
 
 // arrays returns one array parameter for each column, and the list of them as unnest takes it,
