@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
+	httpclient "github.com/57528e99/recount/httpapi/client"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
@@ -115,38 +114,28 @@ func (c *operationsClient) operation(ctx context.Context, method, path string, b
 func (c *operationsClient) call(ctx context.Context, method, path string, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	var sent io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		sent = bytes.NewReader(text)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, c.server+path, sent)
-	if err != nil {
+	if _, err := url.Parse(c.server + path); err != nil {
 		return &failure{exitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
 	}
+	q := httpclient.Request{Method: method, URL: c.server + path}
 	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+		var err error
+		if q.Body, err = json.Marshal(body); err != nil {
+			return err
+		}
 	}
-	resp, err := http.DefaultClient.Do(r)
+	a, err := httpclient.Do(ctx, http.DefaultClient, q)
 	if err != nil {
 		return &failure{exitUnavailable, fmt.Errorf("ask the server: %w", err),
 			"is it running? recount dev starts one, --server URL names another, and --database postgres://user:password@host:5432/name works without"}
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode >= 300 {
+	if a.Status >= 300 {
 		var problem struct{ Code, Title, Detail, Hint string }
-		_ = json.Unmarshal(text, &problem) // an answer of something in between is no problem of ours
-		said := cmp.Or(problem.Detail, problem.Title, http.StatusText(resp.StatusCode))
-		return &refusedByServer{resp.StatusCode, problem.Code, cell(said, 500), problem.Hint}
+		_ = json.Unmarshal(a.Body, &problem) // an answer of something in between is no problem of ours
+		said := cmp.Or(problem.Detail, problem.Title, http.StatusText(a.Status))
+		return &refusedByServer{a.Status, problem.Code, cell(said, 500), problem.Hint}
 	}
-	return json.Unmarshal(text, answer)
+	return json.Unmarshal(a.Body, answer)
 }
 
 // stoppedAt returns the positions of the events that the generations of a projection have stopped on.

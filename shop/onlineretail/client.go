@@ -1,17 +1,17 @@
 package onlineretail
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	httpclient "github.com/57528e99/recount/httpapi/client"
 )
 
 const (
@@ -22,8 +22,6 @@ const (
 	firstPatience = 10 * time.Second
 	minBackoff    = 50 * time.Millisecond
 	maxBackoff    = 5 * time.Second
-	// maxAnswer bounds what is read of an answer, in bytes.
-	maxAnswer = 8 << 20
 )
 
 // client sends requests until they are answered for good.
@@ -57,11 +55,7 @@ func (q request) String() string {
 }
 
 // answer is one that was read to its end.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
+type answer struct{ httpclient.Answer }
 
 func newClient(c Config) *client {
 	h := *c.Client
@@ -77,7 +71,7 @@ func (c *client) do(ctx context.Context, q request) (answer, error) {
 	begun := time.Now()
 	for attempt := 1; ; attempt++ {
 		a, err := c.attempt(ctx, q)
-		if err == nil && a.status/100 == 2 {
+		if err == nil && a.Status/100 == 2 {
 			return a, nil
 		}
 		if ctx.Err() != nil {
@@ -104,28 +98,19 @@ func (c *client) do(ctx context.Context, q request) (answer, error) {
 func (c *client) attempt(ctx context.Context, q request) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, q.method, c.base+q.path, bytes.NewReader(q.body))
-	if err != nil {
-		return answer{}, fmt.Errorf("prepare %v: %w", q, err)
-	}
-	maps.Copy(r.Header, q.header)
+	sent := httpclient.Request{Method: q.method, URL: c.base + q.path, Header: make(http.Header), Body: q.body}
+	maps.Copy(sent.Header, q.header)
 	if q.key != "" {
-		r.Header.Set("Idempotency-Key", `"`+q.key+`"`)
+		sent.Header.Set("Idempotency-Key", `"`+q.key+`"`)
 	}
-	resp, err := c.http.Do(r)
+	a, err := httpclient.Do(ctx, c.http, sent)
 	if err != nil {
 		return answer{}, err
-	}
-	defer resp.Body.Close()
-	// Only a connection whose answer was read to its end is used again.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return answer{}, fmt.Errorf("read the answer to %v: %w", q, err)
 	}
 	c.mu.Lock()
 	c.answered = true
 	c.mu.Unlock()
-	return answer{resp.StatusCode, resp.Header, body}, nil
+	return answer{a}, nil
 }
 
 // note counts a retry and returns how long the request may take in all.
@@ -142,21 +127,21 @@ func (c *client) note(trouble error) (patience time.Duration) {
 
 // passing reports whether the same request may succeed later.
 func (a answer) passing() bool {
-	switch a.status {
+	switch a.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	case http.StatusConflict:
 		// Somebody else was faster, or the first request with this key is still
 		// running. The conflicts that stay name no time.
-		return a.header.Get("Retry-After") != ""
+		return a.Header.Get("Retry-After") != ""
 	}
 	return false
 }
 
 // retryAfter is how long the server wants to be left alone.
 func (a answer) retryAfter(now time.Time) time.Duration {
-	value := a.header.Get("Retry-After")
+	value := a.Header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second
 	}
@@ -184,16 +169,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // refused reads the problem that the server answers with (RFC 9457).
 func refused(q request, a answer) *RefusedError {
-	e := &RefusedError{Request: q.String(), Status: a.status, Replayed: isReplay(a)}
+	e := &RefusedError{Request: q.String(), Status: a.Status, Replayed: isReplay(a)}
 	// What is no problem is from something between us and the server.
-	if json.Unmarshal(a.body, &e.Problem) != nil || e.Problem.Title == "" {
-		e.Problem = Problem{Title: http.StatusText(a.status), Detail: fmt.Sprintf("%.200q", a.body)}
+	if json.Unmarshal(a.Body, &e.Problem) != nil || e.Problem.Title == "" {
+		e.Problem = Problem{Title: http.StatusText(a.Status), Detail: fmt.Sprintf("%.200q", a.Body)}
 	}
 	return e
 }
 
 // isReplay reports whether the answer is that of an earlier request with the key.
-func isReplay(a answer) bool { return a.header.Get("Idempotency-Replayed") == "true" }
+func isReplay(a answer) bool { return a.Header.Get("Idempotency-Replayed") == "true" }
 
 // troubles returns how many requests had to be sent again, and why the last one.
 func (c *client) troubles() (retries int64, last error) {

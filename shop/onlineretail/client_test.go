@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	httpclient "github.com/57528e99/recount/httpapi/client"
 )
 
 const oneOrder = header + "70001,1001A,MUG,6,2024-03-01T08:26:00Z,2.5,501,Norway\n"
@@ -173,7 +175,7 @@ func TestRetryAfterIsATimeOrSeconds(t *testing.T) {
 		"soon":                          0,
 		"Fri, 01 Mar 2024 08:26:30 GMT": 30 * time.Second,
 	} {
-		a := answer{header: http.Header{"Retry-After": {value}}}
+		a := answer{httpclient.Answer{Header: http.Header{"Retry-After": {value}}}}
 		if got := a.retryAfter(now); got != want {
 			t.Errorf("retryAfter of %q = %v, want %v", value, got, want)
 		}

@@ -187,8 +187,8 @@ func (r *run) accept(q request, a answer) error {
 		Stream   string `json:"stream"`
 		Position int64  `json:"position"`
 	}
-	if err := json.Unmarshal(a.body, &accepted); err != nil || accepted.Stream == "" {
-		return fmt.Errorf("%v: the server answers %d %.80q, which is not the answer to a command: check its address", q, a.status, a.body)
+	if err := json.Unmarshal(a.Body, &accepted); err != nil || accepted.Stream == "" {
+		return fmt.Errorf("%v: the server answers %d %.80q, which is not the answer to a command: check its address", q, a.Status, a.Body)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -197,7 +197,7 @@ func (r *run) accept(q request, a answer) error {
 		r.replayed++
 	}
 	if accepted.Position > r.position {
-		r.position, r.token = accepted.Position, a.header.Get("Consistency-Token")
+		r.position, r.token = accepted.Position, a.Header.Get("Consistency-Token")
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func readPage(ctx context.Context, c *client, query url.Values, token string) (r
 		Items []salesRow `json:"items"`
 		Next  string     `json:"next"` // null at the end
 	}
-	if err := json.Unmarshal(a.body, &page); err != nil {
+	if err := json.Unmarshal(a.Body, &page); err != nil {
 		return nil, "", fmt.Errorf("%v: read the answer: %w", q, err)
 	}
 	return page.Items, page.Next, nil

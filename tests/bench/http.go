@@ -1,12 +1,10 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -17,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/57528e99/recount/domain/order"
+	httpclient "github.com/57528e99/recount/httpapi/client"
 )
 
 // HTTP measures the shop's two busiest routes. The client is in this process and takes its share of
@@ -149,37 +148,23 @@ func (c *shopClient) post(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/v1/orders", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Idempotency-Key", fmt.Sprintf("%q", "order-"+o.ID))
-	return c.do(request, http.StatusCreated)
+	return c.do(ctx, http.StatusCreated, httpclient.Request{Method: http.MethodPost, URL: c.url + "/v1/orders", Body: body,
+		Header: http.Header{"Idempotency-Key": {fmt.Sprintf("%q", "order-"+o.ID)}}})
 }
 
 // get reads an order, with a token as soon as the read model has come that far.
 func (c *shopClient) get(ctx context.Context, n int, token string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/v1/orders/%d", c.url, n), nil)
-	if err != nil {
-		return err
-	}
+	request := httpclient.Request{Method: http.MethodGet, URL: fmt.Sprintf("%s/v1/orders/%d", c.url, n)}
 	if token != "" {
-		request.Header.Set("Consistency-Token", token)
-		request.Header.Set("Prefer", "wait=20")
+		request.Header = http.Header{"Consistency-Token": {token}, "Prefer": {"wait=20"}}
 	}
-	return c.do(request, http.StatusOK)
+	return c.do(ctx, http.StatusOK, request)
 }
 
-func (c *shopClient) do(request *http.Request, want int) error {
-	answer, err := c.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != want {
-		err = fmt.Errorf("%s %s: %s: %.300s", request.Method, request.URL.Path, answer.Status, body)
+func (c *shopClient) do(ctx context.Context, want int, request httpclient.Request) error {
+	a, err := httpclient.Do(ctx, c.client, request)
+	if err == nil && a.Status != want {
+		err = fmt.Errorf("%s %s: %d: %.300s", request.Method, request.URL, a.Status, a.Body)
 	}
 	return err
 }

@@ -3,9 +3,7 @@ package chaos
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore/logcheck"
+	httpclient "github.com/57528e99/recount/httpapi/client"
 	"github.com/57528e99/recount/shop"
 )
 
@@ -124,20 +123,11 @@ var operators = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}
 func goroutinesOf(ctx context.Context, admin string) (counts map[string]int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/debug/pprof/goroutine?debug=2", nil)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := operators.Do(request)
+	a, err := httpclient.Get(ctx, operators, admin+"/debug/pprof/goroutine?debug=2")
 	if err != nil {
 		return nil, fmt.Errorf("ask for goroutines: %w", err)
 	}
-	defer func() { err = errors.Join(err, answer.Body.Close()) }()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("ask for goroutines: %s", answer.Status)
-	}
-	return countGoroutines(string(text)), err
+	return countGoroutines(string(a.Body)), nil
 }
 
 // readsAhead starts a goroutine beside a request that is being answered, such as

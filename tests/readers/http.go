@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+
+	httpclient "github.com/57528e99/recount/httpapi/client"
 )
 
 // listed is what the lists that are read have in common.
@@ -83,23 +84,9 @@ func salesBy(server, by string) reader {
 
 // get reads one document. An answer that is no success is an error.
 func get(ctx context.Context, address string, into any) (http.Header, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
+	a, err := httpclient.Get(ctx, http.DefaultClient, address)
+	if err != nil || into == nil {
+		return a.Header, err
 	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the answer: %w", err)
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("the answer to GET %s is %d %s", address, resp.StatusCode, body)
-	case into == nil:
-		return resp.Header, nil
-	}
-	return resp.Header, json.Unmarshal(body, into)
+	return a.Header, json.Unmarshal(a.Body, into)
 }

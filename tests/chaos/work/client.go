@@ -1,16 +1,18 @@
 package work
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	httpclient "github.com/57528e99/recount/httpapi/client"
 )
 
 // clientCallers is how many requests of a client are under way at once.
@@ -121,12 +123,12 @@ func (c *client) place(ctx context.Context, rng *rand.Rand, p Placing) {
 	for ctx.Err() == nil {
 		server := c.spec.Servers[rng.IntN(len(c.spec.Servers))]
 		answer, err := c.do(ctx, "POST", server+"/v1/orders", p.request(), "Idempotency-Key", p.ID)
-		if err == nil && answer.definite() {
-			p.Status, p.ETag, p.Body, p.Token = answer.StatusCode, answer.Header.Get("ETag"), answer.text, answer.Header.Get("Consistency-Token")
+		if err == nil && definite(answer) {
+			p.Status, p.ETag, p.Body, p.Token = answer.Status, answer.Header.Get("ETag"), string(answer.Body), answer.Header.Get("Consistency-Token")
 			break
 		}
 		if err == nil {
-			say("order %s at %s: %d %s", p.ID, server, answer.StatusCode, answer.text)
+			say("order %s at %s: %d %s", p.ID, server, answer.Status, answer.Body)
 		}
 		pause(ctx, time.Duration(20+rng.IntN(200))*time.Millisecond)
 	}
@@ -148,56 +150,41 @@ func (c *client) place(ctx context.Context, rng *rand.Rand, p Placing) {
 func (c *client) readTotal(ctx context.Context, rng *rand.Rand, p Placing) int64 {
 	server := c.spec.Servers[rng.IntN(len(c.spec.Servers))]
 	answer, err := c.do(ctx, "GET", server+"/v1/orders/"+p.ID, "", "Consistency-Token", p.Token, "Prefer", "wait=5")
-	if err != nil || answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests {
+	if err != nil || answer.Status >= 500 || answer.Status == http.StatusTooManyRequests {
 		return 0
 	}
 	var order struct {
 		Total int64 `json:"total_minor"`
 	}
 	// -1 is never right: the read is behind its token, or no order.
-	if answer.StatusCode != http.StatusOK || json.Unmarshal([]byte(answer.text), &order) != nil {
-		say("read of %s at %s: %d %s", p.ID, server, answer.StatusCode, answer.text)
+	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &order) != nil {
+		say("read of %s at %s: %d %s", p.ID, server, answer.Status, answer.Body)
 		return -1
 	}
 	return order.Total
 }
 
-// answer is an answer whose body was read.
-type answer struct {
-	*http.Response
-	text string
-}
-
 // definite reports whether asking again would bring the same answer.
-func (a answer) definite() bool {
-	switch a.StatusCode {
+func definite(a httpclient.Answer) bool {
+	switch a.Status {
 	case http.StatusTooManyRequests:
 		return false
 	case http.StatusConflict:
-		return !strings.Contains(a.text, `"code":"idempotency-in-progress"`) && !strings.Contains(a.text, `"code":"conflict"`)
+		return !bytes.Contains(a.Body, []byte(`"code":"idempotency-in-progress"`)) && !bytes.Contains(a.Body, []byte(`"code":"conflict"`))
 	default:
-		return a.StatusCode < http.StatusInternalServerError
+		return a.Status < http.StatusInternalServerError
 	}
 }
 
-func (c *client) do(ctx context.Context, method, url, body string, header ...string) (answer, error) {
+func (c *client) do(ctx context.Context, method, url, body string, header ...string) (httpclient.Answer, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return answer{}, err
-	}
+	q := httpclient.Request{Method: method, URL: url, Header: make(http.Header)}
 	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
+		q.Body = []byte(body)
 	}
 	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+		q.Header.Set(header[i], header[i+1])
 	}
-	response, err := c.http.Do(r)
-	if err != nil {
-		return answer{}, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return answer{response, string(text)}, err
+	return httpclient.Do(ctx, c.http, q)
 }
