@@ -98,6 +98,24 @@ func (e *classError) Error() string { return e.text }
 // Class is what ClassOf asks for.
 func (e *classError) Class() Class { return e.class }
 
+// reasonError is an error whose remedy has a code.
+type reasonError struct {
+	error
+	code, subject, schema string
+}
+
+func (e *reasonError) Unwrap() error { return e.error }
+
+// Reason returns the code of what to do about it, what that is about, and the schema of the log.
+func (e *reasonError) Reason() (code, subject, schema string) { return e.code, e.subject, e.schema }
+
+// WithReason returns err with a code that says what to do about it, such as tables-behind, what it is
+// about and the schema of the log, which may be empty. Libraries give codes, programs have the words and
+// command lines.
+func WithReason(err error, code, subject, schema string) error {
+	return &reasonError{err, code, subject, schema}
+}
+
 // NewError is errors.New for an error of a class. An error type of its own tells its class with a
 // method Class, or by unwrapping to such an error.
 func NewError(c Class, text string) error { return &classError{c, text} }

@@ -36,6 +36,10 @@ type Config struct {
 	MaxReadWait time.Duration
 	// CheckTimeout is how long the checks of /readyz may take. Default: 2s.
 	CheckTimeout time.Duration
+	// Hint returns what an operator does about an error that makes the service unavailable, in place
+	// of the Fix of its problem, and beside a check that fails; "" for an error it knows nothing of.
+	// Default: nothing.
+	Hint func(error) string
 	// Observe is told of every request that was answered, by many goroutines at
 	// once. Default: nobody.
 	Observe func(Observation)
@@ -64,6 +68,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Hint == nil {
+		c.Hint = func(error) string { return "" }
 	}
 	orDefault(&c.MaxBody, 1<<20)
 	orDefault(&c.BodyTimeout, 30*time.Second)

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -24,6 +26,9 @@ type FieldBlamer interface {
 // problem translates an error into what the client sees, for this request.
 func (x *exchange) problem(err error) *Problem {
 	p := *x.translate(err) // a copy: a handler may return the same problem twice
+	if p.Status == http.StatusServiceUnavailable {
+		p.Hint = cmp.Or(x.api.config.Hint(err), p.Hint)
+	}
 	p.Instance = sanitize(x.r.URL.EscapedPath())
 	p.RequestID = x.requestID
 	p.TraceID = x.traceID

@@ -17,6 +17,7 @@ type checkResult struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`
 	Error string `json:"error,omitzero"`
+	Hint  string `json:"hint,omitzero"`
 }
 
 // AddCheck adds a condition for /readyz to say that the server is ready, such
@@ -108,7 +109,7 @@ func (a *API) runChecks(ctx context.Context) []checkResult {
 	for _, c := range a.checks {
 		r := checkResult{Name: c.name, OK: true}
 		if err := c.run(ctx); err != nil {
-			r.OK, r.Error = false, sanitize(err.Error())
+			r.OK, r.Error, r.Hint = false, sanitize(err.Error()), a.config.Hint(err)
 		}
 		results = append(results, r)
 	}

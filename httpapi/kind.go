@@ -120,7 +120,7 @@ var (
 		"Take the position of a command's answer, or leave as_of out for what is known now.")
 	kindLongHistory = define(http.StatusUnprocessableEntity, "history-too-long", "Too many events to fold",
 		"What is asked for rests on more events than are read for one answer.",
-		"Ask for an earlier moment, or read the events themselves: recount streams state")
+		"Ask for an earlier moment, or read the events themselves.")
 	kindLogChanged = define(http.StatusConflict, "log-changed", "Token of another log",
 		"The consistency token was made by another log, or by a part of this one that was lost in a restore or a failover.",
 		"Leave the token out, and check whether what you wrote at that time is there.")
@@ -132,7 +132,7 @@ var (
 		"The operator has to relax the metadata of the stream.")
 	kindHistoryUnreadable = define(http.StatusConflict, "history-unreadable", "Event history unreadable",
 		"An event in its history has data that is not what its type says, so its state cannot be known. Nothing was written.",
-		"Sending it again is of no use. The operator finds the event in the log of the server, under the request id; recount streams show prints it.")
+		"Sending it again is of no use. The operator finds the event in the log of the server, under the request id.")
 	kindPreconditionFailed = define(http.StatusPreconditionFailed, "precondition-failed", "Precondition failed",
 		"The version demanded by If-Match or If-None-Match is not the present one. Nothing was written.",
 		"Read it again, decide again, and send the ETag that you then have.")
@@ -174,10 +174,10 @@ var (
 		"Send it again after the time in Retry-After. The operator finds the cause in the log of the server.")
 	kindDatabaseBehind = define(http.StatusServiceUnavailable, "database-behind", "Database migrations missing",
 		"The database has not the tables that this version of the server needs. Nothing was written.",
-		"The operator has to run: recount migrate up")
+		"The operator has to bring the tables to the version of this program.")
 	kindLogNotAdopted = define(http.StatusServiceUnavailable, "log-not-adopted", "Appends are disabled",
 		"The database was restored, copied or failed over, so events may be missing, or another one was put in its place. It takes no commands until the operator says that this is the log; reads work. Nothing was written.",
-		"The operator has to make sure that nobody writes to another copy, and to run recount db adopt; if that is done, or it is another database on purpose, to restart this server.")
+		"The operator has to make sure that nobody writes to another copy, and to adopt this one; if that is done, or it is another database on purpose, to restart this server.")
 	kindOutcomeUnknown = define(http.StatusServiceUnavailable, "outcome-unknown", "Outcome unknown",
 		"The connection to the database broke while the command was written: it may have been, or may yet be.",
 		"Send it again with the same Idempotency-Key: it is done once. Without a key, read first.")
@@ -189,7 +189,7 @@ var (
 		"Send it again after the time in Retry-After, wait longer with Prefer: wait=5, or take what is there with Prefer: handling=lenient.")
 	kindProjectionStopped = define(http.StatusServiceUnavailable, "projection-stopped", "Read model stopped",
 		"The read model has not come as far as it must: it is paused, has failed on an event, or no process runs it.",
-		"Take what is there with Prefer: handling=lenient, or without a token. The operator finds the reason with: recount projections show NAME")
+		"Take what is there with Prefer: handling=lenient, or without a token. The operator finds the reason in the status of the projection.")
 	kindEventUnreadable = define(http.StatusServiceUnavailable, "event-unreadable", "Event not known to this server",
 		"The stream has an event of a type or schema version that this version of the server does not know. Nothing was written.",
 		"Send it again: another server may be newer. The operator has to run the newest version.")

@@ -3,6 +3,7 @@ package migrations
 import (
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // ErrLocked is returned by Up and Down when other sessions kept a lock on one of the tables for
@@ -20,14 +21,9 @@ func (e *DirtyError) Error() string {
 	return fmt.Sprintf("schema %q is marked dirty at version %d: a migration was cut off", e.Schema, e.Version)
 }
 
-// Hint says how to get on.
-func (e *DirtyError) Hint() string {
-	force := "recount migrate force VERSION"
-	if e.Schema != DefaultSchema {
-		force += " --schema " + e.Schema
-	}
-	return fmt.Sprintf("each migration is one transaction, so it is there wholly or not at all: look whether the tables are as "+
-		"`recount migrate sql` shows for version %d, then run `%s` with the version they are at and migrate again", e.Version, force)
+// Reason returns the code of what to do about it, the version and the schema.
+func (e *DirtyError) Reason() (code, subject, schema string) {
+	return "migration-cut-off", strconv.FormatUint(uint64(e.Version), 10), e.Schema
 }
 
 // PoolerError is returned by Up, Down and Force on connections that do not take the settings of a

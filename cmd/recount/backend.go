@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/app/telemetry"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
@@ -74,7 +75,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	}
 	if err := b.store.CheckHome(ctx); err != nil {
 		// Reads work all the same, and somebody may want to look before adopting it.
-		c.logger.Error().Err(err).Msg("the log takes no commands")
+		c.logger.Error().Err(err).Str("hint", hint.Of(err, "")).Msg("appends are disabled")
 	}
 	s, err := newService(b.pool, c.schema, b.store, shop.Config{
 		SnapshotEvery: c.snapshotEvery, Logger: c.logger, Observe: b.metrics.Command,
@@ -107,7 +108,10 @@ func (b *backend) startProjections(ctx context.Context, c backendConfig, s *serv
 
 // makeAPI makes the routes. A process without the role has those for its health only.
 func (b *backend) makeAPI(c backendConfig, s *service, admin *projections.Admin) (err error) {
-	b.api, err = httpapi.New(httpapi.Config{Logger: c.logger, Problems: append(shop.Problems(), adminapi.Problems()...), Observe: b.metrics.Request})
+	b.api, err = httpapi.New(httpapi.Config{
+		Logger: c.logger, Problems: append(shop.Problems(), adminapi.Problems()...), Observe: b.metrics.Request,
+		Hint: func(err error) string { return hint.Of(err, "") },
+	})
 	if err != nil {
 		return err
 	}

@@ -67,14 +67,6 @@ func schemaFlag(flags *pflag.FlagSet, schema *string) {
 	fromEnv(flags, "schema")
 }
 
-// schemaArg is the flag that commands in hints need for a schema of one's own.
-func schemaArg(schema string) string {
-	if schema == migrations.DefaultSchema {
-		return ""
-	}
-	return " --schema " + quote(schema)
-}
-
 // describe names a database for people, without its password.
 func describe(dsn string) string {
 	c, err := pgx.ParseConfig(dsn)

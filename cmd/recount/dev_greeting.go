@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/internal/pgembed"
 )
 
@@ -56,11 +57,11 @@ func (a *app) findFlags(d dev, db *devDatabase) string {
 	flags := ""
 	switch {
 	case d.fresh, db.server == nil, a.getenv("RECOUNT_DATABASE") != "", a.getenv("DATABASE_URL") != "":
-		flags = " --database " + quote(db.dsn)
+		flags = " --database " + hint.Quote(db.dsn)
 	case d.dataDir != defaultDataDir:
-		flags = " --data " + quote(d.dataDir)
+		flags = " --data " + hint.Quote(d.dataDir)
 	}
-	return flags + schemaArg(d.schema)
+	return flags + hint.SchemaFlag(d.schema)
 }
 
 // self returns how to call this program again.
@@ -68,5 +69,5 @@ func self() string {
 	if strings.Contains(os.Args[0], "go-build") {
 		return "go run ./cmd/recount"
 	}
-	return quote(os.Args[0])
+	return hint.Quote(os.Args[0])
 }

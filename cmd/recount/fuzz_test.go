@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/app/hint"
 )
 
 // FuzzCommandLine parses command lines, and the environment that belongs to
@@ -111,8 +113,8 @@ func FuzzShownText(f *testing.F) {
 // A hint's command line is for a shell.
 func TestQuotedWordsComeThroughAShell(t *testing.T) {
 	for _, word := range []string{"", "plain-1", "it's", "$(x) `y` \\ \"", "a\nb", "-", "*", "é"} {
-		out, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
-		if err != nil || string(out) != word || quote(word) == "" {
+		out, err := exec.Command("sh", "-c", "printf %s "+hint.Quote(word)).Output()
+		if err != nil || string(out) != word || hint.Quote(word) == "" {
 			t.Errorf("%q comes through a shell as %q, %v", word, out, err)
 		}
 	}

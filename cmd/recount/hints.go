@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgerr"
@@ -21,9 +22,9 @@ func hintFor(err error) string {
 	if errors.As(err, &unknown) {
 		return unknown.Hint() + ": --ignore-types " + unknown.Types[0].Type
 	}
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
-		return hinted.Hint()
+	var own *failure
+	if said := hint.Of(err, ""); said != "" || errors.As(err, &own) {
+		return said
 	}
 	var connect *pgconn.ConnectError
 	var file *fs.PathError
@@ -36,12 +37,12 @@ func hintFor(err error) string {
 	case pgerr.IsAuth(err):
 		return "look at user, password and rights in the database's address"
 	case errors.As(err, &connect) && pgerr.Is(err, pgerr.NoDatabase):
-		return "create it: createdb " + quote(connect.Config.Database)
+		return "create it: createdb " + hint.Quote(connect.Config.Database)
 	case errors.As(err, &connect):
 		return "is PostgreSQL running, and is the address right? recount dev brings a database of its own"
 	case errors.As(err, &event):
 		return fmt.Sprintf("recount streams show %s --from %d --limit 1 prints the event; if this program does not know it, a newer one may",
-			quote(event.Stream), event.Version)
+			hint.Quote(event.Stream), event.Version)
 	case errors.Is(err, migrations.ErrLocked):
 		return "try again in a moment"
 	case errors.As(err, &file):

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/migrations"
 )
 
@@ -36,5 +37,5 @@ func (m move) String() string {
 func behind(schema string, now migrations.State, code int) error {
 	return &failure{code,
 		fmt.Errorf("schema %s is at version %d, this program needs version %d", schema, now.Current, now.Latest),
-		"run recount migrate up" + schemaArg(schema)}
+		"run recount migrate up" + hint.SchemaFlag(schema)}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/migrations"
 )
 
@@ -44,7 +45,7 @@ func (a *app) migrateStatus(d *database) *cobra.Command {
 			return err
 		case now.Dirty:
 			dirty := &migrations.DirtyError{Schema: d.schema, Version: now.Current}
-			return &failure{exitCheckFailed, dirty, dirty.Hint()}
+			return &failure{exitCheckFailed, dirty, hint.Of(dirty, "")}
 		case now.Pending():
 			return behind(d.schema, now, exitCheckFailed)
 		}

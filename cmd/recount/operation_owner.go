@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/operations"
 )
 
@@ -48,21 +49,21 @@ func (t *target) warnIfUnclaimed(p progress, show func(operations.Operation)) fu
 
 // afterInterrupt says what becomes of an operation that is no longer followed.
 func (t *target) afterInterrupt(byServer bool, projection string, op operations.Operation) string {
-	var hint string
+	var advice string
 	switch {
 	case !byServer:
-		hint = "run it again to go on where it stopped, as a server that runs the projection does by itself"
+		advice = "run it again to go on where it stopped, as a server that runs the projection does by itself"
 	case op.ID == uuid.Nil:
-		return "whether the server has begun it is unknown, recount projections show " + quote(projection) + t.flags() + " says so"
+		return "whether the server has begun it is unknown, recount projections show " + hint.Quote(projection) + t.flags() + " says so"
 	case op.Owner == "":
-		hint = "no process works on it, one that runs projections will as soon as it can: recount serve --roles projections starts one"
+		advice = "no process works on it, one that runs projections will as soon as it can: recount serve --roles projections starts one"
 	default:
-		hint = "the server goes on with it, recount projections show " + quote(projection) + t.flags() + " says how far it is"
+		advice = "the server goes on with it, recount projections show " + hint.Quote(projection) + t.flags() + " says how far it is"
 	}
 	if op.ID != uuid.Nil {
-		hint += "; " + t.cancelCommand(op.ID.String()) + " ends it"
+		advice += "; " + t.cancelCommand(op.ID.String()) + " ends it"
 	}
-	return hint
+	return advice
 }
 
 // cancelCommand is the command that cancels an operation of this one.
@@ -75,13 +76,13 @@ func (t *target) cancelCommand(id string) string {
 func (t *target) flags() string {
 	flags, args := t.cmd.Flags(), ""
 	if originOf(flags, "server") == byCommandLine {
-		args += " --server " + quote(t.server)
+		args += " --server " + hint.Quote(t.server)
 	}
 	if originOf(flags, "database") == byCommandLine {
 		args += " --database ..."
 	}
 	if originOf(flags, "data") == byCommandLine {
-		args += " --data " + quote(t.database.dataDir)
+		args += " --data " + hint.Quote(t.database.dataDir)
 	}
-	return args + schemaArg(t.database.schema)
+	return args + hint.SchemaFlag(t.database.schema)
 }

@@ -83,13 +83,3 @@ func asText(row map[string]any) string {
 	}
 	return cell(strings.TrimSpace(b.String()), 2000)
 }
-
-// quote makes a word safe for a shell, if it needs to.
-func quote(word string) string {
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !strings.ContainsRune(plain, r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./"

@@ -71,27 +71,27 @@ func (t *target) with(ctx context.Context, use func(operator) error) error {
 
 // explain adds what to do about an error: the command that shows what there is.
 func (t *target) explain(err error) error {
-	var hint string
+	var advice string
 	var busy *operations.BusyError
 	switch {
 	case errors.As(err, &busy) && busy.Operation.Cancelling:
 		return err
 	case errors.As(err, &busy):
-		hint = "wait for it, or cancel it: " + t.cancelCommand(busy.Operation.ID.String())
+		advice = "wait for it, or cancel it: " + t.cancelCommand(busy.Operation.ID.String())
 	case errors.Is(err, operations.ErrBusy):
-		hint = "wait for it, or cancel it: " + t.cancelCommand("OPERATION")
+		advice = "wait for it, or cancel it: " + t.cancelCommand("OPERATION")
 	case errors.Is(err, operations.ErrInvalid):
-		hint = "see " + t.cmd.CommandPath() + " --help"
+		advice = "see " + t.cmd.CommandPath() + " --help"
 	case errors.Is(err, projections.ErrNotFound):
-		hint = "recount projections ls" + t.flags() + " lists them"
+		advice = "recount projections ls" + t.flags() + " lists them"
 	case errors.Is(err, operations.ErrNotFound):
-		hint = "recount projections show NAME" + t.flags() + " lists the last ones"
+		advice = "recount projections show NAME" + t.flags() + " lists the last ones"
 	case errors.Is(err, projections.ErrNotFailed):
-		hint = "recount projections show NAME" + t.flags() + " says what it is doing"
+		advice = "recount projections show NAME" + t.flags() + " says what it is doing"
 	default:
 		return err
 	}
-	return &failure{exitCode(err), err, hint}
+	return &failure{exitCode(err), err, advice}
 }
 
 // has reports whether the log has a projection of that name.

@@ -20,8 +20,8 @@ func TestServeOnARestoredLogSaysSoUntilItIsRestartedAfterTheAdoption(t *testing.
 
 	restore(t, db)
 	server, url = startServe(t, db)
-	server.await(t, `"level":"error".*run: recount db adopt.*"message":"the log takes no commands"`)
-	wantNotAdopted(t, url, "run: recount db adopt")
+	server.await(t, `"level":"error".*run recount db adopt.*"message":"appends are disabled"`)
+	wantNotAdopted(t, url, "run recount db adopt")
 	if got := call(t, "GET", url+"/v1/orders/1", ""); got.status != http.StatusOK {
 		t.Errorf("GET /v1/orders/1 = %d %s, want the order: reads go on", got.status, got.body)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -17,7 +18,7 @@ func (a *app) streamsCommand() *cobra.Command {
 // explainMissing adds to the absence of a stream where to look for it.
 func (d *database) explainMissing(stream string, err error) error {
 	if errors.Is(err, eventstore.ErrStreamNotFound) || errors.Is(err, eventstore.ErrStreamDeleted) {
-		return &failure{exitNotFound, err, "what was deleted is still in the log: recount log tail --from 1 --prefix " + quote(stream) + schemaArg(d.schema)}
+		return &failure{exitNotFound, err, "what was deleted is still in the log: recount log tail --from 1 --prefix " + hint.Quote(stream) + hint.SchemaFlag(d.schema)}
 	}
 	return err
 }

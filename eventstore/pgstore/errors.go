@@ -35,7 +35,8 @@ func translate(err error) error {
 		errors.Is(err, context.Canceled):
 		return err
 	case pgerr.LacksTables(err):
-		return fmt.Errorf("%w: the database lacks tables of this version; run: recount migrate up: %w", eventstore.ErrUnavailable, err)
+		return eventstore.WithReason(fmt.Errorf("%w: the database lacks tables of this version: %w", eventstore.ErrUnavailable, err),
+			"tables-behind", "", "")
 	case pgerr.Is(err, pgerr.DiskFull):
 		return fmt.Errorf("%w: the database's disk is full; free space, nothing is lost: %w", eventstore.ErrUnavailable, err)
 	case pgerr.IsReadOnly(err):

@@ -171,12 +171,7 @@ func (s *Store) checkHome(in identity, here place) error {
 		return err
 	}
 	if here != in.place {
-		adopt := "recount db adopt"
-		if s.cfg.Schema != DefaultSchema {
-			adopt += " --schema " + s.cfg.Schema
-		}
-		return fmt.Errorf("%w: %w; make sure that nobody writes to another copy of it, then run: %s",
-			eventstore.ErrUnavailable, ErrNotAdopted, adopt)
+		return eventstore.WithReason(fmt.Errorf("%w: %w", eventstore.ErrUnavailable, ErrNotAdopted), "log-not-adopted", "", s.cfg.Schema)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ var units = []unit{
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20}, {"operations", 25},
 	{"commands", 30}, {"projections", 30},
 	{"queries", 40}, {"snapshots", 40},
-	{"httpapi", 50}, {"httpapi/adminapi", 51}, {"app/telemetry", 51},
+	{"app/hint", 50}, {"httpapi", 50}, {"httpapi/adminapi", 51}, {"app/telemetry", 51},
 	{"shop", 60}, {"tests", 13}, {"tests/bench", 61}, {"tests/chaos", 61}, {"tests/trials", 62},
 	{"tests/bench/peers", 70}, {"cmd", 70}, {"scripts", 70}, {"docs/tour", 70},
 }
