@@ -34,6 +34,13 @@ func NewMeter(throttle int) *Meter {
 // Phase says what comes now, and from where in the log it goes to where; 0, 0: it reads nothing.
 func (m *Meter) Phase(name string, from, target int64) { m.Pass(name, from, target, 0) }
 
+// Enter is Phase, for one that reads nothing; it reports whether it is another than before.
+func (m *Meter) Enter(name string) bool {
+	before := m.progress().Phase
+	m.Phase(name, 0, 0)
+	return before != name
+}
+
 // Pass is Phase, with about how many events are to be read afterwards.
 func (m *Meter) Pass(name string, from, target, ahead int64) {
 	m.mu.Lock()

@@ -38,8 +38,9 @@ type Options struct {
 	// Throttle is how many events may be read in a second. It must be more than are appended, or the
 	// new rows never catch up. Default: 0, as many as there are.
 	Throttle int `json:"throttle,omitempty"`
-	// MemoryBytes bounds the rows that are in memory at once, as estimated; what does not fit takes
-	// another pass over the log. Default: 256 MiB. Minimum: 64 KiB.
+	// MemoryBytes bounds what is in memory at once, as estimated: rows, and pages of the log on their way
+	// to them. Rows that do not fit take another pass over the log; operations that read it together share
+	// the memory. Default: 256 MiB. Minimum: 64 KiB.
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
 	// Verify compares what a rebuild has built with another fold of the log before it is shown.
 	Verify bool `json:"verify,omitempty"`
@@ -82,7 +83,8 @@ const (
 	Running State = "running"
 	// Done: it has done what was asked for; Result has what there is to tell.
 	Done State = "done"
-	// Failed: it cannot go on for the reason in Error. What it had built is gone.
+	// Failed: it cannot go on for the reason in Error. What it had built is gone, except for the first rows
+	// of a projection up to the event that stopped it.
 	Failed State = "failed"
 	// Cancelled: somebody cancelled it. What it had built is gone.
 	Cancelled State = "cancelled"

@@ -32,7 +32,7 @@ type DefinitionChangedError struct {
 }
 
 func (e *DefinitionChangedError) Error() string {
-	return fmt.Sprintf("projection %s: its columns, indexes or event types are not those that version %d was made with; raise its Version",
+	return fmt.Sprintf("projection %s: its columns or event types are not those that version %d was made with; raise its Version",
 		e.Projection, e.Version)
 }
 

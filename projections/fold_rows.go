@@ -49,16 +49,6 @@ func (p *foldProjector[K, Row]) createBare(ctx context.Context, tx pgx.Tx, table
 	return nil
 }
 
-// indexes are the statements that make the primary key and the indexes.
-func (p *foldProjector[K, Row]) indexes(table tableName) []string {
-	ddl := []string{fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (%s)", table, list(p.layout.Key.Names()))}
-	for i, index := range p.layout.Indexes {
-		name := pgsql.Name(fmt.Sprintf("%s_i%d", table.name, i+1))
-		ddl = append(ddl, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", name, table, list(p.layout.IndexColumns(index))))
-	}
-	return ddl
-}
-
 // foldSettings hold for the transaction that writes rows. A crash of the server may lose it, rows and
 // checkpoint alike, and then it is made again from the log: so it does not wait for the disk, on which
 // appends wait already.

@@ -20,9 +20,14 @@ type generation struct {
 	built bool
 }
 
+// recordedSQL finds what the rows of a version are without their indexes, if that was recorded.
+const recordedSQL = `
+SELECT max(row_definition) FROM {schema}.projection_generations WHERE projection = $1 AND version = $2`
+
 // servingSQL finds the generation that programs with a version of the projection read.
 const servingSQL = `
-SELECT generation, table_name, built, definition FROM {schema}.projection_generations
+SELECT generation, table_name, built, definition, (` + recordedSQL + `)
+FROM {schema}.projection_generations
 WHERE projection = $1 AND version = $2 AND serving`
 
 // ensure returns the generation for the version of p, which is made if there is none. Any number of
@@ -57,11 +62,32 @@ func (c *catalog) ensure(ctx context.Context, config Config, p Projection, runs 
 func (c *catalog) serving(ctx context.Context, db querier, p Projection, runs projector) (generation, error) {
 	g := generation{projection: p.Name(), table: tableName{schema: c.schema}}
 	var definition string
-	err := db.QueryRow(ctx, c.sql(servingSQL), p.Name(), p.Version()).Scan(&g.number, &g.table.name, &g.built, &definition)
+	var rows *string
+	err := db.QueryRow(ctx, c.sql(servingSQL), p.Name(), p.Version()).Scan(&g.number, &g.table.name, &g.built, &definition, &rows)
 	if err != nil {
 		return g, err
 	}
-	if !isDefinedAs(definition, runs) {
+	fold, isFold := runs.(bulk)
+	same := false
+	switch {
+	case isFold && rows != nil:
+		same = isDefinedAs(*rows, runs, fold.rowDefinition)
+	case isDefinedAs(definition, runs, runs.definition):
+		same = true
+	case isFold: // made by a program that counted the indexes as well, which are others now
+		there, err := indexesOf(ctx, db, g.table)
+		if err != nil {
+			return g, err
+		}
+		same = isDefinedAs(definition, runs, fold.definitionWith(there))
+		if !same { // a process may have recorded the rows since, and changed the indexes
+			if err := db.QueryRow(ctx, c.sql(recordedSQL), p.Name(), p.Version()).Scan(&rows); err != nil {
+				return g, err
+			}
+			same = rows != nil && isDefinedAs(*rows, runs, fold.rowDefinition)
+		}
+	}
+	if !same {
 		return g, &DefinitionChangedError{Projection: p.Name(), Version: p.Version()}
 	}
 	return g, nil
@@ -78,12 +104,12 @@ SELECT greatest(
     (SELECT max(generation) FROM {schema}.operations WHERE of_projection = $1), 0) + 1`
 
 	// The rows of a version have one definition: a program from before a type was renamed knows it by
-	// the names of then.
+	// the names of then, and one that counts the indexes as well by those.
 	insertGenerationSQL = `
 INSERT INTO {schema}.projection_generations
-    (projection, generation, version, definition, table_name, serving, built, target, log_id, incarnation)
+    (projection, generation, version, definition, row_definition, table_name, serving, built, target, log_id, incarnation)
 VALUES ($1, $2, $3, coalesce((SELECT definition FROM {schema}.projection_generations
-                              WHERE projection = $1 AND version = $3 AND serving), $4), $5, $6, $7, $8, $9, $10)`
+                              WHERE projection = $1 AND version = $3 AND serving), $4), $11, $5, $6, $7, $8, $9, $10)`
 )
 
 // create makes the generation for the version of p, unless there is one.
@@ -121,14 +147,17 @@ func (c *catalog) add(ctx context.Context, tx pgx.Tx, head eventstore.Token, p P
 		return g, err
 	}
 	g.table.name = fmt.Sprintf("%s_g%d", p.Name(), g.number)
-	_, err := tx.Exec(ctx, c.sql(insertGenerationSQL), p.Name(), g.number, p.Version(), definitionOf(runs),
-		g.table.name, serving, built, head.Position, head.Log, head.Incarnation)
+	create, rows := runs.create, runs.definition
+	if fold, ok := runs.(bulk); ok {
+		rows = fold.rowDefinition
+		if !built {
+			create = fold.createBare
+		}
+	}
+	_, err := tx.Exec(ctx, c.sql(insertGenerationSQL), p.Name(), g.number, p.Version(), definitionOf(runs, runs.definition),
+		g.table.name, serving, built, head.Position, head.Log, head.Incarnation, definitionOf(runs, rows))
 	if err != nil {
 		return g, err
-	}
-	create := runs.create
-	if fold, ok := runs.(bulk); ok && !built {
-		create = fold.createBare
 	}
 	return g, nameTaken(p.Name(), create(ctx, tx, g.table))
 }

@@ -52,18 +52,18 @@ func (h handledTypes) namings() iter.Seq[[]string] {
 }
 
 // definitionOf returns the hash of a projection's definition, with the present names of event types.
-func definitionOf(runs projector) string {
+func definitionOf(runs projector, define func(events []string) string) string {
 	for names := range runs.namings() {
-		return hashOf(runs.definition(names))
+		return hashOf(define(names))
 	}
 	return ""
 }
 
 // isDefinedAs reports whether rows with a definition are those of a projection. A type that was
 // renamed is the same type, so any of its names may be in the definition.
-func isDefinedAs(definition string, runs projector) bool {
+func isDefinedAs(definition string, runs projector, define func(events []string) string) bool {
 	for names := range runs.namings() {
-		if definition == hashOf(runs.definition(names)) {
+		if definition == hashOf(define(names)) {
 			return true
 		}
 	}

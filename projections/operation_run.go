@@ -56,7 +56,7 @@ func (x *execution) Do(ctx context.Context, _ *operations.Claim, m *operations.M
 	case Rebuild:
 		return x.rebuild(ctx)
 	case Rollback:
-		return nil, x.rollback(ctx)
+		return x.rollback(ctx)
 	case Verify:
 		return x.verify(ctx)
 	case Repair:

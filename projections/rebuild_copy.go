@@ -17,6 +17,11 @@ type bulk interface {
 	// createBare is create without indexes, whose statements indexes returns.
 	createBare(ctx context.Context, tx pgx.Tx, table tableName) error
 	indexes(table tableName) []string
+	// alignIndexes makes those that a table lacks, and drops those that it has too many.
+	alignIndexes(ctx context.Context, db querier, table tableName) (done bool, err error)
+	// rowDefinition is definition without the indexes, definitionWith the one with those of a table.
+	rowDefinition(events []string) string
+	definitionWith(there []tableIndex) func(events []string) string
 	// copyPass makes one pass over the log and copies the buckets that fitted.
 	copyPass(ctx context.Context, s pass, to copyTarget) (done int, err error)
 	// verifyPass makes one pass and compares the rows of the buckets that fitted with a table.

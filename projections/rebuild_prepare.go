@@ -32,7 +32,7 @@ SET target = $3, log_id = $4, incarnation = $5,
 WHERE projection = $1 AND generation = $2`
 
 	placeSQL = `
-SELECT log_id, incarnation, position FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2`
+SELECT log_id, incarnation, position FROM {schema}.projection_generations WHERE projection = $1 AND version = $2 AND serving`
 
 	copySkipsSQL = `
 INSERT INTO {schema}.projection_skips (projection, generation, position, event_id, event_type, failure, reason, actor, at)
@@ -53,8 +53,12 @@ func (x *execution) prepare(ctx context.Context) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
+	_, common, err := x.common(ctx)
+	if err != nil {
+		return target{}, err
+	}
 	err = x.inTx(ctx, func(tx pgx.Tx) error {
-		g, err := x.choose(ctx, tx, head)
+		g, err := x.choose(ctx, tx, head, common)
 		if err != nil {
 			return err
 		}
@@ -68,7 +72,7 @@ func (x *execution) prepare(ctx context.Context) (target, error) {
 
 // choose returns the generation to build: a new one beside the one that serves the version, or that
 // one if it has no rows yet.
-func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token) (generation, error) {
+func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token, common int64) (generation, error) {
 	p, runs := x.worker.projection, x.worker.runs
 	_, isFold := runs.(bulk)
 	if _, err := x.catalog.lock(ctx, tx, p.Name()); err != nil {
@@ -92,26 +96,34 @@ func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token
 	if err != nil {
 		return g, err
 	}
-	return g, x.copySkips(ctx, tx, present.number, g.number)
+	return g, x.copySkips(ctx, tx, present.number, g.number, common)
 }
 
-// copySkips keeps out of a generation what an operator left out of another. Of rows of another log that
-// is only what the logs share: beyond it other events are at those positions.
-func (x *execution) copySkips(ctx context.Context, tx pgx.Tx, from, to int) error {
-	var at eventstore.Token
-	err := tx.QueryRow(ctx, x.catalog.sql(placeSQL), x.Operation.Subject, from).Scan(&at.Log, &at.Incarnation, &at.Position)
-	if err != nil {
-		return err
+// everything is how much the rows that serve have in common with the present log if they are of it.
+const everything = math.MaxInt64
+
+// common returns where the rows that serve the version are, and up to which position they are of the
+// present log. It reads the log, so no transaction may be open: with one connection for each process that
+// wants to do so, all of them would wait for a second one.
+func (x *execution) common(ctx context.Context) (at eventstore.Token, upTo int64, err error) {
+	err = x.catalog.pool.QueryRow(ctx, x.catalog.sql(placeSQL), x.Operation.Subject, x.Operation.Version).Scan(&at.Log, &at.Incarnation, &at.Position)
+	if isNoRows(err) {
+		return at, everything, nil
 	}
-	upTo := int64(math.MaxInt64)
+	if err == nil {
+		err = x.inLog(ctx, at)
+	}
 	var changed *eventstore.LogChangedError
-	switch err := x.inLog(ctx, at); {
-	case errors.As(err, &changed):
-		upTo = changed.LastCommon
-	case err != nil:
-		return err
+	if errors.As(err, &changed) {
+		return at, changed.LastCommon, nil
 	}
-	_, err = tx.Exec(ctx, x.catalog.sql(copySkipsSQL), x.Operation.Subject, from, to, upTo)
+	return at, everything, err
+}
+
+// copySkips keeps out of a generation what an operator left out of another, up to a position: beyond what
+// the logs of the two share, other events are there.
+func (x *execution) copySkips(ctx context.Context, tx pgx.Tx, from, to int, upTo int64) error {
+	_, err := tx.Exec(ctx, x.catalog.sql(copySkipsSQL), x.Operation.Subject, from, to, upTo)
 	return err
 }
 

@@ -29,12 +29,17 @@ func (c *catalog) discard(ctx context.Context, held *operations.Claim, state ope
 	case g.serving && g.built:
 		return nil // it took its place before
 	case g.serving && state == operations.Failed:
-		l := lease.Lease{Table: cl.catalog.generationTable(), Key: g.key()}
-		return (&generationLease{Lease: l, catalog: cl.catalog, generation: g.generation}).fail(ctx, cause)
+		return cl.stop(ctx, cl.catalog.pool, g.generation, cause)
 	case g.serving:
 		return nil
 	}
 	return cl.catalog.drop(ctx, g.generation)
+}
+
+// stop marks a generation that nobody has run yet as failed.
+func (cl *claim) stop(ctx context.Context, db querier, g generation, cause error) error {
+	l := lease.Lease{Table: cl.catalog.generationTable(), Key: g.key()}
+	return (&generationLease{Lease: l, catalog: cl.catalog, generation: g}).fail(ctx, db, cause)
 }
 
 const dropGenerationSQL = `

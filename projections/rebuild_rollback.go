@@ -19,25 +19,35 @@ func noGeneration(version int) error {
 
 // rollback takes the generation that was replaced last up to date and puts it back in its place. The
 // one that it replaces is kept, so another rollback changes them back.
-func (x *execution) rollback(ctx context.Context) error {
+func (x *execution) rollback(ctx context.Context) (any, error) {
 	x.meter.Phase("preparing", 0, 0)
 	if x.Operation.Generation == 0 {
-		if err := x.inTx(ctx, func(tx pgx.Tx) error { return x.chooseRetired(ctx, tx) }); err != nil {
-			return err
+		_, common, err := x.common(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := x.inTx(ctx, func(tx pgx.Tx) error { return x.chooseRetired(ctx, tx, common) }); err != nil {
+			return nil, err
 		}
 	}
 	g, err := x.target(ctx)
-	if err != nil || g.serving {
-		return err
+	if err != nil {
+		return nil, err
+	}
+	if g.serving {
+		return x.outcome(ctx, g, nil)
 	}
 	// Rows of another log may be as far as those of this one, by their positions.
 	if err := x.inLog(ctx, g.checkpoint); err != nil {
-		return err
+		return nil, err
 	}
-	return x.takeOver(ctx, g)
+	if err := x.takeOver(ctx, g); err != nil {
+		return nil, err
+	}
+	return x.outcome(ctx, g, nil)
 }
 
-func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx) error {
+func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx, common int64) error {
 	p := x.worker.projection
 	if _, err := x.catalog.lock(ctx, tx, p.Name()); err != nil {
 		return err
@@ -53,7 +63,7 @@ func (x *execution) chooseRetired(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := x.copySkips(ctx, tx, present.number, x.Operation.Generation); err != nil {
+	if err := x.copySkips(ctx, tx, present.number, x.Operation.Generation, common); err != nil {
 		return err
 	}
 	// It gets another chance with an event that it could not apply.

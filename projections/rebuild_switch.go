@@ -16,11 +16,11 @@ import (
 
 const (
 	// Whoever waits longer holds up the readers of the view, and the worker, behind it.
-	limitSwitch = `SELECT set_config('lock_timeout', '250ms', true)`
+	limitSwitch = `SELECT set_config('lock_timeout', '250ms', true), pg_backend_pid()`
 
 	lockServingSQL = `
-SELECT generation, log_id, incarnation, position FROM {schema}.projection_generations
-WHERE projection = $1 AND version = $2 AND serving FOR UPDATE`
+SELECT generation, position FROM {schema}.projection_generations
+WHERE projection = $1 AND version = $2 AND serving AND log_id = $3 AND incarnation = $4 FOR UPDATE`
 
 	lockReadySQL = `
 SELECT position FROM {schema}.projection_generations
@@ -52,7 +52,6 @@ func (x *execution) trySwitch(ctx context.Context, g target, closes closeGap) (d
 		if !pgerr.Is(err, pgerr.LockNotAvailable, pgerr.Deadlock) {
 			break
 		}
-		x.meter.Phase("waiting for who reads the view", 0, 0)
 		if background.Sleep(ctx, retry.Next()); ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
@@ -74,16 +73,27 @@ func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (do
 	// A switch that closes the gap needs a second connection. One at a time cannot take all that there are.
 	x.runner.switching.Lock()
 	defer x.runner.switching.Unlock()
+	at, common, err := x.common(ctx)
+	if err != nil {
+		return false, err
+	}
 	done = true
 	err = x.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, limitSwitch); err != nil {
+		var timeout string
+		var pid int32
+		if err := tx.QueryRow(ctx, limitSwitch).Scan(&timeout, &pid); err != nil {
 			return err
 		}
+		defer x.watchBlockers(ctx, pid)()
 		live, err := x.catalog.lock(ctx, tx, g.projection)
 		if err != nil {
 			return err
 		}
-		present, position, err := x.lockServing(ctx, tx)
+		present, position, err := x.lockServing(ctx, tx, at, common)
+		if errors.Is(err, pgx.ErrNoRows) {
+			done = false
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -116,22 +126,45 @@ func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (do
 	return done && err == nil, err
 }
 
+// blockersAfter is how long a switch waits before it looks for whom: less than it waits at all.
+const blockersAfter = 100 * time.Millisecond
+
+// blockersSQL names the sessions that one waits for. What it may not see of others is left out.
+const blockersSQL = `
+SELECT string_agg(format('process %s (%s)', a.pid, concat_ws(', ', coalesce(nullif(a.application_name, ''), 'no name'),
+           a.state, 'query began ' || to_char(a.query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'))),
+           ' and ' ORDER BY a.query_start, a.pid)
+FROM pg_stat_activity a WHERE a.pid = ANY(pg_blocking_pids($1))`
+
+// watchBlockers says whom the session with a pid waits for, should it wait, until the function it returns
+// is called.
+func (x *execution) watchBlockers(ctx context.Context, pid int32) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		background.Sleep(ctx, blockersAfter)
+		var blockers *string
+		err := x.catalog.pool.QueryRow(ctx, blockersSQL, pid).Scan(&blockers)
+		if err != nil || blockers == nil {
+			return // it does not wait any more, or is to be waited for without a name
+		}
+		if phase := "waiting for " + *blockers; x.meter.Enter(phase) {
+			x.worker.log.Warn().Str("for", *blockers).Msg("the switch waits for others who use the rows")
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
 // lockServing locks the generation that serves the version, and returns the position that another must
-// have come to before it takes its place: none, if these rows are of another log than the present one.
-func (x *execution) lockServing(ctx context.Context, tx pgx.Tx) (generation int, position int64, err error) {
-	var at eventstore.Token
-	err = tx.QueryRow(ctx, x.catalog.sql(lockServingSQL), x.Operation.Subject, x.Operation.Version).Scan(
-		&generation, &at.Log, &at.Incarnation, &at.Position)
-	if err != nil {
-		return 0, 0, err
+// have come to before it takes its place: none, if these rows are of another log than the present one, as
+// common found. It returns pgx.ErrNoRows if they are of another log by now than then.
+func (x *execution) lockServing(ctx context.Context, tx pgx.Tx, seen eventstore.Token, common int64) (generation int, position int64, err error) {
+	err = tx.QueryRow(ctx, x.catalog.sql(lockServingSQL), x.Operation.Subject, x.Operation.Version, seen.Log, seen.Incarnation).Scan(&generation, &position)
+	if common != everything {
+		position = 0
 	}
-	switch err := x.inLog(ctx, at); {
-	case errors.Is(err, eventstore.ErrLogChanged):
-		return generation, 0, nil
-	case err != nil:
-		return 0, 0, err
-	}
-	return generation, at.Position, nil
+	return generation, position, err
 }
 
 // inLog returns an error that matches ErrLogChanged if a place is not one of the present log.

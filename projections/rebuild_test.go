@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -9,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/operations"
@@ -355,4 +358,102 @@ func (b *bench) rebuildDuringWrites(plant func(*Runner)) error {
 	b.start(b.runner(f))
 	b.finish("accounts")
 	return b.compare(f)
+}
+
+// TestAFirstBuildKeepsWhatCameBefore: one in bulk that meets a bad event stops where one by one does, with
+// the appends before it applied, and goes on when the event is skipped.
+func TestAFirstBuildKeepsWhatCameBefore(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), newAccounts(1)
+	good := b.fill(30)
+	bad := b.append("account-17", deposited{Amount: 1, Note: "whole"}, deposited{Amount: 1, Note: "refuse"}, deposited{Amount: 1})
+	b.append("account-18", deposited{Amount: 1, Note: "refuse"})
+	b.append("account-3", deposited{Amount: 1, Note: "after it"})
+	c := b.config()
+	c.BulkFrom = 1
+	r, err := NewRunner(c, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.counted[pglog.Projection{Name: "accounts", Version: 1}] = eventstore.Filter{Types: r.workers[0].runs.types()}
+	t.Cleanup(func() { b.stop(r) })
+	b.start(r)
+	s := b.reaches("accounts", Failed, good.Position)
+	if s.Position != good.Position || s.Events != good.Position || s.Failure == nil || s.Failure.Position != bad.Position-1 {
+		t.Errorf("it stopped as %+v (%+v), want it at %d for the event at %d", s, s.Failure, good.Position, bad.Position-1)
+	}
+	if rows := b.rows(f, s.Table); len(rows) != 30 {
+		t.Errorf("%d rows are there, want 30", len(rows))
+	}
+	b.eventually(func() error {
+		ops, err := b.admin.Operations(t.Context(), "accounts")
+		if err == nil && (len(ops) != 1 || ops[0].State != operations.Failed || ops[0].Hint == "") {
+			err = fmt.Errorf("the operations are %+v, want one failed with a hint", ops)
+		}
+		return err
+	})
+	for range 2 {
+		s := b.reaches("accounts", Failed, 0)
+		if _, err := b.admin.Skip(t.Context(), "accounts", s.Failure.Position, "test", "test"); err != nil {
+			t.Fatal(err)
+		}
+		b.eventually(func() error {
+			if now := b.status("accounts"); now.Position == s.Position {
+				return fmt.Errorf("it is still at %d", now.Position)
+			}
+			return nil
+		})
+	}
+	b.finish("accounts")
+	if err := b.compare(f); err != nil {
+		t.Error(err)
+	}
+	if v := b.verify(r, "accounts"); !v.OK() || v.Skipped != 2 {
+		t.Errorf("verify = %+v, want 2 events skipped", v)
+	}
+	op := b.rebuild(r, "accounts", operations.Options{Verify: true})
+	var done Rebuilt
+	if err := json.Unmarshal(op.Result, &done); err != nil {
+		t.Fatal(err)
+	}
+	if done.Generation != op.Generation || done.Shown != op.Generation || done.Rows != 30 || done.Skipped != 2 ||
+		done.Events != bad.Position+2 || done.Seconds <= 0 || done.Verification == nil || !done.Verification.OK() {
+		t.Errorf("the rebuild says %s, want 30 rows of %d events, 2 of them skipped, and generation %d shown",
+			op.Result, bad.Position+2, op.Generation)
+	}
+}
+
+// TestASwitchNamesWhomItWaitsFor while a session holds a lock on the view.
+func TestASwitchNamesWhomItWaitsFor(t *testing.T) {
+	t.Parallel()
+	b, f := newBench(t), newAccounts(1)
+	b.startFilled(f, 5)
+	config := b.pool().Config().ConnConfig.Copy()
+	config.RuntimeParams["application_name"] = "monthly report"
+	report, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer report.Close(context.Background())
+	tx, err := report.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT count(*) FROM recount.accounts`); err != nil {
+		t.Fatal(err)
+	}
+	op, err := b.admin.Request(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts", Actor: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("waiting for process %d (monthly report, idle in transaction, query began ", report.PgConn().PID())
+	b.eventually(func() error {
+		now, err := b.admin.Operation(t.Context(), op.ID)
+		if err == nil && !strings.HasPrefix(now.Phase, want) {
+			err = fmt.Errorf("the rebuild is %s: %q, want %q", now.State, now.Phase, want)
+		}
+		return err
+	})
+	rollback(t.Context(), tx)
+	b.eventually(func() error { return b.ended(op.ID.String()) })
 }

@@ -59,7 +59,7 @@ func isLogError(err error) bool {
 // fail stops the projection with an error, and gives the lease back. It returns lease.ErrLost if the
 // lease is lost, and does nothing to rows that are at another place than the lease left them: they are
 // of a backup that took the place of the database, and nothing is wrong with them.
-func (l *generationLease) fail(ctx context.Context, cause error) error {
+func (l *generationLease) fail(ctx context.Context, db querier, cause error) error {
 	failpoint.Hit(failpoint.ProjectFailing)
 	var position *int64
 	var id *uuid.UUID
@@ -69,7 +69,7 @@ func (l *generationLease) fail(ctx context.Context, cause error) error {
 	if errors.As(cause, &at) {
 		position, id, eventType, stream, reason = &at.event.Position, &at.event.ID, &at.event.Type, &at.event.Stream, at.err
 	}
-	return l.Update(ctx, l.catalog.pool, lease.Clause{
+	return l.Update(ctx, db, lease.Clause{
 		Set: `failed_at = clock_timestamp(), failed_position = $4, failed_event_id = $5, failed_type = $6, failed_stream = $7,
     failure = $8, failure_hint = $9, trouble = NULL, trouble_at = NULL, ` + lease.Clear,
 		Where: `(position = $10 OR NOT built)`,

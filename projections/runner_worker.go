@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -146,7 +147,7 @@ func (w *worker) end(hard context.Context, l *generationLease, ends ending, err 
 	defer cancel()
 	switch ends {
 	case failed:
-		switch failErr := l.fail(ctx, err); {
+		switch failErr := l.fail(ctx, l.catalog.pool, err); {
 		case errors.Is(failErr, lease.ErrLost):
 			return lost, nil
 		case failErr != nil:
@@ -195,7 +196,11 @@ func endingFor(err error) ending {
 // follow applies the log from the lease's checkpoint on, until the session ends.
 func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending, error) {
 	ctx, stop := lease.Keep(soft, l.TTL, func(ctx context.Context) error { return w.renew(ctx, l) })
-	defer stop()
+	var aligning sync.WaitGroup
+	if w.applied == nil {
+		aligning.Go(func() { w.alignIndexes(ctx) })
+	}
+	defer func() { stop(); aligning.Wait() }()
 
 	batches := w.runner.config.Store.Subscribe(ctx, eventstore.ReadOptions{
 		After:    l.checkpoint.token,

@@ -22,7 +22,9 @@ type Table struct {
 	// Key names the key's columns, which the row must not hold as well. Default: "id" for a key that
 	// is one value; the fields of a key that is a struct.
 	Key []string
-	// Indexes are what package queries can find rows by, besides the key. Default: none.
+	// Indexes are what package queries can find rows by, besides the key. One that is added or taken away
+	// needs no new Version: it is made or dropped, by whichever process runs the projection, while that runs.
+	// Until it is made, reads by it are slow. Default: none.
 	Indexes []Index
 }
 

@@ -153,13 +153,13 @@ func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 	beyond := *l
 	beyond.checkpoint.token.Position += 7
 	changed := &eventstore.LogChangedError{Token: beyond.checkpoint.token, LastCommon: 2}
-	if err := beyond.fail(b.Context(), changed); !errors.Is(err, lease.ErrLost) {
+	if err := beyond.fail(b.Context(), b.pool(), changed); !errors.Is(err, lease.ErrLost) {
 		t.Errorf("fail by a process that is further than the rows = %v, want lease.ErrLost", err)
 	}
 	if s := b.status("accounts"); s.Failure != nil {
 		t.Errorf("the projection has failed: %v", s.Failure.Error)
 	}
-	if err := l.fail(b.Context(), changed); err != nil {
+	if err := l.fail(b.Context(), b.pool(), changed); err != nil {
 		t.Errorf("fail by the process that left the rows there = %v", err)
 	}
 	if s := b.status("accounts"); s.Failure == nil {

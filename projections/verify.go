@@ -19,6 +19,8 @@ type Verification struct {
 	Rows int64 `json:"rows"`
 	// Rechecked is how many of them changed meanwhile.
 	Rechecked int64 `json:"rechecked"`
+	// Skipped is how many events up to the checkpoint an operator left out of the rows, and so of this.
+	Skipped int64 `json:"skipped"`
 	// Events and Digest are those of the checkpoint, LogEvents and LogDigest those of the log up to
 	// it.
 	Events    int64  `json:"events"`
@@ -93,7 +95,7 @@ func (x *execution) verify(ctx context.Context) (any, error) {
 }
 
 // verifyBuilt compares a generation that was just built, before anybody reads it.
-func (x *execution) verifyBuilt(ctx context.Context, fold bulk, g target) (result any, err error) {
+func (x *execution) verifyBuilt(ctx context.Context, fold bulk, g target) (*Verification, error) {
 	v, err := x.compare(ctx, fold, g.generation)
 	if err != nil {
 		return nil, err
@@ -120,6 +122,7 @@ func (x *execution) compare(ctx context.Context, fold bulk, g generation) (*Veri
 	if err != nil {
 		return nil, err
 	}
+	result.Skipped = int64(len(skips))
 	todo := make([]int, bucketCount)
 	for i := range todo {
 		todo[i] = i

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"sync"
@@ -9,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/operations"
+	"github.com/57528e99/recount/projections"
 )
 
 // showOperation returns what shows the progress of operations, no more often than the terminal wants it,
@@ -58,12 +61,25 @@ func progressOf(op operations.Operation) string {
 	return line
 }
 
+// outcomeOf says what a rebuild or rollback that is done came to.
+func outcomeOf(op operations.Operation) string {
+	var done projections.Rebuilt
+	if op.Kind != projections.Rebuild && op.Kind != projections.Rollback || json.Unmarshal(op.Result, &done) != nil {
+		return ""
+	}
+	line := fmt.Sprintf("%d rows of %d events, %d skipped", done.Rows, done.Events, done.Skipped)
+	if done.Shown != done.Generation {
+		line += fmt.Sprintf("; the view shows generation %d", done.Shown)
+	}
+	return line
+}
+
 func operationTable(w io.Writer, all []operations.Operation) {
 	fmt.Fprintln(w, "OPERATION\tKIND\tPROJECTION\tSTATE\tGENERATION\tEVENTS\tEVENTS/S\tSECONDS\tDETAIL")
 	for _, op := range all {
 		until, detail := op.UpdatedAt, progressOf(op)
 		if op.FinishedAt != nil {
-			until, detail = *op.FinishedAt, cell(op.Error, 200)
+			until, detail = *op.FinishedAt, cmp.Or(cell(op.Error, 200), outcomeOf(op))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%.0f\t%.1f\t%s\n", op.ID, op.Kind, op.Subject, op.State, op.Generation,
 			op.Events, op.EventsPerSecond, until.Sub(op.CreatedAt).Seconds(), detail)

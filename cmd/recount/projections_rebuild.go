@@ -41,7 +41,7 @@ uses one compares it with the log.`,
 	flags.IntVar(&o.Throttle, "throttle", 0, "how many events to read in a second, more than are appended (default no limit)")
 	flags.BoolVar(&o.Verify, "verify", false, "compare what was built with another fold of the log before the switch")
 	flags.IntVar(&keep, "keep", keep, "how many replaced generations to keep for a rollback")
-	flags.Int64Var(&memory, "memory", memory, "MiB that rows may take at once; what does not fit takes another pass over the log")
+	flags.Int64Var(&memory, "memory", memory, "MiB to take at once, for all together; rows that do not fit take another pass over the log")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		names, err := namesOrAll(cmd, args, all)
 		if err != nil {

@@ -60,14 +60,19 @@ snapshots are compared with the log whenever one is used.`,
 }
 
 func verificationTable(w io.Writer, all []projections.Verification) {
-	fmt.Fprintln(w, "NAME\tGENERATION\tPOSITION\tROWS\tDIFFERING\tEVENTS\tIN LOG\tDIGEST")
+	fmt.Fprintln(w, "NAME\tGENERATION\tPOSITION\tROWS\tDIFFERING\tEVENTS\tSKIPPED\tIN LOG\tDIGEST")
 	for _, v := range all {
 		digest := "equal"
 		if v.Digest != v.LogDigest {
 			digest = fmt.Sprintf("%s, of the log %s", v.Digest, v.LogDigest)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
-			v.Projection, v.Generation, v.Position, v.Rows, v.Differing, v.Events, v.LogEvents, digest)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
+			v.Projection, v.Generation, v.Position, v.Rows, v.Differing, v.Events, v.Skipped, v.LogEvents, digest)
+	}
+	for _, v := range all {
+		if v.Skipped > 0 {
+			fmt.Fprintf(w, "\n%s leaves out %d events that an operator skipped: recount projections show %[1]s lists them\n", v.Projection, v.Skipped)
+		}
 	}
 	for _, v := range all {
 		for _, d := range v.Differences {
