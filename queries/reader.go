@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/projections"
@@ -118,20 +119,9 @@ func (r *Reader) await(ctx context.Context, sources []source, token eventstore.T
 			return at, err
 		}
 		last = err
-		if !sleep(waiting, pause) {
+		if !background.Sleep(waiting, pause) {
 			return at, err
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -54,7 +54,7 @@ type attempt struct {
 func (a *appender) write(requests []*request) {
 	begun := time.Now()
 	try := &attempt{requests: requests, begun: begun, deadline: begun.Add(a.store.cfg.RetryTimeout)}
-	var pause backoff
+	pause := newBackoff()
 	for {
 		p, err := a.attempt(try)
 		var unknown *unknownError
@@ -96,7 +96,7 @@ func (a *appender) write(requests []*request) {
 			a.observe(try, nil, err)
 			return
 		}
-		pause.wait()
+		time.Sleep(pause.Next())
 	}
 }
 

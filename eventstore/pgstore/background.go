@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgsql"
 )
@@ -98,16 +99,14 @@ func (s *Store) channel() string {
 
 // listen wakes subscriptions when another process says that it appended.
 func (s *Store) listen(ctx context.Context) {
-	var pause backoff
+	pause := newBackoff()
 	for ctx.Err() == nil {
 		if conn, err := s.listener(ctx); err == nil {
-			pause = backoff{}
+			pause.Reset()
 			s.hear(ctx, conn)
 			closeConn(ctx, conn.Conn)
 		}
-		if ctx.Err() == nil {
-			pause.wait()
-		}
+		background.Sleep(ctx, pause.Next())
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/internal/pgsql"
 )
@@ -105,10 +105,7 @@ ORDER BY a.xact_start LIMIT 1`
 		eventstore.ErrUnavailable, holder, err)
 }
 
-// backoff waits longer and longer, with jitter, between attempts.
-type backoff struct{ last time.Duration }
-
-func (b *backoff) wait() {
-	b.last = min(max(2*b.last, 10*time.Millisecond), 500*time.Millisecond)
-	time.Sleep(b.last/2 + rand.N(b.last/2))
+// newBackoff is for attempts that callers wait for.
+func newBackoff() background.Backoff {
+	return background.Backoff{Shortest: 10 * time.Millisecond, Longest: 500 * time.Millisecond}
 }

@@ -155,7 +155,7 @@ func (s *Store) settle(ctx context.Context, p *plan, cause error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.SettleTimeout)
 	defer cancel()
-	var pause backoff
+	pause := newBackoff()
 	for {
 		landed, err := s.hasLanded(ctx, p)
 		switch {
@@ -166,7 +166,7 @@ func (s *Store) settle(ctx context.Context, p *plan, cause error) error {
 		case ctx.Err() != nil || isPermanent(err):
 			return unsettled(err)
 		}
-		pause.wait()
+		time.Sleep(pause.Next())
 	}
 }
 
