@@ -79,6 +79,11 @@ func (a *Admin) status(ctx context.Context, projection string) ([]Status, error)
 			return nil, fmt.Errorf("read the log: %w", err)
 		}
 		f.setState(f.paused)
+		for _, p := range a.known {
+			if p.Name() == f.Projection {
+				f.Known, f.ReadHere = true, f.Current && p.Version() == f.Version
+			}
+		}
 		all[i] = f.Status
 	}
 	return all, nil
@@ -98,7 +103,7 @@ func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 	var failedAt, troubleAt, unreadableAt *time.Time
 	var eventID *uuid.UUID
 	var trouble, unreadable *string
-	err := row.Scan(&s.Projection, &s.Generation, &s.Version, &s.Live, &s.Serving, &s.copying, &s.retired, &s.Building, &s.Table, &s.Owner,
+	err := row.Scan(&s.Projection, &s.Generation, &s.Version, &s.InView, &s.Current, &s.copying, &s.retired, &s.Building, &s.Table, &s.Owner,
 		&s.Checkpoint.Log, &s.Checkpoint.Incarnation, &s.Position, &s.Events, &digest, &s.LastEventAt,
 		&failedAt, &f.Position, &eventID, &f.Type, &f.Stream, &f.Error, &f.Hint,
 		&trouble, &troubleAt, &unreadable, &unreadableAt, &s.paused, &s.now)

@@ -114,7 +114,7 @@ func TestStatesByWhatIsKnown(t *testing.T) {
 		paused bool
 		want   State
 	}{
-		{Status{Serving: true}, false, NoOwner},
+		{Status{Current: true}, false, NoOwner},
 		{Status{}, false, BeingBuilt},
 		{Status{}, true, Paused},
 		{Status{Owner: "a", Failure: &Failure{}}, true, Failed},

@@ -20,6 +20,8 @@ var (
 	ErrNotFound = eventstore.NewError(eventstore.ClassNotFound, "projection not found")
 	// ErrNotFailed is returned by Skip for a projection that did not stop on an event.
 	ErrNotFailed = eventstore.NewError(eventstore.ClassConflict, "projection has not failed on an event")
+	// ErrInUse is returned by Drop for what somebody still needs.
+	ErrInUse = eventstore.NewError(eventstore.ClassConflict, "it is in use")
 	// ErrStarted is returned by a second Start.
 	ErrStarted = background.ErrStarted
 )

@@ -171,36 +171,33 @@ func (c *catalog) createView(ctx context.Context, tx pgx.Tx, g generation) error
 func (c *catalog) view(g generation) tableName { return tableName{c.schema, g.projection} }
 
 const (
-	lockLiveSQL = `
-SELECT g.version, g.log_id, g.position FROM {schema}.projection_generations g
-WHERE g.projection = $1 AND g.generation = $2 FOR UPDATE`
+	lockGenerationsSQL = `
+SELECT FROM {schema}.projection_generations WHERE projection = $1 AND generation IN ($2, $3) ORDER BY generation FOR UPDATE`
 
 	setLiveSQL = `UPDATE {schema}.projections SET live_generation = $2 WHERE name = $1`
 )
 
-// publishView makes the view show g, if g is of a higher version than the generation shown now and has
-// come as far; rows of another log it need not come as far as. The lock on that one's checkpoint holds
-// it where it is meanwhile.
+var belongsInViewSQL = `
+SELECT ` + belongsInView + ` FROM {schema}.projection_generations g WHERE projection = $1 AND generation = $2`
+
+// publishView makes the view show g, if that belongs there. The lock on the checkpoint of the other
+// generation holds it where it is meanwhile.
 func (c *catalog) publishView(ctx context.Context, g generation) (shown bool, err error) {
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
-		var live, version, liveVersion int
-		var at, liveAt eventstore.Token
+		var live int
 		if err := tx.QueryRow(ctx, c.sql(lockProjectionSQL), g.projection).Scan(&live); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, c.sql(lockLiveSQL), g.projection, live).Scan(&liveVersion, &liveAt.Log, &liveAt.Position); err != nil {
+		if _, err := tx.Exec(ctx, c.sql(lockGenerationsSQL), g.projection, live, g.number); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, c.sql(lockLiveSQL), g.projection, g.number).Scan(&version, &at.Log, &at.Position); err != nil {
+		err := tx.QueryRow(ctx, c.sql(belongsInViewSQL), g.projection, g.number).Scan(&shown)
+		if err != nil || !shown {
 			return err
-		}
-		if version <= liveVersion || at.Log == liveAt.Log && at.Position < liveAt.Position {
-			return nil
 		}
 		if _, err := tx.Exec(ctx, c.sql(setLiveSQL), g.projection, g.number); err != nil {
 			return err
 		}
-		shown = true
 		return c.replaceView(ctx, tx, g)
 	})
 	if err != nil {

@@ -57,7 +57,7 @@ func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner
 	cp := &l.checkpoint
 	l.Lease, err = c.generationTable().Acquire(ctx, c.pool, g.key(), owner, ttl,
 		lease.Clause{
-			Set:       "unreadable = NULL, unreadable_at = NULL",
+			Set:       "last_run_at = clock_timestamp(), unreadable = NULL, unreadable_at = NULL",
 			Where:     acquireWhere,
 			Returning: "log_id, incarnation, position, events, digest, last_event_at",
 			Args:      []any{serving, beyond},
@@ -86,28 +86,36 @@ func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner
 	return l, nil
 }
 
-// renewReturning is whether the projection is to run, and whether the generation has caught up with the
-// one that the view shows.
-const renewReturning = `(SELECT desired = 'running' FROM {schema}.projections p WHERE p.name = g.projection),
-serving AND position >= target AND EXISTS (
+// belongsInView is whether the view is to show generation g instead of the one that it shows: of a higher
+// version, once it has come as far (rows of another log it need not come as far as), or of a lower one if
+// it is ahead and nobody has run the other for a minute, which is more than a restart takes.
+var belongsInView = `(serving AND position >= target AND EXISTS (
     SELECT FROM {schema}.projections p
     JOIN {schema}.projection_generations live ON live.projection = p.name AND live.generation = p.live_generation
-    WHERE p.name = g.projection AND g.version > live.version AND (g.position >= live.position OR g.log_id <> live.log_id))`
+    WHERE p.name = g.projection
+      AND (g.version > live.version AND (g.position >= live.position OR g.log_id <> live.log_id)
+           OR g.version < live.version AND g.position > live.position AND ` + lease.Free + `
+              AND live.failed_at IS NULL AND live.last_run_at < clock_timestamp() - interval '1 minute')))`
+
+// renewReturning is whether the projection is to run, and what the view is to show.
+var renewReturning = `(SELECT desired = 'running' FROM {schema}.projections p WHERE p.name = g.projection),
+` + belongsInView
 
 // renew extends the lease. It returns lease.ErrLost, or errPaused if the projection was paused. Trouble
 // that has not come back for longer than the pauses between tries is over.
-func (l *generationLease) renew(ctx context.Context) (caughtUp bool, err error) {
+func (l *generationLease) renew(ctx context.Context) (inView bool, err error) {
 	failpoint.HitIn(ctx, failpoint.LeaseRenewing)
 	running := true
 	err = l.Renew(ctx, l.catalog.pool, lease.Clause{
-		Set:       `trouble = CASE WHEN trouble_at > clock_timestamp() - interval '15 seconds' THEN trouble END`,
+		Set: `last_run_at = clock_timestamp(),
+    trouble = CASE WHEN trouble_at > clock_timestamp() - interval '15 seconds' THEN trouble END`,
 		Returning: renewReturning,
-	}, &running, &caughtUp)
+	}, &running, &inView)
 	if err == nil && !running {
 		err = errPaused
 	}
 	failpoint.Hit(failpoint.LeaseRenewed)
-	return caughtUp, err
+	return inView, err
 }
 
 // release gives the lease back, so that another process need not wait for its end.

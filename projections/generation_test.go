@@ -75,7 +75,7 @@ func TestANewVersionIsBuiltBesideTheOld(t *testing.T) {
 		t.Fatalf("Show = %d generations, %v, want 2", len(all), err)
 	}
 	for i, s := range all {
-		if s.Generation != i+1 || s.Version != i+1 || s.State != Running || s.Position != end.Position || s.Live != (i == 1) {
+		if s.Generation != i+1 || s.Version != i+1 || s.State != Running || s.Position != end.Position || s.InView != (i == 1) {
 			t.Errorf("generation %d is %+v, want it running at the end, only the second live", i+1, s)
 		}
 	}
@@ -101,7 +101,7 @@ func (b *bench) shows(projection string, generation int) error {
 		return err
 	}
 	for _, s := range all {
-		if s.Live && s.Generation != generation {
+		if s.InView && s.Generation != generation {
 			return fmt.Errorf("generation %d is live, want %d", s.Generation, generation)
 		}
 	}
@@ -230,4 +230,49 @@ func TestAGenerationThatWasReplacedIsNotRun(t *testing.T) {
 	if s := b.status("accounts"); s.Generation != op.Generation || s.Owner != second.Owner() {
 		t.Errorf("generation %d is run by %q, want %d by %q", s.Generation, s.Owner, op.Generation, second.Owner())
 	}
+}
+
+// TestTheViewFollowsWhatIsRun: after the program of a new version was taken back, the view does not stay
+// on rows that nobody brings up to date any more; a restart alone moves nothing.
+func TestTheViewFollowsWhatIsRun(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	old := b.start(b.runner(newAccounts(1)))
+	next := b.start(b.runner(newAccounts(2)))
+	end := b.append("account-1", deposited{Amount: 1})
+	b.arrives(old, "accounts", end)
+	b.arrives(next, "accounts", end)
+	b.eventually(func() error { return b.shows("accounts", 2) })
+	b.stop(next)
+	end = b.append("account-1", deposited{Amount: 1})
+	b.arrives(old, "accounts", end)
+	// As often as this has the old one looked, within the minute.
+	for range 3 {
+		before := b.lastRun("accounts", 1)
+		b.eventually(func() error {
+			if !b.lastRun("accounts", 1).After(before) {
+				return errors.New("the lease is not renewed")
+			}
+			return nil
+		})
+	}
+	if err := b.shows("accounts", 2); err != nil {
+		t.Errorf("within a minute: %v", err)
+	}
+	b.exec(`UPDATE recount.projection_generations SET last_run_at = last_run_at - interval '2 minutes' WHERE generation = 2`)
+	b.eventually(func() error { return b.shows("accounts", 1) })
+
+	next = b.start(b.runner(newAccounts(2)))
+	b.arrives(next, "accounts", end)
+	b.eventually(func() error { return b.shows("accounts", 2) })
+}
+
+func (b *bench) lastRun(projection string, generation int) (at time.Time) {
+	b.Helper()
+	err := b.pool().QueryRow(b.Context(), `SELECT last_run_at FROM recount.projection_generations WHERE projection = $1 AND generation = $2`,
+		projection, generation).Scan(&at)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return at
 }

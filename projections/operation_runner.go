@@ -158,8 +158,17 @@ func (r *Runner) operate(soft, _ context.Context) {
 			r.config.Logger.Warn().Err(err).Dur("again_in_ms", pause).Msg("operations are interrupted")
 		},
 	}
+	var looked time.Time
 	// The end of soft is no error.
-	_ = loop.Run(soft, func(ctx context.Context) (background.Next, error) { return r.operateOnce(ctx, names, versions) })
+	_ = loop.Run(soft, func(ctx context.Context) (background.Next, error) {
+		if r.config.DropUnusedAfter > 0 && time.Since(looked) > min(r.config.DropUnusedAfter, time.Minute) {
+			looked = time.Now()
+			if err := r.dropUnused(ctx, names, versions); err != nil {
+				return background.Idle, err
+			}
+		}
+		return r.operateOnce(ctx, names, versions)
+	})
 }
 
 func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int) (background.Next, error) {

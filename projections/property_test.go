@@ -145,7 +145,7 @@ func (b *bench) serving(projection string) Status {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return all[slices.IndexFunc(all, func(s Status) bool { return s.Live })]
+	return all[slices.IndexFunc(all, func(s Status) bool { return s.InView })]
 }
 
 // compare folds the log in a plain way, without the events that were skipped.

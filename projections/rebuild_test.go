@@ -59,7 +59,7 @@ func TestARebuildMakesTheSameRows(t *testing.T) {
 			t.Errorf("the operation is %+v, want it done with all buckets", op)
 		}
 		b.arrives(r, "accounts", b.append("account-1", deposited{Amount: 1}))
-		if s := b.status("accounts"); s.Generation != op.Generation || !s.Live || s.Building {
+		if s := b.status("accounts"); s.Generation != op.Generation || !s.InView || s.Building {
 			t.Errorf("after it the newest generation is %+v, want %d, live", s, op.Generation)
 		}
 		if err := b.compare(f); err != nil {
@@ -351,7 +351,7 @@ func (b *bench) rebuildDuringWrites(plant func(*Runner)) error {
 		return err
 	}
 	for _, g := range s {
-		if g.Live && g.Position < end.Position+1 {
+		if g.InView && g.Position < end.Position+1 {
 			return fmt.Errorf("generation %d is shown at position %d, the one before was at %d", g.Generation, g.Position, end.Position+1)
 		}
 	}

@@ -52,6 +52,9 @@ type Config struct {
 	// BulkFrom is from how many events in the log on a fold that has no rows yet is built by a
 	// rebuild, in parallel, instead of event after event. Default: 10,000. Negative: never.
 	BulkFrom int64
+	// DropUnusedAfter is for how long nobody has run a version of a projection whose rows are removed,
+	// unless the view shows them. Default: they stay, see Admin.Drop.
+	DropUnusedAfter time.Duration
 	// BuildOnCommand leaves it to an operator to rebuild a projection that has rows, but none of
 	// this version; until then reads of it fail. Default: false, Start sees to it.
 	BuildOnCommand bool

@@ -37,7 +37,7 @@ func TestAFoldFollowsTheLog(t *testing.T) {
 	if diff := diffRows(got, want); diff != "" {
 		t.Error(diff)
 	}
-	if s.Events != 8 || s.State != Running || s.LagEvents != 0 || s.Owner != r.Owner() || s.Position != end.Position || !s.Live {
+	if s.Events != 8 || s.State != Running || s.LagEvents != 0 || s.Owner != r.Owner() || s.Position != end.Position || !s.InView {
 		t.Errorf("status is %+v, want 8 events, running, no lag", s)
 	}
 	var balance, position int64

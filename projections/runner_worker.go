@@ -248,15 +248,15 @@ func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending,
 	return endingFor(err), err
 }
 
-// renew renews the lease, and makes the view show the generation once that has caught up.
+// renew renews the lease, and makes the view show the generation once it belongs there.
 func (w *worker) renew(ctx context.Context, l *generationLease) error {
-	caughtUp, err := l.renew(ctx)
+	inView, err := l.renew(ctx)
 	switch {
 	case errors.Is(err, lease.ErrLost), errors.Is(err, errPaused):
 		return err
 	case err != nil:
 		w.log.Warn().Err(err).Msg("lease is not renewed")
-	case caughtUp:
+	case inView:
 		w.publishView(ctx, l)
 	}
 	return nil
@@ -268,6 +268,6 @@ func (w *worker) publishView(ctx context.Context, l *generationLease) {
 	case err != nil:
 		w.log.Warn().Err(err).Msg("view cannot be changed over")
 	case shown:
-		w.log.Info().Int("generation", l.generation.number).Msg("view shows the new generation")
+		w.log.Info().Int("generation", l.generation.number).Msg("view shows this generation")
 	}
 }

@@ -46,11 +46,14 @@ type Status struct {
 	// the program.
 	Generation int `json:"generation"`
 	Version    int `json:"version"`
-	// Live says that the view with the projection's name shows these rows.
-	Live bool `json:"live"`
-	// Serving says that programs of the version read these rows. There is one such generation for
-	// each version.
-	Serving bool `json:"serving"`
+	// InView says that the view with the projection's name shows these rows.
+	InView bool `json:"in_view"`
+	// Current says that these are the rows of their version: programs that have it read them. There is
+	// one such generation for each version.
+	Current bool `json:"current"`
+	// Known says that the program which tells has the projection, ReadHere that it reads these rows.
+	Known    bool `json:"known"`
+	ReadHere bool `json:"read_here"`
 	// Building says that it has not yet come to where the log was when it was made; reads wait.
 	Building bool   `json:"building"`
 	Table    string `json:"table"`
@@ -146,7 +149,7 @@ func (s *Status) setState(paused bool) {
 		s.State = Retrying
 	case s.Owner == "" && s.Unreadable != nil:
 		s.State = Unreadable
-	case s.Owner == "" && !s.Serving:
+	case s.Owner == "" && !s.Current:
 		s.State = BeingBuilt // it is verified, or about to catch up
 	case s.Owner == "":
 		s.State = NoOwner

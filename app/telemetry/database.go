@@ -54,7 +54,7 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 // collectProjection sends what is known of the generation that programs with the version of p read.
 func collectProjection(to chan<- prometheus.Metric, p projections.Projection, all []projections.Status) {
 	for _, s := range all {
-		if s.Projection != p.Name() || s.Version != p.Version() || !s.Serving {
+		if s.Projection != p.Name() || s.Version != p.Version() || !s.Current {
 			continue
 		}
 		projectionKnown.sample(to, 1, s.Projection)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
@@ -38,8 +39,9 @@ type backendConfig struct {
 	snapshotEvery map[string]int
 	// buildOnCommand is that of projections.Config.
 	buildOnCommand bool
-	// ignoreTypes is that of projections.Config.
-	ignoreTypes []string
+	// ignoreTypes and dropUnusedAfter are those of projections.Config.
+	ignoreTypes     []string
+	dropUnusedAfter time.Duration
 }
 
 func (c backendConfig) has(role string) bool { return slices.Contains(c.roles, role) }
@@ -94,7 +96,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 }
 
 func (b *backend) startProjections(ctx context.Context, c backendConfig, s *service) error {
-	runner, err := s.runner(projections.Config{BuildOnCommand: c.buildOnCommand, IgnoreTypes: c.ignoreTypes})
+	runner, err := s.runner(projections.Config{BuildOnCommand: c.buildOnCommand, IgnoreTypes: c.ignoreTypes, DropUnusedAfter: c.dropUnusedAfter})
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -78,12 +75,5 @@ func (t *target) ended(ctx context.Context, byServer bool, requests []operations
 			failed, names = append(failed, t.explain(err)), append(names, requests[i].Subject)
 		}
 	}
-	switch {
-	case len(failed) == 0:
-		return done, nil
-	case len(requests) == 1:
-		return nil, failed[0]
-	}
-	return done, &failure{exitCode(failed[0]), fmt.Errorf("%s failed for %d of %d projections: %s\n%w", requests[0].Kind, len(failed),
-		len(requests), strings.Join(names, ", "), errors.Join(failed...)), hintFor(failed[0])}
+	return done, failedFor(string(requests[0].Kind), len(requests), names, failed)
 }

@@ -15,7 +15,7 @@ func (a *app) projectionsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "projections", Short: "Inspect and manage projections"}
 	d := databaseFlags(cmd, "a server does it, see --server of the commands")
 	return group(cmd, a.projectionsList(d), a.projectionsShow(d), a.projectionsPause(d), a.projectionsResume(d),
-		a.projectionsSkip(d), a.projectionsRebuild(d), a.projectionsRollback(d), a.projectionsVerify(d),
+		a.projectionsSkip(d), a.projectionsDrop(d), a.projectionsRebuild(d), a.projectionsRollback(d), a.projectionsVerify(d),
 		a.projectionsRepair(d), a.projectionsCancel(d))
 }
 
@@ -26,6 +26,7 @@ type operator interface {
 	Details(ctx context.Context, projection string) (projections.Details, error)
 	Pause(ctx context.Context, projection string) error
 	Resume(ctx context.Context, projection string) error
+	Drop(ctx context.Context, projection string, version int) (projections.Dropped, error)
 	Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]projections.Skip, error)
 	Cancel(ctx context.Context, id uuid.UUID) (operations.Operation, error)
 }

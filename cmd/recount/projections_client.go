@@ -80,6 +80,16 @@ func (c *operationsClient) Resume(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodPost, projectionPath(name)+"/resume", nil, new(projections.Desired))
 }
 
+// Drop removes a projection, or one version of it.
+func (c *operationsClient) Drop(ctx context.Context, name string, version int) (d projections.Dropped, err error) {
+	path := projectionPath(name)
+	if version != 0 {
+		path += fmt.Sprintf("/versions/%d", version)
+	}
+	err = c.call(ctx, http.MethodDelete, path, nil, &d)
+	return d, err
+}
+
 // Skip leaves the event out that a projection has stopped on. The server wants to know which one that is,
 // so for position 0 it is looked up. The actor is who the server takes us for.
 func (c *operationsClient) Skip(ctx context.Context, name string, position int64, reason, _ string) ([]projections.Skip, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -12,25 +13,48 @@ import (
 
 func (a *app) projectionsPause(d *database) *cobra.Command {
 	return a.projectionsSteer(d, &cobra.Command{
-		Use:   "pause NAME",
+		Use:   "pause NAME|--all",
 		Short: "Stop a projection, whichever process runs it, until it is resumed",
 	}, true, operator.Pause)
 }
 
 func (a *app) projectionsSteer(d *database, cmd *cobra.Command, paused bool, steer func(operator, context.Context, string) error) *cobra.Command {
-	cmd.Args = oneArg("projection")
+	all := false
+	cmd.Flags().BoolVar(&all, "all", false, "all projections of the log")
 	out := outputFlag(cmd)
 	target := targetFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if _, err := namesOrAll(cmd, args, all); err != nil {
+			return err
+		}
 		return target.with(cmd.Context(), func(op operator) error {
-			if err := steer(op, cmd.Context(), args[0]); err != nil {
-				return err
+			names := args
+			if all {
+				found, err := op.List(cmd.Context())
+				if err != nil {
+					return err
+				}
+				for _, s := range found {
+					names = append(names, s.Projection)
+				}
+				names = slices.Compact(names)
 			}
 			now := "resumed"
 			if paused {
 				now = "paused"
 			}
-			return out.print(a.stdout, projections.Desired{Name: args[0], Paused: paused}, func(w io.Writer) { fmt.Fprintln(w, args[0], "is", now) })
+			var without []string
+			var failed []error
+			for _, name := range names {
+				err := steer(op, cmd.Context(), name)
+				if err == nil {
+					err = out.print(a.stdout, projections.Desired{Name: name, Paused: paused}, func(w io.Writer) { fmt.Fprintln(w, name, "is", now) })
+				}
+				if err != nil {
+					without, failed = append(without, name), append(failed, err)
+				}
+			}
+			return failedFor(cmd.Name(), len(names), without, failed)
 		})
 	}
 	return cmd

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
@@ -62,8 +61,8 @@ func (t *target) with(ctx context.Context, use func(operator) error) error {
 	case byServer:
 		err = use(&operationsClient{server: t.server})
 	default:
-		err = t.database.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
-			return use(projections.NewAdmin(pool, t.database.schema, log))
+		err = t.database.withService(ctx, t.every, zerolog.Nop(), func(s *service) error {
+			return use(projections.NewAdmin(s.pool, s.schema, s.log, s.projections...))
 		})
 	}
 	return t.explain(err)
@@ -86,6 +85,8 @@ func (t *target) explain(err error) error {
 		advice = "recount projections ls" + t.flags() + " lists them"
 	case errors.Is(err, operations.ErrNotFound):
 		advice = "recount projections show NAME" + t.flags() + " lists the last ones"
+	case errors.Is(err, projections.ErrInUse):
+		advice = "recount projections ls --all" + t.flags() + " says who runs it and what the view shows"
 	case errors.Is(err, projections.ErrNotFailed):
 		advice = "recount projections show NAME" + t.flags() + " says what it is doing"
 	default:

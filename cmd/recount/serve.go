@@ -27,8 +27,9 @@ type serving struct {
 	snapshotEvery map[string]int
 	// buildOnCommand is that of projections.Config.
 	buildOnCommand bool
-	// ignoreTypes is that of projections.Config.
-	ignoreTypes []string
+	// ignoreTypes and dropUnusedAfter are those of projections.Config.
+	ignoreTypes     []string
+	dropUnusedAfter time.Duration
 }
 
 func (s *serving) check(cmd *cobra.Command) error {
@@ -71,7 +72,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	defer closeListeners(ln, admin)
 	b, err := openBackend(ctx, backendConfig{
 		dsn: s.database.url, schema: s.database.schema, roles: s.roles, maxConns: s.maxConns, logger: logger,
-		snapshotEvery: s.snapshotEvery, buildOnCommand: s.buildOnCommand, ignoreTypes: s.ignoreTypes,
+		snapshotEvery: s.snapshotEvery, buildOnCommand: s.buildOnCommand, ignoreTypes: s.ignoreTypes, dropUnusedAfter: s.dropUnusedAfter,
 	})
 	if err != nil {
 		return err
@@ -121,6 +122,8 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	fromEnv(flags, "max-connections")
 	snapshotFlag(flags, &s.snapshotEvery)
 	ignoreFlag(flags, &s.ignoreTypes)
+	flags.DurationVar(&s.dropUnusedAfter, "drop-unused-after", 0, "remove rows of versions of read models that nobody has run for so long; 0: never")
+	fromEnv(flags, "drop-unused-after")
 	flags.BoolVar(&s.buildOnCommand, "build-on-command", false, "leave it to recount projections rebuild to build read models of a new version")
 	fromEnv(flags, "build-on-command")
 	logs := loggingFlags(cmd, "info", "json")

@@ -30,6 +30,7 @@ func Problems() []httpapi.DomainProblem {
 		{Err: operations.ErrNotFound, Kind: kindOperationNotFound},
 		{Err: operations.ErrBusy, Kind: kindProjectionBusy},
 		{Err: operations.ErrInvalid, Kind: kindInvalidOperation},
+		{Err: projections.ErrInUse, Kind: kindProjectionInUse},
 	}
 }
 
@@ -42,6 +43,10 @@ var (
 		Title:   "Projection not stopped on this event",
 		Meaning: "Only the event that a projection has stopped on can be left out of it, and it has not stopped, or on another one. Nothing was done.",
 		Fix:     "GET /v1/projections/{name} says what the projection is doing, and in failure which event it has stopped on, if any."}
+	kindProjectionInUse = httpapi.Kind{Code: "projection-in-use", Status: http.StatusConflict,
+		Title:   "Projection in use",
+		Meaning: "A process runs these rows or works on them, or the view shows the rows of this version. Nothing was removed.",
+		Fix:     "Stop the programs that have the projection or the version; GET /v1/projections says who runs it, and in in_view what the view shows."}
 	kindOperationNotFound = httpapi.Kind{Code: "operation-not-found", Status: http.StatusNotFound,
 		Title:   "Operation not found",
 		Meaning: "No operation has this id.",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/operations"
@@ -18,6 +19,8 @@ func (r routes) projections(a *httpapi.API) {
 	var desired httpapi.ActionOptions[projections.Desired]
 	httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/pause", desired, r.pause)
 	httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/resume", desired, r.resume)
+	httpapi.Action(a, http.MethodDelete, "/v1/projections/{name}", httpapi.ActionOptions[projections.Dropped]{}, r.drop)
+	httpapi.Action(a, http.MethodDelete, "/v1/projections/{name}/versions/{version}", httpapi.ActionOptions[projections.Dropped]{}, r.dropVersion)
 	httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/skip", httpapi.ActionOptions[httpapi.Page[projections.Skip]]{}, r.skip)
 }
 
@@ -41,6 +44,20 @@ func (r routes) pause(ctx context.Context, in httpapi.ActionRequest[struct{}]) (
 func (r routes) resume(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
 	name := in.Path("name")
 	return projections.Desired{Name: name}, r.admin.Resume(ctx, name)
+}
+
+// drop removes a projection that nobody runs.
+func (r routes) drop(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Dropped, error) {
+	return r.admin.Drop(ctx, in.Path("name"), 0)
+}
+
+// dropVersion removes the rows of one version. What is no version is one that there is not.
+func (r routes) dropVersion(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Dropped, error) {
+	version, err := strconv.ParseInt(in.Path("version"), 10, 32)
+	if err != nil || version < 1 {
+		return projections.Dropped{}, fmt.Errorf("version %q: %w", in.Path("version"), projections.ErrNotFound)
+	}
+	return r.admin.Drop(ctx, in.Path("name"), int(version))
 }
 
 // skipBody says which event to leave out, and why.

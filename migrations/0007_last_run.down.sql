@@ -1,0 +1,1 @@
+ALTER TABLE projection_generations DROP COLUMN last_run_at;

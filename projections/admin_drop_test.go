@@ -1,0 +1,116 @@
+package projections
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/operations"
+)
+
+// wantTables wants these tables of generations to be all there are.
+func (b *bench) wantTables(want ...string) error {
+	rows, err := b.pool().Query(b.Context(), `SELECT relname FROM pg_class WHERE relname LIKE 'accounts%' AND relkind IN ('r', 'v') ORDER BY 1`)
+	if err != nil {
+		return err
+	}
+	var got []string
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		got = append(got, name)
+	}
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("there are %q, want %q", got, want)
+	}
+	return rows.Err()
+}
+
+func (b *bench) wantInUse(version int) {
+	b.Helper()
+	if d, err := b.admin.Drop(b.Context(), "accounts", version); !errors.Is(err, ErrInUse) {
+		b.Errorf("Drop of version %d = %+v, %v; want ErrInUse", version, d, err)
+	}
+}
+
+func TestDropRemovesWhatNobodyNeeds(t *testing.T) {
+	t.Parallel()
+	b := newUnjudged(t)
+	old := b.start(b.runner(newAccounts(1)))
+	next := b.start(b.runner(newAccounts(2)))
+	end := b.append("account-1", deposited{Amount: 1})
+	b.arrives(old, "accounts", end)
+	b.arrives(next, "accounts", end)
+	b.eventually(func() error { return b.shows("accounts", 2) })
+	b.rebuild(next, "accounts", operations.Options{})
+	b.wantInUse(1)
+	b.wantInUse(2)
+	b.wantInUse(0)
+	b.stop(old)
+	if d, err := b.admin.Drop(t.Context(), "accounts", 1); err != nil || !slices.Equal(d.Generations, []int{1}) || d.Whole {
+		t.Errorf("Drop of a version that nobody runs = %+v, %v; want generation 1 to be removed", d, err)
+	}
+	if err := b.wantTables("accounts", "accounts_g2", "accounts_g3"); err != nil {
+		t.Error(err)
+	}
+	b.wantInUse(2)
+	b.stop(next)
+	b.wantInUse(2) // the view shows it
+	if d, err := b.admin.Drop(t.Context(), "accounts", 0); err != nil || !slices.Equal(d.Generations, []int{2, 3}) || !d.Whole {
+		t.Errorf("Drop of what nobody runs = %+v, %v; want all that is left to be removed", d, err)
+	}
+	if err := b.wantTables(); err != nil {
+		t.Error(err)
+	}
+	for _, version := range []int{0, 2} {
+		if _, err := b.admin.Drop(t.Context(), "accounts", version); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Drop again = %v, want ErrNotFound", err)
+		}
+	}
+	// A program that has it makes it anew.
+	b.arrives(b.start(b.runner(newAccounts(2))), "accounts", end)
+}
+
+func TestVersionsThatNobodyRunsAreDropped(t *testing.T) {
+	t.Parallel()
+	b := newUnjudged(t)
+	old := b.start(b.runner(newAccounts(1)))
+	b.arrives(old, "accounts", b.append("account-1", deposited{Amount: 1}))
+	b.stop(old)
+	c := b.config()
+	c.DropUnusedAfter = time.Hour
+	next, err := NewRunner(c, newAccounts(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Cleanup(func() { b.stop(next) })
+	b.exec(`UPDATE recount.projection_generations SET last_run_at = last_run_at - interval '2 hours'`)
+	// The view shows it: it is left alone.
+	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.wantTables("accounts", "accounts_g1"); err != nil {
+		t.Error(err)
+	}
+	b.start(next)
+	b.eventually(func() error { return b.shows("accounts", 2) })
+	b.exec(`UPDATE recount.projection_generations SET last_run_at = clock_timestamp() - interval '59 minutes' WHERE generation = 1`)
+	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.wantTables("accounts", "accounts_g1", "accounts_g2"); err != nil {
+		t.Errorf("before the hour is over: %v", err)
+	}
+	b.exec(`UPDATE recount.projection_generations SET last_run_at = clock_timestamp() - interval '61 minutes' WHERE generation = 1`)
+	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.wantTables("accounts", "accounts_g2"); err != nil {
+		t.Errorf("after the hour: %v", err)
+	}
+}
