@@ -36,7 +36,7 @@ var (
 	// ErrLogMoved is returned, with ErrUnavailable, when the log was restored,
 	// copied, failed over, adopted or replaced by another: this process may not
 	// append to it until somebody has looked. The error's text says what to do.
-	ErrLogMoved = NewError(ClassAppendsDisabled, "log takes no appends from this process")
+	ErrLogMoved = NewError(ClassAppendsDisabled, "appends are disabled")
 	// ErrClosed is returned by a store that was closed.
 	ErrClosed = NewError(ClassClosed, "event store is closed")
 	// ErrNotSupported is returned when the store lacks what was asked of it;

@@ -75,7 +75,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.store.CheckHome(ctx); err != nil {
+	if err := b.store.CheckAdopted(ctx); err != nil {
 		// Reads work all the same, and somebody may want to look before adopting it.
 		c.logger.Error().Err(err).Str("hint", hint.Of(err, "")).Msg("appends are disabled")
 	}
@@ -121,7 +121,7 @@ func (b *backend) makeAPI(c backendConfig, s *service, admin *projections.Admin)
 		_, err := b.store.Head(ctx)
 		return err
 	})
-	b.api.AddCheck("log", b.store.CheckHome)
+	b.api.AddCheck("log", b.store.CheckAdopted)
 	b.api.AddCheck("appends", b.store.CheckWritable)
 	b.api.AddDetail("projections", func(ctx context.Context) (any, error) { return admin.List(ctx) })
 	b.api.AddCheck("migrations", func(ctx context.Context) error {

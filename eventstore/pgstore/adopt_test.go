@@ -194,8 +194,8 @@ func TestALogThatTookThePlaceOfAnotherIsNotTakenForIt(t *testing.T) {
 			refused := func(state string) {
 				t.Helper()
 				_, err := s.Append(t.Context(), happened("before-1", 1), eventstore.AppendOptions{})
-				if home := s.CheckHome(t.Context()); !errors.Is(err, pgstore.ErrReplaced) || !errors.Is(home, pgstore.ErrReplaced) {
-					t.Errorf("%s: Append = %v, CheckHome = %v, want ErrReplaced", state, err, home)
+				if home := s.CheckAdopted(t.Context()); !errors.Is(err, pgstore.ErrReplaced) || !errors.Is(home, pgstore.ErrReplaced) {
+					t.Errorf("%s: Append = %v, CheckAdopted = %v, want ErrReplaced", state, err, home)
 				}
 			}
 			refused("new tables")

@@ -123,7 +123,7 @@ func (a *appender) attempt(try *attempt) (*plan, error) {
 	try.slow = try.slow || a.mine == nil || a.mine.position == 0 || len(try.unsettled) > 0
 	var p *plan
 	if try.slow {
-		p, err = a.longWay(ctx, refs, try)
+		p, err = a.slowPath(ctx, refs, try)
 	} else {
 		p, err = a.fastPath(ctx, refs, try.requests)
 	}
@@ -140,7 +140,7 @@ func (a *appender) connect(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := a.store.checkIdentity(ctx, conn); err != nil {
+	if err := a.store.checkIncarnationOf(ctx, conn); err != nil {
 		closeConn(ctx, conn.Conn)
 		return err
 	}

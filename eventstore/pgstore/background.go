@@ -145,7 +145,7 @@ func (s *Store) heard(ctx context.Context, payload string) error {
 	if sender == s.sender {
 		return nil // what this process appended it knows
 	}
-	if end, err := eventstore.ParseToken(text); err == nil && s.identity().isLifeOf(end) {
+	if end, err := eventstore.ParseToken(text); err == nil && s.incarnation().isIncarnationOf(end) {
 		s.hub.seen(end.Position)
 		return nil
 	}
@@ -188,7 +188,7 @@ func (s *Store) notifyOn(ctx context.Context, conn *session) *session {
 		}
 	}
 	if failpoint.Fail(failpoint.NotifySend) == nil {
-		in := s.identity()
+		in := s.incarnation()
 		end, _ := s.hub.state()
 		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, $2)", s.channel(), s.sender+" "+in.token(end).String())
 	}

@@ -115,11 +115,11 @@ type Store struct {
 	loads      gather[*load]
 	hub        *hub
 	dictionary *dictionary
-	// known is the identity of the log as it was last seen.
-	known atomic.Pointer[identity]
-	// home is the life of the log that this store may append to; its place does not
+	// known is the incarnation of the log as it was last seen.
+	known atomic.Pointer[incarnation]
+	// adopted is the incarnation that this store may append to; its origin does not
 	// count.
-	home atomic.Pointer[identity]
+	adopted atomic.Pointer[incarnation]
 	// subscriptions and receiptsPurged are for Stats.
 	subscriptions, receiptsPurged atomic.Int64
 	// sender is what the store's own notifications begin with.
@@ -166,7 +166,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		stop()
 		return nil, fmt.Errorf("open log in schema %s: %w", cfg.Schema, translate(err))
 	}
-	s.home.Store(s.known.Load())
+	s.adopted.Store(s.known.Load())
 	s.start(background)
 	return s, nil
 }

@@ -83,8 +83,8 @@ func TestRestoredLogTakesNoAppendsUntilItIsAdopted(t *testing.T) {
 	if !errors.Is(err, pgstore.ErrNotAdopted) || !errors.Is(err, eventstore.ErrUnavailable) {
 		t.Fatalf("append to a restored log: %v", err)
 	}
-	if err := restored.CheckHome(t.Context()); !errors.Is(err, pgstore.ErrNotAdopted) || !errors.Is(err, eventstore.ErrLogMoved) {
-		t.Errorf("CheckHome of a restored log = %v", err)
+	if err := restored.CheckAdopted(t.Context()); !errors.Is(err, pgstore.ErrNotAdopted) || !errors.Is(err, eventstore.ErrLogMoved) {
+		t.Errorf("CheckAdopted of a restored log = %v", err)
 	}
 
 	incarnation, lastCommon, err := restored.Adopt(t.Context())
@@ -96,11 +96,11 @@ func TestRestoredLogTakesNoAppendsUntilItIsAdopted(t *testing.T) {
 	if !errors.Is(err, pgstore.ErrAdopted) {
 		t.Errorf("append by a process that was running: %v", err)
 	}
-	if err := beside.CheckHome(t.Context()); !errors.Is(err, pgstore.ErrAdopted) || !errors.Is(err, eventstore.ErrLogMoved) {
-		t.Errorf("CheckHome of a process that was running = %v", err)
+	if err := beside.CheckAdopted(t.Context()); !errors.Is(err, pgstore.ErrAdopted) || !errors.Is(err, eventstore.ErrLogMoved) {
+		t.Errorf("CheckAdopted of a process that was running = %v", err)
 	}
-	if err := restored.CheckHome(t.Context()); err != nil {
-		t.Errorf("CheckHome after the adoption = %v", err)
+	if err := restored.CheckAdopted(t.Context()); err != nil {
+		t.Errorf("CheckAdopted after the adoption = %v", err)
 	}
 	again := mustAppend(t, restored, happened("restored-1", 3))
 	if again.Position != last.Position || again.Token.Incarnation != 2 {

@@ -177,11 +177,11 @@ func (d *dictionary) lookUp(requests []*request) (references, unresolved) {
 }
 
 // lookUp returns the dictionary ids of a batch as far as they are remembered. It
-// fails if readers have met another life of the log than the one to append to:
+// fails if readers have met another incarnation of the log than the one to append to:
 // then they are of that one.
 func (s *Store) lookUp(requests []*request) (references, unresolved, error) {
 	refs, missing := s.dictionary.lookUp(requests)
-	return refs, missing, s.checkLife(s.identity())
+	return refs, missing, s.checkIncarnation(s.incarnation())
 }
 
 // makeNames adds what is missing to refs, making rows that are not there in a

@@ -7,7 +7,7 @@
 // detection. While nobody else appended since this process did, what it
 // remembers of streams still holds, and lock, check, insert and commit go out
 // in one round trip (the fast path). Otherwise the streams are read under the
-// lock (the long way).
+// lock (the slow path).
 //
 // A connection that is lost around COMMIT leaves an unknown outcome. The
 // appender settles it under the lock before it answers.

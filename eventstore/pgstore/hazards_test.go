@@ -61,7 +61,7 @@ func TestAppendsBringTheirOwnSettings(t *testing.T) {
 	exec(t, db, `CREATE TRIGGER see AFTER INSERT ON recount.events FOR EACH STATEMENT EXECUTE FUNCTION see()`)
 	pool := changedPool(t, db, func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_isolation"] = "serializable" })
 	s, beside := open(t, db, func(c *pgstore.Config) { c.Pool, c.LockTimeout = pool, 54321*time.Millisecond }), open(t, db)
-	// The long way, the fast path, and the long way because the log has moved.
+	// The slow path, the fast path, and the slow path because the log has moved.
 	mustAppend(t, s, happened("own-1", 0))
 	mustAppend(t, s, happened("own-1", 1))
 	exec(t, db, `DELETE FROM seen`)

@@ -62,20 +62,20 @@ func (p *plan) isEmpty() bool { return len(p.positions) == 0 && len(p.keys) == 0
 // the ones before it will write, and a refused one leaves nothing behind.
 type planner struct {
 	*plan
-	facts    *facts
-	refs     references
-	identity identity
-	receipts map[receiptKey]eventstore.StoredReceipt
+	facts       *facts
+	refs        references
+	incarnation incarnation
+	receipts    map[receiptKey]eventstore.StoredReceipt
 }
 
 // makePlan judges requests by facts. It is pure but for fresh event ids.
-func makePlan(f *facts, refs references, in identity, requests []*request) *plan {
+func makePlan(f *facts, refs references, in incarnation, requests []*request) *plan {
 	p := &planner{
-		plan:     newPlan(f, requests),
-		facts:    f,
-		refs:     refs,
-		identity: in,
-		receipts: make(map[receiptKey]eventstore.StoredReceipt),
+		plan:        newPlan(f, requests),
+		facts:       f,
+		refs:        refs,
+		incarnation: in,
+		receipts:    make(map[receiptKey]eventstore.StoredReceipt),
 	}
 	for i, r := range requests {
 		p.outcomes[i].appended, p.outcomes[i].err = p.judge(r)
@@ -95,7 +95,7 @@ func (p *planner) judge(r *request) ([]eventstore.Appended, error) {
 		p.events = p.events[:begin]
 		return nil, err
 	}
-	setTokens(results, p.identity)
+	setTokens(results, p.incarnation)
 	maps.Copy(p.facts.known, own)
 	p.accept(r, touched, p.events[begin:], results)
 	return results, nil

@@ -11,7 +11,7 @@ import (
 
 // setTokens gives the results of one request their token: readers see all of it
 // or nothing.
-func setTokens(results []eventstore.Appended, in identity) {
+func setTokens(results []eventstore.Appended, in incarnation) {
 	end := int64(0)
 	for _, r := range results {
 		end = max(end, r.Position)

@@ -32,12 +32,12 @@ func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {
 	var t eventstore.Token
 	err := s.cfg.Pool.QueryRow(ctx, s.sql(selectEnd)).Scan(&t.Log, &t.Incarnation, &t.Position)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = s.checkLife(identity{}) // tables that no store was opened on yet
+		err = s.checkIncarnation(incarnation{}) // tables that no store was opened on yet
 	}
 	if err != nil {
 		return eventstore.Token{}, fmt.Errorf("read the head of the log: %w", translate(err))
 	}
-	if !s.identity().isLifeOf(t) {
+	if !s.incarnation().isIncarnationOf(t) {
 		// Somebody adopted the log meanwhile, and it may have become shorter; or it
 		// is another one.
 		if err := s.identify(ctx); err != nil {

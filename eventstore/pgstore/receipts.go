@@ -75,6 +75,6 @@ func (s *Store) parseResult(result []byte) ([]eventstore.Appended, error) {
 	for i, a := range list {
 		appended[i] = eventstore.Appended{Stream: a.Stream, Version: a.Version, Position: a.Position}
 	}
-	setTokens(appended, s.identity())
+	setTokens(appended, s.incarnation())
 	return appended, nil
 }

@@ -12,7 +12,7 @@ func FuzzReceiptResult(f *testing.F) {
 	f.Add([]byte(`[{"version":-1}]`))
 	f.Add([]byte(`{"stream":1}`))
 	s := &Store{}
-	s.known.Store(&identity{n: 1})
+	s.known.Store(&incarnation{n: 1})
 	f.Fuzz(func(t *testing.T, stored []byte) {
 		appended, err := s.parseResult(stored)
 		if err != nil {

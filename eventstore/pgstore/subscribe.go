@@ -34,16 +34,16 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	s.subscriptions.Add(1)
 	defer s.subscriptions.Add(-1)
 	sizes := newSizer(opts)
-	changed := func() bool { return !s.identity().isLifeOf(head) }
+	changed := func() bool { return !s.incarnation().isIncarnationOf(head) }
 	for {
 		if err := s.hub.wait(ctx, next, s.done, changed); err != nil {
 			return err
 		}
 		if changed() {
 			// The log was adopted or replaced while we read it. What we have read must
-			// be of the part that the lives share, like a token.
+			// be of the part that both incarnations share, like a token.
 			head.Position = next - 1
-			if head, err = s.adopted(ctx, head); err != nil {
+			if head, err = s.goOn(ctx, head); err != nil {
 				return err
 			}
 			continue
@@ -62,9 +62,9 @@ func (s *Store) subscribe(ctx context.Context, opts eventstore.ReadOptions, yiel
 	}
 }
 
-// adopted returns the head of a log that was adopted or replaced, for a reader that may go
+// goOn returns the head of a log that was adopted or replaced, for a reader that may go
 // on behind t.
-func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Token, error) {
+func (s *Store) goOn(ctx context.Context, t eventstore.Token) (eventstore.Token, error) {
 	head, err := s.Head(ctx)
 	if err != nil {
 		return eventstore.Token{}, err
@@ -73,13 +73,13 @@ func (s *Store) adopted(ctx context.Context, t eventstore.Token) (eventstore.Tok
 }
 
 // nextBatch returns the batch that begins at next, which the log has reached in
-// the given life; the zero batch if what is known of the log was reset meanwhile.
-func (s *Store) nextBatch(ctx context.Context, life eventstore.Token, f eventstore.Filter, next int64, sizes *sizer) (eventstore.Batch, error) {
+// the given incarnation; the zero batch if what is known of the log was reset meanwhile.
+func (s *Store) nextBatch(ctx context.Context, incarnation eventstore.Token, f eventstore.Filter, next int64, sizes *sizer) (eventstore.Batch, error) {
 	recent, head := s.hub.recent(next, sizes)
 	if head < next {
 		return eventstore.Batch{}, nil
 	}
-	b := eventstore.Batch{Head: life}
+	b := eventstore.Batch{Head: incarnation}
 	b.Head.Position = head
 	if len(recent) > 0 {
 		b.Next = recent[len(recent)-1].Position + 1

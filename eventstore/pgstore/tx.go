@@ -88,7 +88,7 @@ func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.Str
 	if isolation != "read committed" {
 		return nil, &eventstore.InvalidError{Field: "tx", Reason: "must be at isolation level read committed, it is at " + isolation}
 	}
-	if err := s.checkIdentity(ctx, tx); err != nil {
+	if err := s.checkIncarnationOf(ctx, tx); err != nil {
 		return nil, translate(err)
 	}
 	f := newFacts()
@@ -105,7 +105,7 @@ func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.Str
 		return nil, translate(err)
 	}
 	failpoint.Hit(failpoint.TxLocked)
-	p := makePlan(f, refs, *s.home.Load(), requests)
+	p := makePlan(f, refs, *s.adopted.Load(), requests)
 	if p.isEmpty() {
 		return p, nil
 	}
@@ -133,7 +133,7 @@ func (s *Store) resolve(ctx context.Context, requests []*request) (references, e
 		return refs, err
 	}
 	defer closeConn(ctx, conn.Conn)
-	if err := s.checkIdentity(ctx, conn); err != nil {
+	if err := s.checkIncarnationOf(ctx, conn); err != nil {
 		return refs, err
 	}
 	return refs, s.makeNames(ctx, conn, refs, missing)

@@ -15,7 +15,7 @@ import (
 
 // The timeouts are local to the transaction, so that they hold behind a
 // transaction pooler too. The second frees the log from an appender that was
-// frozen between two round trips of the long way. One whose machine is gone in
+// frozen between two round trips of the slow path. One whose machine is gone in
 // the middle of sending holds the lock until the server's TCP gives it up.
 // A row is locked when it has passed the conditions, so the timeouts are set before.
 const lockLog = `

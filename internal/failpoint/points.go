@@ -79,7 +79,7 @@ const (
 var points = []PointInfo{
 	{AppendBegin, "a batch of appends was taken from the queue, nothing was sent", false},
 	{AppendJudged, "fast path: the verdicts are there, lock, write and COMMIT were not sent", false},
-	{AppendLocked, "long way: the log is locked, the verdicts are there, nothing was written", false},
+	{AppendLocked, "slow path: the log is locked, the verdicts are there, nothing was written", false},
 	{AppendSent, "COMMIT was sent, its answer was not read", false},
 	{AppendCommitted, "COMMIT has succeeded, nobody was told", false},
 	{AppendAnswered, "one caller of the batch more has its answer; readers know of the events", false},

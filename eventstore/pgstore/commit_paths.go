@@ -14,11 +14,11 @@ import (
 // fastPath judges the batch by what the appender remembers and writes it in one
 // round trip, guarded by the end of the log.
 func (a *appender) fastPath(ctx context.Context, refs references, requests []*request) (*plan, error) {
-	f, err := a.recall(ctx, requests)
+	f, err := a.cachedFacts(ctx, requests)
 	if err != nil {
 		return nil, err
 	}
-	p := makePlan(f, refs, *a.store.home.Load(), requests)
+	p := makePlan(f, refs, *a.store.adopted.Load(), requests)
 	if p.isEmpty() {
 		// Refusals need the guard as much as writes do, and nothing would carry it.
 		return nil, errLate
@@ -38,9 +38,9 @@ func (a *appender) fastPath(ctx context.Context, refs references, requests []*re
 	return p, late
 }
 
-// recall gathers facts without a lock. What is read here was read after this
+// cachedFacts gathers facts without a lock. What is read here was read after this
 // appender's last write, so the guard covers it as well as what is remembered.
-func (a *appender) recall(ctx context.Context, requests []*request) (*facts, error) {
+func (a *appender) cachedFacts(ctx context.Context, requests []*request) (*facts, error) {
 	f := newFacts()
 	f.head = *a.mine
 	var missing []string
@@ -52,7 +52,7 @@ func (a *appender) recall(ctx context.Context, requests []*request) (*facts, err
 				missing = append(missing, app.Stream)
 			}
 			// A stream that must not exist and is written to is taken for new:
-			// if it is not, its name is refused as a duplicate, and the long way
+			// if it is not, its name is refused as a duplicate, and the slow path
 			// follows.
 		}
 	}
@@ -66,9 +66,9 @@ func (a *appender) recall(ctx context.Context, requests []*request) (*facts, err
 	return f, a.store.loadKnown(ctx, a.conn, f, requests)
 }
 
-// longWay judges the batch by what is read under the lock. If unsettled is set
+// slowPath judges the batch by what is read under the lock. If unsettled is set
 // it first finds out whether that plan was written after all.
-func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (*plan, error) {
+func (a *appender) slowPath(ctx context.Context, refs references, try *attempt) (*plan, error) {
 	f := newFacts()
 	b := &pgx.Batch{}
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
@@ -78,14 +78,14 @@ func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (
 		a.store.queueLanded(b, p, &landed)
 	}
 	a.store.queueFacts(b, f, try.requests)
-	var in identity
-	a.store.queueLife(b, &in)
+	var in incarnation
+	a.store.queueIncarnation(b, &in)
 	if err := a.conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
 	}
 	// Tables can be made anew under a connection. That the log still ends where this
 	// appender left it tells the fast path that they are the same.
-	if err := a.store.checkLife(in); err != nil {
+	if err := a.store.checkIncarnation(in); err != nil {
 		a.disconnect()
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (a *appender) longWay(ctx context.Context, refs references, try *attempt) (
 	if err := a.store.loadKnown(ctx, a.conn, f, try.requests); err != nil {
 		return nil, err
 	}
-	p := makePlan(f, refs, *a.store.home.Load(), try.requests)
+	p := makePlan(f, refs, *a.store.adopted.Load(), try.requests)
 	failpoint.Hit(failpoint.AppendLocked)
 	var now time.Time
 	var late error
