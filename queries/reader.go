@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/projections"
 )
@@ -107,7 +108,11 @@ func (r *Reader) await(ctx context.Context, sources []source, token eventstore.T
 		if err := r.follow(waiting, sources, token); err != nil {
 			return eventstore.Token{}, err
 		}
-		at, err := r.once(ctx, sources, token, q)
+		var at eventstore.Token
+		err := pgsession.Retry(ctx, func() (err error) {
+			at, err = r.once(ctx, sources, token, q)
+			return err
+		})
 		var behind *BehindError
 		switch {
 		case !errors.As(err, &behind):

@@ -16,6 +16,7 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/projections"
 )
@@ -156,12 +157,14 @@ func (s *Store) Snapshot(ctx context.Context, decider string, schemaVersion int,
 	for range 3 { // more often than the table is replaced meanwhile
 		table := s.cached(k)
 		var serving projections.Serving
-		var b pgx.Batch
-		projections.QueueServing(&b, s.schema, NameOf(decider), schemaVersion, &serving)
-		if table != "" {
-			get(&b, table)
-		}
-		err = s.pool.SendBatch(ctx, &b).Close()
+		err = pgsession.Retry(ctx, func() error {
+			var b pgx.Batch
+			projections.QueueServing(&b, s.schema, NameOf(decider), schemaVersion, &serving)
+			if table != "" {
+				get(&b, table)
+			}
+			return s.pool.SendBatch(ctx, &b).Close()
+		})
 		if serving.Generation == 0 && (errors.Is(err, projections.ErrNotFound) || pgerr.Is(err, pgerr.NoTable)) {
 			var b pgx.Batch
 			get(&b, s.quoted(legacyName))

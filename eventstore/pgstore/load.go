@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/pgsession"
 )
 
 // maxLoads bounds how many streams one statement reads.
@@ -74,23 +76,24 @@ func (s *Store) readStreams(ctx context.Context, questions []*load) error {
 	for i, q := range questions {
 		names[i], from[i] = q.stream, q.from
 	}
-	rows, err := s.cfg.Pool.Query(ctx, s.sql(streamsForwards), names, from, firstPage)
-	if err != nil {
-		return err
-	}
-	return scanRows(rows, func(r *row) error {
-		questions[r.ids.stream-1].page.add(r, firstPage)
-		return nil
+	return pgsession.Retry(ctx, func() error {
+		for _, q := range questions {
+			q.page.reset()
+		}
+		rows, err := s.cfg.Pool.Query(ctx, s.sql(streamsForwards), names, from, firstPage)
+		if err != nil {
+			return err
+		}
+		return scanRows(rows, func(r *row) error {
+			questions[r.ids.stream-1].page.add(r, firstPage)
+			return nil
+		})
 	})
 }
 
 // queryPage reads a page of a stream into p.
 func (s *Store) queryPage(ctx context.Context, p *page, statement, stream string, next int64, limit int) error {
-	rows, err := s.cfg.Pool.Query(ctx, s.sql(statement), stream, next, limit)
-	if err != nil {
-		return err
-	}
-	return p.scan(rows, limit)
+	return s.scanPage(ctx, p, limit, statement, stream, next, limit)
 }
 
 // readState reads what may be shown of a stream.
@@ -98,9 +101,12 @@ func (s *Store) readState(ctx context.Context, stream string) (*streamState, err
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var state streamState
-	b := &pgx.Batch{}
-	s.queueStreamState(b, stream, &state)
-	if err := s.cfg.Pool.SendBatch(ctx, b).Close(); err != nil {
+	err := pgsession.Retry(ctx, func() error {
+		b := &pgx.Batch{}
+		s.queueStreamState(b, stream, &state)
+		return s.cfg.Pool.SendBatch(ctx, b).Close()
+	})
+	if err != nil {
 		return nil, fmt.Errorf("read stream %q: %w", stream, translate(err))
 	}
 	return &state, nil

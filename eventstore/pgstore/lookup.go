@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsession"
 )
 
 // maxLookups bounds how many receipts one statement looks for.
@@ -45,9 +46,11 @@ func (s *Store) answerLookups(ctx context.Context, questions []*lookup) {
 	for i, q := range questions {
 		requests[i] = &request{receipt: q.wanted}
 	}
-	b := &pgx.Batch{}
-	s.queueReceipts(b, f, requests)
-	err := s.cfg.Pool.SendBatch(ctx, b).Close()
+	err := pgsession.Retry(ctx, func() error {
+		b := &pgx.Batch{}
+		s.queueReceipts(b, f, requests)
+		return s.cfg.Pool.SendBatch(ctx, b).Close()
+	})
 	if err != nil {
 		err = fmt.Errorf("read receipt: %w", translate(err))
 	}

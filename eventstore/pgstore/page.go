@@ -15,6 +15,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgsession"
 )
 
 const eventColumns = `
@@ -136,6 +137,23 @@ func (a *arena) own(b []byte) []byte {
 	start := len(*a)
 	*a = append(*a, b...)
 	return (*a)[start:len(*a):len(*a)]
+}
+
+// reset forgets the rows of a try that failed.
+func (p *page) reset() {
+	p.events, p.ids, p.held, p.full, p.marked = p.events[:0], p.ids[:0], 0, false, false
+}
+
+// scanPage reads the rows of a statement into p, limit of them at most.
+func (s *Store) scanPage(ctx context.Context, p *page, limit int, statement string, args ...any) error {
+	return pgsession.Retry(ctx, func() error {
+		p.reset()
+		rows, err := s.cfg.Pool.Query(ctx, s.sql(statement), args...)
+		if err != nil {
+			return err
+		}
+		return p.scan(rows, limit)
+	})
 }
 
 // fill puts names in place of ids. If stream is not empty it is the name of all
@@ -269,13 +287,9 @@ func (s *Store) readRange(ctx context.Context, p *page, f eventstore.Filter, low
 		statement = filteredPageOfLog
 		args = append(args, compiled.types, compiled.categories, compiled.prefixes, compiled.others, compiled.except)
 	}
-	rows, err := s.cfg.Pool.Query(ctx, s.sql(fmt.Sprintf(statement, order)), args...)
-	if err != nil {
-		return nil, fmt.Errorf("read the log: %w", translate(err))
-	}
 	room := min(limit, int(high-low+1))
-	p.events, p.ids, p.held, p.full = slices.Grow(p.events[:0], room), slices.Grow(p.ids[:0], room), 0, false
-	if err := p.scan(rows, limit); err != nil {
+	p.events, p.ids = slices.Grow(p.events[:0], room), slices.Grow(p.ids[:0], room)
+	if err := s.scanPage(ctx, p, limit, fmt.Sprintf(statement, order), args...); err != nil {
 		return nil, fmt.Errorf("read the log: %w", translate(err))
 	}
 	if p.full {

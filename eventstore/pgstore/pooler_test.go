@@ -2,13 +2,6 @@ package pgstore_test
 
 import (
 	"errors"
-	"fmt"
-	"net"
-	"os"
-	osexec "os/exec"
-	"os/user"
-	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,20 +13,15 @@ import (
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/eventstore/storetest"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/tests/freeport"
 )
 
 // A transaction pooler gives each transaction another session: nothing of the
 // store may live in one. Statements cannot be prepared there.
 func TestStoreBehindATransactionPooler(t *testing.T) {
-	host, port := startPgBouncer(t, pgtest.NewEmpty(t).Pool.Config().ConnConfig)
+	pooler := pgtest.NewPooler(t, pgtest.Refuses)
 	storetest.Run(t, func(t *testing.T) eventstore.Store {
 		db := newLog(t)
-		db.LeavesConnections() // the pooler keeps its own to the server
-		pool := changedPool(t, db, func(c *pgx.ConnConfig) {
-			c.Host, c.Port, c.TLSConfig, c.Fallbacks = host, port, nil, nil
-			c.DefaultQueryExecMode = pgx.QueryExecModeExec
-		})
+		pool := pooler.Pool(t, db)
 		pooled := func(c *pgstore.Config) { c.Pool, c.NoListen, c.PollInterval = pool, true, 5*time.Millisecond }
 		return &alternating{Store: open(t, db, pooled), other: open(t, db, pooled)}
 	})
@@ -65,65 +53,6 @@ func changedPool(t *testing.T, db *pgtest.DB, change func(*pgx.ConnConfig)) *pgx
 	}
 	t.Cleanup(pool.Close)
 	return pool
-}
-
-// startPgBouncer starts a pooler in transaction mode in front of a server. It
-// ends with the test.
-func startPgBouncer(t *testing.T, server *pgx.ConnConfig) (host string, port uint16) {
-	t.Helper()
-	program, err := osexec.LookPath("pgbouncer")
-	if err != nil {
-		t.Skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
-	}
-	at := freeport.For(t)
-	config := filepath.Join(t.TempDir(), "pgbouncer.ini")
-	users := filepath.Join(t.TempDir(), "users.txt")
-	text := fmt.Sprintf(`[databases]
-* = host=%s port=%d
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = %d
-unix_socket_dir =
-auth_type = trust
-auth_file = %s
-pool_mode = transaction
-max_client_conn = 500
-`, server.Host, server.Port, at.Port, users)
-	for file, text := range map[string]string{config: text, users: fmt.Sprintf("%q %q\n", server.User, server.Password)} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	args := []string{"-q", config}
-	if os.Getuid() == 0 {
-		// It refuses to be root. The server's owner may enter its folder; the
-		// settings are read before.
-		info, err := os.Stat(server.Host)
-		if err != nil {
-			t.Skipf("pgbouncer needs the user of a local server: %v", err)
-		}
-		owner, err := user.LookupId(fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		args = append([]string{"-u", owner.Username}, args...)
-	}
-	cmd := osexec.CommandContext(t.Context(), program, args...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	eventually(t, "pgbouncer listens", func() bool {
-		conn, err := net.Dial("tcp", at.Address())
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err == nil
-	})
-	return "127.0.0.1", uint16(at.Port)
 }
 
 // appendsInEveryWay runs every statement of the store once, with a check of what

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgsession"
 )
 
 // readTimeout bounds each read of the log, not all that an iterator makes: that of
@@ -30,7 +31,9 @@ func (s *Store) Head(ctx context.Context) (eventstore.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	var t eventstore.Token
-	err := s.cfg.Pool.QueryRow(ctx, s.sql(selectEnd)).Scan(&t.Log, &t.Incarnation, &t.Position)
+	err := pgsession.Retry(ctx, func() error {
+		return s.cfg.Pool.QueryRow(ctx, s.sql(selectEnd)).Scan(&t.Log, &t.Incarnation, &t.Position)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = s.checkIncarnation(incarnation{}) // tables that no store was opened on yet
 	}

@@ -26,7 +26,7 @@ type unit struct {
 }
 
 var units = []unit{
-	{"internal/failpoint", -1}, {"internal/pgerr", -2}, {"internal/pgsql", -2}, {"internal/pgsession", -1}, {"migrations", 0}, {"internal", 0}, {"httpapi/client", 0}, {"internal/pgtest", 1},
+	{"internal/failpoint", -1}, {"internal/pgerr", -2}, {"internal/pgsql", -2}, {"internal/pgsession", -1}, {"migrations", 0}, {"internal", 0}, {"httpapi/client", 0}, {"tests/freeport", 0}, {"internal/pgtest", 1},
 	{"eventstore", 10}, {"domain/money", 10}, {"domain/goods", 11}, {"domain/order", 12}, {"domain/returns", 12}, {"domain/stock", 12},
 	{"eventstore/logcheck", 13}, {"eventstore/storetest", 14},
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20}, {"operations", 25},

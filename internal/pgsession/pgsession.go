@@ -204,14 +204,15 @@ func checkConn(ctx context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// Retry runs a read, and once more if its session was lost. A read changes nothing that a second one
-// would change again.
-func Retry(ctx context.Context, read func() error) error {
-	err := read()
-	if isLost(err) && ctx.Err() == nil {
-		err = read()
+// Retry runs a read, and again if its session was lost. A read changes nothing that a second one would
+// change again. Sessions that ended together are met one after the other, hence more than two tries.
+func Retry(ctx context.Context, read func() error) (err error) {
+	const tries = 10
+	for try := 1; ; try++ {
+		if err = read(); !isLost(err) || try == tries || ctx.Err() != nil {
+			return err
+		}
 	}
-	return err
 }
 
 // isLost reports whether a session ended under a statement, or before it.

@@ -133,7 +133,7 @@ func TestSessionsOfAReadOnlyTimeAreReplaced(t *testing.T) {
 	}
 }
 
-func TestReadsAreTriedAgainOnceAfterALostSession(t *testing.T) {
+func TestReadsAreTriedAgainAfterALostSession(t *testing.T) {
 	t.Parallel()
 	db := pgtest.NewEmpty(t)
 	pool, _ := newPool(t, db.DSN, pgsession.Configure)

@@ -72,6 +72,9 @@ func newDB(t testing.TB, create func(context.Context, *pgx.Conn, string) error) 
 	if db.DSN, err = withDatabase(server, name); err != nil {
 		fatal(t, err)
 	}
+	if db.DSN, err = withSettings(ctx, server, name, db.DSN); err != nil {
+		fatal(t, err)
+	}
 	config, err := pgxpool.ParseConfig(db.DSN)
 	if err != nil {
 		fatal(t, err)
