@@ -80,7 +80,8 @@ func createIndex(how string, table tableName, columns []string) string {
 // something works on the table.
 //
 // Only the process that runs the projection does so. Should two believe that they are that one, their
-// statements wait for each other, and the later one finds the index there.
+// statements wait for each other, and the later one finds the index there; or one of them ends with a
+// deadlock, and tries again.
 func (p *foldProjector[K, Row]) alignIndexes(ctx context.Context, db querier, table tableName) (done bool, err error) {
 	there, err := indexesOf(ctx, db, table)
 	if err != nil {
