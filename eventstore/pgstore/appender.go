@@ -45,16 +45,15 @@ type attempt struct {
 	// guarded by the end of the log, so at most one of them ever lands.
 	unsettled []*plan
 	// slow says that the fast path is ruled out.
-	slow     bool
-	begun    time.Time
-	deadline time.Time
+	slow  bool
+	begun time.Time
+	patience
 }
 
 // write writes a batch and answers all of its callers.
 func (a *appender) write(requests []*request) {
 	begun := time.Now()
-	try := &attempt{requests: requests, begun: begun, deadline: begun.Add(a.store.cfg.RetryTimeout)}
-	pause := newBackoff()
+	try := &attempt{requests: requests, begun: begun, patience: newPatience(a.store.cfg.RetryTimeout)}
 	for {
 		p, err := a.attempt(try)
 		var unknown *unknownError
@@ -91,12 +90,11 @@ func (a *appender) write(requests []*request) {
 			continue
 		}
 		a.disconnect()
-		if time.Now().After(try.deadline) || isPermanent(err) {
+		if !try.again(err) {
 			a.giveUp(try, err)
 			a.observe(try, nil, err)
 			return
 		}
-		time.Sleep(pause.Next())
 	}
 }
 

@@ -46,10 +46,6 @@ func translate(err error) error {
 	}
 }
 
-func unsettled(err error) error {
-	return fmt.Errorf("append: %w: append again with the same ids or receipt: %w", eventstore.ErrOutcomeUnknown, err)
-}
-
 // translateAppend turns what the database says of one request into an error
 // for its caller. A uniqueness that the verdict did not foresee is an id that
 // was used before; any other is damage.

@@ -3,11 +3,9 @@ package pgstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
@@ -137,53 +135,4 @@ func (s *Store) resolve(ctx context.Context, requests []*request) (references, e
 		return refs, err
 	}
 	return refs, s.makeNames(ctx, conn, refs, missing)
-}
-
-// settle finds out whether p, whose commit returned cause, is in the log.
-func (s *Store) settle(ctx context.Context, p *plan, cause error) error {
-	var refused *pgconn.PgError
-	switch {
-	case errors.As(cause, &refused) && refused.SeverityUnlocalized == "ERROR":
-		// What the log demands was checked when its rows were written, so this
-		// is about the caller's: a deferred constraint.
-		return fmt.Errorf("commit: nothing was written: %w", cause)
-	case errors.Is(cause, pgx.ErrTxCommitRollback), errors.Is(cause, pgx.ErrTxClosed):
-		return translate(cause)
-	case p.isEmpty():
-		// Nothing of ours tells whether the caller's rows are there.
-		return unsettled(cause)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.SettleTimeout)
-	defer cancel()
-	pause := newBackoff()
-	for {
-		landed, err := s.hasLanded(ctx, p)
-		switch {
-		case err == nil && !landed:
-			return fmt.Errorf("%w: the commit was lost, nothing was written: %w", eventstore.ErrUnavailable, cause)
-		case err == nil:
-			return nil
-		case ctx.Err() != nil || isPermanent(err):
-			return unsettled(err)
-		}
-		time.Sleep(pause.Next())
-	}
-}
-
-// hasLanded reports whether p is in the log. The transaction that wrote it held
-// the lock, so once another one holds it, p is there for good or never will be.
-func (s *Store) hasLanded(ctx context.Context, p *plan) (bool, error) {
-	conn, err := s.connect(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer closeConn(ctx, conn.Conn)
-	var landed *plan
-	b := &pgx.Batch{}
-	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
-	s.queueLock(b)
-	s.queueLanded(b, p, &landed)
-	b.Queue("COMMIT")
-	err = conn.commit(ctx, b)
-	return landed != nil, err
 }
