@@ -45,7 +45,7 @@ func connConfig(dsn, schema string) (*pgx.ConnConfig, error) {
 	cfg.RuntimeParams["search_path"] = pgsql.Name(schema)
 	cfg.RuntimeParams["lock_timeout"] = fmt.Sprint(lockTimeout.Milliseconds())
 	cfg.RuntimeParams["statement_timeout"] = "0" // a role's default must not cut a migration off
-	cfg.RuntimeParams["application_name"] = "recount migrate"
+	cfg.RuntimeParams["application_name"] = "recount-migrate"
 	return cfg, nil
 }
 

@@ -19,7 +19,7 @@ type logging struct{ level, format *choice }
 func loggingFlags(cmd *cobra.Command, level, format string) logging {
 	l := logging{newChoice("debug", "info", "warn", "error"), newChoice("console", "json")}
 	l.level.value, l.format.value = level, format
-	cmd.Flags().Var(l.level, "log-level", "log only what is as grave as this, or graver")
+	cmd.Flags().Var(l.level, "log-level", "minimum log level")
 	cmd.Flags().Var(l.format, "log-format", "how to log, on stderr")
 	fromEnv(cmd.Flags(), "log-level")
 	fromEnv(cmd.Flags(), "log-format")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,8 +30,8 @@ var units = []unit{
 	{"internal/failpoint", -1}, {"internal/pgerr", -2}, {"internal/pgsql", -2}, {"internal/pgsession", -1}, {"migrations", 0}, {"internal", 0}, {"httpapi/client", 0}, {"tests/freeport", 0}, {"internal/pgtest", 1},
 	{"eventstore", 10}, {"domain/money", 10}, {"domain/goods", 11}, {"domain/order", 12}, {"domain/returns", 12}, {"domain/stock", 12},
 	{"eventstore/logcheck", 13}, {"eventstore/storetest", 14},
-	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20}, {"operations", 25},
-	{"commands", 30}, {"projections", 30},
+	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20}, {"operations", 30},
+	{"commands", 31}, {"projections", 31},
 	{"queries", 40}, {"snapshots", 40},
 	{"app/hint", 50}, {"httpapi", 50}, {"httpapi/adminapi", 51}, {"app/telemetry", 51},
 	{"shop", 60}, {"tests", 13}, {"tests/bench", 61}, {"tests/chaos", 61}, {"tests/trials", 62},
@@ -62,6 +63,24 @@ func TestPackagesStayInTheirLayers(t *testing.T) {
 	}
 	for _, v := range violations(files) {
 		t.Error(v)
+	}
+}
+
+// TestTheTableOfLayersIsComplete: CONTRIBUTING.md names each unit in the row of its layer.
+func TestTheTableOfLayersIsComplete(t *testing.T) {
+	text, err := os.ReadFile("../../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range units {
+		top, _, _ := strings.Cut(u.path, "/")
+		if u.rank < 0 || slices.Contains([]string{"internal", "tests", "scripts", "docs"}, top) || u.path == "httpapi/client" {
+			continue // rows of their own words
+		}
+		row := regexp.MustCompile(fmt.Sprintf(`(?m)^\| %d \|.*$`, u.rank/10)).FindString(string(text))
+		if !strings.Contains(row, "`"+u.path) && !strings.Contains(row, "`"+top+"/…`") && !strings.Contains(row, "`"+path.Base(u.path)+"`") {
+			t.Errorf("layer %d in CONTRIBUTING.md does not name %s", u.rank/10, u.path)
+		}
 	}
 }
 
@@ -128,11 +147,18 @@ func imported(name string) string {
 	return name
 }
 
-// file is a Go file and what it imports.
+// file is a Go file, what it imports, and whether it has a command line of this program in a string.
 type file struct {
-	path    string
-	imports []string
+	path     string
+	imports  []string
+	commands bool
 }
+
+// speakers may say command lines of recount. Those that projections and operations store are to become
+// codes.
+var speakers = []string{"cmd", "app", "shop", "httpapi/adminapi", "tests", "scripts", "docs/tour", "projections", "operations"}
+
+var commandLine = regexp.MustCompile(`(?m)^[^/\n]*["` + "`" + `][^"\n]*\brecount (dev|serve|migrate|db|import|projections|snapshots|streams|log|bench) ?[a-z]*\b`)
 
 // scan reads all Go files, whatever system they are for.
 func scan(root fs.FS) (files []file, err error) {
@@ -153,7 +179,7 @@ func scan(root fs.FS) (files []file, err error) {
 		if err != nil {
 			return err
 		}
-		f := file{path: name}
+		f := file{path: name, commands: commandLine.Match(source)}
 		for _, spec := range syntax.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
@@ -174,6 +200,10 @@ func violations(files []file) (found []string) {
 		if !ok {
 			found = append(found, f.path+": the package has no layer, give it a line in units")
 			continue
+		}
+		speaks := slices.ContainsFunc(speakers, func(allowed string) bool { return within(own.path, allowed) })
+		if f.commands && !f.isTest() && !speaks {
+			found = append(found, f.path+": says a command line of recount, which an edge renders: see app/hint")
 		}
 		for _, imported := range f.imports {
 			if why := cmp.Or(f.againstRestrictions(own, imported), f.againstLayers(own, imported)); why != "" {
