@@ -118,7 +118,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	fromEnv(flags, "migrate")
 	flags.DurationVar(&s.wait, "wait", 30*time.Second, "how long to wait for a database that cannot be reached")
 	fromEnv(flags, "wait")
-	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, besides up to 3 of the log")
+	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, at least 2, besides up to 3 of the log")
 	fromEnv(flags, "max-connections")
 	snapshotFlag(flags, &s.snapshotEvery)
 	ignoreFlag(flags, &s.ignoreTypes)
