@@ -233,6 +233,9 @@ func startedAndStopped(w *world) {
 	w.caught(logcheck.Leaks(nil, map[string]int{"goroutines of projections": w.labelled()})...)
 }
 
+// sameStacks matches how many goroutines have a stack of a profile.
+var sameStacks = regexp.MustCompile(`(?m)^(\d+) @`)
+
 // ofProjections matches the stacks of a projection's goroutines.
 var ofProjections = regexp.MustCompile(`/recount/(projections|internal/lease)\.`)
 
@@ -243,10 +246,10 @@ func (w *world) labelled() (n int) {
 	w.must(pprof.Lookup("goroutine").WriteTo(&profile, 1))
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
 		if strings.Contains(stack, strconv.Quote(w.Name())) && ofProjections.MatchString(stack) {
-			var same int
-			_, err := fmt.Sscanf(strings.TrimSpace(stack), "%d @", &same)
+			same := sameStacks.FindStringSubmatch(stack)
+			count, err := strconv.Atoi(same[1])
 			w.must(err)
-			n += same
+			n += count
 		}
 	}
 	return n
