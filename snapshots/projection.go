@@ -106,8 +106,12 @@ func (p projector) leaveOutDone(ctx context.Context, table string, d due) error 
 }
 
 // goesWithout reports whether an error is the fault of the stream itself: there is no snapshot of it,
-// and trying again would not help.
+// and trying again would not help. What this program cannot read a newer one can: the projection stands
+// aside for it.
 func goesWithout(err error) bool {
+	if eventstore.ClassOf(err) == eventstore.ClassUnknownSchema {
+		return false
+	}
 	event := errors.As(err, new(*commands.EventError))
 	state := errors.As(err, new(*commands.StateError))
 	return event || state || errors.Is(err, commands.ErrTruncated)
