@@ -194,3 +194,10 @@ func (i StreamInfo) FirstShown() int64 {
 	}
 	return first
 }
+
+// Visible reports whether deletion and metadata leave an event of the stream
+// visible at a time of the store's clock.
+func (i StreamInfo) Visible(e *RecordedEvent, now time.Time) bool {
+	maxAge := i.Metadata.MaxAge.Duration()
+	return e.Version >= i.FirstShown() && e.Version <= i.Version && (maxAge == 0 || now.Sub(e.RecordedAt) <= maxAge)
+}

@@ -59,13 +59,11 @@ func (s *Store) viewStream(ctx context.Context, name string, opts eventstore.Rea
 		return view{}, &eventstore.StreamDeletedError{Stream: name, Tombstoned: info.Tombstoned}
 	}
 	log, positions := s.log, s.streams[name].positions
-	maxAge, now := info.Metadata.MaxAge.Duration(), s.now()
+	now := s.now()
 	return view{
 		from: opts.From, low: info.FirstShown(), high: info.Version,
-		at: func(version int64) eventstore.RecordedEvent { return log[positions[version]-1] },
-		shown: func(e eventstore.RecordedEvent) bool {
-			return maxAge == 0 || now.Sub(e.RecordedAt) <= maxAge
-		},
+		at:    func(version int64) eventstore.RecordedEvent { return log[positions[version]-1] },
+		shown: func(e eventstore.RecordedEvent) bool { return info.Visible(&e, now) },
 	}, nil
 }
 

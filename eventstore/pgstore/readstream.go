@@ -17,8 +17,8 @@ import (
 type streamState struct {
 	eventstore.StreamInfo
 	found bool
-	// oldest is the recording time below which events are too old to show.
-	oldest time.Time
+	// now is the time of the database when it was read.
+	now time.Time
 }
 
 // The metadata is the last event of the stream's metadata stream.
@@ -40,9 +40,8 @@ WHERE s.name = $1`
 func (s *Store) queueStreamState(b *pgx.Batch, name string, state *streamState) {
 	b.Queue(s.sql(selectStreamState), name).QueryRow(func(row pgx.Row) error {
 		var metadata []byte
-		var now time.Time
 		state.Stream = name
-		err := row.Scan(&state.Version, &state.Deleted, &state.Tombstoned, &state.FirstVersion, &metadata, &now)
+		err := row.Scan(&state.Version, &state.Deleted, &state.Tombstoned, &state.FirstVersion, &metadata, &state.now)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -54,9 +53,6 @@ func (s *Store) queueStreamState(b *pgx.Batch, name string, state *streamState) 
 			if state.Metadata, err = eventstore.ParseStreamMetadata(metadata); err != nil {
 				return fmt.Errorf("stream %q: %w", name, err)
 			}
-		}
-		if state.Metadata.MaxAge > 0 {
-			state.oldest = now.Add(-state.Metadata.MaxAge.Duration())
 		}
 		return nil
 	})
@@ -157,7 +153,7 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 				return lacks(stream, next)
 			}
 			next = after(next, opts)
-			if !state.shows(e) {
+			if !state.shows(&e) {
 				continue
 			}
 			if !yield(e) {
@@ -204,11 +200,11 @@ func lacks(stream string, version int64) error {
 	return fmt.Errorf("%w: stream %q has no version %d", eventstore.ErrCorrupt, stream, version)
 }
 
-func (st *streamState) shows(e eventstore.RecordedEvent) bool {
+func (st *streamState) shows(e *eventstore.RecordedEvent) bool {
 	if st == nil {
 		return true
 	}
-	return e.Version >= st.FirstShown() && e.Version <= st.Version && !e.RecordedAt.Before(st.oldest)
+	return st.Visible(e, st.now)
 }
 
 func after(version int64, opts eventstore.ReadOptions) int64 {
