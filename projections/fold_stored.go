@@ -40,26 +40,27 @@ func (p *foldProjector[K, Row]) eachStored(ctx context.Context, v *verifying, ea
 		if err != nil {
 			return err
 		}
-		page, err := pgx.CollectRows(rows, p.scanStored)
-		if err != nil {
-			return err
-		}
-		for _, row := range page {
-			if err := each(row); err != nil {
+		var last K
+		n := 0
+		// One row at a time: a page of large ones would not fit in memory.
+		for ; rows.Next(); n++ {
+			row, err := p.scanStoredBehind(rows)
+			if err == nil {
+				err = each(row)
+			}
+			if err != nil {
+				rows.Close()
 				return err
 			}
+			last = row.key
 		}
-		if len(page) < comparePage {
-			return nil
+		if err := rows.Err(); err != nil || n < comparePage {
+			return err
 		}
-		if after, err = p.layout.Key.Args(reflect.ValueOf(page[len(page)-1].key)); err != nil {
+		if after, err = p.layout.Key.Args(reflect.ValueOf(last)); err != nil {
 			return err
 		}
 	}
-}
-
-func (p *foldProjector[K, Row]) scanStored(row pgx.CollectableRow) (stored[K], error) {
-	return p.scanStoredBehind(row)
 }
 
 // scanStoredBehind scans a row whose first columns go to other places.

@@ -38,7 +38,7 @@ func (w *worker) applyUpTo(ctx context.Context, l *generationLease, position int
 		return nil
 	}
 	var events []eventstore.RecordedEvent
-	size := w.runner.config.BatchSize
+	size, bytes := w.runner.config.BatchSize, 0
 	options := eventstore.ReadOptions{After: to, PageSize: size, Filter: w.runner.knows.filter(w.runs.types())}
 	for e, err := range w.runner.config.Store.ReadAll(ctx, options) {
 		if err != nil {
@@ -52,11 +52,12 @@ func (w *worker) applyUpTo(ctx context.Context, l *generationLease, position int
 		} else if foreign {
 			continue
 		}
-		if n := len(events); n >= size && events[n-1].AppendEnd != e.AppendEnd {
+		bytes += e.Size()
+		if n := len(events); n > 0 && (n >= size || bytes > eventstore.DefaultPageBytes) && events[n-1].AppendEnd != e.AppendEnd {
 			if err := w.apply(ctx, l, events, behind(events, to)); err != nil {
 				return err
 			}
-			events = nil
+			events, bytes = nil, e.Size()
 		}
 		events = append(events, e)
 	}
