@@ -173,7 +173,7 @@ func TestProject(t *testing.T) {
 func TestRebuild(t *testing.T) {
 	t.Parallel()
 	r := tiny(t, Rebuild{Events: 1000, ShopEvents: 200, Duration: moment, MemoryMiB: 1})
-	want := []string{nameRebuild, nameLoop, "orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku"}
+	want := []string{nameRebuild, nameLoop, "orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku", nameTogether}
 	if !slices.Equal(names(r), want) {
 		t.Errorf("contenders are %v, want %v", names(r), want)
 	}
@@ -189,7 +189,7 @@ func TestRebuild(t *testing.T) {
 			t.Errorf("%s: peak of the memory is %g", res.Name, res.PeakMemoryMB)
 		}
 	}
-	if want := []string{"rebuild/loop@1"}; !slices.Equal(ratiosOf(r, ""), want) {
+	if want := []string{"all together/one by one@1", "rebuild/loop@1"}; !slices.Equal(ratiosOf(r, ""), want) {
 		t.Errorf("ratios are %v, want %v", r.Ratios, want)
 	}
 }

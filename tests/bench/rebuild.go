@@ -49,7 +49,7 @@ func (r Rebuild) Check() error {
 // rebuildRounds are fewer than those of shorter calls.
 const rebuildRounds = 3
 
-const nameRebuild = "rebuild"
+const nameRebuild, nameTogether = "rebuild", "all together"
 
 func (r Rebuild) run(ctx context.Context, env *Env) (results []Result, found map[string]float64, err error) {
 	err = env.with(ctx, appenders, func(s *scratch) (err error) {
@@ -61,16 +61,17 @@ func (r Rebuild) run(ctx context.Context, env *Env) (results []Result, found map
 		err = env.with(ctx, appenders, func(s *scratch) error {
 			shop, err := r.measureShop(ctx, env, s)
 			results = append(results, shop...)
+			found[nameTogether+"/one by one@1"] = together(shop)
 			return err
 		})
 	}
 	return results, found, err
 }
 
-// rebuilt is a contender: the rebuild of a projection.
+// rebuilt is a contender: the rebuild of projections.
 type rebuilt struct {
-	name       string
-	projection projections.Projection
+	name        string
+	projections []projections.Projection
 }
 
 // measureFold measures the fold and the loop in turns.
@@ -92,10 +93,10 @@ func (r Rebuild) measureFold(ctx context.Context, env *Env, s *scratch) ([]Resul
 		return nil, err
 	}
 	defer func() { l.stop() }()
-	return r.compete(ctx, env, s, codec, []rebuilt{{nameRebuild, newNotes()}}, contender{nameLoop, l.one})
+	return r.compete(ctx, env, s, codec, []rebuilt{{nameRebuild, []projections.Projection{newNotes()}}}, contender{nameLoop, l.one})
 }
 
-// measureShop measures the shop's read models, one after the other.
+// measureShop measures the shop's read models, one after the other and all together.
 func (r Rebuild) measureShop(ctx context.Context, env *Env, s *scratch) ([]Result, error) {
 	codec, err := shop.NewCodec()
 	if err != nil {
@@ -107,8 +108,9 @@ func (r Rebuild) measureShop(ctx context.Context, env *Env, s *scratch) ([]Resul
 	}
 	var list []rebuilt
 	for _, p := range shop.Projections() {
-		list = append(list, rebuilt{p.Name(), p})
+		list = append(list, rebuilt{p.Name(), []projections.Projection{p}})
 	}
+	list = append(list, rebuilt{nameTogether, shop.Projections()})
 	return r.compete(ctx, env, s, codec, list)
 }
 
@@ -124,12 +126,12 @@ func (r Rebuild) compete(ctx context.Context, env *Env, s *scratch, codec *event
 	watches := make([]memoryWatch, len(list))
 	var contenders []contender
 	for i, one := range list {
-		runner, err := projections.NewRunner(projections.Config{Pool: s.pool, Schema: s.schema, Store: s.store, Codec: codec}, one.projection)
+		runner, err := projections.NewRunner(projections.Config{Pool: s.pool, Schema: s.schema, Store: s.store, Codec: codec}, one.projections...)
 		if err != nil {
 			return nil, err
 		}
 		contenders = append(contenders, contender{one.name, forgotten(watches[i].watching(func(ctx context.Context, _ int) (int, error) {
-			return int(head.Position), r.rebuild(ctx, runner, one.projection.Name())
+			return int(head.Position), r.rebuild(ctx, runner, one.projections)
 		}))})
 	}
 	results, err := compete(ctx, env, pace{1, r.Duration, rebuildRounds}, append(contenders, others...)...)
@@ -142,14 +144,31 @@ func (r Rebuild) compete(ctx context.Context, env *Env, s *scratch, codec *event
 	return results, nil
 }
 
-// rebuild builds a projection anew and removes the rows of before.
-func (r Rebuild) rebuild(ctx context.Context, runner *projections.Runner, projection string) error {
+// rebuild builds projections anew and removes the rows of before.
+func (r Rebuild) rebuild(ctx context.Context, runner *projections.Runner, all []projections.Projection) error {
 	keep := 0
-	_, err := runner.Run(ctx, operations.Request{
-		Kind: projections.Rebuild, Subject: projection, Actor: "bench",
-		Options: operations.Options{Keep: &keep, MemoryBytes: int64(r.MemoryMiB) << 20},
-	}, nil)
-	return err
+	var requests []operations.Request
+	for _, p := range all {
+		requests = append(requests, operations.Request{
+			Kind: projections.Rebuild, Subject: p.Name(), Actor: "bench",
+			Options: operations.Options{Keep: &keep, MemoryBytes: int64(r.MemoryMiB) << 20},
+		})
+	}
+	_, errs := runner.RunAll(ctx, requests, nil)
+	return errors.Join(errs...)
+}
+
+// together returns how many times as fast all rebuilds together are as one after the other.
+func together(results []Result) float64 {
+	var oneByOne, all float64
+	for _, r := range results {
+		if perEvent := 1 / r.EventsPerSecond; r.Name == nameTogether {
+			all = perEvent
+		} else {
+			oneByOne += perEvent
+		}
+	}
+	return oneByOne / all
 }
 
 // streamEvent is an event and the stream that it goes to.
