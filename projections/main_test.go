@@ -17,6 +17,7 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgtest"
 )
 
@@ -276,6 +277,7 @@ func (b *bench) newPool() *pgxpool.Pool {
 		config.ConnConfig.DefaultQueryExecMode = b.mode
 	}
 	config.MaxConns = 4
+	pgsession.Configure(config)
 	pool, err := pgxpool.NewWithConfig(b.Context(), config)
 	if err != nil {
 		b.Fatal(err)
