@@ -1,6 +1,7 @@
 package eventstore_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -68,6 +69,18 @@ func FuzzParseStreamMetadata(f *testing.F) {
 		}
 		if back, err := eventstore.ParseStreamMetadata(text); err != nil || back != m {
 			t.Errorf("%s is read back as %+v, %v", text, back, err)
+		}
+	})
+}
+
+func FuzzDigest(f *testing.F) {
+	f.Add([]byte("000102030405060708090a0b0c0d0e0f"))
+	f.Add([]byte("0"))
+	f.Add(bytes.Repeat([]byte("Z"), 32))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var d eventstore.Digest
+		if err := d.UnmarshalText(text); err == nil && !strings.EqualFold(d.String(), string(text)) {
+			t.Errorf("%q is read as %s", text, d)
 		}
 	})
 }

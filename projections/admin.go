@@ -99,12 +99,11 @@ type foundStatus struct {
 func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 	var s foundStatus
 	var f Failure
-	var digest []byte
 	var failedAt, troubleAt, unreadableAt *time.Time
 	var eventID *uuid.UUID
 	var trouble, unreadable *string
 	err := row.Scan(&s.Projection, &s.Generation, &s.Version, &s.InView, &s.Current, &s.copying, &s.retired, &s.Building, &s.Table, &s.Owner,
-		&s.Checkpoint.Log, &s.Checkpoint.Incarnation, &s.Position, &s.Events, &digest, &s.LastEventAt,
+		&s.Checkpoint.Log, &s.Checkpoint.Incarnation, &s.Position, &s.Events, &s.Digest, &s.LastEventAt,
 		&failedAt, &f.Position, &eventID, &f.Type, &f.Stream, &f.Error, &f.Hint,
 		&trouble, &troubleAt, &unreadable, &unreadableAt, &s.paused, &s.now)
 	if err != nil {
@@ -127,8 +126,7 @@ func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 	if unreadable != nil {
 		s.Unreadable = &Trouble{Error: *unreadable, At: unreadableAt.UTC()}
 	}
-	s.Digest, err = digestOf(digest)
-	return s, err
+	return s, nil
 }
 
 // measure says how far a status is behind the head.

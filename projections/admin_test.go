@@ -130,7 +130,7 @@ func TestStatesByWhatIsKnown(t *testing.T) {
 
 func TestStatusAsJSON(t *testing.T) {
 	t.Parallel()
-	s := Status{Projection: "accounts", State: Running, Digest: Digest{}.Add(1, [16]byte{1})}
+	s := Status{Projection: "accounts", State: Running, Digest: eventstore.Digest{}.Add(1, [16]byte{1})}
 	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

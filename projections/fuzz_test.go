@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -71,16 +70,4 @@ func fuzzProjector[K comparable](f *testing.F) *foldProjector[K, struct{ Sum int
 		f.Fatal(err)
 	}
 	return prepared.(*foldProjector[K, struct{ Sum int64 }])
-}
-
-func FuzzDigest(f *testing.F) {
-	f.Add([]byte("000102030405060708090a0b0c0d0e0f"))
-	f.Add([]byte("0"))
-	f.Add(bytes.Repeat([]byte("Z"), 32))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		var d Digest
-		if err := d.UnmarshalText(text); err == nil && !strings.EqualFold(d.String(), string(text)) {
-			t.Errorf("%q is read as %s", text, d)
-		}
-	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/operations"
@@ -18,7 +19,7 @@ type generationLease struct {
 	lease.Lease
 	catalog    *catalog
 	generation generation
-	checkpoint checkpoint
+	checkpoint eventstore.Checkpoint
 	// skips are the positions of events to leave out.
 	skips map[int64]bool
 }
@@ -52,7 +53,6 @@ WHERE projection = $1 AND generation = $2 AND position > $3`
 // lease.ErrTaken also for one that is paused, has failed or is not built.
 func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner string, ttl time.Duration, beyond int64) (*generationLease, error) {
 	l := &generationLease{catalog: c, generation: g, skips: make(map[int64]bool)}
-	var digest []byte
 	var err error
 	cp := &l.checkpoint
 	l.Lease, err = c.generationTable().Acquire(ctx, c.pool, g.key(), owner, ttl,
@@ -62,16 +62,13 @@ func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner
 			Returning: "log_id, incarnation, position, events, digest, last_event_at",
 			Args:      []any{serving, beyond},
 		},
-		&cp.token.Log, &cp.token.Incarnation, &cp.token.Position, &cp.events, &digest, &cp.lastEvent)
+		&cp.Token.Log, &cp.Token.Incarnation, &cp.Token.Position, &cp.Events, &cp.Digest, &cp.LastEvent)
 	if err != nil {
 		return nil, fmt.Errorf("acquire the lease: %w", err)
 	}
-	if cp.digest, err = digestOf(digest); err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	rows, err := c.pool.Query(ctx, c.sql(skipsSQL), g.projection, g.number, cp.token.Position)
+	rows, err := c.pool.Query(ctx, c.sql(skipsSQL), g.projection, g.number, cp.Token.Position)
 	if err != nil {
 		return nil, fmt.Errorf("read what to skip: %w", err)
 	}
@@ -100,6 +97,22 @@ var belongsInView = `(serving AND position >= target AND EXISTS (
 // renewReturning is whether the projection is to run, and what the view is to show.
 var renewReturning = `(SELECT desired = 'running' FROM {schema}.projections p WHERE p.name = g.projection),
 ` + belongsInView
+
+// move moves the checkpoint, if the lease is still the one that was given, the checkpoint still where
+// it was and the projection not paused; else it ends the transaction. It also extends the lease.
+func (l *generationLease) move(to eventstore.Checkpoint) statement {
+	sql, args := l.Fence(lease.Clause{
+		Set: `log_id = $6, incarnation = $7, position = $8, events = $9, digest = $10, last_event_at = $11,
+    trouble = NULL, trouble_at = NULL`,
+		Where: `position = $5
+AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')`,
+		Args: []any{
+			l.checkpoint.Token.Position,
+			to.Token.Log, to.Token.Incarnation, to.Token.Position, to.Events, to.Digest.Bytes(), to.LastEvent,
+		},
+	})
+	return statement{sql, args}
+}
 
 // renew extends the lease. It returns lease.ErrLost, or errPaused if the projection was paused. Trouble
 // that has not come back for longer than the pauses between tries is over.

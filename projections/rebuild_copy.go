@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
@@ -25,7 +26,7 @@ type bulk interface {
 	// copyPass makes one pass over the log and copies the buckets that fitted.
 	copyPass(ctx context.Context, s pass, to copyTarget) (done int, err error)
 	// verifyPass makes one pass and compares the rows of the buckets that fitted with a table.
-	verifyPass(ctx context.Context, s pass, v *verifying) (done []int, t tally, err error)
+	verifyPass(ctx context.Context, s pass, v *verifying) (done []int, t eventstore.Tally, err error)
 	// repair makes the row of one key anew.
 	repair(ctx context.Context, r *repairing) (Repaired, error)
 }
@@ -111,7 +112,7 @@ func (s *shard[K, Row]) rowsOf(buckets []int) *memory[K, Row] {
 
 // copyBuckets copies the rows of some buckets and records that they are there, in one transaction:
 // whoever goes on after a crash finds both or neither.
-func (p *foldProjector[K, Row]) copyBuckets(ctx context.Context, s *shard[K, Row], buckets []int, total tally, to copyTarget) error {
+func (p *foldProjector[K, Row]) copyBuckets(ctx context.Context, s *shard[K, Row], buckets []int, total eventstore.Tally, to copyTarget) error {
 	catalog := to.claim.catalog
 	return to.claim.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, foldSettings); err != nil {
@@ -135,7 +136,7 @@ func (p *foldProjector[K, Row]) copyBuckets(ctx context.Context, s *shard[K, Row
 			return err
 		}
 		failpoint.Hit(failpoint.RebuildCopied)
-		_, err := tx.Exec(ctx, catalog.sql(recordBucketsSQL), to.claim.Operation.ID, buckets, counts, total.events, total.digest.Bytes())
+		_, err := tx.Exec(ctx, catalog.sql(recordBucketsSQL), to.claim.Operation.ID, buckets, counts, total.Events, total.Digest.Bytes())
 		return err
 	})
 }

@@ -27,8 +27,8 @@ type page struct {
 
 // parts is what one pass makes of a page.
 type parts[K comparable, Row any] struct {
-	// counted are the events of the pass.
-	counted tally
+	// counted are the events of the pass, whether or not they are skipped.
+	counted eventstore.Tally
 	// of has for each shard what its buckets get, in the order of the log.
 	of [][]part[K, Row]
 }
@@ -93,7 +93,7 @@ func (p *foldProjector[K, Row]) decodePage(s pass, page *page, failed *firstFail
 		if !s.includes(e) {
 			continue
 		}
-		done.counted = done.counted.plus(tally{1, Digest{}.Add(e.Position, e.ID)})
+		done.counted = done.counted.Add(e.Position, e.ID)
 		if s.skips[e.Position] {
 			continue
 		}

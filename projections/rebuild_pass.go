@@ -66,19 +66,9 @@ func (s *pass) options() eventstore.ReadOptions {
 	return o
 }
 
-// tally counts events, whether or not they are skipped, as checkpoints do.
-type tally struct {
-	events int64
-	digest Digest
-}
-
-func (t tally) plus(other tally) tally {
-	return tally{t.events + other.events, t.digest.Plus(other.digest)}
-}
-
 // foldLog folds the log in one round. It returns the shards, with those buckets that fitted. If events
 // cannot be applied the error is the *eventError of the first of them.
-func (p *foldProjector[K, Row]) foldLog(ctx context.Context, s pass) (shards []*shard[K, Row], total tally, err error) {
+func (p *foldProjector[K, Row]) foldLog(ctx context.Context, s pass) (shards []*shard[K, Row], total eventstore.Tally, err error) {
 	if s.rounds == nil {
 		s.rounds = newRounds(1)
 		defer s.rounds.readers.Wait()
@@ -94,7 +84,7 @@ func (p *foldProjector[K, Row]) foldLog(ctx context.Context, s pass) (shards []*
 
 // foldRound takes part in a round: its workers decode pages, and goroutines of its own fold them, each for
 // the buckets of its own shard.
-func (p *foldProjector[K, Row]) foldRound(ctx context.Context, s pass, alone bool) (_ []*shard[K, Row], total tally, of int, err error) {
+func (p *foldProjector[K, Row]) foldRound(ctx context.Context, s pass, alone bool) (_ []*shard[K, Row], total eventstore.Tally, of int, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	r := &reading{pass: s, ctx: ctx, alone: alone, inboxes: make([]chan *page, s.workers)}
 	r.decode = func(page *page) any { return p.decodePage(s, page, &r.failed) }
@@ -103,7 +93,7 @@ func (p *foldProjector[K, Row]) foldRound(ctx context.Context, s pass, alone boo
 	}
 	at, err := s.rounds.join(r)
 	if err != nil {
-		return nil, tally{}, 0, err
+		return nil, eventstore.Tally{}, 0, err
 	}
 	shards := make([]*shard[K, Row], s.workers)
 	limit := int64(float64(s.memory)*rowsShare) / int64(at.of*s.workers)
@@ -121,7 +111,7 @@ func (p *foldProjector[K, Row]) foldRound(ctx context.Context, s pass, alone boo
 					continue // it comes after an event that cannot be applied
 				}
 				if i == 0 {
-					total = total.plus(done.counted)
+					total = total.Plus(done.counted)
 				}
 				if err := shards[i].apply(done.of[i], &r.failed); err != nil {
 					return err

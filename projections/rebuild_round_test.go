@@ -123,7 +123,7 @@ func TestARebuildHoldsNoMoreThanAllowed(t *testing.T) {
 		buckets: bucketCount, want: func(int) bool { return true }, workers: 2, memory: allowed,
 	}
 	_, total, err := prepared.(*foldProjector[string, totals]).foldLog(t.Context(), s)
-	if err != nil || total.events != 200 {
+	if err != nil || total.Events != 200 {
 		t.Fatalf("foldLog = %+v, %v, want 200 events", total, err)
 	}
 	if held -= before; held > allowed {

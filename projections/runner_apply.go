@@ -33,7 +33,7 @@ func (w *worker) apply(ctx context.Context, l *generationLease, events []eventst
 
 // applyUpTo applies the events from the checkpoint up to a position, which is the end of an append.
 func (w *worker) applyUpTo(ctx context.Context, l *generationLease, position int64) error {
-	to := l.checkpoint.token
+	to := l.checkpoint.Token
 	if to.Position >= position {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (w *worker) commit(ctx context.Context, l *generationLease, events []events
 		return err
 	}
 	failpoint.HitIn(ctx, failpoint.ProjectRead)
-	checkpoint := l.checkpoint.after(events, to)
+	checkpoint := l.checkpoint.After(events, to)
 	if err := w.runs.commit(ctx, w.runner.config.Pool, w.generation.table, decoded, l.move(checkpoint)); err != nil {
 		return err
 	}

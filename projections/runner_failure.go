@@ -75,7 +75,7 @@ func (l *generationLease) fail(ctx context.Context, db querier, cause error) err
 		Where: `(position = $10 OR NOT built)`,
 		Args: []any{
 			position, id, eventType, stream, operations.SanitizeText(operations.WithDetail(reason)),
-			hint(l.catalog.schema, l.generation.projection, cause), l.checkpoint.token.Position,
+			hint(l.catalog.schema, l.generation.projection, cause), l.checkpoint.Token.Position,
 		},
 	})
 }

@@ -132,13 +132,13 @@ func (w *worker) session(soft, hard context.Context) outcome {
 	if err != nil {
 		return outcome{ending: interrupted, err: err}
 	}
-	w.from = l.checkpoint.token
+	w.from = l.checkpoint.Token
 	w.log.Info().Int("generation", w.generation.number).Int64("position", w.from.Position).Msg("projection runs here")
 	w.progress.set(true, w.from)
 	ends, err := w.follow(soft, hard, l)
 	w.progress.set(false, eventstore.Token{})
 	ends, err = w.end(hard, l, ends, err)
-	return outcome{ending: ends, moved: l.checkpoint.token != w.from, err: err}
+	return outcome{ending: ends, moved: l.checkpoint.Token != w.from, err: err}
 }
 
 // end leaves the generation as the next session should find it.
@@ -157,7 +157,7 @@ func (w *worker) end(hard context.Context, l *generationLease, ends ending, err 
 		w.log.Error().Err(err).Str("hint", hint(w.runner.catalog.schema, w.projection.Name(), err)).Msg("projection stopped")
 		return failed, nil
 	case stoodAside:
-		w.beyond = l.checkpoint.token.Position + 1
+		w.beyond = l.checkpoint.Token.Position + 1
 		var at *eventError
 		if errors.As(err, &at) {
 			w.beyond = at.event.AppendEnd
@@ -168,7 +168,7 @@ func (w *worker) end(hard context.Context, l *generationLease, ends ending, err 
 	case interrupted:
 		return interrupted, errors.Join(err, l.recordTrouble(ctx, err))
 	}
-	w.log.Info().Int64("position", l.checkpoint.token.Position).Msg("projection no longer runs here")
+	w.log.Info().Int64("position", l.checkpoint.Token.Position).Msg("projection no longer runs here")
 	if err := l.release(ctx); err != nil {
 		w.log.Warn().Err(err).Msg("lease is not given back, it has to expire")
 	}
@@ -203,7 +203,7 @@ func (w *worker) follow(soft, hard context.Context, l *generationLease) (ending,
 	defer func() { stop(); aligning.Wait() }()
 
 	batches := w.runner.config.Store.Subscribe(ctx, eventstore.ReadOptions{
-		After:    l.checkpoint.token,
+		After:    l.checkpoint.Token,
 		PageSize: w.runner.config.BatchSize,
 		Filter:   w.runner.knows.filter(w.runs.types()),
 	})

@@ -71,8 +71,8 @@ type Status struct {
 	// LagSeconds is Lag in seconds.
 	LagSeconds float64 `json:"lag_seconds"`
 	// Events and Digest say which events were applied or skipped: how many, and a sum over them.
-	Events int64  `json:"events"`
-	Digest Digest `json:"digest"`
+	Events int64             `json:"events"`
+	Digest eventstore.Digest `json:"digest"`
 	// LastEventAt is when the last of them was recorded.
 	LastEventAt *time.Time `json:"last_event_at,omitempty"`
 	Failure     *Failure   `json:"failure,omitempty"`

@@ -151,8 +151,8 @@ func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 		b.Fatal(err)
 	}
 	beyond := *l
-	beyond.checkpoint.token.Position += 7
-	changed := &eventstore.LogChangedError{Token: beyond.checkpoint.token, LastCommon: 2}
+	beyond.checkpoint.Token.Position += 7
+	changed := &eventstore.LogChangedError{Token: beyond.checkpoint.Token, LastCommon: 2}
 	if err := beyond.fail(b.Context(), b.pool(), changed); !errors.Is(err, lease.ErrLost) {
 		t.Errorf("fail by a process that is further than the rows = %v, want lease.ErrLost", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // Verification is what the comparison of a generation with a fresh fold of the log came to.
@@ -23,10 +25,10 @@ type Verification struct {
 	Skipped int64 `json:"skipped"`
 	// Events and Digest are those of the checkpoint, LogEvents and LogDigest those of the log up to
 	// it.
-	Events    int64  `json:"events"`
-	Digest    Digest `json:"digest"`
-	LogEvents int64  `json:"log_events"`
-	LogDigest Digest `json:"log_digest"`
+	Events    int64             `json:"events"`
+	Digest    eventstore.Digest `json:"digest"`
+	LogEvents int64             `json:"log_events"`
+	LogDigest eventstore.Digest `json:"log_digest"`
 	// Differing is how many rows differ, Differences the first of them, at most 10.
 	Differing   int64        `json:"differing"`
 	Differences []Difference `json:"differences"`
@@ -110,12 +112,8 @@ func (x *execution) verifyBuilt(ctx context.Context, fold bulk, g target) (*Veri
 // compare folds the log afresh, in as many passes as the memory takes, and compares.
 func (x *execution) compare(ctx context.Context, fold bulk, g generation) (*Verification, error) {
 	result := &Verification{Projection: g.projection, Generation: g.number, Differences: []Difference{}}
-	var digest []byte
-	err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(checkpointSQL), g.projection, g.number).Scan(&result.Position, &result.Events, &digest)
+	err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(checkpointSQL), g.projection, g.number).Scan(&result.Position, &result.Events, &result.Digest)
 	if err != nil {
-		return nil, err
-	}
-	if result.Digest, err = digestOf(digest); err != nil {
 		return nil, err
 	}
 	skips, err := x.catalog.skipsUpTo(ctx, g, result.Position)
@@ -138,7 +136,7 @@ func (x *execution) compare(ctx context.Context, fold bulk, g generation) (*Veri
 		if err != nil {
 			return nil, fmt.Errorf("verify: %w", err)
 		}
-		result.LogEvents, result.LogDigest = total.events, total.digest
+		result.LogEvents, result.LogDigest = total.Events, total.Digest
 		todo = slices.DeleteFunc(todo, func(bucket int) bool { return slices.Contains(done, bucket) })
 	}
 	x.meter.Buckets(bucketCount, bucketCount)

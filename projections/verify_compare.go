@@ -6,13 +6,14 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
 // verifyPass compares page by page, each in a statement of its own, so that no snapshot is held: a
 // row whose last event is in the fold must be as the fold has it. The others, changed since, are
 // compared again apart.
-func (p *foldProjector[K, Row]) verifyPass(ctx context.Context, s pass, v *verifying) (done []int, total tally, err error) {
+func (p *foldProjector[K, Row]) verifyPass(ctx context.Context, s pass, v *verifying) (done []int, total eventstore.Tally, err error) {
 	shards, total, err := p.foldLog(ctx, s)
 	if err != nil {
 		return nil, total, err

@@ -12,7 +12,7 @@
 #   - eventstore FuzzParseStreamMetadata, eventstore/pgstore FuzzReceiptResult: what the database has
 #   - internal/pgembed: what a server leaves in its data directory; tests/pgproxy: PostgreSQL's protocol
 #   - eventstore/logcheck: recorded histories; tests/bench: reports; internal/failpoint: the environment of tests
-#   - projections: keys of repairs, digests; internal/rowmap: the names that go into SQL
+#   - projections: keys of repairs; eventstore: digests of checkpoints; internal/rowmap: the names that go into SQL
 #   - cmd/recount: command lines, the environment, addresses, and what is printed of texts of others
 set -eu
 cd "$(dirname "$0")/.."

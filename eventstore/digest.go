@@ -1,4 +1,4 @@
-package projections
+package eventstore
 
 import (
 	"crypto/sha256"
@@ -10,9 +10,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Digest says which events were applied: the sum modulo 2^128 of the first 16 bytes of SHA-256 of
+// Digest says which events were counted: the sum modulo 2^128 of the first 16 bytes of SHA-256 of
 // each event's position (8 bytes, big-endian) and id. Being a sum it does not depend on the order,
-// so parts that were applied in parallel add up.
+// so parts that were counted in parallel add up.
 type Digest struct{ high, low uint64 }
 
 // Add returns the digest with one event more.
@@ -49,13 +49,14 @@ func (d *Digest) UnmarshalText(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("a digest is in hexadecimal: %w", err)
 	}
-	*d, err = digestOf(b)
-	return err
+	return d.ScanBytes(b)
 }
 
-func digestOf(b []byte) (Digest, error) {
+// ScanBytes reads what Bytes returns, also from a column of type bytea.
+func (d *Digest) ScanBytes(b []byte) error {
 	if len(b) != 16 {
-		return Digest{}, fmt.Errorf("a digest has 16 bytes, this has %d", len(b))
+		return fmt.Errorf("a digest has 16 bytes, this has %d", len(b))
 	}
-	return Digest{high: binary.BigEndian.Uint64(b), low: binary.BigEndian.Uint64(b[8:])}, nil
+	*d = Digest{high: binary.BigEndian.Uint64(b), low: binary.BigEndian.Uint64(b[8:])}
+	return nil
 }
