@@ -100,6 +100,7 @@ func TestEveryRefusal(t *testing.T) {
 		}
 		codes = append(codes, p.Code)
 	}
+	codes = append(codes, s.do("DELETE", "/v1/projections/orders", "").wantProblem(t, 409, "projection-in-use").Code)
 	for _, line := range append(shop.Problems(), adminapi.Problems()...) {
 		// To have more than 2^53 units on hand takes nine million commands, and
 		// the others are for reads.

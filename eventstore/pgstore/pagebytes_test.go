@@ -40,7 +40,7 @@ func TestPagesAreBoundedByBytes(t *testing.T) {
 				t.Fatal(err)
 			}
 			if read++; read == 1 || read == 12 {
-				if more := held() - before; more > eventstore.DefaultPageBytes+4*size {
+				if more := held() - before; more > eventstore.DefaultPageBytes+8*size {
 					t.Errorf("a page of %s holds %d bytes at its event %d, want about %d at most", name, more, read, eventstore.DefaultPageBytes)
 				}
 			}
