@@ -27,5 +27,6 @@
 // the projection works on them, and goes on with them when another has died: Runner.Run, Admin.Request.
 //
 // What a fold must keep to: it depends on nothing but its row and event (no clock, no other
-// state), and two rows share no memory. A change of what it makes needs a higher Version.
+// state), writes nothing into its event, which other folds may see, and two rows share no memory. What a
+// row has from an event may be changed in the row. A change of what it makes needs a higher Version.
 package projections

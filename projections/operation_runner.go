@@ -29,7 +29,7 @@ func (r *Runner) Run(ctx context.Context, request operations.Request, report fun
 }
 
 // RunAll is Run for operations on several projections at the same time; it returns what came of each,
-// whichever fail. Rebuilds and verifications read and decode the log together, and share the memory that
+// whichever fail. Rebuilds and verifications read the log together, and share the memory that
 // one is allowed. Report is called for all of them.
 func (r *Runner) RunAll(ctx context.Context, requests []operations.Request, report func(operations.Operation)) ([]operations.Operation, []error) {
 	ended, errs := make([]operations.Operation, len(requests)), make([]error, len(requests))

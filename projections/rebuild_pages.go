@@ -16,13 +16,33 @@ const pageSize = 1000
 // page is a part of the log on its way to the shards of the passes that read it.
 type page struct {
 	events []eventstore.RecordedEvent
-	// values are those of the events, errs why one could not be decoded.
-	values []any
-	errs   []error
+	// values are those of the events that were decoded for all passes.
+	values []decodedValue
 	// parts has what each pass makes of the events; nil: the pass needs no more.
 	parts []any
 	// ready is closed when parts is there.
 	ready chan struct{}
+}
+
+// decodedValue is the value of an event, or why it has none.
+type decodedValue struct {
+	done  bool
+	value any
+	err   error
+}
+
+// value returns the value of an event: the one that passes share or, for a fold whose rows may keep a part
+// of it and change that, one of its own.
+func (p *page) value(codec *eventstore.Codec, i int, own bool) (any, error) {
+	if own {
+		return decodeEvent(codec, &p.events[i])
+	}
+	v := &p.values[i]
+	if !v.done {
+		v.done = true
+		v.value, v.err = decodeEvent(codec, &p.events[i])
+	}
+	return v.value, v.err
 }
 
 // parts is what one pass makes of a page.
@@ -88,6 +108,7 @@ func (s pass) pages(ctx context.Context, hand func([]eventstore.RecordedEvent) (
 // decodePage computes what the events of a page do, as far as they can be decoded.
 func (p *foldProjector[K, Row]) decodePage(s pass, page *page, failed *firstFailure) *parts[K, Row] {
 	done := &parts[K, Row]{of: make([][]part[K, Row], s.workers)}
+	keeps := p.layout.keepsParts()
 	for i := range page.events {
 		e := &page.events[i]
 		if !s.includes(e) {
@@ -97,9 +118,10 @@ func (p *foldProjector[K, Row]) decodePage(s pass, page *page, failed *firstFail
 		if s.skips[e.Position] {
 			continue
 		}
-		cs, err := changes[K, Row](nil), page.errs[i]
+		value, err := page.value(s.codec, i, keeps)
+		var cs changes[K, Row]
 		if err == nil {
-			cs, err = p.changes(Decoded{Event: e, Value: page.values[i]})
+			cs, err = p.changes(Decoded{Event: e, Value: value})
 		}
 		if err != nil {
 			failed.add(&eventError{event: e, err: err})

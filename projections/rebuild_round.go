@@ -12,9 +12,10 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// rounds reads the log for operations that work at the same time: in a round it is read and decoded once
-// for the passes of all of them. A round begins when every operation waits for it or needs none any more,
-// so none holds rows of the round before: the memory of one is divided among those that take part.
+// rounds reads the log for operations that work at the same time: in a round it is read once for the passes
+// of all of them, and decoded once for those that can share the values. A round begins when every operation
+// waits for it or needs none any more, so none holds rows of the round before: the memory of one is divided
+// among those that take part.
 type rounds struct {
 	mu sync.Mutex
 	// members is how many operations may still ask for a round.
@@ -163,7 +164,7 @@ func readRound(round []*reading) {
 	for range all.workers {
 		group.Go(func() error {
 			for page := range undecoded {
-				page.decode(all.codec, round)
+				page.decode(round)
 			}
 			return nil
 		})
@@ -233,13 +234,10 @@ func (r *reading) take(page *page) (more bool) {
 	return true
 }
 
-// decode decodes the events of a page once, and lets each pass work out what they do to its rows.
-func (p *page) decode(codec *eventstore.Codec, round []*reading) {
+// decode lets each pass work out what the events of a page do to its rows.
+func (p *page) decode(round []*reading) {
 	defer close(p.ready)
-	p.values, p.errs = make([]any, len(p.events)), make([]error, len(p.events))
-	for i := range p.events {
-		p.values[i], p.errs[i] = decodeEvent(codec, &p.events[i])
-	}
+	p.values = make([]decodedValue, len(p.events))
 	for i, r := range round {
 		if r.ctx.Err() == nil && !r.failed.before(p.events[0].Position) {
 			p.parts[i] = r.decode(p)

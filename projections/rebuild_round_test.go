@@ -157,3 +157,49 @@ func TestAThrottleIsHeld(t *testing.T) {
 		})
 	}
 }
+
+// newRecipients returns a fold whose rows keep a part of an event, the names in the last transfer of an
+// account. With a change in place a deposit changes the first of them there.
+func newRecipients(name string, inPlace bool) *Fold[string, recipients] {
+	f := NewFold[string, recipients](Table{Name: name, Version: 1})
+	Upsert(f, ByID, func(r *recipients, e transferred, _ Recorded) error {
+		r.To = e.To
+		return nil
+	})
+	Upsert(f, ByID, func(r *recipients, e deposited, _ Recorded) error {
+		if inPlace {
+			r.To[0] = e.Note
+		}
+		return nil
+	})
+	return f
+}
+
+type recipients struct{ To []string }
+
+// TestFoldsThatKeepAPartOfAnEvent: one changes it in its own rows, which must change nothing for the
+// other, rebuilt at the same time.
+func TestFoldsThatKeepAPartOfAnEvent(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i := range 100 {
+		b.append(fmt.Sprintf("account-%d", i), transferred{To: []string{"ann"}})
+		b.append(fmt.Sprintf("account-%d", i), deposited{Note: "bob"})
+	}
+	r := b.runner(newRecipients("changed", true), newRecipients("kept", false))
+	var requests []operations.Request
+	for _, name := range []string{"changed", "kept"} {
+		requests = append(requests, operations.Request{Kind: Rebuild, Subject: name, Actor: "test"})
+	}
+	if _, errs := r.RunAll(t.Context(), requests, nil); errors.Join(errs...) != nil {
+		t.Fatal(errs)
+	}
+	for name, want := range map[string]string{"changed": "bob", "kept": "ann"} {
+		var rows int
+		err := b.pool().QueryRow(t.Context(), `SELECT count(*) FROM `+tableName{b.db.Schema, b.status(name).Table}.String()+
+			` WHERE "to" = jsonb_build_array($1::text)`, want).Scan(&rows)
+		if err != nil || rows != 100 {
+			t.Errorf("%s has %d rows with %q, %v, want 100", name, rows, want, err)
+		}
+	}
+}

@@ -130,6 +130,12 @@ func (l Layout) IndexColumns(index Index) []string {
 	return columns
 }
 
+// keepsParts reports whether a row may keep a part of an event that can be changed in the row: behind a
+// pointer, or in a slice or map.
+func (l Layout) keepsParts() bool {
+	return slices.ContainsFunc(l.Row, func(c rowmap.Column) bool { return c.Nullable || c.Type == "jsonb" })
+}
+
 // definition is the layout in words that change when it does.
 func (l Layout) definition() string {
 	var b strings.Builder
