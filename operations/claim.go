@@ -126,7 +126,7 @@ WHERE o.subject_kind = $1 AND o.subject = $2 AND o.kind = $3 AND o.state <> 'run
       SELECT max(generation) FROM {schema}.operations WHERE subject_kind = $1 AND subject = $2))`
 
 // finish says how the operation ended, and forgets the oldest that have.
-func (c *Claim) finish(ctx context.Context, state State, result any, cause error, hint string) error {
+func (c *Claim) finish(ctx context.Context, state State, result any, cause error, reason Reason) error {
 	var told *string
 	if result != nil {
 		b, err := json.Marshal(result)
@@ -136,15 +136,15 @@ func (c *Claim) finish(ctx context.Context, state State, result any, cause error
 		text := string(b)
 		told = &text
 	}
-	reason := ""
+	failure := ""
 	if cause != nil {
-		reason = SanitizeText(WithDetail(cause))
+		failure = SanitizeText(WithDetail(cause))
 	}
 	err := c.Update(ctx, c.records.pool, lease.Clause{
 		Set: `state = $3, result = $4, error = nullif($5, ''), hint = nullif($6, ''), phase = $7, seconds_left = NULL,
     trouble = NULL, trouble_at = NULL, updated_at = clock_timestamp(), finished_at = clock_timestamp(), ` + lease.Clear,
 		Where: "state = 'running'",
-		Args:  []any{state, told, reason, hint, string(state)},
+		Args:  []any{state, told, failure, reason, string(state)},
 	})
 	if err != nil {
 		return err

@@ -115,13 +115,23 @@ type Operation struct {
 	// Trouble is what interrupted it last; it goes on.
 	Trouble *Trouble `json:"trouble,omitempty"`
 	// Result is what there is to tell about one that is done, by its kind.
-	Result     json.RawMessage `json:"result,omitempty"`
-	Error      string          `json:"error,omitempty"`
-	Hint       string          `json:"hint,omitempty"`
-	CreatedAt  time.Time       `json:"created_at"`
-	UpdatedAt  time.Time       `json:"updated_at"`
-	FinishedAt *time.Time      `json:"finished_at,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Error  string          `json:"error,omitempty"`
+	// Reason is the code of what to do about Error, Hint the words of the program for it.
+	Reason     Reason     `json:"reason,omitempty"`
+	Hint       string     `json:"hint,omitempty"`
+	CreatedAt  time.Time  `json:"created_at"`
+	UpdatedAt  time.Time  `json:"updated_at"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
 }
+
+// Reason is the code of what to do about a failure; one that was written by an earlier version is a
+// sentence.
+type Reason string
+
+// Hints returns the words of a program for a code, such as those of Reason, what it is about, and the
+// schema of the log.
+type Hints func(code, subject, schema string) string
 
 // Trouble is why something does not get on at present, though it tries.
 type Trouble struct {
@@ -173,14 +183,6 @@ func (e *BusyError) Error() string {
 
 // Unwrap returns ErrBusy.
 func (e *BusyError) Unwrap() error { return ErrBusy }
-
-// Hint says how to get on.
-func (e *BusyError) Hint() string {
-	if e.Operation.Cancelling {
-		return "try again in a moment"
-	}
-	return fmt.Sprintf("wait for it, or cancel it: `recount projections cancel %s`", e.Operation.ID)
-}
 
 // EndedError is why an operation failed, or that it was cancelled.
 type EndedError struct{ Operation Operation }

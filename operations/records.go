@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/internal/pgsql"
 )
@@ -23,14 +24,23 @@ type Records struct {
 	schema      string
 	subjectKind string
 	discard     Discard
+	hints       Hints
 }
 
 // Discard takes back what an operation has built that has failed, or was cancelled.
 type Discard func(ctx context.Context, c *Claim, state State, cause error) error
 
-// NewRecords returns the operations on subjects of a kind, in the tables of a schema.
-func NewRecords(pool *pgxpool.Pool, schema, subjectKind string, discard Discard) *Records {
-	return &Records{pool: pool, schema: schema, subjectKind: subjectKind, discard: discard}
+// NewRecords returns the operations on subjects of a kind, in the tables of a schema. Hints may be nil.
+func NewRecords(pool *pgxpool.Pool, schema, subjectKind string, discard Discard, hints Hints) *Records {
+	return &Records{pool: pool, schema: schema, subjectKind: subjectKind, discard: discard, hints: hints}
+}
+
+// Hint returns the words for the reason of a failure of a subject; "" if the program gave none.
+func (r *Records) Hint(reason Reason, subject string) string {
+	if r.hints == nil {
+		return ""
+	}
+	return r.hints(string(reason), subject, r.schema)
 }
 
 // SQL returns the text of a statement with the schema's name in it.
@@ -48,7 +58,7 @@ func scan(row pgx.CollectableRow) (Operation, error) {
 	var troubleAt *time.Time
 	err := row.Scan(&o.ID, &o.SubjectKind, &o.Subject, &o.Kind, &o.Version, &options, &o.State, &o.Cancelling, &o.Generation,
 		&o.Owner, &o.RequestedBy, &o.Phase, &o.Position, &o.Target, &o.Events, &o.EventsPerSecond, &o.SecondsLeft,
-		&o.Buckets, &o.BucketsDone, &trouble, &troubleAt, &result, &o.Error, &o.Hint, &o.CreatedAt, &o.UpdatedAt, &o.FinishedAt)
+		&o.Buckets, &o.BucketsDone, &trouble, &troubleAt, &result, &o.Error, &o.Reason, &o.CreatedAt, &o.UpdatedAt, &o.FinishedAt)
 	if err != nil {
 		return o, err
 	}
@@ -72,7 +82,11 @@ func (r *Records) list(ctx context.Context, where string, args ...any) ([]Operat
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, scan)
+	all, err := pgx.CollectRows(rows, scan)
+	for i := range all {
+		all[i].Hint = r.Hint(all[i].Reason, all[i].Subject)
+	}
+	return all, err
 }
 
 // Get returns an operation, or ErrNotFound.
@@ -164,7 +178,11 @@ func (r *Records) busy(ctx context.Context, subject string) error {
 	if err != nil || len(running) == 0 {
 		return err
 	}
-	return &BusyError{Operation: running[0]}
+	reason := "operation-running"
+	if running[0].Cancelling {
+		reason = "operation-ending"
+	}
+	return eventstore.WithReason(&BusyError{Operation: running[0]}, reason, running[0].ID.String(), r.schema)
 }
 
 // SanitizeText returns text as a text column takes it.

@@ -19,8 +19,8 @@ type Work interface {
 	Do(ctx context.Context, c *Claim, m *Meter) (result any, err error)
 	// IsPermanent reports whether an error of Do would come again: it ends the operation.
 	IsPermanent(err error) bool
-	// Hint says, once what was built is taken back, what to do about such an error; it may be empty.
-	Hint(ctx context.Context, c *Claim, err error) string
+	// Reason says, once what was built is taken back, what to do about such an error; it may be empty.
+	Reason(ctx context.Context, c *Claim, err error) Reason
 }
 
 // Do works on an operation until it has ended, or this process cannot go on with it. A nil error, and
@@ -61,7 +61,7 @@ func (c *Claim) end(ctx context.Context, w Work, m *Meter, log zerolog.Logger, r
 	if lease.IsFenced(err) {
 		err = cmp.Or(c.report(ctx, m.progress()), err)
 	}
-	state, hint := Done, ""
+	state, reason := Done, Reason("")
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrCancelled):
@@ -79,12 +79,12 @@ func (c *Claim) end(ctx context.Context, w Work, m *Meter, log zerolog.Logger, r
 		}
 	}
 	if state == Failed {
-		hint = w.Hint(ctx, c, err)
+		reason = w.Reason(ctx, c, err)
 	}
 	if err := c.report(ctx, m.progress()); err != nil && !errors.Is(err, ErrCancelled) {
 		return err
 	}
-	if err := c.finish(ctx, state, result, err, hint); err != nil {
+	if err := c.finish(ctx, state, result, err, reason); err != nil {
 		return err
 	}
 	log.Info().Stringer("operation", c.Operation.ID).Str("kind", string(c.Operation.Kind)).Str("state", string(state)).

@@ -12,6 +12,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/internal/pgsql"
+	"github.com/57528e99/recount/operations"
 )
 
 // Admin is for operators: it shows and steers the projections of a database, whichever processes
@@ -28,7 +29,13 @@ func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader, known ..
 	if schema == "" {
 		schema = pgsql.DefaultSchema
 	}
-	return &Admin{catalog: newCatalog(pool, schema), log: log, known: known}
+	return &Admin{catalog: newCatalog(pool, schema, nil), log: log, known: known}
+}
+
+// WithHints gives failures the words of the program, and returns a.
+func (a *Admin) WithHints(hints operations.Hints) *Admin {
+	a.catalog = newCatalog(a.catalog.pool, a.catalog.schema, hints)
+	return a
 }
 
 var statusSQL = `
@@ -79,6 +86,9 @@ func (a *Admin) status(ctx context.Context, projection string) ([]Status, error)
 			return nil, fmt.Errorf("read the log: %w", err)
 		}
 		f.setState(f.paused)
+		if f.Failure != nil {
+			f.Failure.Hint = a.catalog.operations.Hint(f.Failure.Reason, f.Projection)
+		}
 		for _, p := range a.known {
 			if p.Name() == f.Projection {
 				f.Known, f.ReadHere = true, f.Current && p.Version() == f.Version
@@ -104,7 +114,7 @@ func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 	var trouble, unreadable *string
 	err := row.Scan(&s.Projection, &s.Generation, &s.Version, &s.InView, &s.Current, &s.copying, &s.retired, &s.Building, &s.Table, &s.Owner,
 		&s.Checkpoint.Log, &s.Checkpoint.Incarnation, &s.Position, &s.Events, &s.Digest, &s.LastEventAt,
-		&failedAt, &f.Position, &eventID, &f.Type, &f.Stream, &f.Error, &f.Hint,
+		&failedAt, &f.Position, &eventID, &f.Type, &f.Stream, &f.Error, &f.Reason,
 		&trouble, &troubleAt, &unreadable, &unreadableAt, &s.paused, &s.now)
 	if err != nil {
 		return s, err

@@ -21,9 +21,9 @@ type catalog struct {
 	operations *operations.Records
 }
 
-func newCatalog(pool *pgxpool.Pool, schema string) *catalog {
+func newCatalog(pool *pgxpool.Pool, schema string, hints operations.Hints) *catalog {
 	c := &catalog{pool: pool, schema: schema, texts: strings.NewReplacer("{schema}", pgsql.Name(schema))}
-	c.operations = operations.NewRecords(pool, schema, "projection", c.discard)
+	c.operations = operations.NewRecords(pool, schema, "projection", c.discard, hints)
 	return c
 }
 

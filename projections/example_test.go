@@ -209,7 +209,7 @@ func ExampleAdmin() {
 	s := waitFor(ctx, admin, projections.Failed)
 	fmt.Println(s.State, "at position", s.Failure.Position)
 	fmt.Println(s.Failure.Type, "of", s.Failure.Stream+":", s.Failure.Error)
-	fmt.Println("hint:", s.Failure.Hint)
+	fmt.Println("reason:", s.Failure.Reason)
 
 	skipped, err := admin.Skip(ctx, "balances", s.Failure.Position, "entered twice, see ticket 7", "ada")
 	if err != nil {
@@ -221,7 +221,7 @@ func ExampleAdmin() {
 	// Output:
 	// failed at position 4
 	// Withdrawn of account-bob: key bob: 60 is more than may be withdrawn at once
-	// hint: correct the projection and then `recount projections resume balances`, or leave the event out with `recount projections skip balances --reason …`
+	// reason: event-not-applied
 	// skipped: Withdrawn because: entered twice, see ticket 7
 	// running after 2 events
 }

@@ -72,7 +72,7 @@ func NewHistory(c HistoryConfig) (*History, error) {
 		c.MaxEvents = 100_000
 	}
 	knows := newVocabulary(c.Store, c.Codec, c.IgnoreTypes, c.Categories)
-	return &History{config: c, catalog: newCatalog(c.Pool, c.Schema), knows: knows}, nil
+	return &History{config: c, catalog: newCatalog(c.Pool, c.Schema, nil), knows: knows}, nil
 }
 
 // AsOf returns the row of one key as it was at a moment, folded from the events up to then; found is

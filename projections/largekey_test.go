@@ -34,8 +34,8 @@ func TestABulkBuildFindsTheEventOfARowThatFitsNoIndex(t *testing.T) {
 		t.Fatalf("the failure is %+v, want one of the event at %d", s.Failure, bad.Position)
 	}
 	all, err := b.admin.Operations(t.Context(), "accounts")
-	if err != nil || len(all) != 1 || all[0].State != operations.Failed || !strings.Contains(all[0].Hint, "one by one") {
-		t.Errorf("operations are %+v, %v, want the build, failed with a hint", all, err)
+	if err != nil || len(all) != 1 || all[0].State != operations.Failed || all[0].Reason != ReasonReplaying {
+		t.Errorf("operations are %+v, %v, want the build, failed and replaying", all, err)
 	}
 	if _, err := b.admin.Skip(t.Context(), "accounts", bad.Position, "too long", "test"); err != nil {
 		t.Fatal(err)

@@ -94,8 +94,8 @@ func (c *catalog) admit(ctx context.Context, q operations.Request) error {
 
 // permanentError ends an operation: it would come again.
 type permanentError struct {
-	err  error
-	hint string
+	err    error
+	reason operations.Reason
 }
 
 func (e *permanentError) Error() string { return e.err.Error() }

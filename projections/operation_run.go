@@ -72,30 +72,29 @@ func (x *execution) IsPermanent(err error) bool { return isPermanent(err) }
 const stoppedSQL = `
 SELECT EXISTS (SELECT FROM {schema}.projection_generations WHERE projection = $1 AND failed_position = $2)`
 
-// Hint implements operations.Work.
-func (x *execution) Hint(ctx context.Context, _ *operations.Claim, err error) string {
+// Reason implements operations.Work.
+func (x *execution) Reason(ctx context.Context, _ *operations.Claim, err error) operations.Reason {
 	var last *permanentError
 	var at *eventError
 	switch {
 	case errors.As(err, &last):
-		return last.hint
+		return last.reason
 	case errors.Is(err, errTooLarge):
-		return "allow more memory, or fewer workers"
+		return ReasonTooLarge
 	case errors.As(err, &at):
 		stopped := true
 		if err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(stoppedSQL), x.Operation.Subject, at.event.Position).Scan(&stopped); err == nil && !stopped {
-			return "the projection has not stopped on this event: its rows are from when it could be applied, and stay. Correct the program, and try again"
+			return ReasonAppliedBefore
 		}
 	}
-	return hint(x.catalog.schema, x.Operation.Subject, err)
+	return reasonOf(err)
 }
 
 // fold returns what the projection runs, which must be a fold.
 func (x *execution) fold() (bulk, error) {
 	fold, ok := x.worker.runs.(bulk)
 	if !ok {
-		return nil, &permanentError{errors.New("only folds can be verified and repaired"),
-			fmt.Sprintf("`recount projections rebuild %s` makes its rows anew", x.Operation.Subject)}
+		return nil, &permanentError{errors.New("only folds can be verified and repaired"), ReasonNoFold}
 	}
 	return fold, nil
 }
@@ -104,8 +103,7 @@ func (x *execution) fold() (bulk, error) {
 func (x *execution) present(ctx context.Context, db querier) (generation, error) {
 	g, err := x.catalog.serving(ctx, db, x.worker.projection, x.worker.runs)
 	if isNoRows(err) || err == nil && !g.built {
-		err = &permanentError{fmt.Errorf("version %d of the projection has no rows yet", x.Operation.Version),
-			fmt.Sprintf("`recount projections rebuild %s` makes them", x.Operation.Subject)}
+		err = &permanentError{fmt.Errorf("version %d of the projection has no rows yet", x.Operation.Version), ReasonNotBuilt}
 	}
 	return g, err
 }

@@ -129,8 +129,8 @@ func TestAChangedFoldWaitsForTheCommand(t *testing.T) {
 	for _, kind := range []operations.Kind{Verify, Repair} {
 		_, err := r.Run(t.Context(), operations.Request{Kind: kind, Subject: "accounts", Options: operations.Options{Key: "1"}}, nil)
 		var ended *operations.EndedError
-		if !errors.As(err, &ended) || ended.Hint() == "" {
-			t.Errorf("before the command a %s ended with %v, want *operations.EndedError with a hint", kind, err)
+		if !errors.As(err, &ended) || ended.Operation.Reason == "" {
+			t.Errorf("before the command a %s ended with %v, want *operations.EndedError with a reason", kind, err)
 		}
 	}
 	b.rebuild(r, "accounts", operations.Options{})

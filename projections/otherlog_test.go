@@ -61,8 +61,8 @@ func TestARollbackToRowsOfAnotherLogIsRefused(t *testing.T) {
 	}
 	_, err = r.Run(ctx, operations.Request{Kind: Rollback, Subject: "accounts", Actor: "test"}, nil)
 	var failed *operations.EndedError
-	if !errors.As(err, &failed) || failed.Hint() == "" {
-		t.Errorf("Run = %v, want *operations.EndedError with a hint", err)
+	if !errors.As(err, &failed) || failed.Operation.Reason != ReasonLogChanged {
+		t.Errorf("Run = %v, want *operations.EndedError for the reason %q", err, ReasonLogChanged)
 	}
 	if s := b.serving("accounts"); s.Generation != now.Generation {
 		t.Errorf("generation %d is shown, want %d, which is of this log", s.Generation, now.Generation)

@@ -282,8 +282,7 @@ func (x *execution) fallBackToReplay(ctx context.Context, fold bulk, g target, c
 		// Not cause is what ends it: this may pass, or be a cancellation.
 		return fmt.Errorf("begin to apply events one by one, since %v: %w", cause, err)
 	}
-	return &permanentError{cause, fmt.Sprintf(
-		"the events are applied one by one now, which stops at the one that is the reason: see `recount projections show %s`", g.projection)}
+	return &permanentError{cause, ReasonReplaying}
 }
 
 func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (events int64, digest []byte, err error) {
@@ -303,8 +302,7 @@ func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (even
 	}
 	if groups != 1 || buckets != bucketCount {
 		return 0, nil, &permanentError{
-			fmt.Errorf("passes over the log up to position %d did not find the same events", g.position),
-			"check the log before anything else; then rebuild again"}
+			fmt.Errorf("passes over the log up to position %d did not find the same events", g.position), ReasonPassesDiffer}
 	}
 	var there int64
 	if err := tx.QueryRow(ctx, `SELECT count(*) FROM `+g.table.String()).Scan(&there); err != nil {
@@ -312,7 +310,7 @@ func (x *execution) checkBuckets(ctx context.Context, tx pgx.Tx, g target) (even
 	}
 	if there != recorded {
 		return 0, nil, &permanentError{
-			fmt.Errorf("table %s has %d rows, %d were copied to it", g.table, there, recorded), "rebuild again"}
+			fmt.Errorf("table %s has %d rows, %d were copied to it", g.table, there, recorded), ReasonCopyDiffers}
 	}
 	return events, digest, nil
 }

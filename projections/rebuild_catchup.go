@@ -3,11 +3,11 @@ package projections
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/operations"
 )
 
 // takeOver applies the events since a generation's checkpoint to it and then puts it in the place of
@@ -118,16 +118,16 @@ WHERE p.name = $1 AND g.generation = $2`
 // standingBy returns why events cannot be applied to a generation, if that will not pass.
 func (x *execution) standingBy(ctx context.Context, g target) error {
 	var paused bool
-	var failure, hint string
-	err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(standingBySQL), g.projection, g.number).Scan(&paused, &failure, &hint)
+	var failure string
+	var reason operations.Reason
+	err := x.catalog.pool.QueryRow(ctx, x.catalog.sql(standingBySQL), g.projection, g.number).Scan(&paused, &failure, &reason)
 	switch {
 	case err != nil:
 		return err
 	case failure != "":
-		return &permanentError{errors.New(failure), hint}
+		return &permanentError{errors.New(failure), reason}
 	case paused:
-		return &permanentError{errors.New("the projection is paused, so the generation cannot catch up"),
-			fmt.Sprintf("`recount projections resume %s`, then try again", g.projection)}
+		return &permanentError{errors.New("the projection is paused, so the generation cannot catch up"), ReasonPaused}
 	}
 	return nil
 }

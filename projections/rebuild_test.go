@@ -387,8 +387,8 @@ func TestAFirstBuildKeepsWhatCameBefore(t *testing.T) {
 	}
 	b.eventually(func() error {
 		ops, err := b.admin.Operations(t.Context(), "accounts")
-		if err == nil && (len(ops) != 1 || ops[0].State != operations.Failed || ops[0].Hint == "") {
-			err = fmt.Errorf("the operations are %+v, want one failed with a hint", ops)
+		if err == nil && (len(ops) != 1 || ops[0].State != operations.Failed || ops[0].Reason == "") {
+			err = fmt.Errorf("the operations are %+v, want one failed with a reason", ops)
 		}
 		return err
 	})

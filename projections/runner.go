@@ -19,6 +19,7 @@ import (
 	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
+	"github.com/57528e99/recount/operations"
 )
 
 // Config says where a Runner reads and writes.
@@ -39,6 +40,8 @@ type Config struct {
 	IgnoreTypes []string
 	// Logger gets what changes about a projection. Default: none.
 	Logger zerolog.Logger
+	// Hints has the words for the reasons of failures. Default: none.
+	Hints operations.Hints
 	// BatchSize is how many events are applied in one transaction; an append is never split, so
 	// there may be more. Default: 1000.
 	BatchSize int
@@ -110,7 +113,7 @@ func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 	}
 	r := &Runner{
 		config:  c,
-		catalog: newCatalog(c.Pool, c.Schema),
+		catalog: newCatalog(c.Pool, c.Schema, c.Hints),
 		owner:   ownerName(),
 		knows:   newVocabulary(c.Store, c.Codec, c.IgnoreTypes, c.Categories),
 	}

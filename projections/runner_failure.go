@@ -11,7 +11,6 @@ import (
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/internal/pgerr"
-	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
 	"github.com/57528e99/recount/operations"
 )
@@ -75,31 +74,24 @@ func (l *generationLease) fail(ctx context.Context, db querier, cause error) err
 		Where: `(position = $10 OR NOT built)`,
 		Args: []any{
 			position, id, eventType, stream, operations.SanitizeText(operations.WithDetail(reason)),
-			hint(l.catalog.schema, l.generation.projection, cause), l.checkpoint.Token.Position,
+			reasonOf(cause), l.checkpoint.Token.Position,
 		},
 	})
 }
 
-// hint says what to do about a failure.
-func hint(schema, projection string, err error) string {
-	if schema != pgsql.DefaultSchema {
-		projection += " --schema " + schema
-	}
-	resume := fmt.Sprintf("`recount projections resume %s`", projection)
-	skip := fmt.Sprintf("`recount projections skip %s --reason …`", projection)
+// reasonOf returns the code of what to do about a failure.
+func reasonOf(err error) operations.Reason {
 	switch {
 	case errors.Is(err, eventstore.ErrLogChanged):
-		return "the log is not the one that these rows were made of; if it was restored on purpose, adopt it, or build the projection anew"
+		return ReasonLogChanged
 	case errors.Is(err, eventstore.ErrCorrupt):
-		return "check the log before anything else; its events are not to be trusted"
+		return ReasonLogCorrupt
 	case errors.Is(err, ErrNoRow):
-		return "the event came before the one that makes the row, or after the one that deletes it: correct the fold (Upsert instead of Update?) and raise its version, or leave the event out with " + skip
+		return ReasonNoRow
 	case pgerr.In(err, pgerr.ClassStatement):
-		return fmt.Sprintf("the table is not as it was made, or the statement is wrong: `recount projections rebuild %s` makes another table, or correct it, then %s",
-			projection, resume)
+		return ReasonTableChanged
 	case pgerr.IsContent(err):
-		return "PostgreSQL refuses what the event makes of the row: correct the projection and then " + resume + ", or leave the event out with " + skip
-	default:
-		return "correct the projection and then " + resume + ", or leave the event out with " + skip
+		return ReasonRowRefused
 	}
+	return ReasonNotApplied
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/operations"
 )
 
@@ -28,16 +27,16 @@ func TestAFailingEventStopsAtItsAppend(t *testing.T) {
 		name      string
 		bad       any
 		error     string
-		hint      string
+		reason    operations.Reason
 		eventType string
 	}{
-		{"error of the fold", deposited{Note: "refuse"}, "too much", "leave the event out", "Deposited"},
-		{"panic of the fold", deposited{Note: "panic"}, "panic: " + errPanic, "correct the projection", "Deposited"},
-		{"no row", transferred{Amount: 1}, ErrNoRow.Error(), "Upsert instead of Update", "Transferred"},
-		{"not JSON", raw("Deposited", 1, "{"), "decode event type", "correct the projection", "Deposited"},
-		{"NUL in text", opened{Owner: ptr("a\x00")}, "column owner: the text has a NUL", "correct the projection", "Opened"},
-		{"NUL in JSON", deposited{Note: "\x00"}, "\\u0000", "PostgreSQL refuses", "Deposited"},
-		{"text too long for an index", opened{Owner: ptr(incompressible(20000))}, "index row", "PostgreSQL refuses", "Opened"},
+		{"error of the fold", deposited{Note: "refuse"}, "too much", ReasonNotApplied, "Deposited"},
+		{"panic of the fold", deposited{Note: "panic"}, "panic: " + errPanic, ReasonNotApplied, "Deposited"},
+		{"no row", transferred{Amount: 1}, ErrNoRow.Error(), ReasonNoRow, "Transferred"},
+		{"not JSON", raw("Deposited", 1, "{"), "decode event type", ReasonNotApplied, "Deposited"},
+		{"NUL in text", opened{Owner: ptr("a\x00")}, "column owner: the text has a NUL", ReasonNotApplied, "Opened"},
+		{"NUL in JSON", deposited{Note: "\x00"}, "\\u0000", ReasonRowRefused, "Deposited"},
+		{"text too long for an index", opened{Owner: ptr(incompressible(20000))}, "index row", ReasonRowRefused, "Opened"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -63,8 +62,8 @@ func TestAFailingEventStopsAtItsAppend(t *testing.T) {
 			if failed.Position != 11 || failed.Type != c.eventType || failed.Stream != stream || failed.EventID != b.events()[10].ID {
 				t.Errorf("the failure is %+v, want the event at position 11", failed)
 			}
-			if !strings.Contains(failed.Error, c.error) || !strings.Contains(failed.Hint, c.hint) {
-				t.Errorf("the failure is %q with hint %q, want %q with %q", failed.Error, failed.Hint, c.error, c.hint)
+			if !strings.Contains(failed.Error, c.error) || failed.Reason != c.reason {
+				t.Errorf("the failure is %q for the reason %q, want %q for %q", failed.Error, failed.Reason, c.error, c.reason)
 			}
 			got := b.rows(f, s.Table)
 			if len(got) != 2 || got["1"].Balance != 4 || got["2"].Balance != 8 {
@@ -201,18 +200,6 @@ func TestStorableTextFitsAColumn(t *testing.T) {
 	}
 }
 
-func TestHintsNameASchemaOfOnesOwn(t *testing.T) {
-	t.Parallel()
-	for schema, want := range map[string]string{
-		pgsql.DefaultSchema: "`recount projections resume orders`",
-		"tickets":           "`recount projections resume orders --schema tickets`",
-	} {
-		if got := hint(schema, "orders", errors.New("no")); !strings.Contains(got, want) {
-			t.Errorf("hint in schema %s = %q, want %q", schema, got, want)
-		}
-	}
-}
-
 // damagedReader is a store whose first event can no longer be decoded.
 type damagedReader struct{ eventstore.Store }
 
@@ -241,8 +228,8 @@ func TestAnOperationDoesNotSendPeopleToSkip(t *testing.T) {
 	for _, kind := range []operations.Kind{Rebuild, Verify} {
 		_, err := other.Run(t.Context(), operations.Request{Kind: kind, Subject: "accounts", Actor: "test"}, nil)
 		var failed *operations.EndedError
-		if !errors.As(err, &failed) || !strings.Contains(failed.Operation.Hint, "has not stopped on this event") {
-			t.Errorf("%s = %v, want a failure whose hint does not say to skip", kind, err)
+		if !errors.As(err, &failed) || failed.Operation.Reason != ReasonAppliedBefore {
+			t.Errorf("%s = %v, want a failure for the reason %q", kind, err, ReasonAppliedBefore)
 		}
 	}
 }

@@ -262,7 +262,7 @@ func TestAnotherLogIsRefused(t *testing.T) {
 	b.append("account-1", deposited{Amount: 5})
 	b.start(b.runner(newAccounts(1)))
 	s := b.reaches("accounts", Failed, 0)
-	if s.Position != 1 || s.Failure.Position != 0 || !strings.Contains(s.Failure.Error, "the token is of log") || s.Failure.Hint == "" {
+	if s.Position != 1 || s.Failure.Position != 0 || !strings.Contains(s.Failure.Error, "the token is of log") || s.Failure.Reason != ReasonLogChanged {
 		t.Errorf("status is %+v with failure %+v, want a failure about the log, without an event", s, s.Failure)
 	}
 	if _, err := b.admin.Skip(t.Context(), "accounts", 0, "because", "test"); !errors.Is(err, ErrNotFailed) {

@@ -154,7 +154,9 @@ func (w *worker) end(hard context.Context, l *generationLease, ends ending, err 
 			return interrupted, failErr
 		}
 		w.counts.stops.Add(1)
-		w.log.Error().Err(err).Str("hint", hint(w.runner.catalog.schema, w.projection.Name(), err)).Msg("projection stopped")
+		reason := reasonOf(err)
+		w.log.Error().Err(err).Str("reason", string(reason)).
+			Str("hint", w.runner.catalog.operations.Hint(reason, w.projection.Name())).Msg("projection stopped")
 		return failed, nil
 	case stoodAside:
 		w.beyond = l.checkpoint.Token.Position + 1

@@ -93,8 +93,10 @@ type Failure struct {
 	Type     string    `json:"type,omitempty"`
 	Stream   string    `json:"stream,omitempty"`
 	Error    string    `json:"error"`
-	Hint     string    `json:"hint"`
-	At       time.Time `json:"at"`
+	// Reason is the code of what to do about it, Hint the words of the program for it.
+	Reason operations.Reason `json:"reason"`
+	Hint   string            `json:"hint"`
+	At     time.Time         `json:"at"`
 }
 
 // Trouble is why a projection does not get on at present.

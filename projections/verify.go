@@ -103,8 +103,7 @@ func (x *execution) verifyBuilt(ctx context.Context, fold bulk, g target) (*Veri
 		return nil, err
 	}
 	if !v.OK() {
-		err = &permanentError{fmt.Errorf("what was built is not what another fold of the log makes: %d rows differ", v.Differing),
-			"does the fold depend on anything but its row and event?"}
+		err = &permanentError{fmt.Errorf("what was built is not what another fold of the log makes: %d rows differ", v.Differing), ReasonFoldDiffers}
 	}
 	return v, err
 }

@@ -90,7 +90,7 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 			return nil, err
 		}
 	}
-	admin := projections.NewAdmin(b.pool, c.schema, b.store, s.projections...)
+	admin := s.admin()
 	b.metrics.Watch(telemetry.Sources{Pool: b.pool, Store: b.store, Admin: admin, Known: s.projections, Runner: b.runner})
 	return b, b.makeAPI(c, s, admin)
 }

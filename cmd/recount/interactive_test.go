@@ -141,6 +141,14 @@ func TestAFailedProjectionIsShownAndSkipped(t *testing.T) {
 		})
 	}
 	shows("failed", "on event", "Noted in note-1, position 2", "error: ", "unlucky\n", "hint: ", "recount projections skip notes")
+	if text := run(exitOK, "show", "notes", "-o", "json"); !strings.Contains(text, `"reason":"event-not-applied"`) {
+		t.Errorf("show -o json does not say the reason:\n%s", text)
+	}
+	// Earlier versions wrote the sentence.
+	if _, err := db.Pool.Exec(t.Context(), `UPDATE recount.projection_generations SET failure_hint = 'so {subject} was said'`); err != nil {
+		t.Fatal(err)
+	}
+	shows("hint: so {subject} was said\n")
 	if text := run(exitConflict, "skip", "notes", "--position", "1", "--reason", "the wrong one"); !strings.Contains(text, "it stopped at 2\n") {
 		t.Errorf("skip of another position printed:\n%s", text)
 	}

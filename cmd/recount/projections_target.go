@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
@@ -62,7 +63,7 @@ func (t *target) with(ctx context.Context, use func(operator) error) error {
 		err = use(&operationsClient{server: t.server})
 	default:
 		err = t.database.withService(ctx, t.every, zerolog.Nop(), func(s *service) error {
-			return use(projections.NewAdmin(s.pool, s.schema, s.log, s.projections...))
+			return use(s.admin())
 		})
 	}
 	return t.explain(err)
@@ -73,10 +74,8 @@ func (t *target) explain(err error) error {
 	var advice string
 	var busy *operations.BusyError
 	switch {
-	case errors.As(err, &busy) && busy.Operation.Cancelling:
-		return err
 	case errors.As(err, &busy):
-		advice = "wait for it, or cancel it: " + t.cancelCommand(busy.Operation.ID.String())
+		advice = hint.Of(err, t.flags())
 	case errors.Is(err, operations.ErrBusy):
 		advice = "wait for it, or cancel it: " + t.cancelCommand("OPERATION")
 	case errors.Is(err, operations.ErrInvalid):

@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/projections"
@@ -51,8 +52,12 @@ func ignoreFlag(flags *pflag.FlagSet, types *[]string) {
 
 // runner returns a runner of all projections that has not been started.
 func (s *service) runner(c projections.Config) (*projections.Runner, error) {
-	c.Pool, c.Schema, c.Store, c.Codec, c.Logger = s.pool, s.schema, s.log, s.codec, s.logger
+	c.Pool, c.Schema, c.Store, c.Codec, c.Logger, c.Hints = s.pool, s.schema, s.log, s.codec, s.logger, hint.In
 	return projections.NewRunner(c, s.projections...)
+}
+
+func (s *service) admin() *projections.Admin {
+	return projections.NewAdmin(s.pool, s.schema, s.log, s.projections...).WithHints(hint.In)
 }
 
 // withService gives a command the shop on the database of d. Every is that of shop.Config.SnapshotEvery.

@@ -1,0 +1,48 @@
+package hint_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/57528e99/recount/app/hint"
+)
+
+// TestEveryReasonHasWords, with all that there is to fill in.
+func TestEveryReasonHasWords(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../projections/reasons.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		if literal, ok := n.(*ast.BasicLit); ok && !strings.Contains(literal.Value, "/") {
+			code, err := strconv.Unquote(literal.Value)
+			if text := hint.In(code, "orders", ""); err != nil || text == code || strings.ContainsAny(text, "{}") {
+				t.Errorf("%s is said in the words %q", literal.Value, text)
+			}
+			found++
+		}
+		return true
+	})
+	if found < 15 {
+		t.Errorf("%d reasons were found, that cannot be all", found)
+	}
+}
+
+func TestWordsNameASchemaOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	for schema, want := range map[string]string{
+		"":        "`recount projections resume orders`",
+		"recount": "`recount projections resume orders`",
+		"tickets": "`recount projections resume orders --schema tickets`",
+	} {
+		if got := hint.In("event-not-applied", "orders", schema); !strings.Contains(got, want) {
+			t.Errorf("hint in schema %s = %q, want %q", schema, got, want)
+		}
+	}
+}
