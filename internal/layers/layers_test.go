@@ -154,9 +154,8 @@ type file struct {
 	commands bool
 }
 
-// speakers may say command lines of recount. Those that projections and operations store are to become
-// codes.
-var speakers = []string{"cmd", "app", "shop", "httpapi/adminapi", "tests", "scripts", "docs/tour", "projections", "operations"}
+// speakers may say command lines of recount.
+var speakers = []string{"cmd", "app", "shop", "httpapi/adminapi", "tests", "scripts", "docs/tour"}
 
 var commandLine = regexp.MustCompile(`(?m)^[^/\n]*["` + "`" + `][^"\n]*\brecount (dev|serve|migrate|db|import|projections|snapshots|streams|log|bench) ?[a-z]*\b`)
 
