@@ -131,10 +131,10 @@ func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 		s.Failure = &f
 	}
 	if trouble != nil {
-		s.Trouble = &Trouble{Error: *trouble, At: troubleAt.UTC()}
+		s.Trouble = &operations.Trouble{Error: *trouble, At: troubleAt.UTC()}
 	}
 	if unreadable != nil {
-		s.Unreadable = &Trouble{Error: *unreadable, At: unreadableAt.UTC()}
+		s.Unreadable = &operations.Trouble{Error: *unreadable, At: unreadableAt.UTC()}
 	}
 	return s, nil
 }

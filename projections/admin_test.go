@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 func TestPauseHoldsTheCheckpointUntilResume(t *testing.T) {
@@ -120,7 +121,7 @@ func TestStatesByWhatIsKnown(t *testing.T) {
 		{Status{Owner: "a", Failure: &Failure{}}, true, Failed},
 		{Status{Owner: "a"}, false, Running},
 		{Status{Owner: "a", Lag: time.Minute}, false, CatchingUp},
-		{Status{Owner: "a", Trouble: &Trouble{}}, false, Retrying},
+		{Status{Owner: "a", Trouble: &operations.Trouble{}}, false, Retrying},
 	} {
 		if c.status.setState(c.paused); c.status.State != c.want {
 			t.Errorf("%+v is %q, want %q", c.status, c.status.State, c.want)

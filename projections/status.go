@@ -74,11 +74,11 @@ type Status struct {
 	Events int64             `json:"events"`
 	Digest eventstore.Digest `json:"digest"`
 	// LastEventAt is when the last of them was recorded.
-	LastEventAt *time.Time `json:"last_event_at,omitempty"`
-	Failure     *Failure   `json:"failure,omitempty"`
-	Trouble     *Trouble   `json:"trouble,omitempty"`
+	LastEventAt *time.Time          `json:"last_event_at,omitempty"`
+	Failure     *Failure            `json:"failure,omitempty"`
+	Trouble     *operations.Trouble `json:"trouble,omitempty"`
 	// Unreadable is what the program that stands aside cannot read.
-	Unreadable *Trouble `json:"unreadable,omitempty"`
+	Unreadable *operations.Trouble `json:"unreadable,omitempty"`
 
 	// copying says that a rebuild copies its rows, retired that it was replaced.
 	copying, retired bool
@@ -97,12 +97,6 @@ type Failure struct {
 	Reason operations.Reason `json:"reason"`
 	Hint   string            `json:"hint"`
 	At     time.Time         `json:"at"`
-}
-
-// Trouble is why a projection does not get on at present.
-type Trouble struct {
-	Error string    `json:"error"`
-	At    time.Time `json:"at"`
 }
 
 // Skip is an event that was left out of a generation.
