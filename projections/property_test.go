@@ -163,7 +163,7 @@ func (b *bench) compare(f *Fold[string, account]) error {
 		return fmt.Errorf("the checkpoint is at position %d, the log ends at %d", s.Position, log.Head())
 	}
 	err = logcheck.Error(logcheck.Checkpoints(log,
-		logcheck.Checkpoint{Projection: f.Name(), Position: s.Position, Events: s.Events, Digest: s.Digest.String()}))
+		logcheck.Checkpoint{Projection: f.Name(), Position: s.Position, Tally: eventstore.Tally{Events: s.Events, Digest: s.Digest}}))
 	if err != nil {
 		return err
 	}

@@ -2,13 +2,8 @@ package logcheck
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"maps"
-	"math/bits"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
@@ -20,15 +15,12 @@ type Checkpoint struct {
 	Position   int64
 	// Counts picks the events that it counts. Zero: all.
 	Counts eventstore.Filter
-	// Events is how many events it has counted.
-	Events int64
-	// Digest is over them, in hexadecimal: the sum modulo 2^128 of the first 16
-	// bytes of SHA-256 of each event's position (8 bytes, big-endian) and id.
-	Digest string
+	// Tally is of the events it has counted.
+	eventstore.Tally
 }
 
 // Checkpoints checks that each projection has counted every event up to its
-// checkpoint once. The digest is computed here from its definition.
+// checkpoint once.
 func Checkpoints(l *Log, checkpoints ...Checkpoint) []Violation {
 	f := findings{rule: RuleCheckpoint}
 	for _, c := range checkpoints {
@@ -36,43 +28,23 @@ func Checkpoints(l *Log, checkpoints ...Checkpoint) []Violation {
 			f.add("%s is at position %d, the log ends at %d", c.Projection, c.Position, l.Head())
 			continue
 		}
-		var sum digest
-		events := int64(0)
+		var want eventstore.Tally
 		for i := range l.events {
 			e := &l.events[i]
 			if e.position > c.Position {
 				break
 			}
 			if c.Counts.Match(l.types[e.kind], l.streams[e.stream].name) {
-				events++
-				sum.add(e)
+				want = want.Add(e.position, e.id)
 			}
 		}
-		if c.Events != events {
-			f.add("%s has counted %d events up to position %d, the log has %d", c.Projection, c.Events, c.Position, events)
-		} else if want := sum.String(); !strings.EqualFold(c.Digest, want) {
-			f.add("%s has digest %s at position %d, the log's events have %s", c.Projection, c.Digest, c.Position, want)
+		if c.Events != want.Events {
+			f.add("%s has counted %d events up to position %d, the log has %d", c.Projection, c.Events, c.Position, want.Events)
+		} else if c.Digest != want.Digest {
+			f.add("%s has digest %s at position %d, the log's events have %s", c.Projection, c.Digest, c.Position, want.Digest)
 		}
 	}
 	return f.list()
-}
-
-// digest is a number of 128 bits.
-type digest struct{ high, low uint64 }
-
-func (d *digest) add(e *entry) {
-	var b [24]byte
-	binary.BigEndian.PutUint64(b[:], uint64(e.position))
-	copy(b[8:], e.id[:])
-	sum := sha256.Sum256(b[:])
-	var carry uint64
-	d.low, carry = bits.Add64(d.low, binary.BigEndian.Uint64(sum[8:16]), 0)
-	d.high, _ = bits.Add64(d.high, binary.BigEndian.Uint64(sum[:8]), carry)
-}
-
-func (d *digest) String() string {
-	b := binary.BigEndian.AppendUint64(nil, d.high)
-	return hex.EncodeToString(binary.BigEndian.AppendUint64(b, d.low))
 }
 
 // Rows checks the rows of a projection against those that a fold of the log makes,

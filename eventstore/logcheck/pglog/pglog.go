@@ -5,7 +5,6 @@ package pglog
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -71,16 +70,15 @@ type Projection struct {
 func Checkpoints(ctx context.Context, db Querier, schema string, counted map[Projection]eventstore.Filter) (list []logcheck.Checkpoint, err error) {
 	var p Projection
 	var c logcheck.Checkpoint
-	var digest []byte
 	err = each(ctx, db, in(schema, checkpointsSQL), func() error {
 		filter, ok := counted[p]
 		if !ok {
 			return nil
 		}
-		c.Projection, c.Digest, c.Counts = p.Name, hex.EncodeToString(digest), filter
+		c.Projection, c.Counts = p.Name, filter
 		list = append(list, c)
 		return nil
-	}, &p.Name, &p.Version, &c.Position, &c.Events, &digest)
+	}, &p.Name, &p.Version, &c.Position, &c.Events, &c.Digest)
 	if err != nil {
 		return nil, fmt.Errorf("read the checkpoints: %w", err)
 	}
