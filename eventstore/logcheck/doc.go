@@ -14,7 +14,8 @@
 //
 // A rule is a function from evidence to violations. No violation means that the
 // rule held for all of the evidence, which also means that the rules are only as
-// good as what was recorded. Check runs all rules that need a History and a Log.
+// good as what was recorded. Rules is the table of those that need a History and a
+// Log; Check runs them.
 //
 // Rules cost time in proportion to the evidence, and memory of some 250 bytes
 // for each operation and event. Each names its first violations and counts the

@@ -2,15 +2,6 @@ package logcheck
 
 import "time"
 
-// CheckLog checks a log by itself: all that needs no history.
-func CheckLog(l *Log) []Violation {
-	var all []Violation
-	for _, rule := range []func(*Log) []Violation{Gapless, Versions, Times, WholeAppends, IDsOnce} {
-		all = append(all, rule(l)...)
-	}
-	return all
-}
-
 // Gapless checks that positions are 1, 2, 3 and so on.
 func Gapless(l *Log) []Violation {
 	f := findings{rule: RuleGapless}

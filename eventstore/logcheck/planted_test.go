@@ -242,6 +242,26 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	}
 }
 
+// TestEachRuleFindsAPlantedFault: a rule that finds nothing, whatever is broken, is none.
+func TestEachRuleFindsAPlantedFault(t *testing.T) {
+	t.Parallel()
+	planted := map[logcheck.Rule]bool{logcheck.RuleUndecided: true} // by TestWhatIsNotDecidedIsAViolation
+	for _, f := range faults {
+		planted[f.rule] = true
+	}
+	for _, judge := range logcheck.Rules() {
+		for _, rule := range judge.Rules {
+			if !planted[rule] {
+				t.Errorf("no fault is planted for %q", rule)
+			}
+			delete(planted, rule)
+		}
+	}
+	for rule := range planted {
+		t.Errorf("%q is in no table, or twice", rule)
+	}
+}
+
 // What a rule must not object to, though it is near a fault.
 func TestWhatIsNoFault(t *testing.T) {
 	t.Parallel()
@@ -274,7 +294,7 @@ func TestWhatIsNoFault(t *testing.T) {
 		},
 		"an event of somebody else": func(e *evidence) {
 			e.append(71)
-			e.options.OthersAppended = true
+			e.options.Except = []logcheck.Rule{logcheck.RuleUnsent}
 		},
 		"a restore": func(e *evidence) {
 			e.events = e.events[:4]

@@ -194,28 +194,22 @@ func (r *run) checkHistory(h *logcheck.History, l *storedLog) {
 	for _, name := range r.filtered {
 		filters[name] = eventstore.Filter{Categories: filteredCategories}
 	}
-	r.check("the log by itself", l.Len(), logcheck.CheckLog(l.Log))
-	r.check("stored was sent", l.notes.Len(), logcheck.Unsent(h, l.notes))
-	about := subjectsOf(h)
-	for _, rule := range []struct {
-		name  string
-		n     int
-		check func(*logcheck.History, *logcheck.Log) []logcheck.Violation
-	}{
-		{"acknowledged is stored", about.acked, logcheck.AckedStored},
-		{"refused is not stored", about.refused, logcheck.RefusedNotStored},
-		{"one winner for each version", about.contended, logcheck.OneWinner},
-		{"retries are stored once", about.again, logcheck.Retries},
-		{"several streams all or none", about.together, logcheck.Together},
-		{"reads are of the log", len(h.Reads), logcheck.ReadsOfLog},
-		{"errors are of the contract", about.failed, logcheck.Errors},
-	} {
-		r.check(rule.name, rule.n, rule.check(h, l.Log))
+	options := logcheck.Options{
+		Linear:     logcheck.LinearOptions{Pictures: r.dir},
+		Deliveries: logcheck.DeliveryOptions{Filters: filters, Head: l.head},
 	}
-	r.check("appends and reads linearizable", len(h.Appends)+len(h.Reads),
-		logcheck.Linearizable(h, l.Log, logcheck.LinearOptions{Pictures: r.dir}))
-	if r.config.Readers > 0 {
-		r.check("deliveries", len(h.Batches), logcheck.Deliveries(h, l.Log, logcheck.DeliveryOptions{Filters: filters, Head: l.head}))
+	about := subjectsOf(h)
+	for _, judge := range logcheck.Rules() {
+		rule, log := judge.Rules[0], l.Log
+		switch {
+		case rule == logcheck.RuleUnsent:
+			log, about[rule] = l.notes, l.notes.Len()
+		case judge.OfLog:
+			about[rule] = l.Len()
+		case rule == logcheck.RuleOrdered && r.config.Readers == 0:
+			continue
+		}
+		r.check(judge.Name, about[rule], judge.Check(h, log, options))
 	}
 	r.checkLoad()
 }

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"io"
+	"maps"
 	"slices"
 	"testing"
 
@@ -63,12 +64,15 @@ func TestRulesAreAboutWhatIsInAHistory(t *testing.T) {
 		{Outcome: logcheck.Conflicted, Expected: logcheck.NoStream},
 		{Outcome: logcheck.Refused},
 	}}
-	want := subjects{acked: 2, refused: 2, failed: 3, contended: 1, again: 1, together: 1}
-	if got := subjectsOf(&h); got != want {
+	want := map[logcheck.Rule]int{logcheck.RuleAcked: 2, logcheck.RuleRefused: 2, logcheck.RuleErrors: 3, logcheck.RuleOneWinner: 1,
+		logcheck.RuleRetries: 1, logcheck.RuleTogether: 1, logcheck.RuleLinearizable: 5, logcheck.RuleReads: 0, logcheck.RuleOrdered: 0}
+	if got := subjectsOf(&h); !maps.Equal(got, want) {
 		t.Errorf("it has %+v, want %+v", got, want)
 	}
-	if got := subjectsOf(new(logcheck.History)); got != (subjects{}) {
-		t.Errorf("an empty one has %+v", got)
+	for rule, n := range subjectsOf(new(logcheck.History)) {
+		if n != 0 {
+			t.Errorf("an empty one has %d for %q", n, rule)
+		}
 	}
 }
 

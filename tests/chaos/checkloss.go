@@ -36,13 +36,11 @@ func (r *run) checkLoss(ctx context.Context, s *survivors, loss *Loss, began, ad
 		if err != nil {
 			return err
 		}
-		found = append(found, logcheck.CheckLog(l.Log)...)
-		for _, rule := range []func(*logcheck.History, *logcheck.Log) []logcheck.Violation{
-			logcheck.AckedStored, logcheck.RefusedNotStored, logcheck.OneWinner, logcheck.Retries, logcheck.Together, logcheck.Errors,
-		} {
-			found = append(found, rule(&history, l.Log)...)
-		}
-		found = append(found, logcheck.Deliveries(&history, l.Log, logcheck.DeliveryOptions{From: s.from, Head: l.head})...)
+		found = append(found, logcheck.Check(&history, l.Log, logcheck.Options{
+			// Others appended too, and what is lost was read.
+			Except:     []logcheck.Rule{logcheck.RuleUnsent, logcheck.RuleReads, logcheck.RuleLinearizable},
+			Deliveries: logcheck.DeliveryOptions{From: s.from, Head: l.head},
+		})...)
 		r.check(loss.Name, len(history.Appends)+len(history.Batches), found)
 		return r.checkProjections(ctx, conn, l)
 	})

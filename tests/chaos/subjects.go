@@ -6,39 +6,35 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck"
 )
 
-// subjects is how many of the appends of a history each rule is about. An append is
-// counted as often as it was sent.
-type subjects struct {
-	// acked were acknowledged, refused were not, for whatever reason, and failed
-	// ended with an error, also where nobody knows whether they are stored.
-	acked, refused, failed int
-	// contended were acknowledged and demanded a version, again were sent before,
-	// together were parts of an append to several streams.
-	contended, again, together int
-}
-
-func subjectsOf(h *logcheck.History) (n subjects) {
+// subjectsOf returns how much of a history each rule is about. An append is counted
+// as often as it was sent.
+func subjectsOf(h *logcheck.History) map[logcheck.Rule]int {
+	n := map[logcheck.Rule]int{
+		logcheck.RuleReads:        len(h.Reads),
+		logcheck.RuleLinearizable: len(h.Appends) + len(h.Reads),
+		logcheck.RuleOrdered:      len(h.Batches),
+	}
 	sent := make(map[uuid.UUID]bool, len(h.Appends))
 	for i := range h.Appends {
 		a := &h.Appends[i]
 		switch a.Outcome {
 		case logcheck.Acked:
-			n.acked++
+			n[logcheck.RuleAcked]++
 			if a.Expected >= logcheck.NoStream {
-				n.contended++
+				n[logcheck.RuleOneWinner]++
 			}
 		case logcheck.Refused, logcheck.Conflicted:
-			n.refused++
-			n.failed++
+			n[logcheck.RuleRefused]++
+			n[logcheck.RuleErrors]++
 		default:
-			n.failed++
+			n[logcheck.RuleErrors]++
 		}
 		if a.Together != 0 {
-			n.together++
+			n[logcheck.RuleTogether]++
 		}
 		if len(a.IDs) > 0 {
 			if sent[a.IDs[0]] {
-				n.again++
+				n[logcheck.RuleRetries]++
 			}
 			sent[a.IDs[0]] = true
 		}
