@@ -32,6 +32,14 @@ func TestAnOperationIsCancelled(t *testing.T) {
 	if !errors.As(busy, &other) {
 		t.Fatalf("a second Request = %v, want *operations.BusyError", busy)
 	}
+	var reasoned interface {
+		Reason() (code, subject, schema string)
+	}
+	if !errors.As(busy, &reasoned) {
+		t.Errorf("a second Request = %v, which gives no reason", busy)
+	} else if code, subject, schema := reasoned.Reason(); code != "operation-running" || subject != other.Operation.ID.String() || schema == "" {
+		t.Errorf("the reason is %s, %s, %q; want operation-running, the id and a schema", code, subject, schema)
+	}
 	if _, err := b.admin.catalog.operations.RequestCancel(t.Context(), other.Operation.ID); err != nil {
 		t.Fatal(err)
 	}

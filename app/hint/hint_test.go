@@ -1,6 +1,7 @@
 package hint_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/app/hint"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // TestEveryReasonHasWords, with all that there is to fill in.
@@ -31,6 +34,15 @@ func TestEveryReasonHasWords(t *testing.T) {
 	})
 	if found < 15 {
 		t.Errorf("%d reasons were found, that cannot be all", found)
+	}
+}
+
+func TestABusyProjectionsOperationCanBeCancelled(t *testing.T) {
+	t.Parallel()
+	const want = "wait for it, or cancel it: recount projections cancel 7 --schema tickets"
+	err := eventstore.WithReason(&operations.BusyError{}, "operation-running", "7", "tickets")
+	if got := hint.Of(fmt.Errorf("verify: %w", err), ""); got != want {
+		t.Errorf("hint = %q, want %q", got, want)
 	}
 }
 
