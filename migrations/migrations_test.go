@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/migrations"
 )
@@ -64,7 +65,7 @@ func objects(t *testing.T, db *pgtest.DB) []string {
 	rows, err := db.Pool.Query(t.Context(), `
 		SELECT relname::text FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relname NOT LIKE 'schema_migrations%'
 		UNION ALL SELECT proname::text FROM pg_proc WHERE pronamespace = $1::text::regnamespace
-		ORDER BY 1`, pgx.Identifier{db.Schema}.Sanitize())
+		ORDER BY 1`, pgsql.Name(db.Schema))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func TestSchemasOfOneDatabaseAreApart(t *testing.T) {
 			t.Fatalf("Up in %q: %v", schema, err)
 		}
 		var rows int
-		err := db.Pool.QueryRow(ctx, `SELECT count(*) FROM `+pgx.Identifier{schema, "b"}.Sanitize()).Scan(&rows)
+		err := db.Pool.QueryRow(ctx, `SELECT count(*) FROM `+pgsql.Name(schema, "b")).Scan(&rows)
 		if err != nil || rows != 1 {
 			t.Errorf("table in %q has %d rows, %v", schema, rows, err)
 		}

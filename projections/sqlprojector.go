@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
@@ -113,10 +112,9 @@ func (p sqlProjector) probe(ctx context.Context, tx pgx.Tx, table tableName, eve
 		return nil
 	}
 	err := p.apply(ctx, tx, table, events)
-	var fromServer *pgconn.PgError
 	switch {
 	case err == nil:
-	case errors.As(err, &fromServer) || ctx.Err() != nil || tx.Conn().IsClosed():
+	case pgerr.Code(err) != "" || ctx.Err() != nil || tx.Conn().IsClosed():
 		return err
 	default:
 		return &dataError{err}

@@ -16,6 +16,7 @@ import (
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/shop"
 )
 
@@ -65,7 +66,7 @@ func TestADatabaseThatIsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec("ALTER DATABASE " + pgx.Identifier{name}.Sanitize() + " ALLOW_CONNECTIONS false")
+	exec("ALTER DATABASE " + pgsql.Name(name) + " ALLOW_CONNECTIONS false")
 	exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
 	for _, r := range requests {
 		p := s.do(r.method, r.path, r.body).problem(t)
@@ -73,7 +74,7 @@ func TestADatabaseThatIsGone(t *testing.T) {
 			t.Errorf("%s %s = %d %s, want 503", r.method, r.path, p.Status, p.Code)
 		}
 	}
-	exec("ALTER DATABASE " + pgx.Identifier{name}.Sanitize() + " ALLOW_CONNECTIONS true")
+	exec("ALTER DATABASE " + pgsql.Name(name) + " ALLOW_CONNECTIONS true")
 	s.comesBack()
 }
 

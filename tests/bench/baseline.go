@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // baseline is a table of the log's shape, with its indexes and constraints, and a plain way to write
@@ -49,9 +51,9 @@ func newBaseline(ctx context.Context, s *scratch, a Append, callers int, name st
 	return b, nil
 }
 
-func (b *baseline) quoted() string   { return pgx.Identifier{b.table}.Sanitize() }
-func (b *baseline) counter() string  { return pgx.Identifier{b.table + "_counter"}.Sanitize() }
-func (b *baseline) sequence() string { return pgx.Identifier{b.table + "_position"}.Sanitize() }
+func (b *baseline) quoted() string   { return pgsql.Name(b.table) }
+func (b *baseline) counter() string  { return pgsql.Name(b.table + "_counter") }
+func (b *baseline) sequence() string { return pgsql.Name(b.table + "_position") }
 
 // insertRow inserts one event at the position p that a subquery returns.
 func (b *baseline) insertRow(positions string) string {

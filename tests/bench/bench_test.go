@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/tests/machine"
 )
@@ -101,14 +102,14 @@ func TestBaselinesWriteWholeStreams(t *testing.T) {
 				for _, table := range []string{"events", "base_counter-row", "base_unordered", "base_insert", "base_copy"} {
 					var gaps, behind int
 					err := s.pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE n <> last + 1), count(*) FILTER (WHERE first <> 0) FROM (
-						SELECT count(*) AS n, max(version) AS last, min(version) AS first FROM `+pgx.Identifier{table}.Sanitize()+` GROUP BY stream_id) AS s`).Scan(&gaps, &behind)
+						SELECT count(*) AS n, max(version) AS last, min(version) AS first FROM `+pgsql.Name(table)+` GROUP BY stream_id) AS s`).Scan(&gaps, &behind)
 					if err != nil || gaps != 0 || behind != 0 {
 						t.Errorf("%s, %d events an append to %s streams: %d streams have gaps, %d do not begin with 0 (%v)", table, batch, streams, gaps, behind, err)
 					}
 				}
 				for _, table := range []string{"events", "base_counter-row"} {
 					var n, last int64
-					err := s.pool.QueryRow(t.Context(), `SELECT count(*), max(position) FROM `+pgx.Identifier{table}.Sanitize()).Scan(&n, &last)
+					err := s.pool.QueryRow(t.Context(), `SELECT count(*), max(position) FROM `+pgsql.Name(table)).Scan(&n, &last)
 					if err != nil || n != last {
 						t.Errorf("%s has %d events up to position %d (%v)", table, n, last, err)
 					}

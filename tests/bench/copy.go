@@ -2,12 +2,10 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -98,10 +96,4 @@ func (c *streamCopy) event(n int64) (stream, version int64) {
 	group, width := c.group(n / c.events)
 	within := n - group*c.events
 	return group + within%width, within / width
-}
-
-// isNotPermitted reports that the database refused a statement for want of rights.
-func isNotPermitted(err error) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == "42501"
 }

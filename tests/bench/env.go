@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/migrations"
 )
 
@@ -50,7 +51,7 @@ func (e *Env) with(ctx context.Context, callers int, use func(*scratch) error) (
 		return fmt.Errorf("the database's address: %w", err)
 	}
 	config.MaxConns = int32(callers + storeConns)
-	config.ConnConfig.RuntimeParams["search_path"] = pgx.Identifier{s.schema}.Sanitize()
+	config.ConnConfig.RuntimeParams["search_path"] = pgsql.Name(s.schema)
 	config.ConnConfig.RuntimeParams["application_name"] = "recount bench"
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
@@ -76,7 +77,7 @@ func (s *scratch) remove(ctx context.Context) error {
 		return errors.Join(append(errs, fmt.Errorf("remove schema %s: %w", s.schema, err))...)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, `DROP SCHEMA IF EXISTS `+pgx.Identifier{s.schema}.Sanitize()+` CASCADE`); err != nil {
+	if _, err := conn.Exec(ctx, `DROP SCHEMA IF EXISTS `+pgsql.Name(s.schema)+` CASCADE`); err != nil {
 		errs = append(errs, fmt.Errorf("remove schema %s: %w", s.schema, err))
 	}
 	return errors.Join(errs...)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 // Growth measures whether a log gets slower as it grows.
@@ -152,7 +153,7 @@ func (l *growingLog) grow(ctx context.Context, size int) error {
 	if err == nil {
 		_, err = l.pool.Exec(ctx, `CHECKPOINT`)
 	}
-	if isNotPermitted(err) { // on a server of others it comes when it comes
+	if pgerr.Is(err, pgerr.NoRight) { // on a server of others it comes when it comes
 		return nil
 	}
 	return err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // rival is a store that is compared, with nothing in it to begin with.
@@ -73,13 +75,13 @@ func (c Compare) stage(ctx context.Context, env *Env, callers int, use func([]*r
 // openPeer opens a peer in a database of its own: some know no other way to keep apart.
 func (e *Env) openPeer(ctx context.Context, p Peer, connections int) (_ *rival, remove func() error, err error) {
 	name := "recount_bench_" + strings.ToLower(rand.Text()[:8])
-	if err := execAt(ctx, e.dsn, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize()); err != nil {
+	if err := execAt(ctx, e.dsn, `CREATE DATABASE `+pgsql.Name(name)); err != nil {
 		return nil, nil, fmt.Errorf("make a database for %s: %w", p.Name, err)
 	}
 	drop := func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		return execAt(ctx, e.dsn, `DROP DATABASE `+pgx.Identifier{name}.Sanitize()+` WITH (FORCE)`)
+		return execAt(ctx, e.dsn, `DROP DATABASE `+pgsql.Name(name)+` WITH (FORCE)`)
 	}
 	dsn, err := inDatabase(e.dsn, name)
 	if err != nil {
