@@ -23,7 +23,7 @@ const (
 )
 
 // leaseKeepers is the kind of goroutine that each projection has where it runs.
-const leaseKeepers = "goroutines in github.com/57528e99/recount/projections.(*worker).follow.func1"
+const leaseKeepers = "goroutines in github.com/57528e99/recount/internal/lease.Keep.func1"
 
 // awaitFresh waits until all servers answer and have taken all projections, and
 // remembers their goroutines.
