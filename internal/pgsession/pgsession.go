@@ -81,7 +81,9 @@ func Configure(config *pgxpool.Config) {
 		if inner.PrepareConn != nil {
 			return inner.PrepareConn(ctx, conn)
 		}
-		return inner.BeforeAcquire == nil || inner.BeforeAcquire(ctx, conn), nil
+		// Callers may still set it, and it counts for nothing beside PrepareConn.
+		before := inner.BeforeAcquire //lint:ignore SA1019 it is theirs
+		return before == nil || before(ctx, conn), nil
 	}
 }
 
