@@ -54,6 +54,14 @@ func (c *catalog) dropAll(ctx context.Context, projection string, version int) (
 				return err
 			}
 		}
+		// Somebody may have taken them while the locks were waited for; nobody can from here on.
+		if _, err := tx.Exec(ctx, c.sql(`SELECT FROM {schema}.projection_generations WHERE projection = $1 FOR UPDATE`), projection); err != nil {
+			return err
+		}
+		d.Generations = d.Generations[:0]
+		if tables, err = c.droppable(ctx, tx, &d, version); err != nil {
+			return err
+		}
 		if d.Whole {
 			if _, err := tx.Exec(ctx, `DROP VIEW IF EXISTS `+tableName{c.schema, projection}.String()); err != nil {
 				return err

@@ -33,6 +33,9 @@ SELECT c.relname::text, i.indisvalid,
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass($1) AND starts_with(c.relname, $2)
+  -- Numbers are of names of before. PostgreSQL itself gives an index a name such as orders_g1_id_idx.
+  AND substr(c.relname::text, length($2::text) + 1) ~ '^([0-9]+|[0-9a-f]{6})$'
+  AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT (i.indisunique AND i.indisvalid)
 ORDER BY length(c.relname), c.relname`
 
 // indexesOf returns the indexes of a table, in the order of their names.

@@ -60,7 +60,7 @@ func TestAnIndexNeedsNoNewVersion(t *testing.T) {
 		name := strings.Fields(createIndex("INDEX", tableName{"recount", "accounts_g1"}, index))[2]
 		b.exec(fmt.Sprintf(`ALTER INDEX recount.%s RENAME TO accounts_g1_i%d`, name, i+1))
 	}
-	b.exec(`CREATE INDEX by_hand ON recount.accounts_g1 (touched)`)
+	b.exec(`CREATE INDEX by_hand ON recount.accounts_g1 (touched); CREATE INDEX ON recount.accounts_g1 (id)`)
 	if _, err := b.pool().Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY accounts_g1_i3 ON recount.accounts_g1 (notes)`); err == nil {
 		t.Fatal("an index that should have failed did not")
 	}
@@ -77,6 +77,10 @@ func TestAnIndexNeedsNoNewVersion(t *testing.T) {
 	b.finish("accounts")
 	if err := b.compare(f); err != nil {
 		t.Error(err)
+	}
+	var kept int
+	if err := b.pool().QueryRow(t.Context(), `SELECT count(*) FROM pg_indexes WHERE schemaname = 'recount' AND indexname IN ('by_hand', 'accounts_g1_id_idx')`).Scan(&kept); err != nil || kept != 2 {
+		t.Errorf("%d indexes that somebody else made are there, %v; want both", kept, err)
 	}
 }
 

@@ -184,6 +184,9 @@ SELECT ` + belongsInView + ` FROM {schema}.projection_generations g WHERE projec
 // generation holds it where it is meanwhile.
 func (c *catalog) publishView(ctx context.Context, g generation) (shown bool, err error) {
 	err = c.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, limitSwitch); err != nil {
+			return err
+		}
 		var live int
 		if err := tx.QueryRow(ctx, c.sql(lockProjectionSQL), g.projection).Scan(&live); err != nil {
 			return err

@@ -73,6 +73,8 @@ func (r *Runner) run(ctx context.Context, request operations.Request, report fun
 		case err == nil || errors.As(err, &ended):
 			return background.Again, nil
 		case lease.IsAway(err):
+			// Another process has it: the rounds here must not wait for it, which may wait for one of these.
+			s.leave()
 			return background.Idle, nil
 		case ctx.Err() != nil:
 			return background.Done, context.Cause(ctx)

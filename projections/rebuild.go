@@ -222,7 +222,7 @@ WHERE operation = $1 GROUP BY events, digest`
 
 	builtSQL = `
 UPDATE {schema}.projection_generations
-SET built = true, position = target, target = greatest(target, $6), events = $3, digest = $4, last_event_at = $5
+SET built = true, last_run_at = clock_timestamp(), position = target, target = greatest(target, $6), events = $3, digest = $4, last_event_at = $5
 WHERE projection = $1 AND generation = $2 AND NOT built`
 )
 
@@ -263,7 +263,7 @@ func (x *execution) complete(ctx context.Context, fold bulk, g target, head int6
 }
 
 const builtEmptySQL = `
-UPDATE {schema}.projection_generations SET built = true WHERE projection = $1 AND generation = $2 AND NOT built`
+UPDATE {schema}.projection_generations SET built = true, last_run_at = clock_timestamp() WHERE projection = $1 AND generation = $2 AND NOT built`
 
 // fallBackToReplay makes of a generation whose rows fit no index, such as one with a value that is too long, an
 // empty one that follows the log from its beginning: when the event is applied that makes such a row, the

@@ -47,7 +47,11 @@ ON CONFLICT DO NOTHING`
 func (x *execution) prepare(ctx context.Context) (target, error) {
 	x.meter.Phase("preparing", 0, 0)
 	if x.Operation.Generation != 0 {
-		return x.target(ctx)
+		g, err := x.target(ctx)
+		if isNoRows(err) { // a process took it back, and ended before it could say why
+			err = &permanentError{err: errors.New("what it had built was taken back")}
+		}
+		return g, err
 	}
 	head, err := x.runner.config.Store.Head(ctx)
 	if err != nil {

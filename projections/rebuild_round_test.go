@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/operations"
@@ -74,6 +76,36 @@ func TestRebuildsReadTheLogTogether(t *testing.T) {
 		if most := 2*bad.Position + 2*301 + 50; o.MemoryBytes == 0 && log.events.Load() > most {
 			t.Errorf("%d events were read for three rebuilds and two verifications, want %d at most", log.events.Load(), most)
 		}
+	}
+}
+
+// TestTwoProcessesRebuildEverything at once, each beginning with what the other ends with: neither waits for
+// what the other has.
+func TestTwoProcessesRebuildEverything(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.fill(100)
+	names := []string{"first", "second", "third", "fourth"}
+	var all errgroup.Group
+	for range 2 {
+		var folds []Projection
+		var requests []operations.Request
+		for _, name := range names {
+			folds = append(folds, newTotals(name))
+			requests = append(requests, operations.Request{Kind: Rebuild, Subject: name, Actor: "test"})
+		}
+		slices.Reverse(names)
+		r, err := NewRunner(b.config(), folds...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() error {
+			_, errs := r.RunAll(t.Context(), requests, nil)
+			return errors.Join(errs...)
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -36,7 +36,7 @@ WHERE projection = $1 AND generation = $2`
 
 	serveSQL = `
 UPDATE {schema}.projection_generations
-SET serving = true, retired_at = NULL, owner = NULL, lease_expires_at = NULL, epoch = epoch + 1
+SET serving = true, retired_at = NULL, last_run_at = clock_timestamp(), owner = NULL, lease_expires_at = NULL, epoch = epoch + 1
 WHERE projection = $1 AND generation = $2`
 )
 

@@ -103,6 +103,9 @@ func (w *worker) serve(soft, hard context.Context) (background.Next, error) {
 	if err != nil || g.number == 0 { // it is built on command
 		return background.Idle, err
 	}
+	if g.number != w.generation.number {
+		w.beyond = 0
+	}
 	w.generation = g
 	o := w.session(soft, hard)
 	next := background.Idle

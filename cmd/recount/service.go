@@ -53,6 +53,7 @@ func ignoreFlag(flags *pflag.FlagSet, types *[]string) {
 // runner returns a runner of all projections that has not been started.
 func (s *service) runner(c projections.Config) (*projections.Runner, error) {
 	c.Pool, c.Schema, c.Store, c.Codec, c.Logger, c.Hints = s.pool, s.schema, s.log, s.codec, s.logger, hint.In
+	c.Categories = shop.Categories()
 	return projections.NewRunner(c, s.projections...)
 }
 
