@@ -145,7 +145,9 @@ func ClassOf(err error) Class {
 	switch wrapper := err.(type) {
 	case interface{ Unwrap() []error }:
 		for _, inner := range wrapper.Unwrap() {
-			found = min(found, ClassOf(inner))
+			if inner != nil {
+				found = min(found, ClassOf(inner))
+			}
 		}
 	case interface{ Unwrap() error }:
 		if inner := errors.Unwrap(err); inner != nil {

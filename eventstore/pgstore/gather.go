@@ -14,7 +14,7 @@ type gather[Q any] struct {
 	// answer answers 1 to most questions, all of them.
 	answer func(ctx context.Context, questions []Q)
 	most   int
-	// group has the goroutines that work.
+	// group has whoever answers.
 	group sync.WaitGroup
 
 	mu      sync.Mutex
@@ -37,6 +37,8 @@ func (g *gather[Q]) ask(ctx context.Context, q Q) error {
 	}
 	if g.workers == 0 {
 		g.workers++
+		g.group.Add(1)
+		defer g.group.Done()
 		g.mu.Unlock()
 		g.answer(ctx, []Q{q})
 		g.mu.Lock()

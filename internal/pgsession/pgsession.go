@@ -134,8 +134,14 @@ func (s *sessions) pin(ctx context.Context, config *pgx.ConnConfig) {
 		if err == nil {
 			_ = conn.Close(ctx)
 		}
-		s.refused = IsStartupRefused(err)
-		s.asked = err == nil || s.refused
+		if IsStartupRefused(err) { // perhaps for something else, such as too many clients
+			var without *pgx.Conn
+			if without, err = pgx.ConnectConfig(ctx, config); err == nil {
+				_ = without.Close(ctx)
+				s.refused = true
+			}
+		}
+		s.asked = err == nil
 	}
 	if !s.refused {
 		config.RuntimeParams = all.RuntimeParams
@@ -154,8 +160,10 @@ func (s *sessions) prepare(config *pgx.ConnConfig) {
 			return true
 		}
 		// A session keeps for good whether the database was read-only when it began, and one that the
-		// server has ended was hardly the only one.
-		s.distrust()
+		// server has ended was hardly the only one. One that was never made says nothing of the others.
+		if _, made := conn.CustomData()[madeKey]; made {
+			s.distrust()
+		}
 		return false
 	}
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
