@@ -1,3 +1,4 @@
+LOCK TABLE projections, operations IN ACCESS EXCLUSIVE MODE;
 DROP FUNCTION lease_lost();
 DROP VIEW projection_operations;
 DELETE FROM operations WHERE subject_kind <> 'projection' OR kind NOT IN ('rebuild', 'rollback', 'verify', 'repair');

@@ -1,6 +1,9 @@
 -- Operations are those of subjects of any kind. A program of before goes on with the view that has the
 -- table's old name; what it writes there is about a projection.
 
+-- In the order in which programs lock them.
+LOCK TABLE projections, projection_operations IN ACCESS EXCLUSIVE MODE;
+
 ALTER TABLE projection_operations RENAME TO operations;
 ALTER TABLE operations RENAME COLUMN projection TO subject;
 ALTER TABLE operations

@@ -71,7 +71,7 @@ func whileLocked(ctx context.Context, patience time.Duration, f func() error) er
 	deadline := time.Now().Add(patience)
 	for {
 		err := f()
-		if !pgerr.Is(unwrapDatabaseError(err), pgerr.LockNotAvailable) {
+		if !pgerr.Is(unwrapDatabaseError(err), pgerr.LockNotAvailable, pgerr.Deadlock) {
 			return err
 		}
 		if time.Now().After(deadline) {
