@@ -121,8 +121,7 @@ rebuild_off() {
 # rebuilds prints the ids of the latest rebuilds of a projection, the last one first.
 rebuilds() { projections show "$1" | sed -n 's/^\([0-9a-f-]*\) *rebuild .*/\1/p'; }
 
-# kill_rebuild rebuilds all, kills that when half of the second read model's rows are in its table, and lets
-# it go on. A program with failpoints kills itself there, however fast the machine is. On a slow one the server
+# kill_rebuild rebuilds all, kills that when some rows are in the tables, and lets it go on. A program with failpoints kills itself there, however fast the machine is. On a slow one the server
 # may have gone on with it before this script does.
 kill_rebuild() {
 	known=$(for view in $(echo "$views" | tr , ' '); do rebuilds "$view"; done)
@@ -130,10 +129,10 @@ kill_rebuild() {
 	RECOUNT_FAILPOINTS='rebuild/recorded=kill@3' "$dir/recount-failpoints" projections rebuild --all --verify --workers 2 \
 		--data "$dir/data" >"$dir/rebuilds" 2>&1 || status=$?
 	[ "$status" = 137 ] || fail "the rebuild that was to be killed ended with exit code $status:" "$dir/rebuilds"
-	view=$(sed -n 's/^rebuild \([a-z_]*\): .*/\1/p' "$dir/rebuilds" | tail -n 1)
+	view=$(sed -n 's/^rebuild: \([a-z_]*\): .*/\1/p' "$dir/rebuilds" | tail -n 1)
 	operation=$(rebuilds "$view" | head -n 1)
 	case $known in *"$operation"*) fail "the killed rebuild of $view left nothing to go on from" "$dir/rebuilds" ;; esac
-	step "rebuild of all killed in the middle of $view"
+	step "rebuild of all killed in the middle, $view among them"
 	projections rebuild --all --verify >"$dir/rebuilds" 2>&1 || fail "the rebuild did not go on:" "$dir/rebuilds"
 	projections show "$view" | grep -q "^$operation *rebuild *$view *done" || fail "it was another rebuild that went on"
 	step "it went on, and all are rebuilt"
