@@ -27,7 +27,7 @@ A log that finds itself in another database than the one it was written in refus
 that were acknowledged there may be missing here, and two copies that both take appends cannot be
 brought together again. Adopting says that this copy is the log from now on. It begins a new
 incarnation of the log at its present end; consumers that had read further are told so, with the
-last position that both have in common. A log that is at home already stays as it is.
+last position that both have in common. A log that is adopted already stays as it is.
 
 Make sure first that nobody writes to another copy. Afterwards restart every recount serve that runs on
 this database: what it remembers of the log may be lost, so it takes no commands.`,
@@ -50,7 +50,7 @@ this database: what it remembers of the log may be lost, so it takes no commands
 				return err
 			}
 			return out.print(a.stdout, adoption{incarnation, lastCommon}, func(w io.Writer) {
-				fmt.Fprintf(w, "the log lives here, incarnation %d; it shares positions up to %d with the one before\n", incarnation, lastCommon)
+				fmt.Fprintf(w, "the log goes on here, incarnation %d; it shares positions up to %d with the one before\n", incarnation, lastCommon)
 				fmt.Fprintln(w, "restart every recount serve that has been running on this database; until then it takes no commands")
 			})
 		})

@@ -29,7 +29,7 @@ type Log struct {
 	repeated []int32            // events whose id their stream had before
 }
 
-// Restore is the begin of another life of the log.
+// Restore is the beginning of another incarnation of the log.
 type Restore struct {
 	// Incarnation is the number of the life that begins.
 	Incarnation int64

@@ -30,7 +30,7 @@ const (
 	CrashShutdown      = "57P02"
 	CannotConnectNow   = "57P03" // the server starts up, recovers or shuts down
 	IdleTooLong        = "57P05" // idle_session_timeout is over
-	Fenced             = "RC001" // raised by Recount's own function recount.fenced
+	Fenced             = "RC001" // raised by the functions lease_lost and projection_fenced of migrations
 	IdleInTransaction  = "25P03" // idle_in_transaction_session_timeout is over
 )
 
