@@ -25,6 +25,17 @@ type Token struct {
 // IsZero reports whether the token demands nothing.
 func (t Token) IsZero() bool { return t == Token{} }
 
+// SameIncarnation reports whether both are places in one incarnation of one log, so that their positions
+// can be compared.
+func (t Token) SameIncarnation(other Token) bool {
+	return t.Log == other.Log && t.Incarnation == other.Incarnation
+}
+
+// Before reports whether t is before another place in the same incarnation of the same log.
+func (t Token) Before(other Token) bool {
+	return t.SameIncarnation(other) && t.Position < other.Position
+}
+
 const tokenVersion = 1
 
 // String returns the token as text that ParseToken reads: URL-safe, opaque to

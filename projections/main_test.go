@@ -179,7 +179,7 @@ func (b *bench) arrives(r *Runner, projection string, want eventstore.Token) {
 	b.eventually(func() error {
 		ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 		defer cancel()
-		if at, here := r.WaitFor(ctx, projection, want); !here || before(at, want) {
+		if at, here := r.WaitFor(ctx, projection, want); !here || at.Before(want) {
 			return fmt.Errorf("%s is at position %d (here: %v), want %d", projection, at.Position, here, want.Position)
 		}
 		return nil

@@ -48,7 +48,7 @@ func (p *progress) wait(ctx context.Context, want eventstore.Token) (at eventsto
 		p.mu.Lock()
 		at, running := p.at, p.running
 		changed := p.changed
-		behind := running && before(at, want)
+		behind := running && at.Before(want) // in another log or incarnation there is nothing to wait for
 		if behind && !p.isAwaited {
 			p.isAwaited = true
 			close(p.awaited)
@@ -87,10 +87,4 @@ func (p *progress) gather(ctx context.Context, lastCommit time.Duration) {
 	case <-awaited:
 	case <-timer.C:
 	}
-}
-
-// before reports whether a place is before another in the same life of the same log; a place in
-// another cannot be waited for.
-func before(at, want eventstore.Token) bool {
-	return at.Log == want.Log && at.Incarnation == want.Incarnation && at.Position < want.Position
 }

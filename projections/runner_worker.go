@@ -27,9 +27,9 @@ type worker struct {
 	applied func(context.Context, *generationLease, eventstore.Batch) (ending, error)
 	// from is where the session began.
 	from eventstore.Token
-	// beyond is the position that another program has to bring the rows to before this one can go on:
-	// the end of an append that it cannot read.
-	beyond int64
+	// beyond is the place that another program has to bring the rows to before this one can go on: the
+	// end of an append that it cannot read.
+	beyond eventstore.Token
 	counts counts
 }
 
@@ -103,8 +103,14 @@ func (w *worker) serve(soft, hard context.Context) (background.Next, error) {
 	if err != nil || g.number == 0 { // it is built on command
 		return background.Idle, err
 	}
-	if g.number != w.generation.number {
-		w.beyond = 0
+	if w.beyond.Position > 0 {
+		head, err := w.runner.config.Store.Head(hard)
+		if err != nil {
+			return background.Idle, err
+		}
+		if g.number != w.generation.number || !head.SameIncarnation(w.beyond) {
+			w.beyond = eventstore.Token{} // the append is not to come for these rows, or not any more
+		}
 	}
 	w.generation = g
 	o := w.session(soft, hard)
@@ -128,7 +134,7 @@ func (w *worker) serve(soft, hard context.Context) (background.Next, error) {
 // session runs the projection from taking the lease to losing it, or to an error.
 func (w *worker) session(soft, hard context.Context) outcome {
 	failpoint.HitIn(hard, failpoint.LeaseLooked)
-	l, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL, w.beyond)
+	l, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL, w.beyond.Position)
 	if errors.Is(err, lease.ErrTaken) {
 		return outcome{ending: notTaken}
 	}
@@ -162,10 +168,11 @@ func (w *worker) end(hard context.Context, l *generationLease, ends ending, err 
 			Str("hint", w.runner.catalog.operations.Hint(reason, w.projection.Name())).Msg("projection stopped")
 		return failed, nil
 	case stoodAside:
-		w.beyond = l.checkpoint.Token.Position + 1
+		w.beyond, _ = w.runner.config.Store.Head(ctx) // without it the next session finds out anew
+		w.beyond.Position = l.checkpoint.Token.Position + 1
 		var at *eventError
 		if errors.As(err, &at) {
-			w.beyond = at.event.AppendEnd
+			w.beyond.Position = at.event.AppendEnd
 		}
 		w.counts.standAsides.Add(1)
 		w.log.Warn().Err(err).Msg("projection needs a newer program, this one stands aside")

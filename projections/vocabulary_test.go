@@ -1,12 +1,14 @@
 package projections
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/operations"
 )
 
@@ -163,4 +165,30 @@ func TestThePastIsNotReadWithoutWhatIsUnknown(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestARestoreEndsStandingAside: the log that is restored to before the event which this program cannot
+// read has another one in its place.
+func TestARestoreEndsStandingAside(t *testing.T) {
+	t.Parallel()
+	b := newUnjudged(t)
+	open := func() {
+		store, err := pgstore.Open(t.Context(), pgstore.Config{Pool: b.pool()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close(context.Background()) })
+		b.store, b.admin = store, NewAdmin(b.pool(), b.db.Schema, store)
+	}
+	open()
+	old := b.start(b.runner(newAccounts(1)))
+	b.arrives(old, "accounts", b.append("account-1", deposited{Amount: 1}))
+	b.append("account-1", depositedV2)
+	b.reaches("accounts", Unreadable, 1)
+	b.exec(`DELETE FROM recount.events WHERE position > 1`)
+	b.exec(`INSERT INTO recount.log_incarnations (n, log_id, from_position, system_identifier, timeline, database_oid)
+		SELECT 2, log_id, 1, system_identifier, timeline, database_oid FROM recount.log_incarnations`)
+	open() // as the programs that append are started again
+	b.append("account-1", deposited{Amount: 1})
+	b.reaches("accounts", Running, 2)
 }

@@ -137,8 +137,7 @@ func (r *Reader) follow(ctx context.Context, sources []source, token eventstore.
 	}
 	for _, s := range sources {
 		at, here := r.config.Follower.WaitFor(ctx, s.projection, token)
-		sameLife := at.Log == token.Log && at.Incarnation == token.Incarnation
-		if here && sameLife && at.Position < token.Position {
+		if here && at.Before(token) {
 			return &BehindError{Projection: s.projection, Position: at.Position, Want: token.Position}
 		}
 	}
