@@ -149,6 +149,7 @@ func (c *Claim) finish(ctx context.Context, state State, result any, cause error
 	if err != nil {
 		return err
 	}
-	_, err = c.records.pool.Exec(ctx, c.records.SQL(forgetSQL), c.records.subjectKind, c.Operation.Subject, c.Operation.Kind, kept)
-	return err
+	// It has ended, whatever becomes of this: the next one that ends forgets them.
+	_, _ = c.records.pool.Exec(ctx, c.records.SQL(forgetSQL), c.records.subjectKind, c.Operation.Subject, c.Operation.Kind, kept)
+	return nil
 }

@@ -29,11 +29,8 @@ func (e *UnknownTypesError) Error() string {
 	return "the log has events of types that this program does not know: " + strings.Join(all, ", ")
 }
 
-// Is matches eventstore.ErrUnknownType.
-func (e *UnknownTypesError) Is(target error) bool { return target == eventstore.ErrUnknownType }
-
-// Class implements what eventstore.ClassOf asks for.
-func (e *UnknownTypesError) Class() eventstore.Class { return eventstore.ClassUnknownSchema }
+// Unwrap returns eventstore.ErrUnknownType.
+func (e *UnknownTypesError) Unwrap() error { return eventstore.ErrUnknownType }
 
 // Hint says how to get on.
 func (e *UnknownTypesError) Hint() string {

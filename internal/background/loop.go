@@ -28,7 +28,8 @@ type Loop struct {
 	Wake <-chan struct{}
 	// Backoff is how long to wait after errors. One that comes with Again is the first of a row.
 	Backoff Backoff
-	// Failed is told of each error that is not the last, and how long the loop waits after it.
+	// Failed is told of each error that is not the last, and how long the loop waits after it. It may be
+	// nil where every error comes with Done.
 	Failed func(err error, pause time.Duration)
 }
 
