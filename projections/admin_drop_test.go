@@ -38,6 +38,15 @@ func (b *bench) wantInUse(version int) {
 	}
 }
 
+// epoch is the highest of the leases that there are.
+func (b *bench) epoch() (epoch int64) {
+	b.Helper()
+	if err := b.pool().QueryRow(b.Context(), `SELECT max(epoch) FROM recount.projection_generations`).Scan(&epoch); err != nil {
+		b.Fatal(err)
+	}
+	return epoch
+}
+
 func TestDropRemovesWhatNobodyNeeds(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)
@@ -61,6 +70,7 @@ func TestDropRemovesWhatNobodyNeeds(t *testing.T) {
 	b.wantInUse(2)
 	b.stop(next)
 	b.wantInUse(2) // the view shows it
+	before := b.epoch()
 	if d, err := b.admin.Drop(t.Context(), "accounts", 0); err != nil || !slices.Equal(d.Generations, []int{2, 3}) || !d.Whole {
 		t.Errorf("Drop of what nobody runs = %+v, %v; want all that is left to be removed", d, err)
 	}
@@ -74,6 +84,10 @@ func TestDropRemovesWhatNobodyNeeds(t *testing.T) {
 	}
 	// A program that has it makes it anew.
 	b.arrives(b.start(b.runner(newAccounts(2))), "accounts", end)
+	// A process that was frozen all the while must not take its lease for one on the new rows.
+	if now := b.epoch(); now <= before {
+		t.Errorf("the epoch is %d, it was %d before the projection was dropped", now, before)
+	}
 }
 
 func TestVersionsThatNobodyRunsAreDropped(t *testing.T) {

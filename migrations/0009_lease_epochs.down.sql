@@ -1,0 +1,1 @@
+ALTER TABLE projection_generations ALTER COLUMN epoch SET DEFAULT 0;
