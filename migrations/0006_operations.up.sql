@@ -30,6 +30,22 @@ SELECT id, subject AS projection, kind, version, options, generation, state, can
        owner, epoch, lease_expires_at, result, error, hint, created_at, updated_at, finished_at
 FROM operations WHERE subject_kind = 'projection';
 
+-- Who was allowed to use the table is allowed to use the view.
+DO $$
+DECLARE
+    allowed record;
+BEGIN
+    FOR allowed IN
+        SELECT a.privilege_type AS what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS who
+        FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.oid = 'operations'::regclass AND a.grantee <> c.relowner
+          AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    LOOP
+        EXECUTE format('GRANT %s ON projection_operations TO %s', allowed.what, allowed.who);
+    END LOOP;
+END
+$$;
+
 -- Ends a transaction whose lease is lost; see projection_fenced, which programs of before call.
 CREATE FUNCTION lease_lost() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -76,6 +76,28 @@ func objects(t *testing.T, db *pgtest.DB) []string {
 	return names
 }
 
+// TestRightsFollowTheOldName: a program of before may have another role than the one that migrates.
+func TestRightsFollowTheOldName(t *testing.T) {
+	t.Parallel()
+	ctx, db := t.Context(), pgtest.New(t)
+	if _, err := migrations.Down(ctx, db.DSN, db.Schema, 5); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Pool.Exec(ctx, `GRANT SELECT, UPDATE ON recount.projection_operations TO pg_monitor`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := migrations.Up(ctx, db.DSN, db.Schema); err != nil {
+		t.Fatal(err)
+	}
+	for right, want := range map[string]bool{"SELECT": true, "UPDATE": true, "DELETE": false} {
+		var has bool
+		err := db.Pool.QueryRow(ctx, `SELECT has_table_privilege('pg_monitor', 'recount.projection_operations', $1)`, right).Scan(&has)
+		if err != nil || has != want {
+			t.Errorf("the right to %s = %v, %v; want %v", right, has, err, want)
+		}
+	}
+}
+
 func TestStatusChangesNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.NewEmpty(t)
