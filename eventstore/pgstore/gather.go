@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -21,10 +22,19 @@ type gather[Q any] struct {
 	waiting []Q
 	workers int
 	closed  bool
+	// moved is when an answer was last begun or given, watched whether help is to come.
+	moved   time.Time
+	watched bool
 }
 
-// manyWait is how many questions wait for each worker before there is another one.
-const manyWait = 32
+const (
+	// manyWait is how many questions wait for each worker before there is another one.
+	manyWait = 32
+	// stuckAfter is for how long nothing is answered before there is another one, maxWorkers how many
+	// there are then.
+	stuckAfter = 50 * time.Millisecond
+	maxWorkers = 8
+)
 
 // ask has a question answered: by the caller itself if nobody else asks now, else
 // with the next ones, of which nobody's context ends the answer for the others. It
@@ -37,6 +47,7 @@ func (g *gather[Q]) ask(ctx context.Context, q Q) error {
 	}
 	if g.workers == 0 {
 		g.workers++
+		g.moved = time.Now()
 		g.group.Add(1)
 		defer g.group.Done()
 		g.mu.Unlock()
@@ -51,12 +62,36 @@ func (g *gather[Q]) ask(ctx context.Context, q Q) error {
 	if len(g.waiting) > manyWait*g.workers && g.workers < runtime.GOMAXPROCS(0) {
 		g.addWorker()
 	}
+	g.watch()
 	return nil
 }
 
 func (g *gather[Q]) addWorker() {
 	g.workers++
+	g.moved = time.Now()
 	g.group.Go(g.work)
+}
+
+func (g *gather[Q]) watch() {
+	if !g.watched {
+		g.watched = true
+		time.AfterFunc(stuckAfter, g.help)
+	}
+}
+
+// help adds a worker if questions wait and those there are answer nothing: one whose connection is stuck
+// must not hold up all others.
+func (g *gather[Q]) help() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watched = false
+	if len(g.waiting) == 0 {
+		return
+	}
+	if g.workers < maxWorkers && time.Since(g.moved) >= stuckAfter {
+		g.addWorker()
+	}
+	g.watch()
 }
 
 // close takes no more questions and waits until those asked are answered.
@@ -84,5 +119,8 @@ func (g *gather[Q]) work() {
 			return
 		}
 		g.answer(context.Background(), questions)
+		g.mu.Lock()
+		g.moved = time.Now()
+		g.mu.Unlock()
 	}
 }
