@@ -14,10 +14,10 @@ import (
 type Token struct {
 	// Log identifies the log.
 	Log uuid.UUID
-	// Incarnation counts the log's lives. It changes when the log was restored
+	// Incarnation is a number from 1. It changes when the log was restored
 	// or failed over to a copy that may lack events.
 	Incarnation int64
-	// Position is a position in that life of the log; 0 is before its first
+	// Position is a position in that incarnation of the log; 0 is before its first
 	// event.
 	Position int64
 }

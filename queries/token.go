@@ -18,7 +18,7 @@ func (r *Reader) check(ctx context.Context, sources []source, found []projection
 			}
 			want = max(want, token.Position)
 		}
-		// A token of a later life of the log is ahead, whatever the positions.
+		// A token of a later incarnation of the log is ahead, whatever the positions.
 		if s.Checkpoint.Position >= want && s.Checkpoint.Incarnation >= token.Incarnation {
 			continue
 		}
@@ -42,7 +42,7 @@ func (r *Reader) checkLog(ctx context.Context, at, token eventstore.Token) error
 	case token.Incarnation >= at.Incarnation:
 		return nil
 	case r.config.Log == nil:
-		// Nobody can say up to where the two lives agree: nothing is promised.
+		// Nobody can say up to where the two incarnations agree: nothing is promised.
 		return &eventstore.LogChangedError{Token: token, Head: at}
 	}
 	return r.inLog(ctx, token)

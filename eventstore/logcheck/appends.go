@@ -7,7 +7,7 @@ import (
 
 // AckedStored checks that what was acknowledged is in the log, whole, at exactly
 // the version and position that the client was told. What a restore took away is
-// excused if the client was told of an earlier life of the log.
+// excused if the client was told of an earlier incarnation of the log.
 func AckedStored(h *History, l *Log) []Violation {
 	f := findings{rule: RuleAcked}
 	for i := range h.Appends {

@@ -103,7 +103,7 @@ type Append struct {
 	// client was not told.
 	Version  int64 `json:"-"`
 	Position int64 `json:"-"`
-	// Incarnation is the life of the log that acknowledged it. 0: not told.
+	// Incarnation is that of the log that acknowledged it. 0: not told.
 	Incarnation int64 `json:"-"`
 	// Duplicate says that the client was told that it had been stored before.
 	Duplicate bool `json:"-"`
@@ -151,7 +151,7 @@ type Batch struct {
 	Positions []Span `json:"positions,omitempty"`
 	// Chain is of the ids of the events.
 	Chain Chain `json:"chain,omitempty"`
-	// Incarnation is the life of the log that it came from. 0: not told.
+	// Incarnation is that of the log that it came from. 0: not told.
 	Incarnation int64 `json:"incarnation,omitempty"`
 }
 

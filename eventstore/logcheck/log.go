@@ -31,7 +31,7 @@ type Log struct {
 
 // Restore is the beginning of another incarnation of the log.
 type Restore struct {
-	// Incarnation is the number of the life that begins.
+	// Incarnation is the number of the one that begins.
 	Incarnation int64
 	// LastCommon is the last position that it shares with the one before.
 	LastCommon int64
@@ -160,7 +160,7 @@ func (l *Log) event(e *entry) string {
 	return fmt.Sprintf("position %d (version %d of %q, %s, id %s)", e.position, e.version, l.streams[e.stream].name, l.types[e.kind], e.id)
 }
 
-// lost reports whether a restore took away what an earlier life of the log had
+// lost reports whether a restore took away what an earlier incarnation of the log had
 // at a position.
 func (l *Log) lost(incarnation, position int64) bool {
 	return incarnation > 0 && slices.ContainsFunc(l.Restores, func(r Restore) bool {

@@ -11,7 +11,7 @@ import (
 )
 
 // checkLoss checks what must hold although events were lost: what is there is a
-// log, what was acknowledged in its present life is in it, readers were told
+// log, what was acknowledged in its present incarnation is in it, readers were told
 // where they had gone too far, and rows are of the events that are there.
 func (r *run) checkLoss(ctx context.Context, s *survivors, loss *Loss, began, adopted int64, found []logcheck.Violation) error {
 	history, err := logcheck.Load(work.HistoryFile(s.dir, "writer-1"), work.HistoryFile(s.dir, "reader-1"), work.HistoryFile(s.dir, "reader-2"))
@@ -60,7 +60,7 @@ func (loss *Loss) count(h *logcheck.History, began, adopted int64) {
 	}
 }
 
-// checkTold checks that a reader that had gone beyond what both lives have was
+// checkTold checks that a reader that had gone beyond what both incarnations have was
 // told so, once, with the right position.
 func checkTold(h *logcheck.History, reader string, told []work.Changed, lastCommon int64) (found []logcheck.Violation) {
 	beyond := int64(0)
@@ -83,7 +83,7 @@ func checkTold(h *logcheck.History, reader string, told []work.Changed, lastComm
 	}
 	if len(told) != want || want == 1 && told[0].LastCommon != lastCommon {
 		found = append(found, logcheck.Violation{Rule: RuleTold,
-			Text: fmt.Sprintf("%s had read up to %d, the lives share %d; it was told %+v", reader, beyond, lastCommon, told)})
+			Text: fmt.Sprintf("%s had read up to %d, the incarnations share %d; it was told %+v", reader, beyond, lastCommon, told)})
 	}
 	return found
 }

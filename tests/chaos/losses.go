@@ -18,7 +18,7 @@ import (
 // an older backup, or a failover to a standby that lags.
 type Loss struct {
 	Name string `json:"name"`
-	// LastCommon is the last position that both lives of the log have.
+	// LastCommon is the last position that both incarnations of the log have.
 	LastCommon int64 `json:"last_common"`
 	// Lost is how many acknowledged events are gone, Refused how many appends were
 	// refused before somebody adopted the log.

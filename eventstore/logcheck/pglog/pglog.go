@@ -48,7 +48,7 @@ func Read(ctx context.Context, db Querier, schema string, identify func(*eventst
 	err = each(ctx, db, in(schema, restoresSQL), func() error { l.Restores = append(l.Restores, r); return nil },
 		&r.Incarnation, &r.LastCommon)
 	if err != nil {
-		return nil, fmt.Errorf("read the lives of the log: %w", err)
+		return nil, fmt.Errorf("read the incarnations of the log: %w", err)
 	}
 	return l, nil
 }

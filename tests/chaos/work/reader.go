@@ -51,7 +51,7 @@ func runReader(ctx context.Context, s Spec) (err error) {
 		r.session, r.next, r.incarnation = b.Session, b.Next, b.Incarnation
 	}
 	if changes.LastCommon > 0 && changes.Incarnation == r.incarnation {
-		// It was told, and was killed before it got anything of the new life.
+		// It was told, and was killed before it got anything of the new incarnation.
 		r.next, r.incarnation = changes.LastCommon+1, 0
 	}
 	pool, store, err := open(ctx, s)
@@ -77,7 +77,7 @@ type reader struct {
 	recorder *logcheck.Recorder
 	rng      *rand.Rand
 	session  int
-	// next is the position to go on with, incarnation the life of the log that
+	// next is the position to go on with, incarnation that of the log that
 	// the ones before are of; 0: not known.
 	next, incarnation int64
 }
