@@ -50,12 +50,7 @@ func (b *bench) epoch() (epoch int64) {
 func TestDropRemovesWhatNobodyNeeds(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)
-	old := b.start(b.runner(newAccounts(1)))
-	next := b.start(b.runner(newAccounts(2)))
-	end := b.append("account-1", deposited{Amount: 1})
-	b.arrives(old, "accounts", end)
-	b.arrives(next, "accounts", end)
-	b.eventually(func() error { return b.shows("accounts", 2) })
+	old, next, end := b.startTwoVersions()
 	b.rebuild(next, "accounts", operations.Options{})
 	b.wantInUse(1)
 	b.wantInUse(2)

@@ -232,17 +232,24 @@ func TestAGenerationThatWasReplacedIsNotRun(t *testing.T) {
 	}
 }
 
+// startTwoVersions runs two versions of the accounts, of which the view shows the second, up to the end of a
+// log of one event.
+func (b *bench) startTwoVersions() (old, next *Runner, end eventstore.Token) {
+	b.Helper()
+	old, next = b.start(b.runner(newAccounts(1))), b.start(b.runner(newAccounts(2)))
+	end = b.append("account-1", deposited{Amount: 1})
+	b.arrives(old, "accounts", end)
+	b.arrives(next, "accounts", end)
+	b.eventually(func() error { return b.shows("accounts", 2) })
+	return old, next, end
+}
+
 // TestTheViewFollowsWhatIsRun: after the program of a new version was taken back, the view does not stay
 // on rows that nobody brings up to date any more; a restart alone moves nothing.
 func TestTheViewFollowsWhatIsRun(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	old := b.start(b.runner(newAccounts(1)))
-	next := b.start(b.runner(newAccounts(2)))
-	end := b.append("account-1", deposited{Amount: 1})
-	b.arrives(old, "accounts", end)
-	b.arrives(next, "accounts", end)
-	b.eventually(func() error { return b.shows("accounts", 2) })
+	old, next, end := b.startTwoVersions()
 	b.stop(next)
 	end = b.append("account-1", deposited{Amount: 1})
 	b.arrives(old, "accounts", end)

@@ -90,13 +90,14 @@ func (x *execution) Reason(ctx context.Context, _ *operations.Claim, err error) 
 	return reasonOf(err)
 }
 
-// fold returns what the projection runs, which must be a fold.
-func (x *execution) fold() (bulk, error) {
+// presentFold returns what the projection runs, which must be a fold, and the generation that has its rows.
+func (x *execution) presentFold(ctx context.Context) (bulk, generation, error) {
 	fold, ok := x.worker.runs.(bulk)
 	if !ok {
-		return nil, &permanentError{errors.New("only folds can be verified and repaired"), ReasonNoFold}
+		return nil, generation{}, &permanentError{errors.New("only folds can be verified and repaired"), ReasonNoFold}
 	}
-	return fold, nil
+	g, err := x.present(ctx, x.catalog.pool)
+	return fold, g, err
 }
 
 // present returns the generation that serves the version, which must have its rows.

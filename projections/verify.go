@@ -81,11 +81,7 @@ SELECT position, events, digest FROM {schema}.projection_generations WHERE proje
 
 // verify compares the generation that serves the version.
 func (x *execution) verify(ctx context.Context) (any, error) {
-	fold, err := x.fold()
-	if err != nil {
-		return nil, err
-	}
-	g, err := x.present(ctx, x.catalog.pool)
+	fold, g, err := x.presentFold(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -37,11 +37,7 @@ type repairing struct {
 
 // repair makes one row of the generation that serves the version anew.
 func (x *execution) repair(ctx context.Context) (any, error) {
-	fold, err := x.fold()
-	if err != nil {
-		return nil, err
-	}
-	g, err := x.present(ctx, x.catalog.pool)
+	fold, g, err := x.presentFold(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,17 @@ type database struct {
 	dataDir string // of recount dev
 }
 
+// located returns the RunE of a command that works on the address of the database.
+func (d *database) located(run func(ctx context.Context, dsn string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		dsn, err := d.locate(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), dsn)
+	}
+}
+
 // locate returns the address of the database: the one that was given, else that of the built-in
 // database of a running recount dev.
 func (d *database) locate(ctx context.Context) (string, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -15,15 +16,11 @@ func (a *app) dbURL(d *database) *cobra.Command {
 		Args:    noArgs,
 	}
 	out := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dsn, err := d.locate(cmd.Context())
-		if err != nil {
-			return err
-		}
+	cmd.RunE = d.located(func(ctx context.Context, dsn string) error {
 		address := struct {
 			URL string `json:"url"`
 		}{dsn}
 		return out.print(a.stdout, address, func(w io.Writer) { fmt.Fprintln(w, dsn) })
-	}
+	})
 	return cmd
 }

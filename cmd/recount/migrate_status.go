@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -26,12 +27,8 @@ func (a *app) migrateStatus(d *database) *cobra.Command {
 		Args:  noArgs,
 	}
 	out := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dsn, err := d.locate(cmd.Context())
-		if err != nil {
-			return err
-		}
-		now, err := migrations.Status(cmd.Context(), dsn, d.schema)
+	cmd.RunE = d.located(func(ctx context.Context, dsn string) error {
+		now, err := migrations.Status(ctx, dsn, d.schema)
 		if err != nil {
 			return err
 		}
@@ -50,6 +47,6 @@ func (a *app) migrateStatus(d *database) *cobra.Command {
 			return behind(d.schema, now, exitCheckFailed)
 		}
 		return nil
-	}
+	})
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -16,16 +17,12 @@ func (a *app) migrateUp(d *database) *cobra.Command {
 		Args:  noArgs,
 	}
 	out := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dsn, err := d.locate(cmd.Context())
-		if err != nil {
-			return err
-		}
-		done, err := migrations.Up(cmd.Context(), dsn, d.schema)
+	cmd.RunE = d.located(func(ctx context.Context, dsn string) error {
+		done, err := migrations.Up(ctx, dsn, d.schema)
 		if err != nil {
 			return err
 		}
 		return out.print(a.stdout, move(done), func(w io.Writer) { fmt.Fprintln(w, move(done)) })
-	}
+	})
 	return cmd
 }
