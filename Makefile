@@ -14,7 +14,7 @@ tags = -tags failpoints
 
 gofmt = $(shell go env GOROOT)/bin/gofmt
 
-# The peers of recount bench compare are a module of their own. Without cgo one of them need not compile SQLite.
+# The peers of recount bench compare are a module of their own, tests/bench/peers. Without cgo one of them need not compile SQLite.
 peers := CGO_ENABLED=0 go
 
 .PHONY: help dev test test-all test-peers hostile fuzz postgres import-check bench bench-compare chaos chaos-long mutants lint fmt build programs
