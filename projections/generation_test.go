@@ -249,9 +249,9 @@ func (b *bench) startTwoVersions() (old, next *Runner, end eventstore.Token) {
 func TestTheViewFollowsWhatIsRun(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	old, next, end := b.startTwoVersions()
+	old, next, _ := b.startTwoVersions()
 	b.stop(next)
-	end = b.append("account-1", deposited{Amount: 1})
+	end := b.append("account-1", deposited{Amount: 1})
 	b.arrives(old, "accounts", end)
 	// As often as this has the old one looked, within the minute.
 	for range 3 {
