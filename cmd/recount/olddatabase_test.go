@@ -73,12 +73,20 @@ func load(t *testing.T, db *pgtest.DB, name string) {
 // recount runs a command on a database, and wants it to end with a code.
 func recount(t *testing.T, db *pgtest.DB, want int, args ...string) (stdout string) {
 	t.Helper()
+	stdout, _ = runs(t, want, append(args, "--database", db.DSN)...)
+	return stdout
+}
+
+// runs runs a command, and wants it to end with a code.
+func runs(t *testing.T, want int, args ...string) (stdout, stderr string) {
+	t.Helper()
 	out, said := newTranscript(), newTranscript()
 	a := &app{stdout: out, stderr: said, getenv: func(string) string { return "" }}
-	if code := a.run(t.Context(), append(args, "--database", db.DSN)); code != want {
-		text, _ := said.read()
-		t.Fatalf("recount %s: exit code %d, want %d: %s", strings.Join(args, " "), code, want, text)
-	}
+	code := a.run(t.Context(), args)
 	stdout, _ = out.read()
-	return stdout
+	stderr, _ = said.read()
+	if code != want {
+		t.Fatalf("recount %s: exit code %d, want %d: %s", strings.Join(args, " "), code, want, stderr)
+	}
+	return stdout, stderr
 }
