@@ -157,10 +157,12 @@ func (r *Runner) Owner() string { return r.owner }
 // the database.
 //
 // What a newer program writes meanwhile, of a type or in a schema version that Codec does not know, ends
-// at that very event what this one does for a projection: it stands aside, and a newer one goes on.
+// at that very event what this one does for a projection: it stands aside, and a newer one goes on. The
+// same for what a newer program has written before this one came back: events of unknown types are no
+// *UnknownTypesError where the rows of all projections are there already.
 func (r *Runner) Start(ctx context.Context) error {
 	return r.service.Start(ctx, func(ctx context.Context) ([]background.Task, error) {
-		if err := cmp.Or(pgsession.Check(ctx, r.config.Pool), r.knows.check(ctx)); err != nil {
+		if err := cmp.Or(pgsession.Check(ctx, r.config.Pool), r.checkTypes(ctx)); err != nil {
 			return nil, err
 		}
 		tasks := []background.Task{r.operate}
@@ -173,6 +175,21 @@ func (r *Runner) Start(ctx context.Context) error {
 		}
 		return tasks, nil
 	})
+}
+
+// checkTypes returns *UnknownTypesError for a log with events that rows would be made without.
+func (r *Runner) checkTypes(ctx context.Context) error {
+	unknown := r.knows.check(ctx)
+	if !errors.As(unknown, new(*UnknownTypesError)) {
+		return unknown
+	}
+	for _, w := range r.workers {
+		if _, err := r.catalog.serving(ctx, r.config.Pool, w.projection, w.runs); err != nil {
+			return unknown
+		}
+	}
+	r.config.Logger.Warn().Err(unknown).Msg("a newer program has written to the log, this one stands aside where it has to")
+	return nil
 }
 
 // Stop lets the projections finish what they are writing, gives their leases back and waits. If ctx

@@ -107,10 +107,16 @@ func TestAnOldProgramStandsAside(t *testing.T) {
 			if n := old.Stats()[0].StandAsides; n != 1 {
 				t.Errorf("the old program stood aside %d times, want once", n)
 			}
-			// Once it is past that event, and alone, it goes on.
+			// Once it is past that event, and alone, it goes on, also when it is started again.
 			b.stop(next)
 			b.codec = newCodec(t)
 			b.arrives(old, "accounts", b.append("account-1", deposited{Amount: 1}))
+			b.stop(old)
+			old = b.start(b.runner(newAccounts(1)))
+			b.arrives(old, "accounts", b.append("account-1", deposited{Amount: 1}))
+			if err := b.runner(newAccounts(2)).Start(t.Context()); name == "a type" && !errors.As(err, new(*UnknownTypesError)) {
+				t.Errorf("Start of what would be made without those events = %v, want them to be unknown", err)
+			}
 		})
 	}
 }
