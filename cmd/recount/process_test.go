@@ -32,7 +32,13 @@ type process struct {
 // startProcess starts the program. It is killed at the test's end if it still runs.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command("recount", args...), stdout: newTranscript(), stderr: newTranscript(), ended: make(chan struct{})}
+	return startProgram(t, "recount", args...)
+}
+
+// startProgram starts another build of the program.
+func startProgram(t *testing.T, program string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(program, args...), stdout: newTranscript(), stderr: newTranscript(), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	p.cmd.Env = cleanEnv()
 	if err := p.cmd.Start(); err != nil {

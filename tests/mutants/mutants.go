@@ -31,12 +31,17 @@ import (
 
 // Mutant is a bug that can be put into the product.
 type Mutant struct {
-	Name string
+	Patch
 	// What, Scenario, Rule and Failpoints are the fields of the file.
 	What, Scenario, Rule, Failpoints string
 	// Harness says that short runs of the random harness catch it.
 	Harness bool
-	edits   []edit
+}
+
+// Patch is a change of the product.
+type Patch struct {
+	Name  string
+	edits []edit
 }
 
 // edit replaces lines of a file of the product.
@@ -92,7 +97,7 @@ func parse(name string, text []byte) (Mutant, error) {
 		defer delete(fields, field)
 		return fields.Get(field)
 	}
-	m := Mutant{Name: name, What: take("What"), Scenario: take("Scenario"), Rule: take("Rule"),
+	m := Mutant{What: take("What"), Scenario: take("Scenario"), Rule: take("Rule"),
 		Failpoints: take("Failpoints"), Harness: take("Harness") == "yes"}
 	if m.What == "" || m.Scenario == "" || m.Rule == "" || len(fields) > 0 {
 		return m, fmt.Errorf("it needs the fields What, Scenario and Rule, and must not have %v", fields)
@@ -101,11 +106,17 @@ func parse(name string, text []byte) (Mutant, error) {
 	if err != nil {
 		return m, err
 	}
-	m.edits, err = parsePatch(string(patch))
+	m.Patch, err = ParsePatch(name, string(patch))
 	return m, err
 }
 
-func parsePatch(patch string) (edits []edit, err error) {
+// ParsePatch returns the patch that a text is, without fields before it.
+func ParsePatch(name, patch string) (Patch, error) {
+	edits, err := parseEdits(patch)
+	return Patch{name, edits}, err
+}
+
+func parseEdits(patch string) (edits []edit, err error) {
 	file := ""
 	for line := range strings.Lines(patch) {
 		line = strings.TrimSuffix(line, "\n")
@@ -142,21 +153,21 @@ func parsePatch(patch string) (edits []edit, err error) {
 	return edits, nil
 }
 
-// Apply returns the files that the mutant changes, as they are then, by their paths in the module,
+// Apply returns the files that the patch changes, as they are then, by their paths in the module,
 // whose folder is root.
-func (m Mutant) Apply(root string) (map[string][]byte, error) {
+func (p Patch) Apply(root string) (map[string][]byte, error) {
 	changed := make(map[string][]byte)
-	for _, e := range m.edits {
+	for _, e := range p.edits {
 		text, ok := changed[e.file]
 		if !ok {
 			var err error
 			if text, err = os.ReadFile(filepath.Join(root, filepath.FromSlash(e.file))); err != nil {
-				return nil, fmt.Errorf("mutant %s: %w", m.Name, err)
+				return nil, fmt.Errorf("patch %s: %w", p.Name, err)
 			}
 		}
 		text, err := e.apply(text)
 		if err != nil {
-			return nil, fmt.Errorf("mutant %s: %w", m.Name, err)
+			return nil, fmt.Errorf("patch %s: %w", p.Name, err)
 		}
 		changed[e.file] = text
 	}
@@ -187,17 +198,17 @@ func sameLines(a, b []string) bool {
 	return true
 }
 
-// Overlay writes what go build needs to build the module in the folder root with the mutant in it into
+// Overlay writes what go build needs to build the module in the folder root with the patch in it into
 // the folder dir, and returns the argument for it.
-func (m Mutant) Overlay(root, dir string) (flag string, err error) {
-	changed, err := m.Apply(root)
+func (p Patch) Overlay(root, dir string) (flag string, err error) {
+	changed, err := p.Apply(root)
 	if err != nil {
 		return "", err
 	}
 	var overlay struct{ Replace map[string]string }
 	overlay.Replace = make(map[string]string)
 	for file, text := range changed {
-		as := filepath.Join(dir, m.Name+"-"+strings.ReplaceAll(path.Clean(file), "/", "-"))
+		as := filepath.Join(dir, p.Name+"-"+strings.ReplaceAll(path.Clean(file), "/", "-"))
 		if err := os.WriteFile(as, text, 0o644); err != nil {
 			return "", err
 		}
@@ -207,6 +218,6 @@ func (m Mutant) Overlay(root, dir string) (flag string, err error) {
 	if err != nil {
 		return "", err
 	}
-	name := filepath.Join(dir, m.Name+".json")
+	name := filepath.Join(dir, p.Name+".json")
 	return "-overlay=" + name, os.WriteFile(name, text, 0o644)
 }

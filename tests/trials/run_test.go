@@ -42,7 +42,7 @@ func TestMutantsAreCaught(t *testing.T) {
 
 func TestTableTellsWhatWasNotCaught(t *testing.T) {
 	t.Parallel()
-	m := mutants.Mutant{Name: "some-mutant", What: "something is wrong", Rule: "a rule"}
+	m := mutants.Mutant{Patch: mutants.Patch{Name: "some-mutant"}, What: "something is wrong", Rule: "a rule"}
 	for _, c := range []struct {
 		result Result
 		ok     bool
