@@ -12,10 +12,10 @@ import (
 
 	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
+	"github.com/57528e99/recount/internal/pgtest/freeport"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/shop/onlineretail"
 	"github.com/57528e99/recount/shop/sample"
-	"github.com/57528e99/recount/tests/freeport"
 )
 
 // Import and Verify retry, so the server may be away for a while.

@@ -18,7 +18,7 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/tests/freeport"
+	"github.com/57528e99/recount/internal/pgtest/freeport"
 )
 
 // owned returns how many generations a process has the leases of, and how many there are.

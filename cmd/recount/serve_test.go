@@ -19,8 +19,8 @@ import (
 
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/internal/pgtest/freeport"
 	"github.com/57528e99/recount/migrations"
-	"github.com/57528e99/recount/tests/freeport"
 )
 
 // startServe starts recount serve on a database and waits until it is ready.

@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/internal/pgembed"
-	"github.com/57528e99/recount/tests/freeport"
+	"github.com/57528e99/recount/internal/pgtest/freeport"
 )
 
 func TestDataStaysFromOneStartToTheNext(t *testing.T) {

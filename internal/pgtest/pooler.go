@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/internal/pgsession"
-	"github.com/57528e99/recount/tests/freeport"
+	"github.com/57528e99/recount/internal/pgtest/freeport"
 )
 
 // Startup says what a pooler does with startup parameters that it does not keep for its clients.

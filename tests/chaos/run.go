@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/57528e99/recount/internal/pgtest/freeport"
 	"github.com/57528e99/recount/tests/chaos/work"
-	"github.com/57528e99/recount/tests/freeport"
 	"github.com/57528e99/recount/tests/machine"
 )
 

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/57528e99/recount/internal/pgtest/freeport"
 	"github.com/57528e99/recount/shop/sample"
 	"github.com/57528e99/recount/tests/chaos/work"
-	"github.com/57528e99/recount/tests/freeport"
 )
 
 // names returns the names of all processes there are to be, by role.

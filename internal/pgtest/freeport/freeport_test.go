@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/57528e99/recount/tests/freeport"
+	"github.com/57528e99/recount/internal/pgtest/freeport"
 )
 
 func TestAServerComesBackWhereItWas(t *testing.T) {
