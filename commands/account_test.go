@@ -7,13 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // account is the aggregate of these tests.
 type account struct {
@@ -171,6 +170,19 @@ func (s *faulty) Append(ctx context.Context, a eventstore.StreamAppend, o events
 	appended, err := s.Store.Append(ctx, a, o)
 	if s.after != nil {
 		err = s.after(a, err)
+	}
+	return appended, err
+}
+
+func (s *faulty) AppendStreams(ctx context.Context, appends []eventstore.StreamAppend, o eventstore.AppendOptions) ([]eventstore.Appended, error) {
+	if s.before != nil {
+		if err := s.before(appends[0]); err != nil {
+			return nil, err
+		}
+	}
+	appended, err := s.Store.AppendStreams(ctx, appends, o)
+	if s.after != nil {
+		err = s.after(appends[0], err)
 	}
 	return appended, err
 }

@@ -43,6 +43,9 @@ type Options struct {
 	Expected eventstore.ExpectedVersion
 	// Receipt makes the command idempotent. Default: none.
 	Receipt *ReceiptRequest
+	// DryRun decides from the latest state and writes nothing, not even a receipt: Result.Planned is
+	// what would be appended. Nobody observes it.
+	DryRun bool
 
 	// CorrelationID names the business transaction that the command is part of.
 	// Default: a new UUID (version 7).
@@ -87,23 +90,28 @@ type Answer struct {
 	Body []byte
 }
 
-// Result is the outcome of a command that was accepted.
+// Result is the outcome of a command or a unit that was accepted.
 type Result struct {
-	// Stream is the stream that the command ran on. For a replay it is that of
-	// the first request.
+	// Stream is the stream that the command ran on; of a unit, the one that it
+	// asked for first. For a replay it is that of the first request.
 	Stream string
-	// Version is the version of the last event written, or the version the
-	// stream was at if the command had nothing to do (-1: no stream).
+	// Version is the version of the last event written to Stream, or the version
+	// it was at if there was nothing to write (-1: no stream).
 	Version int64
 	// Position is the position of the last event written, 0 if none was.
 	Position int64
 	// Token marks the place in the log after which readers see the events
 	// written, and those that the decision rests on.
 	Token eventstore.Token
+	// Streams are Stream and the others of a unit, in the order in which it asked
+	// for them. One whose Position is 0 was read, and nothing written to it.
+	Streams []eventstore.Appended
 	// Answer is what ReceiptRequest.Answer returned; on a replay, what it
 	// returned the first time.
 	Answer Answer
 	// Replayed says that the request had been carried out before and nothing
 	// was done now.
 	Replayed bool
+	// Planned is what a dry run would have appended.
+	Planned []eventstore.StreamAppend
 }

@@ -1,5 +1,6 @@
 // Package commands turns a request into events: it loads the state of one
 // stream, asks the command to decide, appends what it decided, and answers.
+// Units do the same for decisions over several streams.
 //
 // An aggregate is a state type S, its events, each with an Evolve method that
 // says what it does to the state, and its commands, each with a Decide method
@@ -27,6 +28,9 @@
 //     event is in the log, in the stream's present life. Any other is ignored with
 //     a warning. Whether there are snapshots changes no state, only what loading
 //     costs, and whether a stream loads whose first events its metadata hides.
+//   - A unit is written to all of its streams or to none, and only if none of those
+//     it read has changed. Units and commands of a process wait for each other in
+//     one order, so they neither conflict nor wait for ever.
 //   - With Options.Receipt a request is carried out once. Sent again it gets
 //     the first answer, be it a success or a refusal, from any process.
 //

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -64,13 +63,11 @@ func (c Config) validate() error {
 // close. Use one Handler per category and process; several are correct, but
 // compete.
 type Handler[S any, E Event[S]] struct {
-	store    eventstore.Store
-	receipts eventstore.ReceiptStore // nil: not supported
-	config   Config
-	loader   loader[S, E]
-	cache    *cache[S]
-	queue    *queue
-	replays  replayShare
+	*writer
+	config Config
+	loader loader[S, E]
+	cache  *cache[S]
+	queue  *queue
 }
 
 // NewHandler returns a handler whose events are encoded by codec and kept in
@@ -90,7 +87,7 @@ func NewHandler[S any, E Event[S]](store eventstore.Store, codec *eventstore.Cod
 	}
 	c = c.withDefaults()
 	h := &Handler[S, E]{
-		store:  store,
+		writer: newWriter(store, "to stream", c.Category, c.Observe),
 		config: c,
 		loader: loader[S, E]{store: store, codec: codec},
 		cache:  newCache[S](c.CacheSize),
@@ -99,11 +96,7 @@ func NewHandler[S any, E Event[S]](store eventstore.Store, codec *eventstore.Cod
 	if c.Snapshots.Store != nil {
 		h.loader.snapshots = &snapshotReader[S]{config: c.Snapshots, log: c.Logger}
 	}
-	features := store.Features()
-	if features.Receipts {
-		h.receipts, _ = store.(eventstore.ReceiptStore)
-	}
-	if features.StreamManagement {
+	if store.Features().StreamManagement {
 		h.loader.manager, _ = store.(eventstore.StreamManager)
 	}
 	return h, nil
@@ -130,31 +123,17 @@ func NewHandler[S any, E Event[S]](store eventstore.Store, codec *eventstore.Cod
 //   - other errors of the store, such as ErrOverloaded and ErrUnavailable, and
 //     the error of ctx.
 func (h *Handler[S, E]) Handle(ctx context.Context, id string, c Command[S, E], o Options) (Result, error) {
-	begun := time.Now()
-	r, err := h.newRequest(id, o)
+	stream, err := h.stream(id)
 	if err != nil {
 		return Result{}, err
 	}
-	result, err := h.runExclusive(ctx, &r, c)
-	outcome := outcomeOf(result, err)
-	if r.Receipt != nil {
-		h.replays.record(outcome == Replayed)
-	}
-	h.observe(Observation{Outcome: outcome, Retries: r.retries, Duration: time.Since(begun)})
-	return result, err
+	return h.handle(ctx, stream, o, func(r *request) (outcome, error) { return h.runExclusive(ctx, r, c) })
 }
 
 // runExclusive runs a command while no other one of this handler runs on its stream.
-func (h *Handler[S, E]) runExclusive(ctx context.Context, r *request, c Command[S, E]) (Result, error) {
-	// The append judges the receipt. To look it up first pays only where replays are common: each
-	// costs all appends that are written together with it the fast path.
-	if h.replays.isHigh() {
-		if result, found, err := h.replay(ctx, r.Receipt); found || err != nil {
-			return result, err
-		}
-	}
+func (h *Handler[S, E]) runExclusive(ctx context.Context, r *request, c Command[S, E]) (outcome, error) {
 	if err := h.queue.enter(ctx, r.stream); err != nil {
-		return Result{}, fmt.Errorf("wait for stream %q: %w", r.stream, err)
+		return outcome{}, fmt.Errorf("wait for stream %q: %w", r.stream, err)
 	}
 	// Deferred, for Decide and Evolve may panic.
 	defer h.queue.leave(r.stream)

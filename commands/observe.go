@@ -31,9 +31,10 @@ func Outcomes() []Outcome {
 	return []Outcome{Accepted, Unchanged, Rejected, Replayed, Conflicted, Failed}
 }
 
-// Observation is a command that was run. One that makes no sense, such as one
-// without an id, is not run.
+// Observation is a command or a unit that was run. One that makes no sense, such as one
+// without an id, is not run, and a dry run is none.
 type Observation struct {
+	// Category is that of the command's stream, or the name of a unit.
 	Category string
 	Outcome  Outcome
 	// Retries is how often it was decided again, because others wrote to its
@@ -41,13 +42,6 @@ type Observation struct {
 	Retries int
 	// Duration is what the caller waited, for its turn on the stream too.
 	Duration time.Duration
-}
-
-func (h *Handler[S, E]) observe(o Observation) {
-	if h.config.Observe != nil {
-		o.Category = h.config.Category
-		h.config.Observe(o)
-	}
 }
 
 func outcomeOf(r Result, err error) Outcome {

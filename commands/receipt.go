@@ -2,8 +2,6 @@ package commands
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -45,35 +43,13 @@ func decodeAnswer(kept []byte) (a Answer, refused, ok bool) {
 	return Answer{Code: code, Body: body}, kept[0] == kindRefused, true
 }
 
-// outcome is how a command ended, now or, if replayed, the first time.
-type outcome struct {
-	appended eventstore.Appended
-	refusal  error
-	answer   Answer
-	replayed bool
-}
-
-// report returns the outcome in the form that the caller gets.
-func (o outcome) report() (Result, error) {
-	if o.refusal != nil {
-		return Result{}, &RejectedError{
-			Stream: o.appended.Stream, Version: o.appended.Version,
-			Err: o.refusal, Answer: o.answer, Replayed: o.replayed,
-		}
-	}
-	return Result{
-		Stream: o.appended.Stream, Version: o.appended.Version, Position: o.appended.Position,
-		Token: o.appended.Token, Answer: o.answer, Replayed: o.replayed,
-	}, nil
-}
-
 // checkReceipt finds what the store would refuse in a receipt before the
 // command is decided.
-func (h *Handler[S, E]) checkReceipt(stream string, r *ReceiptRequest) error {
+func (w *writer) checkReceipt(stream string, r *ReceiptRequest) error {
 	if r == nil {
 		return nil
 	}
-	if h.receipts == nil {
+	if w.receipts == nil {
 		return fmt.Errorf("keep a receipt for stream %q: %w", stream, eventstore.ErrNotSupported)
 	}
 	receipt := eventstore.Receipt{Scope: r.Scope, Key: r.Key, Fingerprint: r.Fingerprint}
@@ -120,36 +96,4 @@ func (s *replayShare) isHigh() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.share > 0.01
-}
-
-// replay looks for the outcome of an earlier run of the same request.
-func (h *Handler[S, E]) replay(ctx context.Context, r *ReceiptRequest) (_ Result, found bool, _ error) {
-	if r == nil {
-		return Result{}, false, nil
-	}
-	stored, err := h.receipts.Receipt(ctx, r.Scope, r.Key)
-	switch {
-	case errors.Is(err, eventstore.ErrReceiptNotFound):
-		return Result{}, false, nil
-	case err != nil:
-		return Result{}, false, fmt.Errorf("look up receipt %q: %w", r.Key, err)
-	case !bytes.Equal(stored.Fingerprint, r.Fingerprint):
-		return Result{}, true, &eventstore.ReceiptMismatchError{Scope: r.Scope, Key: r.Key}
-	}
-	result, err := replayed(stored)
-	return result, true, err
-}
-
-// replayed turns a stored receipt into the outcome it was written for. One that
-// no command wrote belongs to some other request.
-func replayed(stored eventstore.StoredReceipt) (Result, error) {
-	answer, refused, ok := decodeAnswer(stored.Answer)
-	if len(stored.Appended) != 1 || !ok {
-		return Result{}, &eventstore.ReceiptMismatchError{Scope: stored.Scope, Key: stored.Key}
-	}
-	o := outcome{appended: stored.Appended[0], answer: answer, replayed: true}
-	if refused {
-		o.refusal = ErrRefusedBefore
-	}
-	return o.report()
 }

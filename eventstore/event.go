@@ -61,8 +61,9 @@ type StreamAppend struct {
 	// Expected is the demand on the stream's version. It must be said: the zero
 	// value is an error.
 	Expected ExpectedVersion
-	// Events are written in order and together. They may be missing only from
-	// an append that carries a receipt.
+	// Events are written in order and together. Without any the append checks
+	// Expected and writes nothing; it must carry a receipt then, or be beside
+	// one to another stream that has events.
 	Events []Event
 }
 

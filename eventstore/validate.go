@@ -59,9 +59,6 @@ func (l Limits) Validate(appends []StreamAppend, opts AppendOptions) error {
 		if err := a.Expected.Validate(); err != nil {
 			return err
 		}
-		if len(a.Events) == 0 && opts.Receipt == nil {
-			return invalid("events", "must have one or more, unless the append carries a receipt")
-		}
 		if err := l.validateEvents(a.Events); err != nil {
 			return err
 		}
@@ -69,6 +66,9 @@ func (l Limits) Validate(appends []StreamAppend, opts AppendOptions) error {
 		for _, e := range a.Events {
 			bytes += e.Size()
 		}
+	}
+	if events == 0 && opts.Receipt == nil {
+		return invalid("events", "must have one or more, unless the append carries a receipt")
 	}
 	if events > l.AppendEvents {
 		return tooLarge("events", fmt.Sprintf("must be at most %d, there are %d", l.AppendEvents, events))

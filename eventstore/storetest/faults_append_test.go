@@ -57,6 +57,23 @@ var appendFaults = []fault{
 		}
 	}, []string{"shows an append to readers when it returns", "names its head by a token that travels as text"}},
 
+	{"ignores the expected version where it writes nothing", func(b *broken) {
+		b.onAppend(func(a *eventstore.StreamAppend) {
+			if len(a.Events) == 0 {
+				a.Expected = eventstore.Any
+			}
+		})
+	}, []string{"appends to several streams all or nothing", "takes an append of no events that carries a receipt"}},
+
+	{"refuses to check a stream that it writes nothing to", func(b *broken) {
+		b.append = func(ctx context.Context, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) ([]eventstore.Appended, error) {
+			if opts.Receipt == nil && slices.ContainsFunc(appends, func(a eventstore.StreamAppend) bool { return len(a.Events) == 0 }) {
+				return nil, &eventstore.InvalidError{Field: "events", Reason: "must have one or more"}
+			}
+			return b.Store.AppendStreams(ctx, appends, opts)
+		}
+	}, []string{"checks a stream that it writes nothing to", "appends to several streams all or nothing"}},
+
 	{"ignores the expected version", func(b *broken) {
 		b.onAppend(func(a *eventstore.StreamAppend) { a.Expected = eventstore.Any })
 	}, []string{

@@ -10,6 +10,7 @@ import (
 var multiStreamClauses = []clause{
 	{"appends to several streams as one append", multiStream, appendsToSeveral},
 	{"appends to several streams all or nothing", multiStream, appendsAllOrNothing},
+	{"checks a stream that it writes nothing to", multiStream, checksWithoutWriting},
 	{"lets a later append to a stream see an earlier one", multiStream, seesEarlierAppends},
 	{"answers a retry of an append to several streams", multiStream, repeatsSeveral},
 	{"refuses an append to several streams of which a part is known", multiStream, refusesPartlyKnownStreams},
@@ -80,7 +81,9 @@ func appendsAllOrNothing(f *fixture) {
 		{streamAppend("order-2", eventstore.Exact(1), event("b")), eventstore.ErrConflict},
 		{streamAppend("order-3", eventstore.StreamExists, event("b")), eventstore.ErrConflict},
 		{streamAppend("order-2", eventstore.Any, stored), eventstore.ErrIDReused},
-		{streamAppend("order-3", eventstore.Any), eventstore.ErrInvalid},
+		{streamAppend("order-2", eventstore.NoStream), eventstore.ErrConflict},
+		{streamAppend("order-2", eventstore.Exact(1)), eventstore.ErrConflict},
+		{streamAppend("order-3", eventstore.Exact(0)), eventstore.ErrConflict},
 		{streamAppend("$order-3", eventstore.Any, event("b")), eventstore.ErrInvalid},
 		{streamAppend("order-3", eventstore.Any, eventstore.Event{}), eventstore.ErrInvalid},
 	} {
@@ -95,11 +98,33 @@ func appendsAllOrNothing(f *fixture) {
 			})
 		}
 	}
-	f.refused("AppendStreams of nothing", eventstore.ErrInvalid, func() error {
-		_, err := f.tryAppendStreams()
-		return err
-	})
+	for _, nothing := range [][]eventstore.StreamAppend{nil, {streamAppend("order-2", eventstore.Exact(0)), streamAppend("order-3", eventstore.Any)}} {
+		f.refused("AppendStreams of nothing", eventstore.ErrInvalid, func() error {
+			_, err := f.tryAppendStreams(nothing...)
+			return err
+		})
+	}
 	f.appendStreams(good, streamAppend("order-2", eventstore.Exact(0), event("b")))
+}
+
+// What rests on a stream that it only reads demands that it is unchanged.
+func checksWithoutWriting(f *fixture) {
+	f.append("order-2", eventstore.NoStream, event("z"))
+	done := f.appendStreams(
+		streamAppend("order-3", eventstore.NoStream),
+		streamAppend("order-1", eventstore.NoStream, event("a")),
+		streamAppend("order-2", eventstore.Exact(0)),
+	)
+	for i, want := range []eventstore.Appended{
+		{Stream: "order-3", Version: -1}, {Stream: "order-1", Version: 0, Position: 2}, {Stream: "order-2", Version: 0},
+	} {
+		if !sameResult(done[i], want) {
+			f.Errorf("result %d is %+v, want %+v", i, done[i], want)
+		}
+		f.wantLabels("ReadAll after the token of a part", f.all(eventstore.ReadOptions{After: done[i].Token}))
+	}
+	f.wantLabels("ReadAll", f.all(eventstore.ReadOptions{}), "z", "a")
+	f.append("order-3", eventstore.NoStream, event("b"))
 }
 
 func seesEarlierAppends(f *fixture) {

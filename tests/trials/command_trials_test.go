@@ -3,6 +3,7 @@ package trials
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -77,6 +78,66 @@ func refusedTooSoon(w *world) {
 	w.handle(elsewhere, deposit{10})
 	_, err := here.Handle(w.Context(), "1", withdraw{10}, commands.Options{})
 	w.want(err == nil, "money that is there cannot be taken: %v", err)
+}
+
+// units returns what runs units of another process, and its accounts.
+func (w *world) units() (*commands.Units, *commands.Handler[account, deposited]) {
+	w.Helper()
+	store := w.open()
+	h, err := commands.NewHandler[account, deposited](store, accountCodec(), commands.Config{Category: "account"})
+	w.must(err)
+	u, err := commands.NewUnits(store, commands.UnitConfig{Retries: -1})
+	w.must(err)
+	return u, h
+}
+
+// transferredBothWays moves money between two accounts in both directions at once.
+func transferredBothWays(w *world) {
+	units, accounts := w.units()
+	ctx, cancel := context.WithTimeout(w.Context(), timeout/4) // it takes a second
+	defer cancel()
+	var workers sync.WaitGroup
+	for worker := range 8 {
+		from, to := "1", "2"
+		if worker%2 == 1 {
+			from, to = to, from
+		}
+		workers.Go(func() {
+			for range 20 {
+				_, err := units.Handle(ctx, "transfer", func(tx *commands.Unit) error {
+					accounts.Put(tx, from, deposited{-1})
+					accounts.Put(tx, to, deposited{1})
+					return nil
+				}, commands.Options{})
+				if err != nil {
+					w.want(false, "a transfer from account %s to %s: %v", from, to, err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// limitLowered takes money that the present limit forbids: another process has lowered it since the
+// unit read it.
+func limitLowered(w *world) {
+	units, accounts := w.units()
+	elsewhere := w.accounts(commands.SnapshotConfig{})
+	w.handle(elsewhere, deposit{10})
+	decided := 0
+	_, err := units.Handle(w.Context(), "withdraw", func(tx *commands.Unit) error {
+		limit, _ := accounts.Get(tx, "1")
+		if decided++; decided == 2 { // with its turns
+			w.handle(elsewhere, withdraw{10})
+		}
+		if limit.Balance < 10 {
+			return errOverdrawn
+		}
+		accounts.Put(tx, "2", deposited{-10})
+		return nil
+	}, commands.Options{})
+	w.want(errors.Is(err, eventstore.ErrConflict), "money was taken against the limit: %v", err) // without retries
 }
 
 // drawer keeps one snapshot.

@@ -39,6 +39,8 @@ var scenarios = map[string]func(*world){
 	// What commands are decided from.
 	"overdrawn":            overdrawn,
 	"refusedTooSoon":       refusedTooSoon,
+	"transferredBothWays":  transferredBothWays,
+	"limitLowered":         limitLowered,
 	"snapshotBeforeDelete": snapshotBeforeDelete,
 	"snapshotOfOtherKind":  snapshotOfOtherKind,
 	// What is made of the log.
