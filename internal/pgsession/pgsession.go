@@ -16,7 +16,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,21 +40,36 @@ var tracked = map[string]string{
 	"client_encoding": "UTF8", "datestyle": "ISO", "timezone": "UTC", "standard_conforming_strings": "on",
 }
 
-// pinned are those that a pooler may refuse or ignore.
+// pinned are those that a pooler may refuse or ignore. Not among them are search_path, which the statements
+// of users may depend on, and what a role may be right to have otherwise: what is durable
+// (synchronous_commit, see pgstore), how plans are made, where files lie.
 var pinned = map[string]string{
+	// What statements mean.
 	"default_transaction_isolation": "read committed", "bytea_output": "hex", "extra_float_digits": "1",
-	"intervalstyle": "postgres", "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
+	"intervalstyle": "postgres", "array_nulls": "on",
+	// Rows that a policy hides would be missing events. This makes them an error.
+	"row_security": "off",
+	// What ends sessions and transactions. Transactions set their own limits.
+	"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0",
+	"exit_on_error": "off",
 }
 
-// needed are the settings under which a session cannot be used unless they are as pinned.
-var needed = []string{
-	"client_encoding", "standard_conforming_strings", "datestyle", "default_transaction_isolation", "bytea_output", "extra_float_digits",
+// endlessTransactions pins what servers before PostgreSQL 17 do not know, and would not let anybody in with.
+const endlessTransactions = `(SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('transaction_timeout', true) <> '0')`
+
+// needed are the values that each of these settings may have in a session that can be used, the one to ask
+// for first. Of the format of dates only the first word matters.
+var needed = map[string][]string{
+	"client_encoding": {"UTF8"}, "standard_conforming_strings": {"on"}, "datestyle": {"ISO"}, "bytea_output": {"hex"},
+	"default_transaction_isolation": {"read committed"}, "extra_float_digits": {"1", "2", "3"}, "array_nulls": {"on"},
+	// Only superusers can set it. With replica no foreign key is kept.
+	"session_replication_role": {"origin", "local"},
 }
 
 // Configure prepares the connections of a pool, which must not be made yet, and those that are made from
 // its configuration.
 func Configure(config *pgxpool.Config) {
-	s := &sessions{}
+	s := &sessions{asking: make(chan struct{}, 1)}
 	inner := *config
 	s.prepare(config.ConnConfig)
 	config.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error {
@@ -64,12 +78,11 @@ func Configure(config *pgxpool.Config) {
 				return err
 			}
 		}
-		s.pin(ctx, c)
-		return nil
+		return s.pin(ctx, c)
 	}
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		conn.PgConn().CustomData()[madeKey] = time.Now()
-		if err := checkConn(ctx, conn.PgConn()); err != nil || inner.AfterConnect == nil {
+		if err := CheckConn(ctx, conn); err != nil || inner.AfterConnect == nil {
 			return err
 		}
 		return inner.AfterConnect(ctx, conn)
@@ -89,33 +102,46 @@ func Configure(config *pgxpool.Config) {
 
 // Connect makes one connection with the settings.
 func Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
-	bare := config.Copy()
-	maps.Copy(bare.RuntimeParams, tracked)
-	all := bare.Copy()
-	maps.Copy(all.RuntimeParams, pinned)
-	conn, err := pgx.ConnectConfig(ctx, all)
-	if IsStartupRefused(err) {
-		conn, err = pgx.ConnectConfig(ctx, bare)
-	}
+	conn, _, err := connect(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkConn(ctx, conn.PgConn()); err != nil {
+	if err := CheckConn(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close(ctx))
 	}
 	return conn, nil
 }
 
+// connect makes a connection with the settings as far as the server takes them. It may refuse some for
+// something else, such as too many clients: then it refuses the others as well.
+func connect(ctx context.Context, config *pgx.ConnConfig) (conn *pgx.Conn, refused bool, err error) {
+	all := config.Copy()
+	Set(all)
+	if conn, err = pgx.ConnectConfig(ctx, all); !IsStartupRefused(err) {
+		return conn, false, err
+	}
+	bare := config.Copy()
+	maps.Copy(bare.RuntimeParams, tracked)
+	conn, err = pgx.ConnectConfig(ctx, bare)
+	return conn, err == nil, err
+}
+
+// Set gives a connection to the server itself the settings. A pooler may refuse it.
+func Set(config *pgx.ConnConfig) {
+	maps.Copy(config.RuntimeParams, tracked)
+	maps.Copy(config.RuntimeParams, pinned)
+}
+
 // Check returns a *SettingError if the connections of a pool that somebody else configured cannot be used.
 func Check(ctx context.Context, pool *pgxpool.Pool) error {
-	return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return checkConn(ctx, conn.Conn().PgConn()) })
+	return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return CheckConn(ctx, conn.Conn()) })
 }
 
 // sessions is what the connections of a pool share.
 type sessions struct {
-	mu sync.Mutex
-	// asked says that refused is known: whether the server takes the settings in pinned.
-	asked, refused bool
+	// asking is full while somebody finds out whether the server refuses the settings in pinned; nil: nobody has.
+	asking  chan struct{}
+	refused atomic.Pointer[bool]
 	// distrusted is the time before which sessions were made that are to be replaced.
 	distrusted atomic.Pointer[time.Time]
 }
@@ -123,29 +149,36 @@ type sessions struct {
 const madeKey = "recount: made at"
 
 // pin sets the settings as far as the server takes them.
-func (s *sessions) pin(ctx context.Context, config *pgx.ConnConfig) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.Copy(config.RuntimeParams, tracked)
-	all := config.Copy()
-	maps.Copy(all.RuntimeParams, pinned)
-	if !s.asked {
-		conn, err := pgx.ConnectConfig(ctx, all)
-		if err == nil {
-			_ = conn.Close(ctx)
+func (s *sessions) pin(ctx context.Context, config *pgx.ConnConfig) error {
+	refused := s.refused.Load()
+	if refused == nil {
+		select {
+		case s.asking <- struct{}{}:
+			defer func() { <-s.asking }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		if IsStartupRefused(err) { // perhaps for something else, such as too many clients
-			var without *pgx.Conn
-			if without, err = pgx.ConnectConfig(ctx, config); err == nil {
-				_ = without.Close(ctx)
-				s.refused = true
-			}
+		if refused = s.refused.Load(); refused == nil {
+			refused = s.ask(ctx, config)
 		}
-		s.asked = err == nil
 	}
-	if !s.refused {
-		config.RuntimeParams = all.RuntimeParams
+	if *refused {
+		maps.Copy(config.RuntimeParams, tracked)
+	} else {
+		Set(config)
 	}
+	return nil
+}
+
+// ask finds out whether the server refuses the settings. Without an answer the connection that is being made
+// will tell what is the matter.
+func (s *sessions) ask(ctx context.Context, config *pgx.ConnConfig) *bool {
+	conn, refused, err := connect(ctx, config)
+	if err == nil {
+		_ = conn.Close(ctx)
+		s.refused.Store(&refused)
+	}
+	return &refused
 }
 
 // IsStartupRefused reports that a pooler let nobody in who passes settings.
@@ -198,17 +231,18 @@ func (e *SettingError) Hint() string {
 		"a pool of your own needs pgstore.ConfigurePool", e.Name, e.Want)
 }
 
-// checkConn returns a *SettingError if a session cannot be used.
-func checkConn(ctx context.Context, conn *pgconn.PgConn) error {
-	results, err := conn.Exec(ctx, "SELECT current_setting('"+strings.Join(needed, "'), current_setting('")+"')").ReadAll()
+// CheckConn returns a *SettingError if a session cannot be used.
+func CheckConn(ctx context.Context, conn *pgx.Conn) error {
+	names := slices.Sorted(maps.Keys(needed))
+	results, err := conn.PgConn().Exec(ctx, "SELECT current_setting('"+strings.Join(names, "'), current_setting('")+"'), "+endlessTransactions).ReadAll()
 	if err != nil {
 		return fmt.Errorf("look at the settings of the session: %w", err)
 	}
-	for i, name := range needed {
-		value, want := string(results[0].Rows[0][i]), tracked[name]+pinned[name]
-		first, _, _ := strings.Cut(value, ",") // of DateStyle only the format matters
-		if first != want && !(name == "extra_float_digits" && slices.Contains([]string{"2", "3"}, value)) {
-			return &SettingError{Name: name, Value: value, Want: want}
+	for i, name := range names {
+		value := string(results[0].Rows[0][i])
+		first, _, _ := strings.Cut(value, ",")
+		if !slices.Contains(needed[name], first) {
+			return &SettingError{Name: name, Value: value, Want: needed[name][0]}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -49,8 +50,9 @@ func TestSettingsOfADatabaseDoNotMatter(t *testing.T) {
 	t.Parallel()
 	db := pgtest.NewEmpty(t)
 	for name, unkind := range map[string]string{
-		"default_transaction_isolation": "serializable", "statement_timeout": "1ms", "lock_timeout": "1ms", "client_encoding": "LATIN1",
+		"default_transaction_isolation": "serializable", "statement_timeout": "1min", "lock_timeout": "1ms", "client_encoding": "LATIN1",
 		"DateStyle": "German", "bytea_output": "escape", "extra_float_digits": "-15", "TimeZone": "Asia/Kathmandu",
+		"array_nulls": "off", "row_security": "on", "exit_on_error": "on", "idle_session_timeout": "1min",
 	} {
 		alter(t, db, name+" = ''"+unkind+"''")
 	}
@@ -58,16 +60,53 @@ func TestSettingsOfADatabaseDoNotMatter(t *testing.T) {
 	if err := pgsession.Check(t.Context(), pool); err != nil {
 		t.Error(err)
 	}
-	var isolation, timeout string
-	err := pool.QueryRow(t.Context(), `SELECT current_setting('transaction_isolation'), current_setting('statement_timeout')`).Scan(&isolation, &timeout)
-	if err != nil || isolation != "read committed" || timeout != "0" {
-		t.Errorf("isolation is %q, statement_timeout %q, %v", isolation, timeout, err)
+	for name, want := range map[string]string{
+		"transaction_isolation": "read committed", "statement_timeout": "0", "idle_session_timeout": "0", "exit_on_error": "off", "row_security": "off",
+	} {
+		var got string
+		if err := pool.QueryRow(t.Context(), `SELECT current_setting($1)`, name).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %q, %v, want %q", name, got, err, want)
+		}
 	}
 	plain, _ := newPool(t, db.DSN, func(*pgxpool.Config) {})
 	var refused *pgsession.SettingError
 	if err := pgsession.Check(t.Context(), plain); !errors.As(err, &refused) || refused.Hint() == "" {
 		t.Errorf("Check of a pool that was not configured: %v, want a SettingError", err)
 	}
+	// It cannot be set by everybody, so nor is it.
+	alter(t, db, "session_replication_role = ''replica''")
+	pool.Reset()
+	if err := pgsession.Check(t.Context(), pool); !errors.As(err, &refused) || refused.Name != "session_replication_role" {
+		t.Errorf("Check of sessions that keep no foreign key: %v, want a SettingError", err)
+	}
+}
+
+// A server that does not answer holds up who asks it, and others for as long as they want to wait.
+func TestAServerThatDoesNotAnswerIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	config, err := pgxpool.ParseConfig("postgres://nobody@127.0.0.1/nothing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialled := make(chan struct{})
+	dials := sync.OnceFunc(func() { close(dialled) })
+	config.ConnConfig.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dials()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	pgsession.Configure(config)
+	asking, stop := context.WithCancel(t.Context())
+	asked := make(chan error)
+	go func() { asked <- config.BeforeConnect(asking, config.ConnConfig.Copy()) }()
+	<-dialled
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := config.BeforeConnect(ended, config.ConnConfig.Copy()); !errors.Is(err, context.Canceled) {
+		t.Errorf("a connection that nobody waits for: %v, want its context's error", err)
+	}
+	stop()
+	<-asked
 }
 
 func TestAbandonedStatementsCostNoConnections(t *testing.T) {
