@@ -5,11 +5,13 @@ package pgerr
 import (
 	"errors"
 	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Codes that callers tell from others of their class.
 const (
-	ProtocolViolation  = "08P01" // e.g. of a pooler that refuses startup parameters
+	ProtocolViolation  = "08P01" // e.g. of a pooler that refuses startup parameters, see also IsContent
 	ReadOnly           = "25006"
 	TransactionAborted = "25P02"
 	UniqueViolation    = "23505"
@@ -83,7 +85,16 @@ func LacksTables(err error) bool { return Is(err, NoTable, NoColumn, NoFunction,
 func IsAuth(err error) bool { return In(err, classLogin) || Is(err, NoRight) }
 
 // IsContent reports that the server refused what a statement was to write, rather than to work at all.
-func IsContent(err error) bool { return In(err, ClassData, ClassConstraint, ClassLimits) }
+func IsContent(err error) bool {
+	return In(err, ClassData, ClassConstraint, ClassLimits) || isUnreadable(err)
+}
+
+// isUnreadable reports that the server did not understand a message, and goes on with the session: a text
+// in it has a NUL. Where such an error ends the session its severity is another.
+func isUnreadable(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == ProtocolViolation && refused.SeverityUnlocalized == "ERROR"
+}
 
 // IsStatement reports that the same statement with the same values would be refused again: it is about
 // them, and no outage.
@@ -94,7 +105,7 @@ func IsStatement(err error) bool {
 
 // IsSessionLost reports that the server ended the session, or its pooler did.
 func IsSessionLost(err error) bool {
-	return In(err, classConnection) || Is(err, Shutdown, CrashShutdown, IdleTooLong, IdleInTransaction)
+	return In(err, classConnection) && !isUnreadable(err) || Is(err, Shutdown, CrashShutdown, IdleTooLong, IdleInTransaction)
 }
 
 // IsNoResource reports that the server lacks space, memory or connections.
@@ -102,7 +113,8 @@ func IsNoResource(err error) bool { return In(err, classResources) }
 
 // IsUnavailable reports that the server cannot do what it is asked for now, or lets nobody in.
 func IsUnavailable(err error) bool {
-	return In(err, classConnection, classResources, classOperator, classSystem, classRollback, classState) ||
+	return In(err, classConnection) && !isUnreadable(err) ||
+		In(err, classResources, classOperator, classSystem, classRollback, classState) ||
 		IsAuth(err) || Is(err, ReadOnly, NoDatabase)
 }
 
