@@ -49,17 +49,19 @@ func TestRecordedTimeNeverRunsBackwards(t *testing.T) {
 }
 
 // Whoever is frozen while it holds the lock must lose it, and whatever the
-// default of a database may be, appends are read committed.
+// default of a database may be, appends are read committed and durable.
 func TestAppendsBringTheirOwnSettings(t *testing.T) {
 	t.Parallel()
 	db := newLog(t)
-	exec(t, db, `CREATE TABLE seen (isolation text, lock_timeout text, idle_timeout text)`)
+	exec(t, db, `CREATE TABLE seen (isolation text, lock_timeout text, idle_timeout text, durable text)`)
 	exec(t, db, `CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 		INSERT INTO seen VALUES (current_setting('transaction_isolation'), current_setting('lock_timeout'),
-			current_setting('idle_in_transaction_session_timeout'));
+			current_setting('idle_in_transaction_session_timeout'), current_setting('synchronous_commit'));
 		RETURN NULL; END $$`)
 	exec(t, db, `CREATE TRIGGER see AFTER INSERT ON recount.events FOR EACH STATEMENT EXECUTE FUNCTION see()`)
-	pool := changedPool(t, db, func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_isolation"] = "serializable" })
+	pool := changedPool(t, db, func(c *pgx.ConnConfig) {
+		c.RuntimeParams["default_transaction_isolation"], c.RuntimeParams["synchronous_commit"] = "serializable", "off"
+	})
 	s, beside := open(t, db, func(c *pgstore.Config) { c.Pool, c.LockTimeout = pool, 54321*time.Millisecond }), open(t, db)
 	// The slow path, the fast path, and the slow path because the log has moved.
 	mustAppend(t, s, happened("own-1", 0))
@@ -71,7 +73,7 @@ func TestAppendsBringTheirOwnSettings(t *testing.T) {
 	mustAppend(t, s, happened("own-1", 4))
 	var rows, right int
 	err := db.Pool.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE isolation = 'read committed'
-		AND lock_timeout = '54321ms' AND idle_timeout = '54321ms') FROM seen`).Scan(&rows, &right)
+		AND lock_timeout = '54321ms' AND idle_timeout = '54321ms' AND durable = 'on') FROM seen`).Scan(&rows, &right)
 	// The plan that is late inserts no rows, but its statement runs too.
 	if err != nil || rows != 3 || right != 3 {
 		t.Errorf("%d statements, %d of them with the right settings, %v; want 3", rows, right, err)

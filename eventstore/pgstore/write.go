@@ -17,11 +17,16 @@ import (
 // transaction pooler too. The second frees the log from an appender that was
 // frozen between two round trips of the slow path. One whose machine is gone in
 // the middle of sending holds the lock until the server's TCP gives it up.
-// A row is locked when it has passed the conditions, so the timeouts are set before.
+// A row is locked when it has passed the conditions, so the settings are made before.
+//
+// Whoever was told of an append may act on it, so no commit of one is left to the
+// disk's leisure, whatever a role has: off becomes on. The other values differ in
+// which servers a commit waits for, and that is the operator's choice.
 const lockLog = `
 SELECT only_row FROM {schema}.log_lock
 WHERE set_config('lock_timeout', $1, true) IS NOT NULL
   AND set_config('idle_in_transaction_session_timeout', $1, true) IS NOT NULL
+  AND (current_setting('synchronous_commit') <> 'off' OR set_config('synchronous_commit', 'on', true) IS NOT NULL)
 FOR UPDATE OF log_lock`
 
 // Everything depends on guard, which has a row only if the log still ends where
