@@ -42,9 +42,9 @@ func connConfig(dsn, schema string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the database's address: %w", err)
 	}
+	pgsession.Set(cfg)
 	cfg.RuntimeParams["search_path"] = pgsql.Name(schema)
 	cfg.RuntimeParams["lock_timeout"] = fmt.Sprint(lockTimeout.Milliseconds())
-	cfg.RuntimeParams["statement_timeout"] = "0" // a role's default must not cut a migration off
 	cfg.RuntimeParams["application_name"] = "recount-migrate"
 	return cfg, nil
 }
@@ -59,7 +59,7 @@ func checkSettings(ctx context.Context, conn *pgx.Conn) error {
 	if string(results[0].Rows[0][0]) != conn.Config().RuntimeParams["search_path"] {
 		return &PoolerError{}
 	}
-	return nil
+	return pgsession.CheckConn(ctx, conn)
 }
 
 // settingsRefused returns a *PoolerError for the answer of a pooler to settings, else err.
