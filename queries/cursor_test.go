@@ -2,9 +2,12 @@ package queries
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/57528e99/recount/internal/rowmap"
 )
 
 type someList struct{ Country, By string }
@@ -31,11 +34,10 @@ func TestACursorLeadsBack(t *testing.T) {
 	}
 }
 
-// The checksum is no secret. What somebody makes with it must not get as far as
-// the database, which takes no NUL in a text.
+// The checksum is no secret.
 func TestForgedCursors(t *testing.T) {
 	for _, forged := range []any{
-		somePlace{ID: "a\x00b"}, "text", []int{1}, map[string]any{"Value": "one"}, map[string]any{"ID": 1},
+		"text", []int{1}, map[string]any{"Value": "one"}, map[string]any{"ID": 1},
 	} {
 		cursor, err := newCursor(someList{}, forged)
 		if err != nil {
@@ -43,6 +45,25 @@ func TestForgedCursors(t *testing.T) {
 		}
 		if err := parseCursor(cursor, someList{}, new(somePlace)); !errors.Is(err, ErrInvalidCursor) {
 			t.Errorf("a cursor of %v: %v, want ErrInvalidCursor", forged, err)
+		}
+	}
+}
+
+// The database takes no NUL in a text, but what reads like one in JSON.
+func TestPlacesInAList(t *testing.T) {
+	id, err := rowmap.Scalar(reflect.TypeFor[string](), "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := order{columns: []rowmap.Column{id}}
+	for place, want := range map[string]error{"a\x00b": ErrInvalidCursor, `a\u0000b`: nil} {
+		cursor, err := ids.cursor("list", func(rowmap.Column) any { return place })
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, args, err := ids.after(cursor, "list", nil)
+		if !errors.Is(err, want) || err == nil && args[0] != place {
+			t.Errorf("the cursor of %q leads to %q, %v", place, args, err)
 		}
 	}
 }
