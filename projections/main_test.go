@@ -17,7 +17,6 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/eventstore/memstore"
-	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgtest"
 )
 
@@ -268,20 +267,10 @@ func (b *bench) cutConnections() {
 // newPool returns connections as another process would have.
 func (b *bench) newPool() *pgxpool.Pool {
 	b.Helper()
-	config, err := pgxpool.ParseConfig(b.db.DSN)
-	if err != nil {
-		b.Fatal(err)
-	}
-	config.ConnConfig.RuntimeParams["application_name"] = "runner"
-	if b.mode != 0 {
-		config.ConnConfig.DefaultQueryExecMode = b.mode
-	}
-	config.MaxConns = 4
-	pgsession.Configure(config)
-	pool, err := pgxpool.NewWithConfig(b.Context(), config)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(pool.Close)
-	return pool
+	return b.db.NewPool(b, func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["application_name"] = "runner"
+		if b.mode != 0 {
+			c.ConnConfig.DefaultQueryExecMode = b.mode
+		}
+	})
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
@@ -428,13 +427,10 @@ func TestASwitchNamesWhomItWaitsFor(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)
 	b.startFilled(f, 5)
-	config := b.pool().Config().ConnConfig.Copy()
-	config.RuntimeParams["application_name"] = "monthly report"
-	report, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
+	report := b.db.Connect(t)
+	if _, err := report.Exec(t.Context(), `SET application_name = 'monthly report'`); err != nil {
 		t.Fatal(err)
 	}
-	defer report.Close(context.Background())
 	tx, err := report.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

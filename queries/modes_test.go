@@ -19,16 +19,7 @@ func TestEveryWayToRunStatements(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			config, err := pgxpool.ParseConfig(b.db.DSN)
-			if err != nil {
-				t.Fatal(err)
-			}
-			config.ConnConfig.DefaultQueryExecMode = mode
-			pool, err := pgxpool.NewWithConfig(t.Context(), config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(pool.Close)
+			pool := b.db.NewPool(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
 			b.db = &pgtest.DB{DSN: b.db.DSN, Schema: b.db.Schema, Pool: pool}
 			b.admin = projections.NewAdmin(pool, b.db.Schema, b.store)
 			b.reader = b.newReader(queries.Config{})

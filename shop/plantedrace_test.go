@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/tests/hostile"
 )
@@ -91,8 +89,7 @@ func TestTheHostileClientCatchesKeysOfOneServerOnly(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	own := *db
-	own.Pool = must[*pgxpool.Pool](t)(pgxpool.New(t.Context(), db.DSN))
-	t.Cleanup(own.Pool.Close)
+	own.Pool = db.NewPool(t, nil)
 	first := startBehind(t, db, func(api http.Handler) http.Handler { return api })
 	second := startBehind(t, &own, func(api http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,14 +1,12 @@
 package pgstore_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
@@ -37,19 +35,12 @@ func throughProxy(t *testing.T, db *pgtest.DB, choose func() pgproxy.Fault) (*pg
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := db.Pool.Config()
-	proxy.Configure(cfg.ConnConfig)
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		pool.Close()
 		if err := proxy.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return proxy, pool
+	return proxy, changedPool(t, db, proxy.Configure)
 }
 
 // An append that names no ids has nothing to retry with: if the store took a
@@ -205,11 +196,7 @@ func TestAppendSurvivesTheEndOfItsBackend(t *testing.T) {
 	db := newLog(t)
 	s := open(t, db)
 	// Not of the pool, whose connections are ended too.
-	killer, err := pgx.Connect(t.Context(), db.DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = killer.Close(context.Background()) })
+	killer := db.Connect(t)
 	for n := range 10 {
 		mustAppend(t, s, happened("backend-1", n))
 		_, err := killer.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity

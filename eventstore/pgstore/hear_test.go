@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore/pgstore"
 )
@@ -31,13 +30,7 @@ func TestNotificationsCostNoLook(t *testing.T) {
 	t.Parallel()
 	db := newLog(t)
 	var l looks
-	config := db.Pool.Config()
-	config.ConnConfig.Tracer = &l
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := changedPool(t, db, func(c *pgx.ConnConfig) { c.Tracer = &l })
 	unpolled := func(c *pgstore.Config) { c.PollInterval = time.Hour }
 	a := open(t, db, unpolled, func(c *pgstore.Config) { c.Pool = pool })
 	b := open(t, db, unpolled)

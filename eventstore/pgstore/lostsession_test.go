@@ -4,8 +4,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -15,11 +13,7 @@ func TestReadsGoOnAfterTheEndOfTheirSessions(t *testing.T) {
 	db := newLog(t)
 	s := open(t, db)
 	mustAppend(t, s, happened("lost-1", 3))
-	killer, err := pgx.Connect(t.Context(), db.DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = killer.Close(t.Context()) })
+	killer := db.Connect(t)
 	reads := map[string]func() error{
 		"head": func() error { _, err := s.Head(t.Context()); return err },
 		"stream": func() error {

@@ -20,18 +20,14 @@ func TestALogAtTheAddressOfAnotherLendsItNoIDs(t *testing.T) {
 	t.Parallel()
 	before, after := newLog(t), newLog(t)
 	var switched atomic.Bool
-	cfg := before.Pool.Config()
-	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-		if switched.Load() {
-			c.Database = after.Pool.Config().ConnConfig.Database
+	pool := before.NewPool(t, func(c *pgxpool.Config) {
+		c.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+			if switched.Load() {
+				c.Database = after.Pool.Config().ConnConfig.Database
+			}
+			return nil
 		}
-		return nil
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	})
 	s := open(t, before, func(c *pgstore.Config) { c.Pool = pool })
 	mustAppend(t, s, happened("before-1", 0))
 	begin := func() pgx.Tx {
@@ -59,7 +55,7 @@ func TestALogAtTheAddressOfAnotherLendsItNoIDs(t *testing.T) {
 	}
 	named := happened("before-1", 1)
 	named.Events[0].Type = "New"
-	_, err = s.AppendCommit(t.Context(), unread, []eventstore.StreamAppend{named}, eventstore.AppendOptions{})
+	_, err := s.AppendCommit(t.Context(), unread, []eventstore.StreamAppend{named}, eventstore.AppendOptions{})
 	refused("AppendCommit of a new type, in a transaction of before", err)
 	if err := drain(s, t, eventstore.ReadOptions{}); err != nil {
 		t.Fatal(err)

@@ -17,11 +17,7 @@ import (
 func TestPlansForEmptyTables(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	conn, err := pgx.Connect(t.Context(), db.DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeConn(t.Context(), conn) })
+	conn := db.Connect(t)
 	statements := map[string]string{
 		"head": selectHead, "streams": selectStreams, "receipts": selectReceipts, "known ids": selectKnown,
 		"names": selectNames, "names of a range": selectNamesBetween, "state of a stream": selectStreamState, "page": fmt.Sprintf(pageOfLog, "ASC"),
@@ -44,11 +40,10 @@ func TestPlansForEmptyTables(t *testing.T) {
 func TestPlansAreKept(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	conn, err := pgx.Connect(t.Context(), db.DSN)
-	if err != nil {
-		t.Fatal(err)
+	conn := db.Connect(t)
+	if mode := conn.Config().DefaultQueryExecMode; mode != pgx.QueryExecModeCacheStatement {
+		t.Skipf("in the mode %q no statement is prepared", mode)
 	}
-	t.Cleanup(func() { closeConn(t.Context(), conn) })
 	name, id := []string{"order-1"}, []int64{1}
 	for sql, args := range map[string][]any{
 		selectStreams: {name}, selectReceipts: {name, name}, selectKnown: {name, id, []string{"00000000-0000-0000-0000-000000000001"}},

@@ -45,14 +45,7 @@ func TestStoreInEveryExecutionMode(t *testing.T) {
 // changedPool returns a pool like that of db, with other settings.
 func changedPool(t *testing.T, db *pgtest.DB, change func(*pgx.ConnConfig)) *pgxpool.Pool {
 	t.Helper()
-	cfg := db.Pool.Config()
-	change(cfg.ConnConfig)
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
+	return db.NewPool(t, func(c *pgxpool.Config) { change(c.ConnConfig) })
 }
 
 // appendsInEveryWay runs every statement of the store once, with a check of what

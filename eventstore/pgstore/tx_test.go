@@ -111,13 +111,7 @@ func TestAppendCommitSettlesALostAnswer(t *testing.T) {
 func TestAppendCommitNeedsNoSecondConnectionOfThePool(t *testing.T) {
 	t.Parallel()
 	db := newLog(t)
-	cfg := db.Pool.Config()
-	cfg.MaxConns = 1
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := db.NewPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s := open(t, db, func(c *pgstore.Config) { c.Pool = pool })
 	// Only for who is to give up: the time is also all that an append has between two statements.
 	impatient := open(t, db, func(c *pgstore.Config) { c.Pool, c.LockTimeout = pool, 50*time.Millisecond })

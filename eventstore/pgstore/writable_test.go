@@ -60,23 +60,19 @@ func TestCheckWritable(t *testing.T) {
 func TestCheckWritableTakesNoMoreSessionsThanThePoolHas(t *testing.T) {
 	t.Parallel()
 	db := newLog(t)
-	cfg := db.Pool.Config()
-	cfg.MaxConns = 1
-	cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	begun, goOn := make(chan struct{}, 3), make(chan struct{}, 3)
-	cfg.BeforeConnect = func(ctx context.Context, _ *pgx.ConnConfig) error {
-		begun <- struct{}{}
-		select {
-		case <-goOn:
-		case <-ctx.Done():
+	pool := db.NewPool(t, func(c *pgxpool.Config) {
+		c.MaxConns = 1
+		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+		c.BeforeConnect = func(ctx context.Context, _ *pgx.ConnConfig) error {
+			begun <- struct{}{}
+			select {
+			case <-goOn:
+			case <-ctx.Done():
+			}
+			return ctx.Err()
 		}
-		return ctx.Err()
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	})
 	open(t, db) // the log has to have an identity
 	goOn <- struct{}{}
 	s := open(t, db, func(c *pgstore.Config) { c.Pool, c.NoListen, c.ReceiptTTL = pool, true, -1 })

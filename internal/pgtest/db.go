@@ -72,20 +72,47 @@ func newDB(t testing.TB, create func(context.Context, *pgx.Conn, string) error) 
 	if db.DSN, err = withDatabase(server, name); err != nil {
 		fatal(t, err)
 	}
-	if db.DSN, err = withSettings(ctx, server, name, db.DSN); err != nil {
+	if err := db.applySettings(ctx, t, server, name); err != nil {
 		fatal(t, err)
 	}
+	db.Pool = db.NewPool(t, nil)
+	return db
+}
+
+// NewPool returns a pool like Pool, as another process has one, but for what change, which may be nil, does
+// to its configuration.
+func (db *DB) NewPool(t testing.TB, change func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
 	config, err := pgxpool.ParseConfig(db.DSN)
 	if err != nil {
 		fatal(t, err)
 	}
 	config.MaxConns = maxConns
+	if change != nil {
+		change(config)
+	}
 	pgsession.Configure(config)
-	if db.Pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
 		fatal(t, err)
 	}
-	t.Cleanup(func() { closePool(t, db.Pool) })
-	return db
+	t.Cleanup(func() { closePool(t, pool) })
+	return pool
+}
+
+// Connect returns a connection of no pool, closed at the test's end.
+func (db *DB) Connect(t testing.TB) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig(db.DSN)
+	if err != nil {
+		fatal(t, err)
+	}
+	conn, err := pgsession.Connect(context.Background(), config)
+	if err != nil {
+		fatal(t, err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the test may have closed it
+	return conn
 }
 
 // closePool closes the pool, and reports connections that the test did not give back.

@@ -1,7 +1,6 @@
 package pgtest
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -16,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgtest/freeport"
 )
 
@@ -28,15 +26,20 @@ const (
 	Refuses Startup = ""
 	// Ignores takes them without effect.
 	Ignores Startup = "ignore_startup_parameters = extra_float_digits, statement_timeout, lock_timeout, search_path, " +
-		"idle_in_transaction_session_timeout, default_transaction_isolation, bytea_output, intervalstyle, application_name\n"
+		"idle_in_transaction_session_timeout, idle_session_timeout, default_transaction_isolation, bytea_output, intervalstyle, " +
+		"array_nulls, row_security, exit_on_error, application_name\n"
 )
 
 // Pooler is a PgBouncer in transaction mode before the server of the tests.
 type Pooler struct{ address string }
 
-// NewPooler starts one, which ends with the test. Without PgBouncer on the machine the test is skipped.
+// NewPooler starts one, which ends with the test. Without PgBouncer on the machine the test is skipped, and
+// so it is under unkind settings, which no pooler keeps from sessions: those are refused.
 func NewPooler(t testing.TB, startup Startup) *Pooler {
 	t.Helper()
+	if os.Getenv(EnvSettings) == unkindly {
+		t.Skip("a pooler does not keep unkind settings from sessions")
+	}
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		t.Skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
@@ -112,16 +115,5 @@ func (p *Pooler) DSN(t testing.TB, db *DB) string {
 // Pool returns a pool to a test's database by way of the pooler.
 func (p *Pooler) Pool(t testing.TB, db *DB) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(p.DSN(t, db))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.MaxConns = maxConns
-	pgsession.Configure(config)
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
+	return (&DB{DSN: p.DSN(t, db)}).NewPool(t, nil)
 }

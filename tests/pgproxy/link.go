@@ -197,7 +197,7 @@ func (l *link) isCommit(kind byte, message []byte) bool {
 	switch kind {
 	case typeQuery:
 		sql, _ := cString(message[5:])
-		return isCommitText(sql)
+		return isCommitText(sql[strings.LastIndexByte(strings.TrimRight(sql, "; "), ';')+1:]) // the last of its statements
 	case typeParse:
 		name, rest := cString(message[5:])
 		sql, _ := cString(rest)
