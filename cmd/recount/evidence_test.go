@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -69,21 +68,12 @@ func observe(ctx context.Context, db *pgtest.DB, sql string) ([]string, error) {
 func stacksOf(ctx context.Context, admin, text string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, observationTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/debug/pprof/goroutine?debug=2", nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	all, err := io.ReadAll(resp.Body)
+	all, err := askOnce(ctx, http.MethodGet, admin+"/debug/pprof/goroutine?debug=2", "", nil)
 	if err != nil {
 		return "", err
 	}
 	var found []string
-	for stack := range strings.SplitSeq(string(all), "\n\n") {
+	for stack := range strings.SplitSeq(all.body, "\n\n") {
 		if strings.Contains(stack, text) {
 			found = append(found, stack)
 		}

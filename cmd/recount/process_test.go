@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	httpclient "github.com/57528e99/recount/httpapi/client"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -130,26 +131,25 @@ func call(t *testing.T, method, url, body string, header ...string) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
+	h := make(http.Header)
 	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+		h.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(r)
+	got, err := askOnce(ctx, method, url, body, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
+	return got
+}
+
+// askOnce sends a request, with its body as JSON if there is one.
+func askOnce(ctx context.Context, method, url, body string, header http.Header) (answer, error) {
+	q := httpclient.Request{Method: method, URL: url, Header: header}
+	if body != "" {
+		q.Body = []byte(body)
 	}
-	return answer{resp.StatusCode, resp.Header, string(text)}
+	a, err := httpclient.Do(ctx, http.DefaultClient, q)
+	return answer{a.Status, a.Header, string(a.Body)}, err
 }
 
 // placeAndRead places an order on one server and reads it on another.

@@ -142,7 +142,7 @@ type client struct {
 
 func (c *client) send(ctx context.Context, server int, method, path, body string, header http.Header) (answer, error) {
 	for deadline := time.Now().Add(patience); ; server++ {
-		got, err := c.once(ctx, c.urls[server%len(c.urls)], method, path, body, header)
+		got, err := askOnce(ctx, method, c.urls[server%len(c.urls)]+path, body, header)
 		switch {
 		case err == nil && got.header.Get("Retry-After") == "":
 			return got, nil
@@ -155,21 +155,6 @@ func (c *client) send(ctx context.Context, server int, method, path, body string
 	}
 }
 
-func (c *client) once(ctx context.Context, url, method, path, body string, header http.Header) (answer, error) {
-	r, err := http.NewRequestWithContext(ctx, method, url+path, strings.NewReader(body))
-	if err != nil {
-		return answer{}, err
-	}
-	r.Header = header.Clone()
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return answer{}, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, string(text)}, err
-}
-
 // gone reports whether a server was not there, or left while it was asked.
 func gone(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
@@ -180,7 +165,7 @@ func gone(err error) bool {
 func (c *client) order(ctx context.Context, server int, id string) error {
 	body := `{"id":"` + id + `","country":"Norway","currency":"NOK","lines":[{"sku":"TEA","description":"","quantity":2,"unit_price_minor":450}]}`
 	placed, err := c.send(ctx, server, "POST", "/v1/orders", body,
-		http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {`"` + id + `"`}})
+		http.Header{"Idempotency-Key": {`"` + id + `"`}})
 	if err == nil && placed.status != http.StatusCreated {
 		err = fmt.Errorf("place order %s: %d %s", id, placed.status, placed.body)
 	}

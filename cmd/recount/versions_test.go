@@ -108,8 +108,7 @@ func TestTwoVersionsOfTheProgram(t *testing.T) {
 // deployment is the servers there are, of whichever version, and the clients that use them.
 type deployment struct {
 	*testing.T
-	db *pgtest.DB
-	client
+	db      *pgtest.DB
 	mu      sync.Mutex
 	servers []string
 	// failed is done when a client has failed.
@@ -197,8 +196,8 @@ func (d *deployment) load() (end func()) {
 func (d *deployment) do(ctx context.Context, first int, c shopCommand) (accepted bool, err error) {
 	for tries := 0; ; tries++ {
 		servers := d.present()
-		got, err := d.once(ctx, servers[(first+tries)%len(servers)], "POST", c.path, c.body,
-			http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {`"` + c.key + `"`}})
+		got, err := askOnce(ctx, "POST", servers[(first+tries)%len(servers)]+c.path, c.body,
+			http.Header{"Idempotency-Key": {`"` + c.key + `"`}})
 		unreadable := err == nil && got.status == http.StatusServiceUnavailable && strings.Contains(got.body, `"code":"event-unreadable"`)
 		switch {
 		case err == nil && (got.status == http.StatusOK || got.status == http.StatusCreated):
