@@ -17,7 +17,8 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
-	"github.com/57528e99/recount/tests/hostile"
+	hostile "github.com/57528e99/recount/tests/hostile/shop"
+	"github.com/57528e99/recount/tests/hostile/wire"
 )
 
 // plantedFault is something wrong between the API and its clients.
@@ -34,16 +35,16 @@ func TestTheHostileClientCatchesFaults(t *testing.T) {
 	for _, f := range slices.Concat(wrongAnswers(), wrongDeeds(), wrongRaces()) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			var told chan *hostile.Failure
+			var told chan *wire.Failure
 			var err error
 			// A few requests may miss what is wrong; many would take long to judge.
 			for seed := uint64(0); err == nil && (seed == 0 || f.caught != "" && seed < 4); seed++ {
 				s := startBehind(t, logtest.New(t), func(api http.Handler) http.Handler {
 					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(api, w, r) })
 				})
-				told = make(chan *hostile.Failure, 2)
+				told = make(chan *wire.Failure, 2)
 				_, err = hostile.Run(t.Context(), hostile.Config{URL: s.URL, Requests: 2500, Workers: 8, Seed: seed,
-					Failed: func(f *hostile.Failure) { told <- f }})
+					Failed: func(f *wire.Failure) { told <- f }})
 			}
 			if f.caught == "" {
 				if err != nil {
@@ -52,7 +53,7 @@ func TestTheHostileClientCatchesFaults(t *testing.T) {
 				return
 			}
 			found := err != nil && regexp.MustCompile(f.caught).MatchString(err.Error())
-			var failure *hostile.Failure
+			var failure *wire.Failure
 			if !errors.As(err, &failure) {
 				// A fault of the index is met before there are requests that could fail.
 				if !found {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/tests/hostile"
+	hostile "github.com/57528e99/recount/tests/hostile/shop"
 )
 
 // common is in the names of what all workers of the hostile client work on, where

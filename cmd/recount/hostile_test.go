@@ -11,7 +11,8 @@ import (
 
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/tests/hostile"
+	hostile "github.com/57528e99/recount/tests/hostile/shop"
+	"github.com/57528e99/recount/tests/hostile/wire"
 )
 
 var (
@@ -43,7 +44,7 @@ func TestHostileClient(t *testing.T) {
 	admin := adminOf(t, servers[0])
 
 	report, err := hostile.Run(t.Context(), hostile.Config{URL: urls[0], Second: urls[1], Seed: *hostileSeed, Requests: requests,
-		Failed: func(*hostile.Failure) { t.Log(evidence(t.Context(), db, admin)) }})
+		Failed: func(*wire.Failure) { t.Log(evidence(t.Context(), db, admin)) }})
 	t.Logf("%d requests in %v: %v; %d orders, %d returns; problems: %s",
 		report.Requests, report.Took, report.Answers, report.Orders, report.Returns, strings.Join(report.Types, " "))
 	if err != nil {
