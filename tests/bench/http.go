@@ -28,8 +28,10 @@ type HTTP struct {
 	Duration time.Duration
 	// Orders is how many orders there are to begin with. The reads are of those.
 	Orders int
-	// Serve starts a server for a log and returns its address and how to end it.
-	Serve func(ctx context.Context, dsn, schema string) (url string, stop func() error, err error)
+	// CommandsOnly has no read models run beside the commands, and reads nothing.
+	CommandsOnly bool
+	// Serve starts a server for a log, with or without read models, and returns its address and how to end it.
+	Serve func(ctx context.Context, dsn, schema string, readModels bool) (url string, stop func() error, err error)
 }
 
 // The contenders of HTTP.
@@ -81,7 +83,7 @@ func only(results []Result, a, b string) (list []Result) {
 }
 
 func (h HTTP) measure(ctx context.Context, env *Env, s *scratch, connections int) (_ []Result, err error) {
-	url, stop, err := h.Serve(ctx, s.dsn, s.schema)
+	url, stop, err := h.Serve(ctx, s.dsn, s.schema, !h.CommandsOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -93,23 +95,27 @@ func (h HTTP) measure(ctx context.Context, env *Env, s *scratch, connections int
 	if err := c.place(ctx, h.Orders, connections); err != nil {
 		return nil, err
 	}
-	head, err := s.store.Head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.get(ctx, 0, head.String()); err != nil {
-		return nil, fmt.Errorf("wait for the read model: %w", err)
-	}
 	base, err := newBaseline(ctx, s, Append{Batch: 1, Streams: StreamsNew}, connections, nameInsert)
 	if err != nil {
 		return nil, err
 	}
-	return compete(ctx, env, pace{connections, h.Duration, defaultRounds},
-		contender{namePostOrder, func(ctx context.Context, _ int) (int, error) { return 1, c.post(ctx, c.next()) }},
-		contender{nameInsert, base.calls(nameInsert)},
-		contender{nameGetOrder, func(ctx context.Context, _ int) (int, error) { return 1, c.get(ctx, rand.IntN(h.Orders), "") }},
-		contender{nameSelectRow, func(ctx context.Context, _ int) (int, error) { return s.selectOrder(ctx, rand.IntN(h.Orders)) }},
-	)
+	contenders := []contender{
+		{namePostOrder, func(ctx context.Context, _ int) (int, error) { return 1, c.post(ctx, c.next()) }},
+		{nameInsert, base.calls(nameInsert)},
+	}
+	if !h.CommandsOnly {
+		head, err := s.store.Head(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.get(ctx, 0, head.String()); err != nil {
+			return nil, fmt.Errorf("wait for the read model: %w", err)
+		}
+		contenders = append(contenders,
+			contender{nameGetOrder, func(ctx context.Context, _ int) (int, error) { return 1, c.get(ctx, rand.IntN(h.Orders), "") }},
+			contender{nameSelectRow, func(ctx context.Context, _ int) (int, error) { return s.selectOrder(ctx, rand.IntN(h.Orders)) }})
+	}
+	return compete(ctx, env, pace{connections, h.Duration, defaultRounds}, contenders...)
 }
 
 // shopClient is a client of the shop.
