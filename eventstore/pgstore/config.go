@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -115,6 +116,7 @@ type Store struct {
 	loads      gather[*load]
 	hub        *hub
 	dictionary *dictionary
+	statements sync.Map
 	// known is the incarnation of the log as it was last seen.
 	known atomic.Pointer[incarnation]
 	// adopted is the incarnation that this store may append to; its origin does not
@@ -222,5 +224,12 @@ func (s *Store) Features() eventstore.Features {
 	return eventstore.Features{MultiStreamAppend: true, Receipts: true, GaplessLog: true, StreamManagement: true, Contents: true}
 }
 
-// sql puts the store's schema into a statement.
-func (s *Store) sql(statement string) string { return pgsql.In(s.cfg.Schema, statement) }
+// sql puts the store's schema into a statement. It keeps the result: there are as many
+// as somebody wrote.
+func (s *Store) sql(statement string) string {
+	sql, ok := s.statements.Load(statement)
+	if !ok {
+		sql, _ = s.statements.LoadOrStore(statement, pgsql.In(s.cfg.Schema, statement))
+	}
+	return sql.(string)
+}

@@ -9,8 +9,9 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// gather answers what is asked at the same time together, as appends are written:
-// a round trip for each question took most of the database's time.
+// gather answers what many ask at the same time together, as appends are written:
+// a round trip for each question took most of the database's time. A few ask each
+// by itself: what waits for others takes longer as long as the database has time.
 type gather[Q any] struct {
 	// answer answers 1 to most questions, all of them.
 	answer func(ctx context.Context, questions []Q)
@@ -20,14 +21,17 @@ type gather[Q any] struct {
 
 	mu      sync.Mutex
 	waiting []Q
-	workers int
-	closed  bool
+	// alone is how many callers answer their own question, workers how many answer those that wait.
+	alone, workers int
+	closed         bool
 	// moved is when an answer was last begun or given, watched whether help is to come.
 	moved   time.Time
 	watched bool
 }
 
 const (
+	// maxAlone is how many questions are answered each by itself.
+	maxAlone = 8
 	// manyWait is how many questions wait for each worker before there is another one.
 	manyWait = 32
 	// stuckAfter is for how long nothing is answered before there is another one, maxWorkers how many
@@ -36,7 +40,7 @@ const (
 	maxWorkers = 8
 )
 
-// ask has a question answered: by the caller itself if nobody else asks now, else
+// ask has a question answered: by the caller itself while only a few others ask, else
 // with the next ones, of which nobody's context ends the answer for the others. It
 // is ErrClosed after close.
 func (g *gather[Q]) ask(ctx context.Context, q Q) error {
@@ -45,21 +49,18 @@ func (g *gather[Q]) ask(ctx context.Context, q Q) error {
 	if g.closed {
 		return eventstore.ErrClosed
 	}
-	if g.workers == 0 {
-		g.workers++
-		g.moved = time.Now()
+	if g.workers == 0 && g.alone < maxAlone {
+		g.alone++
 		g.group.Add(1)
 		defer g.group.Done()
 		g.mu.Unlock()
 		g.answer(ctx, []Q{q})
 		g.mu.Lock()
-		if g.workers--; g.workers == 0 && len(g.waiting) > 0 {
-			g.addWorker()
-		}
+		g.alone--
 		return nil
 	}
 	g.waiting = append(g.waiting, q)
-	if len(g.waiting) > manyWait*g.workers && g.workers < runtime.GOMAXPROCS(0) {
+	if g.workers == 0 || len(g.waiting) > manyWait*g.workers && g.workers < runtime.GOMAXPROCS(0) {
 		g.addWorker()
 	}
 	g.watch()

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// TestAStuckAnswerHoldsUpNobodyElse: the one question is answered by the caller, the other ones beside it.
+// TestAStuckAnswerHoldsUpNobodyElse: all that are answered by their callers are stuck, and one of the others.
 func TestAStuckAnswerHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
+	const stuckOnes, others = maxAlone + 1, 4
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
-		answered := make(chan int, 10)
+		answered := make(chan int, stuckOnes+others)
 		g := gather[int]{most: 1, answer: func(_ context.Context, questions []int) {
 			for _, q := range questions {
-				if q < 2 {
+				if q < stuckOnes {
 					<-stuck
 				}
 				answered <- q
@@ -32,11 +33,11 @@ func TestAStuckAnswerHoldsUpNobodyElse(t *testing.T) {
 			synctest.Wait()
 		}
 		begun := time.Now()
-		for q := range 6 {
+		for q := range stuckOnes + others {
 			ask(q)
 		}
-		for range 4 {
-			if q := <-answered; q < 2 {
+		for range others {
+			if q := <-answered; q < stuckOnes {
 				t.Errorf("question %d was answered, which is stuck", q)
 			}
 		}
@@ -46,8 +47,8 @@ func TestAStuckAnswerHoldsUpNobodyElse(t *testing.T) {
 		close(stuck)
 		all.Wait()
 		g.close()
-		if len(answered) != 2 {
-			t.Errorf("%d of the stuck questions were answered at last, want 2", len(answered))
+		if len(answered) != stuckOnes {
+			t.Errorf("%d of the stuck questions were answered at last, want %d", len(answered), stuckOnes)
 		}
 	})
 }

@@ -84,7 +84,7 @@ func (s *Store) readStreams(ctx context.Context, questions []*load) error {
 		if err != nil {
 			return err
 		}
-		return scanRows(rows, func(r *row) error {
+		return scanRows(rows, new(arena), func(r *row) error {
 			questions[r.ids.stream-1].page.add(r, firstPage)
 			return nil
 		})

@@ -95,13 +95,18 @@ ORDER BY e.version DESC LIMIT $3`
 // ReadStream implements eventstore.Reader.
 func (s *Store) ReadStream(ctx context.Context, stream string, opts eventstore.ReadOptions) iter.Seq2[eventstore.RecordedEvent, error] {
 	return func(yield func(eventstore.RecordedEvent, error) bool) {
-		if err := s.readStream(ctx, stream, opts, func(e eventstore.RecordedEvent) bool { return yield(e, nil) }); err != nil {
+		p := pages.Get().(*page)
+		if err := s.readStream(ctx, p, stream, opts, func(e eventstore.RecordedEvent) bool { return yield(e, nil) }); err != nil {
+			// Whoever answers it together with others may still write into the page.
 			yield(eventstore.RecordedEvent{}, err)
+			return
 		}
+		p.recycle()
 	}
 }
 
-func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.ReadOptions, yield func(eventstore.RecordedEvent) bool) error {
+// readStream reads a stream by way of a page.
+func (s *Store) readStream(ctx context.Context, p *page, stream string, opts eventstore.ReadOptions, yield func(eventstore.RecordedEvent) bool) error {
 	if err := opts.ValidateReadStream(); err != nil {
 		return err
 	}
@@ -117,12 +122,12 @@ func (s *Store) readStream(ctx context.Context, stream string, opts eventstore.R
 		next = max(next, 0)
 	}
 	sizes := newSizer(opts)
+	p.bytes = sizes.bytes
 	var state *streamState // nil: all of it is shown
 	for first := true; ; first = false {
 		// Events that are not shown do not count, so the page is not cut down to
 		// what is left of the limit.
 		limit := sizes.size()
-		p := &page{bytes: sizes.bytes}
 		err := s.readStreamPage(ctx, p, stream, next, limit, first, opts.Backwards)
 		if err != nil {
 			return err
