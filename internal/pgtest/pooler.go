@@ -74,7 +74,7 @@ func NewPooler(t testing.TB, startup Startup) *Pooler {
 		}
 		args = append([]string{"-u", owner.Username}, args...)
 	}
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd := exec.Command(program, args...) // the end of t.Context would come before that of what uses it
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
