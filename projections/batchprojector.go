@@ -47,17 +47,14 @@ func (p *BatchProjector) Version() int { return p.config.Version }
 // prepare implements Projection.
 func (p *BatchProjector) prepare(codec *eventstore.Codec) (projector, []error) {
 	c := p.config
-	runs := batchProjector{prepared: c.Prepare}
-	runs.sqlProjector.config = SQLConfig{Name: c.Name, Version: c.Version, Types: c.Types, Create: c.Create, Apply: runs.applyIn}
+	runs, errs := SQLConfig{Name: c.Name, Version: c.Version, Types: c.Types, Create: c.Create}.prepare(codec)
 	if c.Prepare == nil {
-		return runs, []error{errors.New("it needs the function Prepare")}
+		errs = append(errs, errors.New("it needs the function Prepare"))
 	}
-	prepared, errs := NewSQL(runs.sqlProjector.config).prepare(codec)
-	runs.sqlProjector = prepared.(sqlProjector)
-	return runs, errs
+	return batchProjector{runs, c.Prepare}, errs
 }
 
-// batchProjector runs a BatchProjector. It is a sqlProjector where there is a transaction anyway.
+// batchProjector runs a BatchProjector. It is a sqlProjector without Apply.
 type batchProjector struct {
 	sqlProjector
 	prepared func(ctx context.Context, table string, events []Decoded, out *pgx.Batch) error
@@ -77,13 +74,12 @@ func (p batchProjector) commit(ctx context.Context, pool *pgxpool.Pool, table ta
 	return write(ctx, pool, &batch, move)
 }
 
-// applyIn is Apply of the sqlProjector.
-func (p batchProjector) applyIn(ctx context.Context, tx pgx.Tx, table string, events []Decoded) error {
+func (p batchProjector) probe(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded) error {
 	var batch pgx.Batch
-	if err := p.queue(ctx, table, events, &batch); err != nil || batch.Len() == 0 {
+	if err := p.queue(ctx, table.String(), events, &batch); err != nil {
 		return err
 	}
-	return tx.SendBatch(ctx, &batch).Close()
+	return tryOut(ctx, pool, &batch)
 }
 
 func (p batchProjector) queue(ctx context.Context, table string, events []Decoded, batch *pgx.Batch) (err error) {

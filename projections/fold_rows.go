@@ -82,12 +82,22 @@ func write(ctx context.Context, pool *pgxpool.Pool, batch *pgx.Batch, move state
 	return pool.SendBatch(ctx, batch).Close()
 }
 
-func (p *foldProjector[K, Row]) probe(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error {
+func (p *foldProjector[K, Row]) probe(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded) error {
 	var batch pgx.Batch
-	if err := p.fold(ctx, tx, table, events, &batch); err != nil {
+	if err := p.fold(ctx, pool, table, events, &batch); err != nil {
 		return err
 	}
-	return tx.SendBatch(ctx, &batch).Close()
+	return tryOut(ctx, pool, &batch)
+}
+
+// tryOut does what is in a batch and takes it back.
+func tryOut(ctx context.Context, pool *pgxpool.Pool, batch *pgx.Batch) error {
+	tx, err := begin(ctx, pool)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	return tx.SendBatch(ctx, batch).Close()
 }
 
 // fold loads the rows that events touch, applies the events and queues what writes the rows.

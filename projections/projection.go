@@ -45,8 +45,8 @@ type projector interface {
 	create(ctx context.Context, tx pgx.Tx, table tableName) error
 	// commit applies events and moves the checkpoint, both or neither.
 	commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error
-	// probe applies events within tx, which is going to be rolled back.
-	probe(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error
+	// probe applies events and takes that back.
+	probe(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded) error
 }
 
 // statement is one SQL statement with its parameters.

@@ -148,12 +148,7 @@ func (w *worker) probe(ctx context.Context, l *generationLease, events []eventst
 	if err != nil {
 		return err
 	}
-	tx, err := begin(ctx, w.runner.config.Pool)
-	if err != nil {
-		return err
-	}
-	defer rollback(ctx, tx)
-	return w.runs.probe(ctx, tx, w.generation.table, decoded)
+	return w.runs.probe(ctx, w.runner.config.Pool, w.generation.table, decoded)
 }
 
 // behind returns the place in the log behind the last append of events, which need not be whole

@@ -47,10 +47,18 @@ func (p *SQLProjector) Version() int { return p.config.Version }
 
 // prepare implements Projection.
 func (p *SQLProjector) prepare(codec *eventstore.Codec) (projector, []error) {
-	c := p.config
+	runs, errs := p.config.prepare(codec)
+	if p.config.Apply == nil {
+		errs = append(errs, errors.New("it needs the function Apply"))
+	}
+	return runs, errs
+}
+
+// prepare returns what to run, and all mistakes but a missing Apply.
+func (c SQLConfig) prepare(codec *eventstore.Codec) (sqlProjector, []error) {
 	errs := []error{checkName(c.Name, c.Version)}
-	if c.Create == nil || c.Apply == nil {
-		errs = append(errs, errors.New("it needs the functions Create and Apply"))
+	if c.Create == nil {
+		errs = append(errs, errors.New("it needs the function Create"))
 	}
 	if len(c.Types) == 0 {
 		errs = append(errs, errors.New("it handles no events: name them in Types"))
@@ -96,7 +104,7 @@ func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tabl
 		return err
 	}
 	defer rollback(ctx, tx)
-	if err := p.probe(ctx, tx, table, events); err != nil {
+	if err := p.applyIn(ctx, tx, table, events); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, move.sql, move.args...); err != nil {
@@ -105,9 +113,18 @@ func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tabl
 	return tx.Commit(ctx)
 }
 
-// probe calls Apply and makes sure that what it did can be committed, so that what fails after it is
+func (p sqlProjector) probe(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded) error {
+	tx, err := begin(ctx, pool)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	return p.applyIn(ctx, tx, table, events)
+}
+
+// applyIn calls Apply and makes sure that what it did can be committed, so that what fails after it is
 // not its fault.
-func (p sqlProjector) probe(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error {
+func (p sqlProjector) applyIn(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error {
 	if len(events) == 0 {
 		return nil
 	}
