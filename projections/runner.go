@@ -24,7 +24,8 @@ import (
 
 // Config says where a Runner reads and writes.
 type Config struct {
-	// Pool is the database with the rows. It should have a connection for each projection.
+	// Pool is the database with the rows. It should have a connection for each projection, and must have
+	// MinConnections.
 	Pool *pgxpool.Pool
 	// Schema has the tables, made by package migrations. Default: recount.
 	Schema string
@@ -63,9 +64,17 @@ type Config struct {
 	BuildOnCommand bool
 }
 
+// MinConnections is how many connections a Runner may need at once: a rebuild that puts its rows in place
+// holds the others where they are on one, while it applies on another what came meanwhile; and one that
+// makes an index says meanwhile that it is at it.
+const MinConnections = 2
+
 func (c *Config) setDefaults() error {
 	if c.Pool == nil || c.Store == nil || c.Codec == nil {
 		return errors.New("projections.Config needs a Pool, a Store and a Codec")
+	}
+	if n := c.Pool.Config().MaxConns; n < MinConnections {
+		return fmt.Errorf("projections.Config.Pool has at most %d connection, it must have %d (MaxConns)", n, MinConnections)
 	}
 	if c.Schema == "" {
 		c.Schema = pgsql.DefaultSchema

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/internal/failpoint"
@@ -223,7 +225,7 @@ func TestMistakesAreReportedAllAtOnce(t *testing.T) {
 		{"column twice", []Projection{fold(Table{Name: "sales", Version: 1, Indexes: []Index{{Columns: []string{"n", "n"}}}})}, "names column n twice"},
 		{"key in row", []Projection{fold(Table{Name: "sales", Version: 1, Key: []string{"n"}})}, "in the key and in the row"},
 		{"reserved column", []Projection{fold(Table{Name: "sales", Version: 1, Key: []string{"recount_position"}})}, "begin with recount_ are taken"},
-		{"SQL without functions", []Projection{NewSQL(SQLConfig{Name: "sales", Version: 1, Types: []string{"Opened"}})}, "Create and Apply"},
+		{"SQL without functions", []Projection{NewSQL(SQLConfig{Name: "sales", Version: 1, Types: []string{"Opened"}})}, "the function Apply"},
 		{"SQL without types", []Projection{NewSQL(SQLConfig{Name: "sales", Version: 1})}, "name them in Types"},
 		{"SQL with unknown types", []Projection{NewSQL(SQLConfig{Name: "sales", Version: 1, Types: []string{"Nope"}})}, `event type "Nope" is not in the codec`},
 		{"several", []Projection{fold(Table{Name: "Sales"}), hostile}, "use int64"},
@@ -240,9 +242,10 @@ func TestMistakesAreReportedAllAtOnce(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	short := b.config()
+	short, narrow := b.config(), b.config()
 	short.LeaseTTL = time.Millisecond
-	for name, c := range map[string]Config{"empty": {}, "short lease": short} {
+	narrow.Pool = b.db.NewPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	for name, c := range map[string]Config{"empty": {}, "short lease": short, "one connection": narrow} {
 		if _, err := NewRunner(c, newAccounts(1)); err == nil {
 			t.Errorf("%s: NewRunner returned no error", name)
 		}

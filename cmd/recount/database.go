@@ -14,14 +14,13 @@ import (
 	"github.com/57528e99/recount/migrations"
 )
 
-// openPool returns connections to a database, at most maxConns at once, but two if it is less: a rebuild
-// that puts its rows in place holds one while it applies on another what came meanwhile. None is made yet.
+// openPool returns connections to a database, at most maxConns at once. None is made yet.
 func openPool(ctx context.Context, dsn string, maxConns int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("the database's address: %w", err)
 	}
-	config.MaxConns = max(maxConns, 2)
+	config.MaxConns = maxConns
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "recount"
 	}

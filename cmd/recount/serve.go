@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
 )
 
 // serving is what serve is asked for.
@@ -44,6 +46,9 @@ func (s *serving) check(cmd *cobra.Command) error {
 		if role != roleAPI && role != roleProjections {
 			return usageError(cmd, "unknown role %q: the roles are %s and %s", role, roleAPI, roleProjections)
 		}
+	}
+	if s.maxConns < projections.MinConnections && slices.Contains(s.roles, roleProjections) {
+		return usageError(cmd, "--max-connections must be at least %d with the role %s: a rebuild needs as many", projections.MinConnections, roleProjections)
 	}
 	if s.wait < 0 {
 		return usageError(cmd, "--wait must not be negative")
@@ -118,7 +123,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	fromEnv(flags, "migrate")
 	flags.DurationVar(&s.wait, "wait", 30*time.Second, "how long to wait for a database that cannot be reached")
 	fromEnv(flags, "wait")
-	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, at least 2, besides up to 3 of the log")
+	flags.Int32Var(&s.maxConns, "max-connections", 20, "how many connections to the database to make, at least 2 with the role projections, besides up to 3 of the log")
 	fromEnv(flags, "max-connections")
 	snapshotFlag(flags, &s.snapshotEvery)
 	ignoreFlag(flags, &s.ignoreTypes)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +79,29 @@ func TestServeRunsTheRolesItIsGiven(t *testing.T) {
 	}
 	api.stopGently(t)
 	runner.stopGently(t)
+}
+
+// TestServeWithFewConnections does all that needs more than one, with as few as it may be given.
+func TestServeWithFewConnections(t *testing.T) {
+	t.Parallel()
+	db := logtest.New(t)
+	_, api := startServe(t, db, "--roles", "api", "--max-connections", "1")
+	_, url := startServe(t, db, "--max-connections", "2")
+	for i, place := range []string{api, url, api, url} {
+		placeAndRead(t, place, []string{url, api}[i/2], strconv.Itoa(i))
+	}
+	for i, operation := range []string{"rebuild", "verify"} {
+		server := []string{url, api}[i]
+		if code := startProcess(t, "projections", operation, "--all", "--server", server).exit(t); code != exitOK {
+			t.Errorf("projections %s --all = exit code %d, want 0", operation, code)
+		}
+		placeAndRead(t, api, url, "after-"+operation)
+	}
+	for _, server := range []string{api, url} {
+		if got := call(t, "GET", server+"/readyz?verbose", ""); got.status != http.StatusOK {
+			t.Errorf("GET /readyz = %d %s, want 200", got.status, got.body)
+		}
+	}
 }
 
 func TestServeFinishesWhatItHasBegun(t *testing.T) {
