@@ -36,9 +36,14 @@ func (c *catalog) discard(ctx context.Context, held *operations.Claim, state ope
 	return cl.catalog.drop(ctx, g.generation)
 }
 
-// stop marks a generation that nobody has run yet as failed.
+const epochSQL = `SELECT epoch FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2`
+
+// stop marks a generation that nobody has run yet as failed. Nobody takes its lease while it is not built.
 func (cl *claim) stop(ctx context.Context, db querier, g generation, cause error) error {
 	l := lease.Lease{Table: cl.catalog.generationTable(), Key: g.key()}
+	if err := db.QueryRow(ctx, cl.catalog.sql(epochSQL), g.projection, g.number).Scan(&l.Epoch); err != nil {
+		return err
+	}
 	return (&generationLease{Lease: l, catalog: cl.catalog, generation: g}).fail(ctx, db, cause)
 }
 
