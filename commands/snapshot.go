@@ -48,8 +48,8 @@ type SnapshotConfig struct {
 	// of events, from 1. Raise it with every change of either, or states of the
 	// old kind will be taken for those of the new one. Default: 1.
 	SchemaVersion int
-	// Decider names the kind of state, where a category has several. Default:
-	// the category.
+	// Decider names the kind of state, where a category has several, or several
+	// Apps on one log have the category. Default: the category.
 	Decider string
 	// Every is how many events of a stream there are from one snapshot to the
 	// next. It bounds what loading reads, as long as whoever makes the

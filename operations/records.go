@@ -106,12 +106,13 @@ func (r *Records) Latest(ctx context.Context, subject string) ([]Operation, erro
 	return r.list(ctx, `subject = $2 ORDER BY created_at DESC LIMIT 10`, subject)
 }
 
-// LatestOfEach returns the last operation of each kind on each subject, ordered by subject and kind.
-func (r *Records) LatestOfEach(ctx context.Context) ([]Operation, error) {
+// LatestOfEach returns the last operation of each kind on each of the subjects, ordered by subject and
+// kind.
+func (r *Records) LatestOfEach(ctx context.Context, subjects []string) ([]Operation, error) {
 	return r.list(ctx, `id IN (
-    SELECT DISTINCT ON (subject, kind) id FROM {schema}.operations WHERE subject_kind = $1
+    SELECT DISTINCT ON (subject, kind) id FROM {schema}.operations WHERE subject_kind = $1 AND subject = ANY($2)
     ORDER BY subject, kind, created_at DESC)
-ORDER BY subject, kind`)
+ORDER BY subject, kind`, subjects)
 }
 
 const (

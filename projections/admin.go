@@ -32,10 +32,9 @@ func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader, known ..
 	return &Admin{catalog: newCatalog(pool, schema, nil), log: log, known: known}
 }
 
-// WithHints gives failures the words of the program, and returns a.
+// WithHints returns a with the words of the program for failures.
 func (a *Admin) WithHints(hints operations.Hints) *Admin {
-	a.catalog = newCatalog(a.catalog.pool, a.catalog.schema, hints)
-	return a
+	return (&Admin{newCatalog(a.catalog.pool, a.catalog.schema, hints), a.log, a.known}).ForApp(a.catalog.app)
 }
 
 var statusSQL = `
@@ -48,10 +47,11 @@ SELECT g.projection, g.generation, g.version, g.generation = p.live_generation, 
        g.trouble, g.trouble_at, g.unreadable, g.unreadable_at, p.desired = 'paused', clock_timestamp()
 FROM {schema}.projections p
 JOIN {schema}.projection_generations g ON g.projection = p.name
-WHERE $1 = '' OR p.name = $1
+WHERE ` + owned + ` AND ($3 = '' OR p.name = $3)
 ORDER BY g.projection, g.generation`
 
-// List returns the status of all generations of all projections, ordered by name and generation.
+// List returns the status of all generations of all projections of the App, ordered by name and
+// generation.
 func (a *Admin) List(ctx context.Context) ([]Status, error) {
 	return a.status(ctx, "")
 }
@@ -67,7 +67,11 @@ func (a *Admin) Show(ctx context.Context, projection string) ([]Status, error) {
 }
 
 func (a *Admin) status(ctx context.Context, projection string) ([]Status, error) {
-	rows, err := a.catalog.pool.Query(ctx, a.catalog.sql(statusSQL), projection)
+	names := append(a.names(), projection)
+	if err := a.catalog.check(ctx, a.catalog.pool, projection); err != nil {
+		return nil, fmt.Errorf("list projections: %w", err)
+	}
+	rows, err := a.catalog.pool.Query(ctx, a.catalog.sql(statusSQL), a.catalog.app, names, projection)
 	if err != nil {
 		return nil, fmt.Errorf("list projections: %w", err)
 	}

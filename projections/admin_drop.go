@@ -30,7 +30,11 @@ WHERE p.name = $1 AND ($2 = 0 OR g.version = $2) ORDER BY g.generation`
 // Errors: ErrNotFound; ErrInUse for what a process runs or works on, and for a version that the view
 // shows.
 func (a *Admin) Drop(ctx context.Context, projection string, version int) (Dropped, error) {
-	d, err := a.catalog.dropAll(ctx, projection, version)
+	err := a.catalog.check(ctx, a.catalog.pool, projection)
+	var d Dropped
+	if err == nil {
+		d, err = a.catalog.dropAll(ctx, projection, version)
+	}
 	if err != nil {
 		return Dropped{}, fmt.Errorf("drop projection %q: %w", projection, err)
 	}
@@ -40,8 +44,7 @@ func (a *Admin) Drop(ctx context.Context, projection string, version int) (Dropp
 func (c *catalog) dropAll(ctx context.Context, projection string, version int) (Dropped, error) {
 	d := Dropped{Projection: projection, Generations: []int{}, Whole: version == 0}
 	err := c.inTx(ctx, func(tx pgx.Tx) error {
-		var live int
-		if err := notFound(tx.QueryRow(ctx, c.sql(lockProjectionSQL), projection).Scan(&live)); err != nil {
+		if _, err := c.lock(ctx, tx, projection); err != nil {
 			return err
 		}
 		tables, err := c.droppable(ctx, tx, &d, version)
@@ -117,13 +120,13 @@ const unusedSQL = `
 SELECT g.projection, g.version FROM {schema}.projection_generations g
 JOIN {schema}.projections p ON p.name = g.projection
 LEFT JOIN unnest($1::text[], $2::int[]) AS known (projection, version) USING (projection, version)
-WHERE known.version IS NULL
+WHERE known.version IS NULL AND p.app = $4
 GROUP BY 1, 2
 HAVING max(g.last_run_at) < clock_timestamp() - $3::interval AND bool_and(g.generation <> p.live_generation)`
 
-// dropUnused removes the rows of versions that nobody has run for longer than a program may be gone.
+// dropUnused removes the rows of versions of the App that nobody has run for longer than a program may be gone.
 func (r *Runner) dropUnused(ctx context.Context, names []string, versions []int) error {
-	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(unusedSQL), names, versions, r.config.DropUnusedAfter)
+	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(unusedSQL), names, versions, r.config.DropUnusedAfter, r.catalog.app)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/operations"
 )
@@ -23,6 +24,9 @@ func (a *Admin) Request(ctx context.Context, r operations.Request) (operations.O
 }
 
 func (a *Admin) request(ctx context.Context, r operations.Request) (operations.Operation, error) {
+	if err := a.catalog.check(ctx, a.catalog.pool, r.Subject); err != nil {
+		return operations.Operation{}, err
+	}
 	for _, p := range a.known {
 		if p.Name() != r.Subject {
 			continue
@@ -52,8 +56,11 @@ func (a *Admin) request(ctx context.Context, r operations.Request) (operations.O
 // ended, the last hundred of each kind are kept for each projection.
 func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (operations.Operation, error) {
 	op, err := a.catalog.operations.Get(ctx, id)
+	if err == nil {
+		err = a.catalog.check(ctx, a.catalog.pool, op.Subject)
+	}
 	if err != nil {
-		return op, fmt.Errorf("operation %s: %w", id, err)
+		return operations.Operation{}, fmt.Errorf("operation %s: %w", id, err)
 	}
 	return op, nil
 }
@@ -61,6 +68,9 @@ func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (operations.Operati
 // Operations returns the last ten operations on a projection, the newest first.
 func (a *Admin) Operations(ctx context.Context, projection string) ([]operations.Operation, error) {
 	all, err := a.catalog.operations.Latest(ctx, projection)
+	if err == nil {
+		err = a.catalog.check(ctx, a.catalog.pool, projection)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list operations on projection %q: %w", projection, err)
 	}
@@ -80,10 +90,20 @@ func (a *Admin) Details(ctx context.Context, projection string) (d Details, err 
 	return d, err
 }
 
-// LastOperations returns the last operation of each kind on each projection, ordered by projection and
-// kind.
+const ownedSQL = `SELECT name FROM {schema}.projections p WHERE ` + owned
+
+// LastOperations returns the last operation of each kind on each projection of the App, ordered by
+// projection and kind.
 func (a *Admin) LastOperations(ctx context.Context) ([]operations.Operation, error) {
-	all, err := a.catalog.operations.LatestOfEach(ctx)
+	var own []string
+	rows, err := a.catalog.pool.Query(ctx, a.catalog.sql(ownedSQL), a.catalog.app, a.names())
+	if err == nil {
+		own, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	var all []operations.Operation
+	if err == nil {
+		all, err = a.catalog.operations.LatestOfEach(ctx, own)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list operations: %w", err)
 	}
@@ -97,6 +117,9 @@ func (a *Admin) LastOperations(ctx context.Context) ([]operations.Operation, err
 //
 // Errors: operations.ErrNotFound, those of the database.
 func (a *Admin) Cancel(ctx context.Context, id uuid.UUID) (operations.Operation, error) {
+	if op, err := a.Operation(ctx, id); err != nil {
+		return op, err
+	}
 	if err := a.catalog.operations.Cancel(ctx, id); err != nil {
 		return operations.Operation{}, fmt.Errorf("cancel operation %s: %w", id, err)
 	}

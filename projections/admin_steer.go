@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -45,6 +44,9 @@ func (a *Admin) Resume(ctx context.Context, projection string) error {
 }
 
 func (a *Admin) setDesired(ctx context.Context, tx pgx.Tx, projection, desired string) error {
+	if err := a.catalog.check(ctx, tx, projection); err != nil {
+		return err
+	}
 	tag, err := tx.Exec(ctx, a.catalog.sql(setDesiredSQL), projection, desired)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrNotFound
@@ -78,11 +80,10 @@ func (a *Admin) Skip(ctx context.Context, projection string, position int64, rea
 	}
 	var skips []Skip
 	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {
-		var live int
-		err := tx.QueryRow(ctx, a.catalog.sql(lockProjectionSQL), projection).Scan(&live)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return ErrNotFound
+		if err := a.catalog.check(ctx, tx, projection); err != nil {
+			return err
 		}
+		_, err := a.catalog.lock(ctx, tx, projection)
 		if err != nil {
 			return err
 		}
@@ -151,6 +152,9 @@ FROM {schema}.projection_skips WHERE projection = $1 ORDER BY generation, positi
 
 // Skips returns the events that were left out of a projection, at most the first 1000.
 func (a *Admin) Skips(ctx context.Context, projection string) ([]Skip, error) {
+	if err := a.catalog.check(ctx, a.catalog.pool, projection); err != nil {
+		return nil, fmt.Errorf("list what projection %q skips: %w", projection, err)
+	}
 	rows, err := a.catalog.pool.Query(ctx, a.catalog.sql(listSkipsSQL), projection)
 	if err != nil {
 		return nil, fmt.Errorf("list what projection %q skips: %w", projection, err)

@@ -16,7 +16,9 @@ import (
 type catalog struct {
 	pool   *pgxpool.Pool
 	schema string
-	texts  *strings.Replacer
+	// app is that of the program; empty: it has no name.
+	app   string
+	texts *strings.Replacer
 	// operations are those on projections.
 	operations *operations.Records
 }

@@ -94,9 +94,9 @@ func (c *catalog) serving(ctx context.Context, db querier, p Projection, runs pr
 }
 
 const (
-	registerSQL = `INSERT INTO {schema}.projections (name, live_generation) VALUES ($1, 1) ON CONFLICT DO NOTHING`
+	registerSQL = `INSERT INTO {schema}.projections (name, live_generation, app) VALUES ($1, 1, $2) ON CONFLICT DO NOTHING`
 
-	lockProjectionSQL = `SELECT live_generation FROM {schema}.projections WHERE name = $1 FOR UPDATE`
+	lockProjectionSQL = `SELECT live_generation, app FROM {schema}.projections WHERE name = $1 FOR UPDATE`
 
 	nextGenerationSQL = `
 SELECT greatest(
@@ -114,7 +114,7 @@ VALUES ($1, $2, $3, coalesce((SELECT definition FROM {schema}.projection_generat
 
 // create makes the generation for the version of p, unless there is one.
 func (c *catalog) create(ctx context.Context, tx pgx.Tx, head eventstore.Token, p Projection, runs projector, built bool) (generation, error) {
-	live, err := c.lock(ctx, tx, p.Name())
+	live, err := c.register(ctx, tx, p.Name())
 	if err != nil {
 		return generation{}, err
 	}
@@ -129,13 +129,22 @@ func (c *catalog) create(ctx context.Context, tx pgx.Tx, head eventstore.Token, 
 	return g, nameTaken(p.Name(), c.createView(ctx, tx, g))
 }
 
-// lock locks the projection's row, which is made if there is none, and returns the generation that
-// its view shows.
-func (c *catalog) lock(ctx context.Context, tx pgx.Tx, projection string) (live int, err error) {
-	if _, err := tx.Exec(ctx, c.sql(registerSQL), projection); err != nil {
+// register is lock for a projection that may not have a row yet.
+func (c *catalog) register(ctx context.Context, tx pgx.Tx, projection string) (live int, err error) {
+	if _, err := tx.Exec(ctx, c.sql(registerSQL), projection, c.app); err != nil {
 		return 0, err
 	}
-	err = tx.QueryRow(ctx, c.sql(lockProjectionSQL), projection).Scan(&live)
+	return c.lock(ctx, tx, projection)
+}
+
+// lock locks the projection's row and returns the generation that its view shows, ErrNotFound if there is
+// no row, or an *AppError for one of another App.
+func (c *catalog) lock(ctx context.Context, tx pgx.Tx, projection string) (live int, err error) {
+	var owner string
+	err = notFound(tx.QueryRow(ctx, c.sql(lockProjectionSQL), projection).Scan(&live, &owner))
+	if err == nil && c.app != "" && owner != "" && owner != c.app {
+		err = &AppError{App: c.app, Owners: []string{owner}, Schema: c.schema, Projection: projection}
+	}
 	return live, err
 }
 
@@ -187,14 +196,14 @@ func (c *catalog) publishView(ctx context.Context, g generation) (shown bool, er
 		if _, err := tx.Exec(ctx, limitSwitch); err != nil {
 			return err
 		}
-		var live int
-		if err := tx.QueryRow(ctx, c.sql(lockProjectionSQL), g.projection).Scan(&live); err != nil {
+		live, err := c.lock(ctx, tx, g.projection)
+		if err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, c.sql(lockGenerationsSQL), g.projection, live, g.number); err != nil {
 			return err
 		}
-		err := tx.QueryRow(ctx, c.sql(belongsInViewSQL), g.projection, g.number).Scan(&shown)
+		err = tx.QueryRow(ctx, c.sql(belongsInViewSQL), g.projection, g.number).Scan(&shown)
 		if err != nil || !shown {
 			return err
 		}

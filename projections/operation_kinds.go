@@ -67,7 +67,7 @@ WHERE p.name = $1`
 // rebuild is made known to it.
 func (c *catalog) admit(ctx context.Context, q operations.Request) error {
 	if q.Kind == Rebuild {
-		_, err := c.pool.Exec(ctx, c.sql(registerSQL), q.Subject)
+		_, err := c.pool.Exec(ctx, c.sql(registerSQL), q.Subject, c.app)
 		return err
 	}
 	var live int

@@ -100,6 +100,9 @@ func (r *Runner) begin(ctx context.Context, q operations.Request) (uuid.UUID, *o
 	if err := checkRequest(q, known.projection); err != nil {
 		return uuid.Nil, nil, err
 	}
+	if err := r.enter(ctx); err != nil {
+		return uuid.Nil, nil, err
+	}
 	if err := r.catalog.admit(ctx, q); err != nil {
 		return uuid.Nil, nil, err
 	}
@@ -149,11 +152,7 @@ ON CONFLICT DO NOTHING`
 // operate works on operations that nobody works on, those of one moment at the same time, until soft is
 // done. What it has begun goes on elsewhere, or when the process is back.
 func (r *Runner) operate(soft, _ context.Context) {
-	var names []string
-	var versions []int
-	for _, w := range r.workers {
-		names, versions = append(names, w.projection.Name()), append(versions, w.projection.Version())
-	}
+	names, versions := r.known()
 	loop := background.Loop{
 		Idle: r.config.PollInterval,
 		Failed: func(err error, pause time.Duration) {

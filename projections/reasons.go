@@ -2,7 +2,7 @@ package projections
 
 import "github.com/57528e99/recount/operations"
 
-// Why a projection, or an operation on one, has failed. What to do about it is said by the program.
+// Why a projection, or an operation on one, has failed, or is refused. What to do about it is said by the program.
 const (
 	ReasonLogChanged   operations.Reason = "log-changed"       // the rows are of another log
 	ReasonLogCorrupt   operations.Reason = "log-corrupt"       // an event is not as it was appended
@@ -20,4 +20,7 @@ const (
 	ReasonPassesDiffer  operations.Reason = "passes-differ"        // two passes over the log found different events
 	ReasonCopyDiffers   operations.Reason = "copy-differs"         // the table does not have the rows that were copied
 	ReasonFoldDiffers   operations.Reason = "folds-differ"         // two folds of the same events
+
+	ReasonOtherLog        operations.Reason = "log-of-another-app"        // the App is not on the log
+	ReasonOtherProjection operations.Reason = "projection-of-another-app" // two Apps have the same name for one
 )

@@ -29,6 +29,10 @@ type Config struct {
 	Pool *pgxpool.Pool
 	// Schema has the tables, made by package migrations. Default: recount.
 	Schema string
+	// App is the name of the program, which owns its projections in the database: Start and Run refuse a log
+	// that other Apps have, and projections of theirs, see Admin.Enter and Admin.Join. Default: none, a
+	// program that looks at no owner and is none.
+	App string
 	// Store is the log to follow.
 	Store eventstore.Reader
 	// Codec knows the types of the events that the projections handle.
@@ -126,6 +130,7 @@ func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 		owner:   ownerName(),
 		knows:   newVocabulary(c.Store, c.Codec, c.IgnoreTypes, c.Categories),
 	}
+	r.catalog.app = c.App
 	var mistakes []error
 	seen := make(map[string]bool)
 	for _, p := range projections {
@@ -156,14 +161,28 @@ func ownerName() string {
 	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
 }
 
+// enter is Admin.Enter.
+func (r *Runner) enter(ctx context.Context) error {
+	names, _ := r.known()
+	return r.catalog.enter(ctx, false, names)
+}
+
+// known returns the names and versions of the projections.
+func (r *Runner) known() (names []string, versions []int) {
+	for _, w := range r.workers {
+		names, versions = append(names, w.projection.Name()), append(versions, w.projection.Version())
+	}
+	return names, versions
+}
+
 // Owner returns the name of this runner, as Status has it.
 func (r *Runner) Owner() string { return r.owner }
 
 // Start makes the tables that are missing, starts to run the projections in the background and
 // returns. They run until Stop, or until ctx is done.
 //
-// Errors, with nothing started: *UnknownTypesError, *DefinitionChangedError, *NameTakenError, those of
-// the database.
+// Errors, with nothing started: *UnknownTypesError, *AppError, *DefinitionChangedError, *NameTakenError,
+// those of the database.
 //
 // What a newer program writes meanwhile, of a type or in a schema version that Codec does not know, ends
 // at that very event what this one does for a projection: it stands aside, and a newer one goes on. The
@@ -172,6 +191,9 @@ func (r *Runner) Owner() string { return r.owner }
 func (r *Runner) Start(ctx context.Context) error {
 	return r.service.Start(ctx, func(ctx context.Context) ([]background.Task, error) {
 		if err := cmp.Or(pgsession.Check(ctx, r.config.Pool), r.checkTypes(ctx)); err != nil {
+			return nil, err
+		}
+		if err := r.enter(ctx); err != nil {
 			return nil, err
 		}
 		tasks := []background.Task{r.operate}

@@ -75,9 +75,14 @@ func (b *bench) handler() *handler { return b.handlerOf("counter", 1) }
 
 func (b *bench) handlerOf(category string, schema int) *handler {
 	b.Helper()
+	return b.handlerOn(b.store, category, commands.SnapshotConfig{SchemaVersion: schema})
+}
+
+func (b *bench) handlerOn(store *Store, category string, c commands.SnapshotConfig) *handler {
+	b.Helper()
+	c.Store, c.Every = store, every
 	h, err := commands.NewHandler[counter, event](b.log, b.codec, commands.Config{
-		Category: category, CacheSize: -1, Logger: zerolog.New(&b.out),
-		Snapshots: commands.SnapshotConfig{Store: b.store, Every: every, SchemaVersion: schema},
+		Category: category, CacheSize: -1, Logger: zerolog.New(&b.out), Snapshots: c,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -93,17 +98,25 @@ func (b *bench) run() *projections.Runner {
 // runAll runs projections as a program does that has just these.
 func (b *bench) runAll(all ...projections.Projection) *projections.Runner {
 	b.Helper()
+	r := b.of("", all...)
+	if err := r.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.atEnd(r.Stop)
+	return r
+}
+
+// of returns a runner of an App that has not been started.
+func (b *bench) of(app string, all ...projections.Projection) *projections.Runner {
+	b.Helper()
 	r, err := projections.NewRunner(projections.Config{
+		App: app,
 		Pool: b.db.Pool, Store: b.log, Codec: b.codec, Logger: zerolog.New(zerolog.NewTestWriter(b)), BatchSize: 25,
 		LeaseTTL: 300 * time.Millisecond, PollInterval: 20 * time.Millisecond,
 	}, all...)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := r.Start(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	b.atEnd(r.Stop)
 	return r
 }
 

@@ -19,9 +19,13 @@ import (
 // projections.Runner. Streams that cannot be loaded, and states that do not survive JSON, go without,
 // with a warning.
 func (s *Store) Projections(log zerolog.Logger, sources ...commands.SnapshotSource) (all []projections.Projection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, source := range sources {
+		name := NameOf(source.Decider())
+		s.names = append(s.names, name)
 		all = append(all, projections.NewBatch(projections.BatchConfig{
-			Name: NameOf(source.Decider()), Version: source.SchemaVersion(), Types: source.EventTypes(),
+			Name: name, Version: source.SchemaVersion(), Types: source.EventTypes(),
 			Create: s.create(source), Prepare: projector{s, log, source}.prepare,
 		}))
 	}

@@ -89,8 +89,11 @@ func (s *Store) tableOf(ctx context.Context, source commands.SnapshotSource) (st
 	var b pgx.Batch
 	projections.QueueServing(&b, s.schema, NameOf(source.Decider()), source.SchemaVersion(), &serving)
 	err := s.pool.SendBatch(ctx, &b).Close()
-	if errors.Is(err, projections.ErrNotFound) {
+	switch {
+	case errors.Is(err, projections.ErrNotFound):
 		err = ErrNoTable
+	case err == nil && !s.owns(serving.App):
+		err = &projections.AppError{App: s.app, Owners: []string{serving.App}, Schema: s.schema, Projection: NameOf(source.Decider())}
 	}
 	return serving.Table, err
 }

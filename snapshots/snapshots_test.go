@@ -3,6 +3,7 @@ package snapshots
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -254,4 +255,52 @@ func TestSnapshotsOfTheOneProjectionForAllAreTakenOver(t *testing.T) {
 	b.wantList("counter-1@19")
 	b.exec(`DROP VIEW recount.snapshots`)
 	b.wantLoaded("1", 2*every, 2*every-1, 1)
+}
+
+// TestAppsOnOneLogHaveSnapshotsOfTheirOwn, though they load streams of the same category.
+func TestAppsOnOneLogHaveSnapshotsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	stores := map[string]*Store{}
+	sources := map[string]commands.SnapshotSource{}
+	for app, decider := range map[string]string{"bank": "", "shop": "shop_counter"} {
+		stores[app] = NewStore(b.db.Pool, "").ForApp(app)
+		sources[app] = b.handlerOn(stores[app], "counter", commands.SnapshotConfig{Decider: decider}).SnapshotSource()
+		all := stores[app].Projections(zerolog.New(&b.out), sources[app])
+		if err := projections.NewAdmin(b.db.Pool, "", b.log, all...).ForApp(app).Join(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r := b.of(app, all...)
+		if err := r.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.atEnd(r.Stop)
+		b.followsAs(r, all[0].Name(), b.count("counter-"+app, every))
+	}
+	for app, store := range stores {
+		all, err := store.List(t.Context(), Query{})
+		if err != nil || len(all) == 0 || slices.ContainsFunc(all, func(i Info) bool { return i.Decider != sources[app].Decider() }) {
+			t.Errorf("the snapshots of %s are %+v, %v; want its own", app, all, err)
+		}
+	}
+
+	// With the decider of the bank, the shop is refused, and reads and makes nothing of the bank's.
+	taker := b.handlerOn(stores["shop"], "counter", commands.SnapshotConfig{}).SnapshotSource()
+	var refused *projections.AppError
+	err := b.of("shop", stores["shop"].Projections(zerolog.New(&b.out), taker)...).Start(t.Context())
+	if !errors.As(err, &refused) || refused.Projection != "snapshots_counter" || refused.Owners[0] != "bank" {
+		t.Errorf("Start = %v, want *AppError for snapshots_counter of the bank", err)
+	}
+	if _, err := stores["shop"].Rebuild(t.Context(), b.log, taker, "", zerolog.New(&b.out)); !errors.As(err, &refused) {
+		t.Errorf("Rebuild = %v, want *AppError", err)
+	}
+	if s, found, err := stores["shop"].Snapshot(t.Context(), "counter", 1, "counter-bank"); found || err != nil {
+		t.Errorf("the shop reads %+v, %v; want nothing of the bank's", s, err)
+	}
+	if n, err := stores["shop"].Purge(t.Context(), "", ""); err != nil || n == 0 {
+		t.Errorf("Purge = %d, %v", n, err)
+	}
+	if all, err := stores["bank"].List(t.Context(), Query{}); err != nil || len(all) == 0 {
+		t.Errorf("after the shop's Purge the bank has %+v, %v; want what it had", all, err)
+	}
 }

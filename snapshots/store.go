@@ -45,8 +45,11 @@ var ErrNoTable = eventstore.NewError(eventstore.ClassNotFound, "there is no tabl
 type Store struct {
 	pool   *pgxpool.Pool
 	schema string
+	app    string
 
 	mu sync.Mutex
+	// names are those of the projections that Projections has returned.
+	names []string
 	// tables caches where to read; every read checks it.
 	tables map[kind]string
 }
@@ -66,6 +69,17 @@ func NewStore(pool *pgxpool.Pool, schema string) *Store {
 	}
 	return &Store{pool: pool, schema: schema, tables: make(map[kind]string)}
 }
+
+// ForApp makes s the snapshots of an App, and returns it: what the projections of other Apps on the log
+// have made it does not read, list or change, see projections.Config.App. Two Apps with streams of one
+// category need a commands.SnapshotConfig.Decider each; without, the second is refused.
+func (s *Store) ForApp(name string) *Store {
+	s.app = name
+	return s
+}
+
+// owns reports whether an App is that of the store, or none.
+func (s *Store) owns(app string) bool { return s.app == "" || app == "" || app == s.app }
 
 func (s *Store) quoted(table string) string { return pgsql.Name(s.schema, table) }
 
@@ -165,6 +179,9 @@ func (s *Store) Snapshot(ctx context.Context, decider string, schemaVersion int,
 			}
 			return s.pool.SendBatch(ctx, &b).Close()
 		})
+		if !s.owns(serving.App) {
+			return commands.Snapshot{}, false, nil
+		}
 		if serving.Generation == 0 && (errors.Is(err, projections.ErrNotFound) || pgerr.Is(err, pgerr.NoTable)) {
 			var b pgx.Batch
 			get(&b, s.quoted(legacyName))
@@ -203,7 +220,8 @@ SELECT g.projection, g.table_name, g.generation = p.live_generation
 FROM {schema}.projections p
 JOIN {schema}.projection_generations g ON g.projection = p.name AND g.serving
 JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', $1::text, g.table_name)) AND a.attname = 'checksum'
-WHERE p.name = 'snapshots' OR p.name LIKE 'snapshots\_%'
+WHERE (p.name = 'snapshots' OR p.name LIKE 'snapshots\_%')
+  AND ($2 = '' OR p.app = $2 OR p.app = '' AND p.name = ANY($3))
 ORDER BY g.projection, g.generation`
 
 // table is a table of snapshots that some program reads.
@@ -213,9 +231,12 @@ type table struct {
 	live bool
 }
 
-// allTables returns all there are, or ErrNoTable.
+// allTables returns all there are of the App, or ErrNoTable.
 func (s *Store) allTables(ctx context.Context) ([]table, error) {
-	rows, err := s.pool.Query(ctx, pgsql.In(s.schema, tablesSQL), s.schema)
+	s.mu.Lock()
+	names := append([]string{legacyName}, s.names...)
+	s.mu.Unlock()
+	rows, err := s.pool.Query(ctx, pgsql.In(s.schema, tablesSQL), s.schema, s.app, names)
 	if err != nil {
 		return nil, err
 	}

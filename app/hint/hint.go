@@ -45,6 +45,10 @@ var texts = map[operations.Reason]string{
 	projections.ReasonPassesDiffer: "check the log before anything else; then rebuild again",
 	projections.ReasonCopyDiffers:  "rebuild again",
 	projections.ReasonFoldDiffers:  "does the fold depend on anything but its row and event?",
+
+	projections.ReasonOtherLog: "is it the right database, and the right schema? To have app {subject} on this log beside the others, " +
+		"start it once with `recount serve --adopt-log{flags}`",
+	projections.ReasonOtherProjection: "give one of the two projections another name: recount projections ls --all{flags} lists those of this program",
 }
 
 const (

@@ -42,6 +42,8 @@ type backendConfig struct {
 	// ignoreTypes and dropUnusedAfter are those of projections.Config.
 	ignoreTypes     []string
 	dropUnusedAfter time.Duration
+	// adoptLog says that the log may be one that other Apps have.
+	adoptLog bool
 }
 
 func (c backendConfig) has(role string) bool { return slices.Contains(c.roles, role) }
@@ -85,12 +87,19 @@ func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	if err != nil {
 		return nil, err
 	}
+	admin := s.admin()
+	enter := admin.Enter
+	if c.adoptLog {
+		enter = admin.Join
+	}
+	if err := enter(ctx); err != nil {
+		return nil, err
+	}
 	if c.has(roleProjections) {
 		if err := b.startProjections(ctx, c, s); err != nil {
 			return nil, err
 		}
 	}
-	admin := s.admin()
 	b.metrics.Watch(telemetry.Sources{Pool: b.pool, Store: b.store, Admin: admin, Known: s.projections, Runner: b.runner})
 	return b, b.makeAPI(c, s, admin)
 }

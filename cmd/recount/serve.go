@@ -32,6 +32,7 @@ type serving struct {
 	// ignoreTypes and dropUnusedAfter are those of projections.Config.
 	ignoreTypes     []string
 	dropUnusedAfter time.Duration
+	adoptLog        bool
 }
 
 func (s *serving) check(cmd *cobra.Command) error {
@@ -78,6 +79,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	b, err := openBackend(ctx, backendConfig{
 		dsn: s.database.url, schema: s.database.schema, roles: s.roles, maxConns: s.maxConns, logger: logger,
 		snapshotEvery: s.snapshotEvery, buildOnCommand: s.buildOnCommand, ignoreTypes: s.ignoreTypes, dropUnusedAfter: s.dropUnusedAfter,
+		adoptLog: s.adoptLog,
 	})
 	if err != nil {
 		return err
@@ -131,6 +133,8 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	fromEnv(flags, "drop-unused-after")
 	flags.BoolVar(&s.buildOnCommand, "build-on-command", false, "leave it to recount projections rebuild to build read models of a new version")
 	fromEnv(flags, "build-on-command")
+	flags.BoolVar(&s.adoptLog, "adopt-log", false, "join a log that other apps have, beside them; once is enough")
+	fromEnv(flags, "adopt-log")
 	logs := loggingFlags(cmd, "info", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if port := a.getenv("PORT"); port != "" && !flags.Changed("listen") {

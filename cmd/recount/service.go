@@ -15,6 +15,9 @@ import (
 	"github.com/57528e99/recount/snapshots"
 )
 
+// appName is the name of the program in the databases that it works on: what it makes there is its own.
+const appName = "shop"
+
 // service is the shop on a log with what runs it: the same for a server, and for a command that works
 // on the database itself.
 type service struct {
@@ -35,7 +38,7 @@ func newService(pool *pgxpool.Pool, schema string, log *pgstore.Store, c shop.Co
 	if err != nil {
 		return nil, err
 	}
-	s := &service{pool: pool, schema: schema, log: log, codec: codec, snapshots: snapshots.NewStore(pool, schema), logger: c.Logger}
+	s := &service{pool: pool, schema: schema, log: log, codec: codec, snapshots: snapshots.NewStore(pool, schema).ForApp(appName), logger: c.Logger}
 	c.Snapshots = s.snapshots
 	if s.shop, err = shop.New(log, codec, c); err != nil {
 		return nil, err
@@ -53,18 +56,21 @@ func ignoreFlag(flags *pflag.FlagSet, types *[]string) {
 // runner returns a runner of all projections that has not been started.
 func (s *service) runner(c projections.Config) (*projections.Runner, error) {
 	c.Pool, c.Schema, c.Store, c.Codec, c.Logger, c.Hints = s.pool, s.schema, s.log, s.codec, s.logger, hint.In
-	c.Categories = shop.Categories()
+	c.Categories, c.App = shop.Categories(), appName
 	return projections.NewRunner(c, s.projections...)
 }
 
 func (s *service) admin() *projections.Admin {
-	return projections.NewAdmin(s.pool, s.schema, s.log, s.projections...).WithHints(hint.In)
+	return projections.NewAdmin(s.pool, s.schema, s.log, s.projections...).WithHints(hint.In).ForApp(appName)
 }
 
 // withService gives a command the shop on the database of d. Every is that of shop.Config.SnapshotEvery.
 func (d *database) withService(ctx context.Context, every map[string]int, logger zerolog.Logger, use func(*service) error) error {
 	return d.withLog(ctx, func(pool *pgxpool.Pool, log *pgstore.Store) error {
 		s, err := newService(pool, d.schema, log, shop.Config{SnapshotEvery: every, Logger: logger})
+		if err == nil {
+			err = s.admin().Check(ctx)
+		}
 		if err != nil {
 			return err
 		}

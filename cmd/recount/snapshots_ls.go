@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/snapshots"
 )
 
@@ -27,8 +26,8 @@ func (a *app) snapshotsList(d *database) *cobra.Command {
 		if q.Limit < 0 {
 			return usageError(cmd, "--limit must not be negative")
 		}
-		return d.withLog(cmd.Context(), func(pool *pgxpool.Pool, _ *pgstore.Store) error {
-			all, err := snapshots.NewStore(pool, d.schema).List(cmd.Context(), q)
+		return d.withService(cmd.Context(), nil, zerolog.Nop(), func(s *service) error {
+			all, err := s.snapshots.List(cmd.Context(), q)
 			if err != nil {
 				return err
 			}

@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
-
-	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/snapshots"
 )
 
 func (a *app) snapshotsPurge(d *database) *cobra.Command {
@@ -30,8 +27,8 @@ its metadata cannot be loaded without its snapshot, until its metadata shows the
 		if err := a.confirm(cmd.Context(), yes, "streams that are truncated cannot be loaded without their snapshots"); err != nil {
 			return err
 		}
-		return d.withLog(cmd.Context(), func(pool *pgxpool.Pool, _ *pgstore.Store) error {
-			n, err := snapshots.NewStore(pool, d.schema).Purge(cmd.Context(), category, stream)
+		return d.withService(cmd.Context(), nil, zerolog.Nop(), func(s *service) error {
+			n, err := s.snapshots.Purge(cmd.Context(), category, stream)
 			if err != nil {
 				return err
 			}

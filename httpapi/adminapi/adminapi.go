@@ -31,6 +31,7 @@ func Problems() []httpapi.DomainProblem {
 		{Err: operations.ErrBusy, Kind: kindProjectionBusy},
 		{Err: operations.ErrInvalid, Kind: kindInvalidOperation},
 		{Err: projections.ErrInUse, Kind: kindProjectionInUse},
+		{Err: projections.ErrAnotherApp, Kind: kindAnotherApp},
 	}
 }
 
@@ -47,6 +48,10 @@ var (
 		Title:   "Projection in use",
 		Meaning: "A process runs these rows or works on them, or the view shows the rows of this version. Nothing was removed.",
 		Fix:     "Stop the programs that have the projection or the version; GET /v1/projections says who runs it, and in in_view what the view shows."}
+	kindAnotherApp = httpapi.Kind{Code: "projection-of-another-app", Status: http.StatusConflict,
+		Title:   "Projection of another app",
+		Meaning: "Another app on the same log has the projection of the name. Nothing was done.",
+		Fix:     "Ask a server of that app, which detail names; GET /v1/projections lists those of this one."}
 	kindOperationNotFound = httpapi.Kind{Code: "operation-not-found", Status: http.StatusNotFound,
 		Title:   "Operation not found",
 		Meaning: "No operation has this id.",

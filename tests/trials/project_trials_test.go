@@ -269,6 +269,17 @@ func readOwnWrite(w *world) {
 	w.want(errors.Is(err, queries.ErrBehind), "a read with the token of the third deposit gave %+v, %v", row, err)
 }
 
+// anotherApp starts a program on the log of another App.
+func anotherApp(w *world) {
+	s := w.open()
+	w.must(projections.NewAdmin(w.db.Pool, w.db.Schema, s).ForApp("bank").Enter(w.Context()))
+	r, err := projections.NewRunner(projections.Config{App: "shop", Pool: w.pool(w.db.DSN), Store: s, Codec: accountCodec()}, balances())
+	w.must(err)
+	err = r.Start(w.Context())
+	w.want(errors.Is(err, projections.ErrAnotherApp), "the shop began to work on the bank's log: %v", err)
+	w.stop(r)
+}
+
 // readPast reads a row as it was.
 func readPast(w *world) {
 	s := w.open()

@@ -50,6 +50,7 @@ var scenarios = map[string]func(*world){
 	"startedAndStopped": startedAndStopped,
 	"readOwnWrite":      readOwnWrite,
 	"readPast":          readPast,
+	"anotherApp":        anotherApp,
 	// What a rebuild leaves.
 	"rebuilt":  rebuilt,
 	"replaced": replaced,

@@ -1,0 +1,2 @@
+ALTER TABLE projections DROP COLUMN app;
+DROP TABLE apps;
