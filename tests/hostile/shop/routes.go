@@ -16,8 +16,9 @@ type generator struct {
 	weight int
 	// make returns a call, or false if there is nothing to send now.
 	make func(*world) (wire.Call, bool)
-	// route is the line of the index.
-	route string
+	// route is the line of the index, parameters what that says it takes.
+	route      string
+	parameters []string
 	// takes are the parameters and the members that it sends, those of members
 	// behind a slash.
 	takes string
@@ -78,7 +79,7 @@ func cover(index []wire.IndexRoute) (covered []generator, _ error) {
 			g = generator{weight: 2, make: func(w *world) (wire.Call, bool) { return r.Call(w.Luck), true }}
 		}
 		delete(known, r.Name())
-		g.route = r.Name()
+		g.route, g.parameters = r.Name(), r.Parameters
 		covered = append(covered, g)
 		for _, taken := range r.Takes() {
 			if ok && !slices.Contains(strings.Fields(g.takes), taken) {

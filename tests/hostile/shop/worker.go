@@ -68,6 +68,7 @@ func (w *worker) generate(in *world) wire.Call {
 		for _, g := range w.choices {
 			if n -= g.weight; n < 0 {
 				if c, ok := g.make(in); ok {
+					c.Parameters = g.parameters
 					return c
 				}
 				break

@@ -18,6 +18,8 @@ type Attack struct {
 	hosts [2]string
 	tell  func(*Failure)
 	left  atomic.Int64
+	// paths puts paths of the index into raw connections.
+	paths *strings.Replacer
 
 	mu     sync.Mutex
 	failed bool
@@ -189,8 +191,8 @@ func (w *Worker) SendRaw(ctx context.Context) error {
 	w.Sent++
 	r := Pick(w.Luck, rawLinks)
 	w.count("raw")
-	if err := r.send(ctx, w.Link.Host); err != nil && ctx.Err() == nil {
-		return w.Tell(&Failure{Worker: w.Number, Number: w.Sent, How: "raw connection: " + r.name, Curl: "printf " + quote(strings.Join(r.pieces, "")), Err: err})
+	if err := r.send(ctx, w.Link.Host, w.paths); err != nil && ctx.Err() == nil {
+		return w.Tell(&Failure{Worker: w.Number, Number: w.Sent, How: "raw connection: " + r.name, Curl: "printf " + quote(w.paths.Replace(strings.Join(r.pieces, ""))), Err: err})
 	}
 	return ctx.Err()
 }

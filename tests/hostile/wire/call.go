@@ -13,6 +13,8 @@ type Call struct {
 	Request
 	// Route is the line of the index that takes it.
 	Route string
+	// Parameters are those that the index has for it.
+	Parameters []string
 	// Unmodelled says that nothing is known of the route but its line.
 	Unmodelled bool
 	// Tree is the body; nil: there is none.

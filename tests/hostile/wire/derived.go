@@ -40,7 +40,7 @@ func memberNames(within string, list []indexMember) (names []string) {
 	return names
 }
 
-// Index asks the server for its routes.
+// Index asks the server for its routes. It is to be called before the workers begin.
 func (w *Worker) Index(ctx context.Context) ([]IndexRoute, error) {
 	a, err := w.Link.Do(ctx, Request{Method: "GET", Target: "/"})
 	if err != nil {
@@ -52,6 +52,17 @@ func (w *Worker) Index(ctx context.Context) ([]IndexRoute, error) {
 	if err := json.Unmarshal(a.Body, &index); err != nil {
 		return nil, fmt.Errorf("read the index: %w in %s", err, Cut(a.Body))
 	}
+	get, post := "/", "/"
+	for _, r := range index.Routes {
+		switch {
+		case strings.Contains(r.Path, "{"):
+		case r.Method == http.MethodPost:
+			post = r.Path
+		case len(r.Parameters) > 0:
+			get = r.Path
+		}
+	}
+	w.paths = strings.NewReplacer("{get}", get, "{post}", post)
 	return index.Routes, nil
 }
 
@@ -60,7 +71,7 @@ var variable = regexp.MustCompile(`\{[^}]*\}`)
 // Call returns a call of the route, made of what the index says of it. It is about nothing that is there,
 // unless there is nothing to choose, and every answer in good order is right.
 func (r IndexRoute) Call(l *Luck) Call {
-	c := Call{Route: r.Name(), Request: Request{Method: r.Method, Target: r.Path}}
+	c := Call{Route: r.Name(), Parameters: r.Parameters, Request: Request{Method: r.Method, Target: r.Path}}
 	if r.Method == http.MethodGet && !strings.Contains(r.Path, "{") {
 		return c.WantOK()
 	}

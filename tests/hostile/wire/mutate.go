@@ -63,8 +63,17 @@ func (w Want) isOfTheDomain() bool { return w.Status == http.StatusUnprocessable
 // IsCommand reports whether a call appends to the log: only such ones take
 // preconditions and keys.
 func IsCommand(c *Call) bool {
-	return c.Method == "POST" && !strings.Contains(c.Route, "/projections/")
+	return c.Method == "POST" && !c.isOfEngine()
 }
 
 // hasBody reports whether a call has one that is read.
 func hasBody(c *Call) bool { return c.Method == "POST" && c.Tree != nil }
+
+// isOfEngine reports whether a call is about projections and what is done to them, of which every
+// service has the same.
+func (c *Call) isOfEngine() bool {
+	return strings.Contains(c.Route, " /v1/projections") || strings.Contains(c.Route, " /v1/operations")
+}
+
+// takes reports whether the route has a parameter.
+func (c *Call) takes(parameter string) bool { return slices.Contains(c.Parameters, parameter) }

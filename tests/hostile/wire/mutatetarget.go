@@ -38,15 +38,15 @@ var targetMutations = []mutation{
 		return setParameter(c, "after", Pick(l, l.cursors))
 	}, append(on(400, "invalid-cursor"), Want{Status: 200})},
 	{"bad day", func(l *Luck, c *Call) bool {
-		return strings.HasPrefix(c.Target, "/v1/sales") &&
+		return c.takes("from") &&
 			setParameter(c, "from", Pick(l, []string{"2026-02-30", "today", "0001-01-01", "", "10000-01-01"}))
 	}, on(400, "invalid-parameter")},
 	{"bad sort", func(l *Luck, c *Call) bool {
-		return strings.HasPrefix(c.Target, "/v1/sales") &&
+		return c.takes("sort") &&
 			setParameter(c, "sort", Pick(l, []string{"--units", "currency", "units;DROP TABLE", "UNITS", ""}))
 	}, on(400, "invalid-parameter")},
 	{"bad as_of", func(l *Luck, c *Call) bool {
-		return c.Method == "GET" && (c.Route == "GET /v1/orders/{id}" || c.Route == "GET /v1/stock/{sku}") &&
+		return c.Method == "GET" && c.takes("as_of") &&
 			setParameter(c, "as_of", Pick(l, []string{"0", "-1", "yesterday", "99999999999999999999", "2011-12-09T12:50:00 01:00", "9e1", "\x00", "9223372036854775807"}))
 	}, on(400, "invalid-parameter", "as-of-ahead")},
 	{"wrong method", func(l *Luck, c *Call) bool {

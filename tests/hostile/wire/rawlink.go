@@ -16,14 +16,15 @@ import (
 // rawLink is a connection on which no honest client would speak.
 type rawLink struct {
 	name string
-	// pieces are sent one after another, with a moment between them.
+	// pieces are sent one after another, with a moment between them. {get} and {post} stand for paths of
+	// the index.
 	pieces []string
 	// hangUp closes the connection when they are sent, without waiting for an
 	// answer.
 	hangUp bool
 }
 
-const postHead = "POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+const postHead = "POST {post} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 // rawLinks are all of them. What is sent never makes anything.
 var rawLinks = []rawLink{
@@ -48,13 +49,13 @@ var rawLinks = []rawLink{
 	{"expects the impossible", []string{postHead + "Expect: miracles\r\nContent-Length: 0\r\n\r\n"}, false},
 	{"OPTIONS *", []string{"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"}, false},
 	{"CONNECT", []string{"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n"}, false},
-	{"proxy request", []string{"GET http://example.org/v1/orders/x HTTP/1.1\r\nHost: x\r\n\r\n"}, false},
-	{"slow sender", []string{"GET /v1/or", "ders/none HTTP/1.1\r", "\nHost: x", "\r\n\r\n"}, false},
+	{"proxy request", []string{"GET http://example.org{get} HTTP/1.1\r\nHost: x\r\n\r\n"}, false},
+	{"slow sender", []string{"GET /v1/no", "ne HTTP/1.1\r", "\nHost: x", "\r\n\r\n"}, false},
 	{"slow body", []string{postHead + "Content-Length: 20\r\n\r\n", "{", `"lines"`, ":", "0}         "}, false},
-	{"hangs up in the request line", []string{"GET /v1/ord"}, true},
+	{"hangs up in the request line", []string{"GET /v1/no"}, true},
 	{"hangs up in the header", []string{postHead}, true},
 	{"hangs up in the body", []string{postHead + "Content-Length: 1000\r\n\r\n{\"id\":"}, true},
-	{"hangs up before the answer", []string{"GET /v1/sales?by=sku HTTP/1.1\r\nHost: x\r\n\r\n"}, true},
+	{"hangs up before the answer", []string{"GET {get} HTTP/1.1\r\nHost: x\r\n\r\n"}, true},
 	{"many at once", []string{strings.Repeat("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", 50)}, false},
 }
 
@@ -64,7 +65,7 @@ const rawPause = 20 * time.Millisecond
 // send speaks on a connection of its own. The answer, if there is one, is in good
 // order: a problem, or a plain refusal of net/http's, which comes before any
 // handler.
-func (r rawLink) send(ctx context.Context, host string) error {
+func (r rawLink) send(ctx context.Context, host string, paths *strings.Replacer) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
 	if err != nil {
 		return err
@@ -78,7 +79,7 @@ func (r rawLink) send(ctx context.Context, host string) error {
 		if i > 0 {
 			time.Sleep(rawPause) // a slow sender is slow
 		}
-		if _, err := io.WriteString(conn, piece); err != nil {
+		if _, err := io.WriteString(conn, paths.Replace(piece)); err != nil {
 			break // the server does not listen any more, but may have said why
 		}
 	}
