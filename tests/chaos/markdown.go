@@ -1,19 +1,17 @@
 package chaos
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"os"
 	"strings"
 )
 
-// The marks between which WriteInto puts a report.
-const (
-	markBegin = "<!-- last long run: written by make chaos-long -->"
-	markEnd   = "<!-- end of last long run -->"
-)
+// Place is where the report of a long run belongs in docs/reliability.md: see Replace.
+const Place = "last long run"
 
-// Markdown returns the report for a page.
+// Markdown returns the report, for people and for a page.
 func (rep *Report) Markdown() string {
 	var b strings.Builder
 	m := rep.Machine
@@ -41,21 +39,25 @@ func (rep *Report) Markdown() string {
 		fmt.Fprintf(&b, "- Left out: %s.\n", what)
 	}
 	for _, v := range rep.Violations {
-		fmt.Fprintf(&b, "- Violation of \"%s\": %.300s\n", v.Rule, strings.ReplaceAll(v.Text, "\n", " "))
+		fmt.Fprintf(&b, "- Violation of %q: %.300s\n", v.Rule, strings.ReplaceAll(v.Text, "\n", " "))
+	}
+	if rep.Dir != "" {
+		fmt.Fprintf(&b, "\nHistories and logs are in %s.\n", rep.Dir)
 	}
 	return b.String()
 }
 
-// WriteInto puts the report into a page, between the marks that it has for it.
-func (rep *Report) WriteInto(path string) error {
-	page, err := os.ReadFile(path)
+// Replace puts a text between the comments that mark its place in a page.
+func Replace(page, place string, text []byte) error {
+	was, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
-	before, rest, begins := strings.Cut(string(page), markBegin)
-	_, after, ends := strings.Cut(rest, markEnd)
-	if !begins || !ends {
-		return fmt.Errorf("%s has no place for the report: it needs the lines %s and %s", path, markBegin, markEnd)
+	begin, end := fmt.Sprintf("<!-- begin: %s -->\n", place), fmt.Sprintf("<!-- end: %s -->\n", place)
+	before, rest, ok := bytes.Cut(was, []byte(begin))
+	_, after, ended := bytes.Cut(rest, []byte(end))
+	if !ok || !ended {
+		return fmt.Errorf("%s has no place for it, between lines %q and %q", page, begin, end)
 	}
-	return os.WriteFile(path, []byte(before+markBegin+"\n"+rep.Markdown()+markEnd+after), 0o644)
+	return os.WriteFile(page, bytes.Join([][]byte{before, []byte(begin), text, []byte(end), after}, nil), 0o644)
 }

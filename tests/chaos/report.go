@@ -3,12 +3,9 @@ package chaos
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/57528e99/recount/eventstore/logcheck"
@@ -154,44 +151,6 @@ func (rep *Report) save(path string) error {
 		return err
 	}
 	return os.WriteFile(path, append(text, '\n'), 0o644)
-}
-
-// Text writes the report for people.
-func (rep *Report) Text(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(t, "fault\tplanned\thappened\n")
-	for _, f := range rep.Faults {
-		fmt.Fprintf(t, "%s\t%d\t%d\n", f.Kind, f.Planned, f.Happened)
-	}
-	fmt.Fprintf(t, "in all\t\t%d\n\ncheck\tof\tviolations\n", rep.Total)
-	for _, c := range rep.Checks {
-		fmt.Fprintf(t, "%s\t%d\t%d\n", c.Name, c.Checked, c.Violations)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n%d events acknowledged, %d stored, by %d attempts to append; %d reads of streams, %d deliveries\n",
-		rep.Acked, rep.Stored, rep.Appends, rep.Reads, rep.Batches)
-	fmt.Fprintf(&b, "after the last fault: %s\n", rep.Recovery)
-	for _, l := range rep.Losses {
-		fmt.Fprintf(&b, "%s: %d acknowledged events lost behind position %d, %d appends refused until it was adopted, %d readers told\n",
-			l.Name, l.Lost, l.LastCommon, l.Refused, l.Told)
-	}
-	for _, what := range rep.LeftOut {
-		fmt.Fprintf(&b, "left out: %s\n", what)
-	}
-	fmt.Fprintf(&b, "%.0fs in all, %.0fs of it checks\n", rep.Seconds.Total, rep.Seconds.Checks)
-	for _, v := range rep.Violations {
-		fmt.Fprintf(&b, "\nVIOLATION of %q: %s\n", v.Rule, v.Text)
-	}
-	if len(rep.Violations) > 0 {
-		fmt.Fprintf(&b, "\nhistories and logs: %s\nthe same plan again: %s\n", rep.Dir, rep.Again)
-	} else {
-		fmt.Fprintf(&b, "ok: no violation; the same plan again: %s\n", rep.Again)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // command is the command line that makes the same plan.

@@ -13,7 +13,7 @@ import (
 func TestAReportTakesThePlaceOfTheOneBefore(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "page.md")
-	page := "# Before\n" + markBegin + "\nan old report\n" + markEnd + "\n# After\n"
+	page := "# Before\n" + "<!-- begin: " + Place + " -->" + "\nan old report\n<!-- end: " + Place + " -->" + "\n# After\n"
 	if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestAReportTakesThePlaceOfTheOneBefore(t *testing.T) {
 		Faults: []Injected{{Kill, 4, 3}}, Checks: []Check{{"gapless", 10, 1}},
 		Violations: []Violation{{"gapless positions", "position 7 is missing"}}}
 	for range 2 { // the second time in the place of the first
-		if err := rep.WriteInto(path); err != nil {
+		if err := Replace(path, Place, []byte(rep.Markdown())); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,7 +43,7 @@ func TestAReportTakesThePlaceOfTheOneBefore(t *testing.T) {
 	if err := os.WriteFile(path, []byte("no marks"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := rep.WriteInto(path); err == nil {
+	if err := Replace(path, Place, []byte(rep.Markdown())); err == nil {
 		t.Error("a page without marks takes a report")
 	}
 }
@@ -52,13 +52,10 @@ func TestAReportSaysWhatWasBrokenAndHowToSeeItAgain(t *testing.T) {
 	t.Parallel()
 	c := Config{Seed: 42, Mutant: "gap-ignored"}
 	rep := Report{Seed: 42, Again: c.command(), Violations: []Violation{{"gapless positions", "position 7 is missing"}}, Dir: "kept"}
-	var b strings.Builder
-	if err := rep.Text(&b); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"VIOLATION of \"gapless positions\": position 7 is missing", "kept", "--mutant gap-ignored", "--seed 42"} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("the report lacks %q:\n%s", want, &b)
+	text := rep.Markdown()
+	for _, want := range []string{`Violation of "gapless positions": position 7 is missing`, "are in kept", "--mutant gap-ignored", "--seed 42"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report lacks %q:\n%s", want, text)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package trials
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 )
@@ -65,18 +64,3 @@ const (
 	TablePlace       = "mutants"
 	RandomTablePlace = "mutants, at random"
 )
-
-// Replace puts a table between the comments that mark its place in a page.
-func Replace(page, place string, table []byte) error {
-	text, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	begin, end := fmt.Sprintf("<!-- begin: %s -->\n", place), fmt.Sprintf("<!-- end: %s -->\n", place)
-	before, rest, ok := bytes.Cut(text, []byte(begin))
-	_, after, ended := bytes.Cut(rest, []byte(end))
-	if !ok || !ended {
-		return fmt.Errorf("%s has no place for a table, between lines %q and %q", page, begin, end)
-	}
-	return os.WriteFile(page, bytes.Join([][]byte{before, []byte(begin), table, []byte(end), after}, nil), 0o644)
-}

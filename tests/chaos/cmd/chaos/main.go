@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -53,8 +52,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	flags.StringVar(&c.Mutant, "mutant", "", "the bug to put into all programs, of tests/mutants")
 	flags.StringVar(&c.Recount, "recount", "", "the program to run, built with -tags failpoints (default: built now)")
 	flags.StringVar(&c.Worker, "worker", "", "this program, built with -tags failpoints (default: built now)")
-	output := flags.String("o", "text", "how to print the report: text or json")
-	page := flags.String("write", "", "a page to put the report into, between its marks")
+	page := flags.String("write", "", "a page to put the report into, in its place")
 	quiet := flags.Bool("q", false, "do not say what happens meanwhile")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -62,8 +60,8 @@ func run(ctx context.Context, args []string) (code int, err error) {
 		}
 		return 2, nil // it has been said
 	}
-	if flags.NArg() > 0 || *output != "text" && *output != "json" {
-		return 2, fmt.Errorf("it takes no arguments but flags, and -o text or -o json")
+	if flags.NArg() > 0 {
+		return 2, errors.New("it takes no arguments but flags")
 	}
 	if !*quiet {
 		c.Log = os.Stderr
@@ -74,16 +72,9 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	if err != nil {
 		return 2, err
 	}
-	if *output == "json" {
-		err = json.NewEncoder(os.Stdout).Encode(report)
-	} else {
-		err = report.Text(os.Stdout)
-	}
-	if err != nil {
-		return 2, err
-	}
+	fmt.Print(report.Markdown())
 	if *page != "" {
-		if err := report.WriteInto(*page); err != nil {
+		if err := chaos.Replace(*page, chaos.Place, []byte(report.Markdown())); err != nil {
 			return 2, err
 		}
 	}

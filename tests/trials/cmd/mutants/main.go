@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/internal/pgembed"
+	"github.com/57528e99/recount/tests/chaos"
 	"github.com/57528e99/recount/tests/mutants"
 	"github.com/57528e99/recount/tests/trials"
 )
@@ -66,7 +67,7 @@ func run(ctx context.Context, page string, random time.Duration, seed uint64, na
 		return false, err
 	}
 	if page != "" {
-		return ok, trials.Replace(page, place, table)
+		return ok, chaos.Replace(page, place, table)
 	}
 	_, err = os.Stdout.Write(table)
 	return ok, err
