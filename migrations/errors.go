@@ -42,7 +42,8 @@ func (e *PoolerError) Hint() string {
 	return "connect to the database server itself, not to a pooler in front of it"
 }
 
-// NewerError is returned by Up and Down when the tables are at a version that this binary does not know.
+// NewerError is returned by Up and Down when the tables are at a version that this binary does not
+// know.
 type NewerError struct {
 	Schema          string
 	Current, Latest uint

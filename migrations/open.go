@@ -49,8 +49,8 @@ func connConfig(dsn, schema string) (*pgx.ConnConfig, error) {
 	return cfg, nil
 }
 
-// checkSettings returns a *PoolerError if a session has not taken the settings of connConfig: the files
-// name no schema.
+// checkSettings returns a *PoolerError if a session has not taken the settings of connConfig: the
+// files name no schema.
 func checkSettings(ctx context.Context, conn *pgx.Conn) error {
 	results, err := conn.PgConn().Exec(ctx, "SHOW search_path").ReadAll()
 	if err != nil {

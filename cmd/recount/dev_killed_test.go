@@ -65,8 +65,8 @@ func TestKilledDevLosesNothing(t *testing.T) {
 	dev.stopGently(t)
 }
 
-// tripwire does something when a server has accepted so many requests, before their sender knows of the
-// last of them.
+// tripwire does something when a server has accepted so many requests, before their sender knows of
+// the last of them.
 type tripwire struct {
 	at       map[int64]func()
 	accepted atomic.Int64

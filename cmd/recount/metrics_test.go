@@ -22,8 +22,8 @@ func adminOf(t *testing.T, p *process) string {
 	return p.await(t, `"admin":"([^"]+)"`)[1]
 }
 
-// metricOf returns the value of a metric, named with its labels as in the text format, and whether it is
-// there.
+// metricOf returns the value of a metric, named with its labels as in the text format, and whether
+// it is there.
 func metricOf(t *testing.T, admin, name string) (value float64, ok bool) {
 	t.Helper()
 	got := call(t, "GET", admin+"/metrics", "")

@@ -15,9 +15,9 @@ import (
 )
 
 // TestAnOldDatabaseIsMigratedAndGoesOn takes a database of the three migrations of before 0.1.0, as
-// pg_dump wrote it while the program of then was serving it: 924 events of orders, stock and returns,
-// a rebuild with the generation that it replaced, snapshots, receipts, one event that is skipped and
-// one on which the orders have stopped.
+// pg_dump wrote it while the program of then was serving it: 924 events of orders, stock and
+// returns, a rebuild with the generation that it replaced, snapshots, receipts, one event that is
+// skipped and one on which the orders have stopped.
 func TestAnOldDatabaseIsMigratedAndGoesOn(t *testing.T) {
 	t.Parallel()
 	db := pgtest.NewEmpty(t)

@@ -20,7 +20,8 @@ import (
 	"github.com/57528e99/recount/internal/pgtest"
 )
 
-// patience is how long tests wait for what should take a moment, on a machine that has much else to do.
+// patience is how long tests wait for what should take a moment, on a machine that has much else to
+// do.
 const patience = 2 * time.Minute
 
 // process is a recount that runs.

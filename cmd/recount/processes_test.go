@@ -41,7 +41,8 @@ func takesAll(t *testing.T, db *pgtest.DB, p *process) {
 	})
 }
 
-// wantRightRows waits until every projection is at the end of the log, and compares its rows with it.
+// wantRightRows waits until every projection is at the end of the log, and compares its rows with
+// it.
 func wantRightRows(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	until(t, "all projections are at the end of the log", func() (there bool) {
@@ -66,8 +67,8 @@ func logOf(t *testing.T, db *pgtest.DB) *logcheck.Log {
 	return log
 }
 
-// TestLeasesMove has one process for the API and others for the projections. They move after a SIGKILL
-// when their leases end, and with a graceful stop at once.
+// TestLeasesMove has one process for the API and others for the projections. They move after a
+// SIGKILL when their leases end, and with a graceful stop at once.
 func TestLeasesMove(t *testing.T) {
 	t.Parallel()
 	db := logtest.New(t)
@@ -101,8 +102,8 @@ func TestLeasesMove(t *testing.T) {
 	wantRightRows(t, db)
 }
 
-// TestAFrozenOwnerCannotWrite freezes a process until another has its leases, and lets it go on with
-// what it was doing while there are new events for it.
+// TestAFrozenOwnerCannotWrite freezes a process until another has its leases, and lets it go on
+// with what it was doing while there are new events for it.
 func TestAFrozenOwnerCannotWrite(t *testing.T) {
 	t.Parallel()
 	db := logtest.New(t)

@@ -46,8 +46,8 @@ func placeOrders(t *testing.T, db *pgtest.DB, n int) {
 	}
 }
 
-// holdBuckets keeps rebuilds from putting buckets into their tables where a condition holds, in SQL, until
-// release is called.
+// holdBuckets keeps rebuilds from putting buckets into their tables where a condition holds, in
+// SQL, until release is called.
 func holdBuckets(t *testing.T, db *pgtest.DB, where string) (release func()) {
 	t.Helper()
 	_, err := db.Pool.Exec(t.Context(), `
@@ -89,13 +89,14 @@ func bucketsDone(t *testing.T, db *pgtest.DB) (n int) {
 	return n
 }
 
-// TestARebuildGoesOnAfterAKill kills a rebuild on the command line when a part of its rows is in the
-// table, and runs it again.
+// TestARebuildGoesOnAfterAKill kills a rebuild on the command line when a part of its rows is in
+// the table, and runs it again.
 func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
 	db := logtest.New(t)
 	placeOrders(t, db, 3000)
-	// It takes some three passes over the log; what the first one makes comes in, and nothing behind it.
+	// It takes some three passes over the log; what the first one makes comes in, and nothing behind
+	// it.
 	release := holdBuckets(t, db, `EXISTS (SELECT FROM recount.projection_buckets)`)
 	args := []string{"projections", "rebuild", "orders", "--database", db.DSN, "--memory", "1", "--workers", "1", "-o", "json"}
 	first := startProcess(t, args...)
@@ -135,8 +136,8 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	}
 }
 
-// TestAServerGoesOnWithARebuild kills the server that works on it; reads of another go on meanwhile,
-// and it goes on with the rebuild.
+// TestAServerGoesOnWithARebuild kills the server that works on it; reads of another go on
+// meanwhile, and it goes on with the rebuild.
 func TestAServerGoesOnWithARebuild(t *testing.T) {
 	t.Parallel()
 	db := logtest.New(t)

@@ -54,10 +54,10 @@ func buildVersions(t *testing.T) (this, next string) {
 	return this, next
 }
 
-// TestTwoVersionsOfTheProgram deploys the next version of the program beside this one, kills this one,
-// takes the deployment back and makes it again, while clients place orders and receive goods. What of
-// the next version this one cannot read it stands aside from, and says so. Nothing fails, and what was
-// accepted is there once.
+// TestTwoVersionsOfTheProgram deploys the next version of the program beside this one, kills this
+// one, takes the deployment back and makes it again, while clients place orders and receive goods.
+// What of the next version this one cannot read it stands aside from, and says so. Nothing fails,
+// and what was accepted is there once.
 func TestTwoVersionsOfTheProgram(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds the program twice")
@@ -192,7 +192,8 @@ func (d *deployment) load() (end func()) {
 	}
 }
 
-// do sends a command to one server after the other until one accepts it, and reports whether one has.
+// do sends a command to one server after the other until one accepts it, and reports whether one
+// has.
 func (d *deployment) do(ctx context.Context, first int, c shopCommand) (accepted bool, err error) {
 	for tries := 0; ; tries++ {
 		servers := d.present()
@@ -223,8 +224,8 @@ func (d *deployment) takesMore() {
 	until(d.T, "orders are placed", func() bool { return d.orders.Load() >= before+40 || d.failed.Err() != nil })
 }
 
-// reaches waits until a server says of a version of a read model that it is in a state, before an event
-// of one of the types if any are given.
+// reaches waits until a server says of a version of a read model that it is in a state, before an
+// event of one of the types if any are given.
 func (d *deployment) reaches(url, projection string, version int, state projections.State, types ...string) {
 	d.Helper()
 	until(d.T, fmt.Sprintf("%s is %s", projection, state), func() bool {
@@ -251,8 +252,8 @@ func (d *deployment) showsLines() {
 	})
 }
 
-// wantEverything wants that nothing has failed, that the read models have all that was accepted, once,
-// and that the log has it under both names.
+// wantEverything wants that nothing has failed, that the read models have all that was accepted,
+// once, and that the log has it under both names.
 func (d *deployment) wantEverything(program string) {
 	d.Helper()
 	until(d.T, "the read models of the next version are at the end of the log", func() (there bool) {

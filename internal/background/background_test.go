@@ -13,8 +13,8 @@ import (
 
 var errTry = errors.New("not yet")
 
-// TestALoopPausesByWhatItsStepsReturn: errors in a row are waited for longer and longer, until one comes
-// after work was done.
+// TestALoopPausesByWhatItsStepsReturn: errors in a row are waited for longer and longer, until one
+// comes after work was done.
 func TestALoopPausesByWhatItsStepsReturn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -28,13 +28,13 @@ type Loop struct {
 	Wake <-chan struct{}
 	// Backoff is how long to wait after errors. One that comes with Again is the first of a row.
 	Backoff Backoff
-	// Failed is told of each error that is not the last, and how long the loop waits after it. It may be
-	// nil where every error comes with Done.
+	// Failed is told of each error that is not the last, and how long the loop waits after it. It may
+	// be nil where every error comes with Done.
 	Failed func(err error, pause time.Duration)
 }
 
-// Run does steps until one returns Done, and returns its error, or until ctx is done, and returns its
-// cause.
+// Run does steps until one returns Done, and returns its error, or until ctx is done, and returns
+// its cause.
 func (l Loop) Run(ctx context.Context, step func(context.Context) (Next, error)) error {
 	for ctx.Err() == nil {
 		next, err := step(ctx)

@@ -9,8 +9,8 @@ import (
 // ErrStarted is returned by a second Start, and by one after Stop.
 var ErrStarted = errors.New("it was started before")
 
-// Task is work that goes on until soft is done; what it is in the middle of then it finishes, unless
-// hard is done too.
+// Task is work that goes on until soft is done; what it is in the middle of then it finishes,
+// unless hard is done too.
 type Task func(soft, hard context.Context)
 
 // Service runs tasks from Start to Stop. Its zero value is one that was not started.
@@ -22,8 +22,8 @@ type Service struct {
 	done        chan struct{}
 }
 
-// Start calls begin and runs the tasks that it returns until Stop, or until ctx is done. An error of
-// begin is returned, with nothing started.
+// Start calls begin and runs the tasks that it returns until Stop, or until ctx is done. An error
+// of begin is returned, with nothing started.
 func (s *Service) Start(ctx context.Context, begin func(context.Context) ([]Task, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,9 +52,9 @@ func (s *Service) Start(ctx context.Context, begin func(context.Context) ([]Task
 	return nil
 }
 
-// Stop lets the tasks finish what they are in the middle of, and waits. If ctx ends before that they
-// are cut off and the error is ctx's. It may be called more than once, also before Start, which then
-// fails.
+// Stop lets the tasks finish what they are in the middle of, and waits. If ctx ends before that
+// they are cut off and the error is ctx's. It may be called more than once, also before Start,
+// which then fails.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	done := s.stopped()

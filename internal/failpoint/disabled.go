@@ -13,7 +13,8 @@ func Hit(Point) {}
 // HitIn is Hit in a context that may be one of On. Here it does nothing.
 func HitIn(context.Context, Point) {}
 
-// On returns the test's context with functions to call at points marked by HitIn. Here it skips the test.
+// On returns the test's context with functions to call at points marked by HitIn. Here it skips the
+// test.
 func On(t test, _ Calls) context.Context {
 	t.Helper()
 	t.Skip("it needs failpoints: go test -tags failpoints, on Linux")

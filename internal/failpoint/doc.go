@@ -5,9 +5,9 @@
 //
 //	go build -tags failpoints ./cmd/recount
 //
-// In all others Hit and Fail do nothing, which the compiler sees: it inlines the calls and leaves them
-// out, names included. Only in generic code that another package instantiates it may leave the call
-// of an empty function.
+// In all others Hit and Fail do nothing, which the compiler sees: it inlines the calls and leaves
+// them out, names included. Only in generic code that another package instantiates it may leave the
+// call of an empty function.
 //
 // # In another process
 //
@@ -18,11 +18,12 @@
 //	append/begin=delay:20ms       20 ms at every hit
 //	notify/send=error             an error at every hit, at the points that can fail
 //
-// RECOUNT_FAILPOINTS_UNTIL, if it is set, names a file: once that is there, nothing happens any more.
+// RECOUNT_FAILPOINTS_UNTIL, if it is set, names a file: once that is there, nothing happens any
+// more.
 //
 // A point counts its own hits, from 1, in this process. Whatever happens is said on stderr first.
-// Points lists all points with a sentence each. A program with a setting that it does not understand
-// says so and ends with exit code 2 before it does anything else.
+// Points lists all points with a sentence each. A program with a setting that it does not
+// understand says so and ends with exit code 2 before it does anything else.
 //
 // # In a test
 //

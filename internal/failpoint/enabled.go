@@ -47,8 +47,8 @@ func HitIn(ctx context.Context, p Point) {
 
 type callsKey struct{}
 
-// On returns the test's context with functions to call at points marked by HitIn. Without failpoints
-// it skips the test.
+// On returns the test's context with functions to call at points marked by HitIn. Without
+// failpoints it skips the test.
 func On(t test, calls Calls) context.Context {
 	return context.WithValue(t.Context(), callsKey{}, calls)
 }

@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// TestEveryNameIsUsed finds names that stand in no list, and those that no line of the product uses.
+// TestEveryNameIsUsed finds names that stand in no list, and those that no line of the product
+// uses.
 func TestEveryNameIsUsed(t *testing.T) {
 	declared := make(map[string]string) // names by constants
 	used := make(map[string]bool)       // constants

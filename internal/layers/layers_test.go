@@ -73,7 +73,8 @@ func TestPackagesStayInTheirLayers(t *testing.T) {
 	}
 }
 
-// TestTheTableOfLayersIsTheList: CONTRIBUTING.md has each unit in the row of its layer, and no others.
+// TestTheTableOfLayersIsTheList: CONTRIBUTING.md has each unit in the row of its layer, and no
+// others.
 func TestTheTableOfLayersIsTheList(t *testing.T) {
 	text, err := os.ReadFile("../../CONTRIBUTING.md")
 	if err != nil {

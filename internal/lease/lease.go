@@ -1,10 +1,10 @@
 // Package lease gives one process at a time the right to work on a row of a table. The row has the
-// columns owner (text), epoch (bigint) and lease_expires_at (timestamptz) beside what the work moves,
-// such as a checkpoint, so that one UPDATE moves both.
+// columns owner (text), epoch (bigint) and lease_expires_at (timestamptz) beside what the work
+// moves, such as a checkpoint, so that one UPDATE moves both.
 //
-// A lease is lost without notice: another process takes it when it has expired, with a higher epoch.
-// So every write of an owner compares the epoch in its own transaction (Lease.Fence), and what is
-// committed under an old epoch never takes effect. Times are those of the database's clock.
+// A lease is lost without notice: another process takes it when it has expired, with a higher
+// epoch. So every write of an owner compares the epoch in its own transaction (Lease.Fence), and
+// what is committed under an old epoch never takes effect. Times are those of the database's clock.
 package lease
 
 import (
@@ -40,8 +40,8 @@ func IsAway(err error) bool {
 func IsFenced(err error) bool { return pgerr.Is(err, pgerr.Fenced) }
 
 // Free is the condition that nobody has the lease of a row. One that expires later than any may was
-// written before the server's clock was set back: its owner may be gone, and would be waited for until
-// the clock is there again. The epoch keeps an owner that is not gone from writing.
+// written before the server's clock was set back: its owner may be gone, and would be waited for
+// until the clock is there again. The epoch keeps an owner that is not gone from writing.
 var Free = fmt.Sprintf(
 	`(owner IS NULL OR lease_expires_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '%d seconds')`,
 	int(MaxTTL.Seconds()))
@@ -76,9 +76,9 @@ type Table struct {
 	Reentrant bool
 }
 
-// Clause is what a statement does besides what the lease needs: more to set, another condition, more
-// to return. Its parameters are numbered behind those of the lease: with a key of n columns, from n+3
-// on for Acquire, Renew and Fence, from n+2 on for Update.
+// Clause is what a statement does besides what the lease needs: more to set, another condition,
+// more to return. Its parameters are numbered behind those of the lease: with a key of n columns,
+// from n+3 on for Acquire, Renew and Fence, from n+2 on for Update.
 type Clause struct {
 	Set, Where, Returning string
 	Args                  []any
@@ -114,8 +114,8 @@ type Lease struct {
 	Epoch int64
 }
 
-// Acquire takes the lease of a row if it is free and the row meets c, and scans what c returns. Else
-// the error is ErrTaken.
+// Acquire takes the lease of a row if it is free and the row meets c, and scans what c returns.
+// Else the error is ErrTaken.
 func (t Table) Acquire(ctx context.Context, db DB, key []any, owner string, ttl time.Duration, c Clause, into ...any) (Lease, error) {
 	free := Free
 	if t.Reentrant {
@@ -168,16 +168,16 @@ func (l Lease) Renew(ctx context.Context, db DB, c Clause, into ...any) error {
 // Fence returns the statement, and its parameters, that extends the lease within a transaction, and
 // ends the transaction with an error (IsFenced) if the lease is lost or the row does not meet c.
 //
-// It comes last in its transaction: whoever wants to take the lease waits for the row, and a process
-// that freezes while it writes does not hold it.
+// It comes last in its transaction: whoever wants to take the lease waits for the row, and a
+// process that freezes while it writes does not hold it.
 func (l Lease) Fence(c Clause) (sql string, args []any) {
 	sql, args = l.extend(c)
 	return l.Table.SQL("WITH held AS (\n" + sql + "\nRETURNING 1)\n" +
 		`SELECT CASE WHEN count(*) = 0 THEN {schema}.lease_lost() END FROM held`), args
 }
 
-// Update changes the row if the lease holds and the row meets c, else it returns ErrLost. It does not
-// extend the lease.
+// Update changes the row if the lease holds and the row meets c, else it returns ErrLost. It does
+// not extend the lease.
 func (l Lease) Update(ctx context.Context, db DB, c Clause) error {
 	sql := l.Table.update(c.Set, fmt.Sprintf("epoch = $%d", len(l.Key)+1), Clause{Where: c.Where})
 	tag, err := db.Exec(ctx, l.Table.SQL(sql), slices.Concat(l.Key, []any{l.Epoch}, c.Args)...)
@@ -187,8 +187,8 @@ func (l Lease) Update(ctx context.Context, db DB, c Clause) error {
 	return err
 }
 
-// Release gives the lease back, so that another process need not wait for its end. One that is lost is
-// no error.
+// Release gives the lease back, so that another process need not wait for its end. One that is lost
+// is no error.
 func (l Lease) Release(ctx context.Context, db DB) error {
 	err := l.Update(ctx, db, Clause{Set: Clear})
 	if errors.Is(err, ErrLost) {
@@ -197,10 +197,10 @@ func (l Lease) Release(ctx context.Context, db DB) error {
 	return err
 }
 
-// Keep calls renew at every third of a lease's time, until stop is called, which waits for its end, or
-// until renew returns an error: that is then the cause why the context returned ends. What may pass,
-// such as a lost connection, renew keeps to itself: the next try or the next write will tell whether it
-// matters.
+// Keep calls renew at every third of a lease's time, until stop is called, which waits for its end,
+// or until renew returns an error: that is then the cause why the context returned ends. What may
+// pass, such as a lost connection, renew keeps to itself: the next try or the next write will tell
+// whether it matters.
 func Keep(ctx context.Context, ttl time.Duration, renew func(context.Context) error) (held context.Context, stop func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})

@@ -26,11 +26,11 @@ type Binaries struct {
 	Major   int    // e.g. 15
 }
 
-// FindBinaries returns the first installation of PostgreSQL 14 or newer, in this order: $RECOUNT_PG_BIN
-// (and nothing else when it is set), `pg_config --bindir`, $PATH, the folders where Linux
-// distributions, Homebrew and Postgres.app put it (newest first), and the cache that
-// scripts/postgres.sh fills. With major above 0 only that major version will do.
-// It returns a *NoBinariesError if there is none, and a *BinDirError if there is none in $RECOUNT_PG_BIN.
+// FindBinaries returns the first installation of PostgreSQL 14 or newer, in this order:
+// $RECOUNT_PG_BIN (and nothing else when it is set), `pg_config --bindir`, $PATH, the folders where
+// Linux distributions, Homebrew and Postgres.app put it (newest first), and the cache that
+// scripts/postgres.sh fills. With major above 0 only that major version will do. It returns a
+// *NoBinariesError if there is none, and a *BinDirError if there is none in $RECOUNT_PG_BIN.
 func FindBinaries(major int) (Binaries, error) {
 	if dir := os.Getenv(EnvBinDir); dir != "" {
 		b, err := binariesIn(dir)

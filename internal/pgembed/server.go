@@ -38,7 +38,8 @@ type Server struct {
 // Database as needed. ctx bounds the start only: the server runs until Stop or until this process
 // ends.
 //
-// Errors that have a Hint method: *NoBinariesError, *BinDirError, *RunningError, *RootError, *VersionError.
+// Errors that have a Hint method: *NoBinariesError, *BinDirError, *RunningError, *RootError,
+// *VersionError.
 func Start(ctx context.Context, c Config) (*Server, error) {
 	if err := c.validate(); err != nil {
 		return nil, err

@@ -84,20 +84,21 @@ func LacksTables(err error) bool { return Is(err, NoTable, NoColumn, NoFunction,
 // IsAuth reports that the server refused who asked, or what for.
 func IsAuth(err error) bool { return In(err, classLogin) || Is(err, NoRight) }
 
-// IsContent reports that the server refused what a statement was to write, rather than to work at all.
+// IsContent reports that the server refused what a statement was to write, rather than to work at
+// all.
 func IsContent(err error) bool {
 	return In(err, ClassData, ClassConstraint, ClassLimits) || isUnreadable(err)
 }
 
-// isUnreadable reports that the server did not understand a message, and goes on with the session: a text
-// in it has a NUL. Where such an error ends the session its severity is another.
+// isUnreadable reports that the server did not understand a message, and goes on with the session:
+// a text in it has a NUL. Where such an error ends the session its severity is another.
 func isUnreadable(err error) bool {
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) && refused.Code == ProtocolViolation && refused.SeverityUnlocalized == "ERROR"
 }
 
-// IsStatement reports that the same statement with the same values would be refused again: it is about
-// them, and no outage.
+// IsStatement reports that the same statement with the same values would be refused again: it is
+// about them, and no outage.
 func IsStatement(err error) bool {
 	return IsContent(err) || In(err, classCardinality, classSQLRoutine, classExternal, classExternalUse, ClassStatement,
 		classViewCheck, classPLpgSQL)
@@ -123,6 +124,6 @@ func IsPermanent(err error) bool {
 	return In(err, classLogin, ClassStatement) || Is(err, ReadOnly, NoDatabase)
 }
 
-// MayConnectLater reports whether a server that could not be connected to may be there a moment later:
-// unless it answered, and not that it is starting up or has no connection left.
+// MayConnectLater reports whether a server that could not be connected to may be there a moment
+// later: unless it answered, and not that it is starting up or has no connection left.
 func MayConnectLater(err error) bool { return Is(err, "", CannotConnectNow, TooManyConnections) }

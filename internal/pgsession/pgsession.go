@@ -1,10 +1,11 @@
-// Package pgsession makes the connections to PostgreSQL mean the same wherever they lead: whatever a
-// role, a database or a pooler has for settings of a session.
+// Package pgsession makes the connections to PostgreSQL mean the same wherever they lead: whatever
+// a role, a database or a pooler has for settings of a session.
 //
-// Settings that statements depend on are pinned by startup parameters. A pooler may refuse or ignore
-// most of them: then the session is looked at, and refused if it has a value under which statements
-// would mean something else. What a transaction can set for itself (timeouts) is not pinned here only.
-// Whether transactions may write is left to the database: making it read-only protects a full disk.
+// Settings that statements depend on are pinned by startup parameters. A pooler may refuse or
+// ignore most of them: then the session is looked at, and refused if it has a value under which
+// statements would mean something else. What a transaction can set for itself (timeouts) is not
+// pinned here only. Whether transactions may write is left to the database: making it read-only
+// protects a full disk.
 package pgsession
 
 import (
@@ -40,9 +41,9 @@ var tracked = map[string]string{
 	"client_encoding": "UTF8", "datestyle": "ISO", "timezone": "UTC", "standard_conforming_strings": "on",
 }
 
-// pinned are those that a pooler may refuse or ignore. Not among them are search_path, which the statements
-// of users may depend on, and what a role may be right to have otherwise: what is durable
-// (synchronous_commit, see pgstore), how plans are made, where files lie.
+// pinned are those that a pooler may refuse or ignore. Not among them are search_path, which the
+// statements of users may depend on, and what a role may be right to have otherwise: what is
+// durable (synchronous_commit, see pgstore), how plans are made, where files lie.
 var pinned = map[string]string{
 	// What statements mean.
 	"default_transaction_isolation": "read committed", "bytea_output": "hex", "extra_float_digits": "1",
@@ -54,11 +55,12 @@ var pinned = map[string]string{
 	"exit_on_error": "off",
 }
 
-// endlessTransactions pins what servers before PostgreSQL 17 do not know, and would not let anybody in with.
+// endlessTransactions pins what servers before PostgreSQL 17 do not know, and would not let anybody
+// in with.
 const endlessTransactions = `(SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('transaction_timeout', true) <> '0')`
 
-// needed are the values that each of these settings may have in a session that can be used, the one to ask
-// for first. Of the format of dates only the first word matters.
+// needed are the values that each of these settings may have in a session that can be used, the one
+// to ask for first. Of the format of dates only the first word matters.
 var needed = map[string][]string{
 	"client_encoding": {"UTF8"}, "standard_conforming_strings": {"on"}, "datestyle": {"ISO"}, "bytea_output": {"hex"},
 	"default_transaction_isolation": {"read committed"}, "extra_float_digits": {"1", "2", "3"}, "array_nulls": {"on"},
@@ -66,8 +68,8 @@ var needed = map[string][]string{
 	"session_replication_role": {"origin", "local"},
 }
 
-// Configure prepares the connections of a pool, which must not be made yet, and those that are made from
-// its configuration.
+// Configure prepares the connections of a pool, which must not be made yet, and those that are made
+// from its configuration.
 func Configure(config *pgxpool.Config) {
 	s := &sessions{asking: make(chan struct{}, 1)}
 	inner := *config
@@ -112,8 +114,8 @@ func Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// connect makes a connection with the settings as far as the server takes them. It may refuse some for
-// something else, such as too many clients: then it refuses the others as well.
+// connect makes a connection with the settings as far as the server takes them. It may refuse some
+// for something else, such as too many clients: then it refuses the others as well.
 func connect(ctx context.Context, config *pgx.ConnConfig) (conn *pgx.Conn, refused bool, err error) {
 	all := config.Copy()
 	Set(all)
@@ -132,14 +134,16 @@ func Set(config *pgx.ConnConfig) {
 	maps.Copy(config.RuntimeParams, pinned)
 }
 
-// Check returns a *SettingError if the connections of a pool that somebody else configured cannot be used.
+// Check returns a *SettingError if the connections of a pool that somebody else configured cannot
+// be used.
 func Check(ctx context.Context, pool *pgxpool.Pool) error {
 	return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return CheckConn(ctx, conn.Conn()) })
 }
 
 // sessions is what the connections of a pool share.
 type sessions struct {
-	// asking is full while somebody finds out whether the server refuses the settings in pinned; nil: nobody has.
+	// asking is full while somebody finds out whether the server refuses the settings in pinned; nil:
+	// nobody has.
 	asking  chan struct{}
 	refused atomic.Pointer[bool]
 	// distrusted is the time before which sessions were made that are to be replaced.
@@ -170,8 +174,8 @@ func (s *sessions) pin(ctx context.Context, config *pgx.ConnConfig) error {
 	return nil
 }
 
-// ask finds out whether the server refuses the settings. Without an answer the connection that is being made
-// will tell what is the matter.
+// ask finds out whether the server refuses the settings. Without an answer the connection that is
+// being made will tell what is the matter.
 func (s *sessions) ask(ctx context.Context, config *pgx.ConnConfig) *bool {
 	conn, refused, err := connect(ctx, config)
 	if err == nil {
@@ -248,8 +252,9 @@ func CheckConn(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Retry runs a read, and again if its session was lost. A read changes nothing that a second one would
-// change again. Sessions that ended together are met one after the other, hence more than two tries.
+// Retry runs a read, and again if its session was lost. A read changes nothing that a second one
+// would change again. Sessions that ended together are met one after the other, hence more than two
+// tries.
 func Retry(ctx context.Context, read func() error) (err error) {
 	const tries = 10
 	for try := 1; ; try++ {

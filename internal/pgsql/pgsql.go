@@ -1,5 +1,5 @@
-// Package pgsql puts names into SQL: the schema of a statement, and what is quoted. Values are always
-// parameters.
+// Package pgsql puts names into SQL: the schema of a statement, and what is quoted. Values are
+// always parameters.
 package pgsql
 
 import (

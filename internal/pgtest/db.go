@@ -79,8 +79,8 @@ func newDB(t testing.TB, create func(context.Context, *pgx.Conn, string) error) 
 	return db
 }
 
-// NewPool returns a pool like Pool, as another process has one, but for what change, which may be nil, does
-// to its configuration.
+// NewPool returns a pool like Pool, as another process has one, but for what change, which may be
+// nil, does to its configuration.
 func (db *DB) NewPool(t testing.TB, change func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(db.DSN)

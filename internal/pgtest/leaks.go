@@ -11,7 +11,8 @@ import (
 )
 
 // patience is how long the server has to see that clients are gone, and goroutines to see that what
-// they were for is over: a pool's Close and the death of a process are over before their sessions are.
+// they were for is over: a pool's Close and the death of a process are over before their sessions
+// are.
 const patience = 30 * time.Second
 
 // LeavesConnections says that the test ends, on purpose, with connections to its
@@ -54,8 +55,8 @@ func wantNobody(ctx context.Context, t testing.TB, admin *pgx.Conn, name string)
 	}
 }
 
-// goroutinesLeft returns an error that names the goroutines that do not end. Goleak by itself has less
-// than a second for them.
+// goroutinesLeft returns an error that names the goroutines that do not end. Goleak by itself has
+// less than a second for them.
 func goroutinesLeft() error {
 	for deadline := time.Now().Add(patience); ; {
 		if err := goleak.Find(); err == nil || time.Now().After(deadline) {

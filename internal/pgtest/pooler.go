@@ -33,8 +33,9 @@ const (
 // Pooler is a PgBouncer in transaction mode before the server of the tests.
 type Pooler struct{ address string }
 
-// NewPooler starts one, which ends with the test. Without PgBouncer on the machine the test is skipped, and
-// so it is under unkind settings, which no pooler keeps from sessions: those are refused.
+// NewPooler starts one, which ends with the test. Without PgBouncer on the machine the test is
+// skipped, and so it is under unkind settings, which no pooler keeps from sessions: those are
+// refused.
 func NewPooler(t testing.TB, startup Startup) *Pooler {
 	t.Helper()
 	if os.Getenv(EnvSettings) == unkindly {
@@ -95,7 +96,8 @@ func NewPooler(t testing.TB, startup Startup) *Pooler {
 	}
 }
 
-// DSN returns the address of a test's database by way of the pooler, which keeps its connections to it.
+// DSN returns the address of a test's database by way of the pooler, which keeps its connections to
+// it.
 func (p *Pooler) DSN(t testing.TB, db *DB) string {
 	t.Helper()
 	db.LeavesConnections()

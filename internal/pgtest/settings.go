@@ -12,11 +12,11 @@ import (
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
-// EnvSettings is the environment variable that says under which settings the tests run. "unkind" gives
-// each test's database settings that statements should not depend on. "pooler-refuses" and
-// "pooler-ignores" put a Pooler before it, which tests are skipped without. The name of an execution mode of
-// pgx (exec, simple_protocol, cache_describe, describe_exec) makes statements run in that. Default: as the
-// server and the driver have them.
+// EnvSettings is the environment variable that says under which settings the tests run. "unkind"
+// gives each test's database settings that statements should not depend on. "pooler-refuses" and
+// "pooler-ignores" put a Pooler before it, which tests are skipped without. The name of an
+// execution mode of pgx (exec, simple_protocol, cache_describe, describe_exec) makes statements run
+// in that. Default: as the server and the driver have them.
 const EnvSettings = "RECOUNT_TEST_SETTINGS"
 
 const unkindly = "unkind"

@@ -105,8 +105,8 @@ func (cs Columns) Targets(dst []any, v reflect.Value) []any {
 	return dst
 }
 
-// Stored returns places to scan the columns of a row to as the table has them, whatever their Go types
-// would make of them: a jsonb column as its text. Values returns what was scanned.
+// Stored returns places to scan the columns of a row to as the table has them, whatever their Go
+// types would make of them: a jsonb column as its text. Values returns what was scanned.
 func (cs Columns) Stored() []any {
 	targets := make([]any, len(cs))
 	for i, c := range cs {
@@ -115,7 +115,8 @@ func (cs Columns) Stored() []any {
 	return targets
 }
 
-// Values returns what was scanned to the places of Stored as Args returns parameters, nil being NULL.
+// Values returns what was scanned to the places of Stored as Args returns parameters, nil being
+// NULL.
 func (cs Columns) Values(targets []any) []any {
 	values := make([]any, len(cs))
 	for i, c := range cs {
@@ -124,9 +125,9 @@ func (cs Columns) Values(targets []any) []any {
 	return values
 }
 
-// Normalize takes from v what its columns would lose: the location of times and what in them is finer
-// than a microsecond. V must be addressable. A time outside the years 1 to 9999 and text with a NUL
-// or that is not UTF-8, which no column holds, are a *ValueError.
+// Normalize takes from v what its columns would lose: the location of times and what in them is
+// finer than a microsecond. V must be addressable. A time outside the years 1 to 9999 and text with
+// a NUL or that is not UTF-8, which no column holds, are a *ValueError.
 func (cs Columns) Normalize(v reflect.Value) error {
 	for _, c := range cs {
 		if c.kind.normalize == nil {
@@ -176,7 +177,8 @@ func normalizeText(field reflect.Value) error {
 }
 
 // Convert returns x as the Go type of the column, for use as a parameter; nil is NULL. X must be of
-// the column's type, of the same basic type, or an integer that fits. Else the error is a *ValueError.
+// the column's type, of the same basic type, or an integer that fits. Else the error is a
+// *ValueError.
 func (c Column) Convert(x any) (any, error) {
 	v := reflect.ValueOf(x)
 	if v.Kind() == reflect.Pointer && !v.IsNil() {

@@ -63,8 +63,8 @@ func (scalar[T]) scanned(target any) any {
 	return nil
 }
 
-// jsonText is scanned as bytes: the driver takes the JSON null for NULL where it scans to a string that may
-// be nil.
+// jsonText is scanned as bytes: the driver takes the JSON null for NULL where it scans to a string
+// that may be nil.
 type jsonText struct{ scalar[string] }
 
 func (jsonText) target() any { return new([]byte) }

@@ -12,10 +12,10 @@ import (
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
-// baseline is a table of the log's shape, with its indexes and constraints, and a plain way to write
-// it. Baselines do less than the log: nobody looks up a stream, a type or a category by its name, and
-// the check of versions is what the unique key of (stream, version) makes of it. On a hot stream they
-// take an event's position for its version, so that they need not read one.
+// baseline is a table of the log's shape, with its indexes and constraints, and a plain way to
+// write it. Baselines do less than the log: nobody looks up a stream, a type or a category by its
+// name, and the check of versions is what the unique key of (stream, version) makes of it. On a hot
+// stream they take an event's position for its version, so that they need not read one.
 type baseline struct {
 	table   string
 	scratch *scratch

@@ -14,8 +14,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// catchUp lets a fold work off a log, and the usual loop as much of it as it can in the same time or
-// in Duration, whatever is longer.
+// catchUp lets a fold work off a log, and the usual loop as much of it as it can in the same time
+// or in Duration, whatever is longer.
 func (p Project) catchUp(ctx context.Context, env *Env) (results []Result, _ error) {
 	err := env.with(ctx, appenders, func(s *scratch) error {
 		env.say("catching up with %d events", p.Events)

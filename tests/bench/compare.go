@@ -14,7 +14,8 @@ import (
 )
 
 // Compare measures Recount, two baselines and other event stores side by side: what it takes to
-// append, to load a stream and to read all, and what a reader misses who follows while others write.
+// append, to load a stream and to read all, and what a reader misses who follows while others
+// write.
 type Compare struct {
 	// Peers are the other stores. Default: none, only baselines.
 	Peers []Peer `json:"-"`

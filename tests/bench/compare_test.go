@@ -52,8 +52,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// A reader that follows positions of a sequence passes by an event whose position was taken first and
-// committed last. It is the reader of the measurement that must notice.
+// A reader that follows positions of a sequence passes by an event whose position was taken first
+// and committed last. It is the reader of the measurement that must notice.
 func TestEventsThatAReaderMissedAreCounted(t *testing.T) {
 	t.Parallel()
 	env := &Env{dsn: pgtest.NewEmpty(t).DSN}

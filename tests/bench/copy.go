@@ -15,9 +15,9 @@ const (
 	interleaved = 1000
 )
 
-// copyStreams writes new streams, numbered from first, with so many events each, past the store but as
-// the store would have written them: under the lock, behind the last event, without gaps, the id of a
-// stream the position of its first event. There must be a stream number 1 already.
+// copyStreams writes new streams, numbered from first, with so many events each, past the store but
+// as the store would have written them: under the lock, behind the last event, without gaps, the id
+// of a stream the position of its first event. There must be a stream number 1 already.
 func (s *scratch) copyStreams(ctx context.Context, first, streams int64, events int) error {
 	for streams > 0 {
 		n := min(streams, copiedAtOnce)
@@ -76,8 +76,8 @@ func (c *streamCopy) write(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// Streams and events are numbered from 0 here. Groups of streams follow each other; in a group every
-// stream gets its first event, then every stream its second one, and so on.
+// Streams and events are numbered from 0 here. Groups of streams follow each other; in a group
+// every stream gets its first event, then every stream its second one, and so on.
 
 // group returns the first stream of the group of a stream, and how many streams the group has.
 func (c *streamCopy) group(stream int64) (first, width int64) {

@@ -5,9 +5,10 @@
 // contenders in turns, some seconds each and several rounds, and reports ratios besides the rates:
 // those hold on other machines, and on one that has other things to do. Contenders with the name of
 // a part of Recount are that part as it is; the others are baselines, which do as little as they
-// can get away with, and are in this package, to be read and doubted. The exception is [Compare], which
-// measures other event stores too; those are in a module of their own, which asks for it by [Serve].
+// can get away with, and are in this package, to be read and doubted. The exception is [Compare],
+// which measures other event stores too; those are in a module of their own, which asks for it by
+// [Serve].
 //
-// [Run] measures on a PostgreSQL that it starts and throws away, with fsync on, or on a given one, in
-// schemas of its own that it removes. [Render] makes a page of reports.
+// [Run] measures on a PostgreSQL that it starts and throws away, with fsync on, or on a given one,
+// in schemas of its own that it removes. [Render] makes a page of reports.
 package bench

@@ -9,8 +9,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// fill appends so many events to each of so many streams, numbered from 1. The events of a stream do
-// not lie side by side in the log but as far apart as they can.
+// fill appends so many events to each of so many streams, numbered from 1. The events of a stream
+// do not lie side by side in the log but as far apart as they can.
 func (s *scratch) fill(ctx context.Context, streams, events int) error {
 	const appending = 64
 	for round := range events {

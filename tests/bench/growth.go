@@ -96,16 +96,16 @@ func (g Growth) run(ctx context.Context, env *Env) (results []Result, _ map[stri
 
 func lengthName(events int) string { return grouped(float64(events)) + " events" }
 
-// growingLog is a log of whole streams, numbered from 1 as they are in the log, and of those that the
-// measured appends leave behind.
+// growingLog is a log of whole streams, numbered from 1 as they are in the log, and of those that
+// the measured appends leave behind.
 type growingLog struct {
 	*scratch
 	streams int64 // how many whole ones there are
 	begun   atomic.Int64
 }
 
-// works are in the order in which they are measured: the loads before the appends, which make the log
-// longer.
+// works are in the order in which they are measured: the loads before the appends, which make the
+// log longer.
 func (l *growingLog) works() []growthWork {
 	const loads, appends = "load a stream of 10 events", "append an event to a new stream"
 	return []growthWork{
@@ -132,8 +132,8 @@ func (l *growingLog) append(ctx context.Context, _ int) (int, error) {
 	return 1, err
 }
 
-// grow makes the log as long as size, if it is not, and lets the server catch up with its chores, so
-// that they fall into no measurement.
+// grow makes the log as long as size, if it is not, and lets the server catch up with its chores,
+// so that they fall into no measurement.
 func (l *growingLog) grow(ctx context.Context, size int) error {
 	head, err := l.store.Head(ctx)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 
 // memoryWatch notes how much memory this program has during calls, in bytes.
 type memoryWatch struct {
-	// heap is the most in objects that are in use or not yet collected, all the most that the program had
-	// from the system.
+	// heap is the most in objects that are in use or not yet collected, all the most that the program
+	// had from the system.
 	heap, all uint64
 }
 
@@ -40,8 +40,8 @@ func (w *memoryWatch) watching(call func(context.Context, int) (int, error)) fun
 	}
 }
 
-// forgotten gives memory that others have left back to the system before each call, so that it does not
-// count.
+// forgotten gives memory that others have left back to the system before each call, so that it does
+// not count.
 func forgotten(call func(context.Context, int) (int, error)) func(context.Context, int) (int, error) {
 	return func(ctx context.Context, caller int) (int, error) {
 		debug.FreeOSMemory()

@@ -16,11 +16,11 @@ import (
 	"github.com/57528e99/recount/shop"
 )
 
-// Rebuild measures how fast read models are built anew from a whole log: a fold with a row per stream
-// against the usual loop, and those of the shop.
+// Rebuild measures how fast read models are built anew from a whole log: a fold with a row per
+// stream against the usual loop, and those of the shop.
 type Rebuild struct {
-	// Events is how long the log of the fold is, ShopEvents about how long that of the shop; 0 leaves the
-	// shop out.
+	// Events is how long the log of the fold is, ShopEvents about how long that of the shop; 0 leaves
+	// the shop out.
 	Events, ShopEvents int
 	// Duration is how long to measure each contender at least. One rebuild is a call, and is finished.
 	Duration time.Duration
@@ -191,8 +191,8 @@ func placedAndConfirmed(n int) []streamEvent {
 	return append(events, streamEvent{stream, order.Confirmed{ID: placed.ID, CustomerID: placed.CustomerID, At: placed.At}})
 }
 
-// fillAppends appends what events returns for 0 to n - 1, each at once, many of them in one append: this
-// is not what is measured.
+// fillAppends appends what events returns for 0 to n - 1, each at once, many of them in one append:
+// this is not what is measured.
 func (s *scratch) fillAppends(ctx context.Context, codec *eventstore.Codec, n int, events func(int) []streamEvent) error {
 	const together = 50
 	group, ctx := errgroup.WithContext(ctx)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Request asks a program that knows peers to compare with them: the libraries that it takes for that
-// are none that this module requires.
+// Request asks a program that knows peers to compare with them: the libraries that it takes for
+// that are none that this module requires.
 type Request struct {
 	Options Options
 	Compare Compare

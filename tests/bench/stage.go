@@ -33,13 +33,14 @@ func (r *rival) appends(events int) contender {
 	}}
 }
 
-// maxPool is how many callers have a connection for themselves. More would make all stores but the one
-// that needs a single connection slower, on any server that this is run on.
+// maxPool is how many callers have a connection for themselves. More would make all stores but the
+// one that needs a single connection slower, on any server that this is run on.
 const maxPool = 64
 
 func poolSize(callers int) int { return min(callers, maxPool) + storeConns }
 
-// stage opens Recount, the baselines and the peers, all of them empty, and removes them when use is done.
+// stage opens Recount, the baselines and the peers, all of them empty, and removes them when use is
+// done.
 func (c Compare) stage(ctx context.Context, env *Env, callers int, use func([]*rival) error) error {
 	return env.with(ctx, min(callers, maxPool), func(s *scratch) (err error) {
 		log, err := newLogStore(s)

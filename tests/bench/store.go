@@ -86,7 +86,8 @@ func Poll(ctx context.Context, read func() (events int, err error)) error {
 	}
 }
 
-// StreamName and StreamNumber name streams for stores that part a category from the rest with a dash.
+// StreamName and StreamNumber name streams for stores that part a category from the rest with a
+// dash.
 func StreamName(category string, stream int64) string { return fmt.Sprintf("%s-%d", category, stream) }
 
 // StreamNumber returns the number in a name by StreamName.

@@ -34,8 +34,8 @@ func (c Compare) tails(ctx context.Context, env *Env) (results []Result, _ error
 	return results, err
 }
 
-// tail writes for a while, and counts what a reader has got when it is past all of that: when it gets
-// an event that was appended after all others were committed.
+// tail writes for a while, and counts what a reader has got when it is past all of that: when it
+// gets an event that was appended after all others were committed.
 func (r *rival) tail(ctx context.Context, duration time.Duration) (_ Result, err error) {
 	var got audience
 	following, stop := context.WithCancel(ctx)
@@ -93,7 +93,8 @@ func (a *audience) has(stream int64) bool {
 	return a.times[stream] > 0
 }
 
-// await waits until the reader has got the event of a stream. It is an error if the reader ends before.
+// await waits until the reader has got the event of a stream. It is an error if the reader ends
+// before.
 func (a *audience) await(ctx context.Context, stream int64, ended <-chan error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the reader does not get to the end"))
 	defer cancel()

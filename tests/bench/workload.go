@@ -56,8 +56,8 @@ func newStreams(kind string, callers int) *streams {
 // streams.
 const hotStream = 1
 
-// next returns the number of the stream that a caller appends to, and the version that its first new
-// event gets: -1 if that is not for the caller to know.
+// next returns the number of the stream that a caller appends to, and the version that its first
+// new event gets: -1 if that is not for the caller to know.
 func (s *streams) next(caller, events int) (stream, version int64) {
 	switch s.kind {
 	case StreamsHot:

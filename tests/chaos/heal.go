@@ -26,8 +26,8 @@ const (
 	patience = 45 * time.Second
 )
 
-// heal mends all that may be broken, and ends the failpoints that were not met yet. Processes that are
-// down come back by themselves.
+// heal mends all that may be broken, and ends the failpoints that were not met yet. Processes that
+// are down come back by themselves.
 func (r *run) heal(ctx context.Context) error {
 	if err := r.endFailpoints(); err != nil {
 		return err

@@ -145,8 +145,8 @@ func (p *process) thaw() {
 // healedFile is there when nothing is to break any more.
 const healedFile = "healed"
 
-// stop asks the process to end, and says how it did and whether that was in good order. One that does
-// not end in time is killed.
+// stop asks the process to end, and says how it did and whether that was in good order. One that
+// does not end in time is killed.
 func (p *process) stop(patience time.Duration) (exit string, orderly bool) {
 	p.thaw()
 	p.mu.Lock()
@@ -172,8 +172,8 @@ func (p *process) stop(patience time.Duration) (exit string, orderly bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// One that is told to go in the middle of a round may fail. One that we had killed, or that died of
-	// its failpoint, was not there to be asked.
+	// One that is told to go in the middle of a round may fail. One that we had killed, or that died
+	// of its failpoint, was not there to be asked.
 	orderly = inTime && (p.every > 0 || cmd.ProcessState.Success() || p.killed || p.diedAtPoint(cmd))
 	return fmt.Sprintf("%s, in time: %t", cmd.ProcessState, inTime), orderly
 }

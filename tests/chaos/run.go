@@ -121,7 +121,8 @@ func (r *run) start(ctx context.Context) error {
 	return r.awaitLoad(ctx)
 }
 
-// awaitLoad waits until every writer and reader has done something: what is broken before breaks nothing.
+// awaitLoad waits until every writer and reader has done something: what is broken before breaks
+// nothing.
 func (r *run) awaitLoad(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()

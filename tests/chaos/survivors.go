@@ -71,8 +71,8 @@ func (s *survivors) writeOn(ctx context.Context, d time.Duration) error {
 	return s.reach(ctx, before+100)
 }
 
-// awaitRefused waits until the writer was refused what it began to append since began, for as long as the
-// harness waits for anything: it may have to connect first. Whether it was is checked later.
+// awaitRefused waits until the writer was refused what it began to append since began, for as long
+// as the harness waits for anything: it may have to connect first. Whether it was is checked later.
 func (s *survivors) awaitRefused(ctx context.Context, began int64) {
 	refused := func(a logcheck.Append) bool { return a.Outcome == logcheck.Refused && a.Start > began }
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; wait(ctx, 100*time.Millisecond) {

@@ -50,8 +50,8 @@ func (m Machine) Software() string {
 	return fmt.Sprintf("recount %s, %s, PostgreSQL %s, %s", m.Recount, m.Go, m.Postgres, m.OS)
 }
 
-// Describe finds out what this process runs on, and on which PostgreSQL. Recount and Command it leaves
-// to the caller, who knows them.
+// Describe finds out what this process runs on, and on which PostgreSQL. Recount and Command it
+// leaves to the caller, who knows them.
 func Describe(ctx context.Context, dsn string) (Machine, error) {
 	m := Machine{
 		CPU:         cpuModel(),

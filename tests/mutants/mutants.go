@@ -9,10 +9,11 @@
 //	Failpoints  what RECOUNT_FAILPOINTS is during the scenario; optional
 //	Harness     "yes" if short runs of the random harness (package chaos) catch it too; optional
 //
-// After an empty line follows a patch: "--- path" for each file of the product, "@@" for each place in
-// it, with a note for the reader, and the lines there: " " stays, "-" goes, "+" comes. A place is found
-// by its text, not by its number, and whatever its indentation: it must be there exactly once. So a
-// patch survives all changes but those of the lines that it is about, and then it fails to apply.
+// After an empty line follows a patch: "--- path" for each file of the product, "@@" for each place
+// in it, with a note for the reader, and the lines there: " " stays, "-" goes, "+" comes. A place
+// is found by its text, not by its number, and whatever its indentation: it must be there exactly
+// once. So a patch survives all changes but those of the lines that it is about, and then it fails
+// to apply.
 package mutants
 
 import (
@@ -198,8 +199,8 @@ func sameLines(a, b []string) bool {
 	return true
 }
 
-// Overlay writes what go build needs to build the module in the folder root with the patch in it into
-// the folder dir, and returns the argument for it.
+// Overlay writes what go build needs to build the module in the folder root with the patch in it
+// into the folder dir, and returns the argument for it.
 func (p Patch) Overlay(root, dir string) (flag string, err error) {
 	changed, err := p.Apply(root)
 	if err != nil {

@@ -96,8 +96,8 @@ func TestConnectionsGoWhereTheyAreRedirected(t *testing.T) {
 	if err := <-reached; err != nil {
 		t.Error(err)
 	}
-	// The connection of before stays where it is until it is cut. How many were cut is not asked: the one
-	// that was redirected may still be on its way out.
+	// The connection of before stays where it is until it is cut. How many were cut is not asked: the
+	// one that was redirected may still be on its way out.
 	if err := before.Ping(t.Context()); err != nil {
 		t.Errorf("Ping on the connection of before = %v", err)
 	}

@@ -28,8 +28,8 @@ type Report map[string]int
 // reader is a kind of read.
 type reader struct {
 	name string
-	// read returns figures that never become smaller from one read to the next. Nil: there was nothing to
-	// read yet.
+	// read returns figures that never become smaller from one read to the next. Nil: there was nothing
+	// to read yet.
 	read func(context.Context) (map[string]int64, error)
 }
 

@@ -211,8 +211,8 @@ func undecodable(w *world) {
 	w.want(state == projections.Failed, "the projection is %s at position %d, want it failed at 1", state, w.position())
 }
 
-// startedAndStopped starts and stops a projection and counts what goroutines are left of it. They are
-// known by a label: those of other trials come and go.
+// startedAndStopped starts and stops a projection and counts what goroutines are left of it. They
+// are known by a label: those of other trials come and go.
 func startedAndStopped(w *world) {
 	s := w.open()
 	pool := w.pool(w.db.DSN)

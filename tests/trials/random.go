@@ -22,8 +22,8 @@ type Found struct {
 	Took time.Duration
 }
 
-// maxRuns is how many runs, with one seed after the other, a mutant may survive: what breaks at what
-// moment is luck.
+// maxRuns is how many runs, with one seed after the other, a mutant may survive: what breaks at
+// what moment is luck.
 const maxRuns = 5
 
 // RunRandomly puts a mutant into all processes of random runs, until one of them catches it.

@@ -17,8 +17,8 @@ func (w *world) deliver(s *pgstore.Store, session int, o eventstore.ReadOptions,
 	w.follow(s, session, o, func(next int64) bool { return next <= to })
 }
 
-// follow is deliver until more, which is told where the next batch begins, says that it is enough. It
-// reports whether that happened.
+// follow is deliver until more, which is told where the next batch begins, says that it is enough.
+// It reports whether that happened.
 func (w *world) follow(s *pgstore.Store, session int, o eventstore.ReadOptions, more func(next int64) bool) (enough bool) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), 5*time.Second)

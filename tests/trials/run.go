@@ -45,8 +45,8 @@ const (
 	timeout = time.Minute
 )
 
-// Build builds the tests of this package with the product as it is into dir. It needs the go command
-// and the module's source, which is where it is run.
+// Build builds the tests of this package with the product as it is into dir. It needs the go
+// command and the module's source, which is where it is run.
 func Build(ctx context.Context, dir string) (*Trials, error) {
 	root, err := chaos.Root(ctx)
 	if err != nil {
@@ -66,8 +66,8 @@ func (t *Trials) build(ctx context.Context, program string, flags ...string) err
 	return nil
 }
 
-// Run runs the scenario of a mutant, with it and with the product as it is, and says how that ended.
-// The error is one of building or running it. Dsn is the server to make databases on.
+// Run runs the scenario of a mutant, with it and with the product as it is, and says how that
+// ended. The error is one of building or running it. Dsn is the server to make databases on.
 func (t *Trials) Run(ctx context.Context, dsn string, m mutants.Mutant) (Result, error) {
 	r := Result{Mutant: m}
 	overlay, err := m.Overlay(t.root, t.dir)

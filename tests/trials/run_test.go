@@ -11,8 +11,8 @@ import (
 	"github.com/57528e99/recount/tests/mutants"
 )
 
-// TestMutantsAreCaught builds some mutants whose scenarios are short: if it passes, the rules and the
-// scenarios can fail.
+// TestMutantsAreCaught builds some mutants whose scenarios are short: if it passes, the rules and
+// the scenarios can fail.
 func TestMutantsAreCaught(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds programs and runs them")
@@ -69,8 +69,8 @@ func TestCaughtReadsWhatTrialsSay(t *testing.T) {
 	}
 }
 
-// TestEveryMutantHasItsRow finds a mutant that was added, renamed or taken out since make mutants wrote
-// the tables, and one that nothing has caught.
+// TestEveryMutantHasItsRow finds a mutant that was added, renamed or taken out since make mutants
+// wrote the tables, and one that nothing has caught.
 func TestEveryMutantHasItsRow(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/reliability.md")

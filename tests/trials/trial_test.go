@@ -11,7 +11,8 @@ import (
 	"github.com/57528e99/recount/tests/mutants"
 )
 
-// scenarios are what mutants name. Each breaks a rule if its mutant is there, and none if it is not.
+// scenarios are what mutants name. Each breaks a rule if its mutant is there, and none if it is
+// not.
 var scenarios = map[string]func(*world){
 	// What is in the log.
 	"contendWithoutKeys":     contendWithoutKeys,
@@ -56,8 +57,8 @@ var scenarios = map[string]func(*world){
 	"replaced": replaced,
 }
 
-// Rules that scenarios know by name. Those of package logcheck are in it; the others, of what a single
-// answer must be, are in the mutants.
+// Rules that scenarios know by name. Those of package logcheck are in it; the others, of what a
+// single answer must be, are in the mutants.
 const (
 	ruleRebuilt  logcheck.Rule = "a rebuild succeeds"
 	ruleMonotone logcheck.Rule = "what was shown does not go away"
@@ -74,7 +75,8 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// TestTrials goes through the scenarios of all mutants. No rule is broken, unless this program is one.
+// TestTrials goes through the scenarios of all mutants. No rule is broken, unless this program is
+// one.
 func TestTrials(t *testing.T) {
 	all, err := mutants.All()
 	if err != nil {

@@ -32,8 +32,8 @@ func TestAServerComesBackWhereItWas(t *testing.T) {
 	}
 }
 
-// TestNobodyIsGivenAReservedPort asks for any port so often that, of the ten or thirty thousand that there
-// are, one of a hundred would almost certainly come if it were free.
+// TestNobodyIsGivenAReservedPort asks for any port so often that, of the ten or thirty thousand
+// that there are, one of a hundred would almost certainly come if it were free.
 func TestNobodyIsGivenAReservedPort(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

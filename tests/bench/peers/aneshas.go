@@ -56,7 +56,8 @@ func (a aneshasStore) Load(ctx context.Context, stream int64) (int, error) {
 // The default is 100 events every 100 ms, which no measurement here would get far with.
 const aneshasBatch = 5000
 
-// ReadAll is the library's ReadAll, but for the end: that one may stop with events still on their way.
+// ReadAll is the library's ReadAll, but for the end: that one may stop with events still on their
+// way.
 func (a aneshasStore) ReadAll(ctx context.Context) (n int, _ error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -89,8 +89,8 @@ func (g goesStore) each(ctx context.Context, q event.Query) (n int, _ error) {
 	return n, err
 }
 
-// goesReader is a projection that keeps its progress, as the documentation has it for those that are
-// stored.
+// goesReader is a projection that keeps its progress, as the documentation has it for those that
+// are stored.
 type goesReader struct {
 	*projection.Base
 	*projection.Progressor

@@ -25,8 +25,8 @@ func hallgren() bench.Peer {
 	}
 }
 
-// hallgrenStore takes any driver of database/sql. Its documentation shows lib/pq, which takes a round
-// trip more for each statement than pgx, which all others here use.
+// hallgrenStore takes any driver of database/sql. Its documentation shows lib/pq, which takes a
+// round trip more for each statement than pgx, which all others here use.
 type hallgrenStore struct {
 	db    *sql.DB
 	store *hallgrensql.Postgres
@@ -79,8 +79,8 @@ func (h hallgrenStore) ReadAll(context.Context) (int, error) {
 	return hallgrenEach(events, func(int64) {})
 }
 
-// Tail is what the library's projections do with what All returns: they fetch until there is nothing
-// more, and after a pause go on behind the last number that they have seen.
+// Tail is what the library's projections do with what All returns: they fetch until there is
+// nothing more, and after a pause go on behind the last number that they have seen.
 func (h hallgrenStore) Tail(ctx context.Context, deliver func(int64)) error {
 	fetch := h.store.All(0)
 	return bench.Poll(ctx, func() (int, error) {

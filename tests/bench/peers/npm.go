@@ -25,8 +25,8 @@ const (
 )
 
 // messageDBFiles is what its install.sh runs, in order, but for the extension pgcrypto, of which it
-// uses a function that PostgreSQL has had built in since version 13, and for the role, its rights and
-// the views, which are for people.
+// uses a function that PostgreSQL has had built in since version 13, and for the role, its rights
+// and the views, which are for people.
 var messageDBFiles = []string{
 	"schema/message-store.sql", "tables/messages.sql", "types/message.sql",
 	"functions/message-store-version.sql", "functions/hash-64.sql", "functions/acquire-lock.sql", "functions/category.sql",
@@ -36,8 +36,8 @@ var messageDBFiles = []string{
 	"indexes/messages-id.sql", "indexes/messages-stream.sql", "indexes/messages-category.sql",
 }
 
-// fetchMessageDB returns the SQL of Message DB, by file. It comes from npm, and is kept for the next
-// time in the user's cache.
+// fetchMessageDB returns the SQL of Message DB, by file. It comes from npm, and is kept for the
+// next time in the user's cache.
 func fetchMessageDB(ctx context.Context) (map[string]string, error) {
 	const wayOut = "; choose others with --peers to go without Message DB"
 	archive, err := messageDBArchiveBytes(ctx)

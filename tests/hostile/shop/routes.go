@@ -26,8 +26,8 @@ type generator struct {
 
 const goodsMembers = "at id customer_id country currency lines lines/sku lines/description lines/quantity lines/unit_price_minor "
 
-// generators are those of the routes with a model, by the lines of the index. The others are derived
-// from it.
+// generators are those of the routes with a model, by the lines of the index. The others are
+// derived from it.
 func generators() map[string]generator {
 	const options = "workers throttle memory_bytes verify keep key"
 	all := map[string]generator{

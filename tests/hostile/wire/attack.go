@@ -23,15 +23,15 @@ type Attack struct {
 
 	mu     sync.Mutex
 	failed bool
-	// Answers counts them by class: "2xx", "4xx", "503", and "raw" for raw connections. Problems are the
-	// kinds that were met, Attacked counts the requests by route. They are to be read when the workers
-	// have ended.
+	// Answers counts them by class: "2xx", "4xx", "503", and "raw" for raw connections. Problems are
+	// the kinds that were met, Attacked counts the requests by route. They are to be read when the
+	// workers have ended.
 	Answers, Attacked map[string]int
 	Problems          map[string]bool
 }
 
-// NewAttack returns an attack of so many requests on the servers at two addresses. Tell is called with
-// the first failure; it may be nil.
+// NewAttack returns an attack of so many requests on the servers at two addresses. Tell is called
+// with the first failure; it may be nil.
 func NewAttack(urls [2]string, seed uint64, requests int, tell func(*Failure)) (*Attack, error) {
 	a := &Attack{Seed: seed, tell: tell, Answers: make(map[string]int), Attacked: make(map[string]int), Problems: make(map[string]bool)}
 	a.left.Store(int64(requests))

@@ -30,7 +30,8 @@ type indexMember struct {
 // Name is the route as Call has it.
 func (r IndexRoute) Name() string { return r.Method + " " + r.Path }
 
-// Takes returns the parameters and the members that the route takes, those of members behind a slash.
+// Takes returns the parameters and the members that the route takes, those of members behind a
+// slash.
 func (r IndexRoute) Takes() []string { return append(r.Parameters, memberNames("", r.Body)...) }
 
 func memberNames(within string, list []indexMember) (names []string) {
@@ -68,8 +69,8 @@ func (w *Worker) Index(ctx context.Context) ([]IndexRoute, error) {
 
 var variable = regexp.MustCompile(`\{[^}]*\}`)
 
-// Call returns a call of the route, made of what the index says of it. It is about nothing that is there,
-// unless there is nothing to choose, and every answer in good order is right.
+// Call returns a call of the route, made of what the index says of it. It is about nothing that is
+// there, unless there is nothing to choose, and every answer in good order is right.
 func (r IndexRoute) Call(l *Luck) Call {
 	c := Call{Route: r.Name(), Parameters: r.Parameters, Request: Request{Method: r.Method, Target: r.Path}}
 	if r.Method == http.MethodGet && !strings.Contains(r.Path, "{") {

@@ -16,8 +16,8 @@ import (
 // rawLink is a connection on which no honest client would speak.
 type rawLink struct {
 	name string
-	// pieces are sent one after another, with a moment between them. {get} and {post} stand for paths of
-	// the index.
+	// pieces are sent one after another, with a moment between them. {get} and {post} stand for paths
+	// of the index.
 	pieces []string
 	// hangUp closes the connection when they are sent, without waiting for an
 	// answer.

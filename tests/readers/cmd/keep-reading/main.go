@@ -1,5 +1,5 @@
-// Keep-reading reads read models of a running server until it is interrupted, and ends with 1 if a read
-// failed or saw less than one before it:
+// Keep-reading reads read models of a running server until it is interrupted, and ends with 1 if a
+// read failed or saw less than one before it:
 //
 //	keep-reading -server http://127.0.0.1:8080 -database postgres://… -views orders,stock_levels
 //

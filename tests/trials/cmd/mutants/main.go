@@ -1,12 +1,12 @@
-// Mutants builds the product with each bug of package mutants, one after the other, and says by which
-// rule it was caught and how soon: see package trials.
+// Mutants builds the product with each bug of package mutants, one after the other, and says by
+// which rule it was caught and how soon: see package trials.
 //
 //	go run ./tests/trials/cmd/mutants [-o docs/reliability.md] [-random 10s [-seed 1]] [mutant ...]
 //
 // With -random it puts some of them into runs of the random harness instead, of that length each.
 //
-// It exits with 0 if all were caught, and nothing without them; with 1 if not; with 2 if it could not
-// tell.
+// It exits with 0 if all were caught, and nothing without them; with 1 if not; with 2 if it could
+// not tell.
 package main
 
 import (
