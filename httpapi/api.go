@@ -16,6 +16,10 @@ import (
 type Config struct {
 	// Logger gets one line for each request. Default: nothing is logged.
 	Logger zerolog.Logger
+	// Actor returns who sends a request, as events and the scopes of idempotency keys have it: "" or 1
+	// to 512 bytes of UTF-8 without control characters. It is asked for every command. An error
+	// is 401 unauthenticated, or the problem that it is. Default: nobody.
+	Actor func(*http.Request) (string, error)
 	// Problems turns errors of the domain into problems; the first match
 	// counts. A refusal that matches none is 422 rejected. Default: empty.
 	Problems []DomainProblem
@@ -99,6 +103,7 @@ type API struct {
 	guarded  http.Handler // the router behind the guard against other sites
 	kinds    map[string]Kind
 	routes   []route
+	commands []*command // those with a name
 	checks   []check
 	details  []detail
 	running  inProgress

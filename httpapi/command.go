@@ -2,21 +2,27 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"reflect"
+	"regexp"
+	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 )
 
-// maxScopeBytes bounds the scope of a receipt, which is method and path
-// template.
-const maxScopeBytes = 255
-
-// CommandOptions are the choices of one command route. All may be left out.
+// CommandOptions are the choices of one command. All may be left out.
 type CommandOptions struct {
+	// Name says which command it is, e.g. order.confirm: an idempotency key is one actor's for one
+	// command on one id, whichever route it comes by. A command with a name is served by those of
+	// Commands too; its path has one variable at most, the id. Default: method and path.
+	Name string
+	// Internal keeps a command with a name from HTTP: it has no route of its own, those of Commands do
+	// not know it, and API.Run runs it. Default: it is served.
+	Internal bool
 	// Location makes the answer 201 Created with this path in Location. It is
 	// told the outcome, since on a replay that is the one of the first request.
 	// Default: 200 without Location.
@@ -31,8 +37,8 @@ type CommandRequest[Body any] struct {
 	Body Body
 	// Now is when the request came, as eventstore.Microseconds.
 	Now time.Time
-	// Options carry idempotency key, precondition, correlation and trace to
-	// commands.Handler. The handler may set At and Actor.
+	// Options carry to package commands who sends it, idempotency key, precondition, correlation,
+	// trace, and whether it is a dry run. The handler may set At.
 	Options commands.Options
 
 	vars pathVars
@@ -42,156 +48,257 @@ type CommandRequest[Body any] struct {
 // without control characters.
 func (r CommandRequest[Body]) Path(name string) string { return r.vars[name] }
 
-// Command registers a route that runs a command. Path is a template such as
+// Command registers a command and a route that runs it. Path is a template such as
 // /v1/orders/{id}/confirm. Body is a struct; see Validator.
 //
-// The handler must pass Options to commands.Handler.Handle and return its
+// The handler must pass Options to Handle of a commands.Handler or commands.Units and return its
 // result and error. Once begun it runs to its end even if the client hangs up,
 // for at most Config.Timeout.
 //
-// The answer is {"stream","version","position"} with ETag and
+// The answer is {"stream","version","position"}, and "streams" of a unit over several, with ETag and
 // Consistency-Token. With an Idempotency-Key the first answer of the domain,
 // be it a success or a refusal, is repeated byte for byte. Position is 0 if
-// there was nothing to do.
+// there was nothing to do. With ?dry_run=1 nothing is written and the answer is {"events"}, those that
+// would be.
 func Command[Body any](a *API, method, path string, o CommandOptions, handle func(context.Context, CommandRequest[Body]) (commands.Result, error)) {
-	scope := method + " " + path
-	if len(scope) > maxScopeBytes {
-		a.mistake("route %s: must have at most %d bytes", scope, maxScopeBytes)
-	}
-	c := &commandRoute{scope: scope, options: o}
-	a.handle(method, path, func(x *exchange) error {
-		var in CommandRequest[Body]
-		run, err := c.prepare(x, &in.Body)
-		if err != nil {
-			return err
+	c := &command{Name: o.Name, Method: method, Path: path, Body: membersOf(reflect.TypeFor[Body]()), options: o}
+	c.read = func(call commandCall) (runCommand, error) {
+		in := CommandRequest[Body]{vars: call.vars}
+		if len(call.text) > 0 || !o.OptionalBody {
+			if err := decode(call.text, &in.Body); err != nil {
+				return nil, err
+			}
 		}
-		in.Now, in.Options, in.vars = eventstore.Microseconds(a.config.Now()), run.options, run.vars
-		return c.run(x, run, func(ctx context.Context) (commands.Result, error) { return handle(ctx, in) })
-	})
-	a.lastRoute().Body = membersOf(reflect.TypeFor[Body]())
+		return func(ctx context.Context, o commands.Options) (commands.Result, error) {
+			in.Now, in.Options = eventstore.Microseconds(a.config.Now()), o
+			return handle(ctx, in)
+		}, nil
+	}
+	a.addCommand(c)
 }
 
-// commandRoute is what Command does for every type of body.
-type commandRoute struct {
-	scope   string
+// command is a command that was registered, whatever the type of its body. All ways to it lead here.
+type command struct {
+	Name   string   `json:"name"`
+	Method string   `json:"method"`
+	Path   string   `json:"path"`
+	Body   []member `json:"body,omitzero"`
+
 	options CommandOptions
+	// variables are the names of those in the path.
+	variables []string
+	read      func(commandCall) (runCommand, error)
 }
 
-// preparedCommand is a command that was read and checked, but not begun.
-type preparedCommand struct {
-	vars    pathVars
+// commandCall is what a command is called with.
+type commandCall struct {
+	vars pathVars
+	// text is the body.
+	text []byte
+	// key is the idempotency key, "" if there is none.
+	key     string
 	options commands.Options
 }
 
-func (c *commandRoute) prepare(x *exchange, body any) (preparedCommand, error) {
-	var p preparedCommand
-	// The body comes first: while it is unread the client may not listen.
-	text, err := x.readBody()
-	if err != nil {
-		return p, err
+// runCommand runs a command whose body was read.
+type runCommand func(context.Context, commands.Options) (commands.Result, error)
+
+// dryRun is the parameter of commands that are not to be carried out.
+const dryRun = "dry_run"
+
+var variablePattern = regexp.MustCompile(`{([^}:]*)`)
+
+func (a *API) addCommand(c *command) {
+	for _, m := range variablePattern.FindAllStringSubmatch(c.Path, -1) {
+		c.variables = append(c.variables, m[1])
 	}
-	if p.vars, err = x.pathVars(); err != nil {
-		return p, err
+	if !c.options.Internal {
+		a.handle(c.Method, c.Path, c.serve)
+		a.lastRoute().Parameters = []string{dryRun}
+		a.lastRoute().Body = c.Body
 	}
-	if err := newParams(x.r.URL.RawQuery).err(); err != nil {
-		return p, err
+	switch {
+	case c.Name == "" && c.options.Internal:
+		a.mistake("command %s %s: an internal one must have a Name", c.Method, c.Path)
+	case c.Name == "":
+		c.Name = c.Method + " " + c.Path
+	case len(c.variables) > 1:
+		a.mistake("command %s: its path %s must have one variable at most", c.Name, c.Path)
+	case a.command(c.Name) != nil:
+		a.mistake("command %s is registered twice", c.Name)
+	default:
+		a.commands = append(a.commands, c)
 	}
-	if len(text) > 0 || !c.options.OptionalBody {
-		if err := decode(text, body); err != nil {
-			return p, err
-		}
-	}
-	p.options, err = c.commandOptions(x, p.vars, text)
-	return p, err
 }
 
-func (c *commandRoute) commandOptions(x *exchange, vars pathVars, body []byte) (o commands.Options, err error) {
-	if o.Expected, err = x.precondition(); err != nil {
-		return o, err
-	}
-	x.expected = o.Expected
-	if o.CorrelationID, err = x.correlationID(); err != nil {
-		return o, err
-	}
-	o.CausationID = x.requestID
-	o.TraceParent, o.TraceState = x.trace()
-	key, err := x.idempotencyKey()
-	if err != nil || key == "" {
-		return o, err
-	}
-	text, err := canonical(body)
-	if err != nil {
-		return o, err
-	}
-	o.Receipt = &commands.ReceiptRequest{
-		Scope:       c.scope,
-		Key:         key,
-		Fingerprint: fingerprint(c.scope, vars.list(), text),
-		Answer:      func(refusal error) commands.Answer { return c.answer(x, refusal) },
-	}
-	return o, nil
-}
-
-func (c *commandRoute) run(x *exchange, p preparedCommand, handle func(context.Context) (commands.Result, error)) error {
-	if receipt := p.options.Receipt; receipt != nil {
-		key := scopedKey{receipt.Scope, receipt.Key}
-		if !x.api.running.begin(key) {
-			return kindIdempotencyInProgress.Problem("The request that came first with this Idempotency-Key is still running.").withRetryAfter(1)
-		}
-		defer x.api.running.end(key)
-	}
-	// What was begun is finished though its client hangs up: the client cannot
-	// know how far it came, and a retry then finds an answer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), x.api.config.Timeout)
-	defer cancel()
-
-	result, err := handle(ctx)
-	if err == nil {
-		return c.accept(x, result)
-	}
-	var rejected *commands.RejectedError
-	if errors.As(err, &rejected) && rejected.Answer.Code != 0 {
-		x.refuse(rejected)
+// command returns the command of this name, or nil.
+func (a *API) command(name string) *command {
+	i := slices.IndexFunc(a.commands, func(c *command) bool { return c.Name == name })
+	if i < 0 {
 		return nil
 	}
-	return err
+	return a.commands[i]
 }
 
-// accept answers a command that was accepted, now or before.
-func (c *commandRoute) accept(x *exchange, r commands.Result) error {
-	status := c.successStatus()
+// serve answers a request on the command's own route.
+func (c *command) serve(x *exchange) error {
+	var call commandCall
+	var err error
+	// The body comes first: while it is unread the client may not listen.
+	if call.text, err = x.readBody(); err != nil {
+		return err
+	}
+	if call.options.Actor, err = x.actor(); err != nil {
+		return err
+	}
+	if call.vars, err = x.pathVars(); err != nil {
+		return err
+	}
+	params := newParams(x.r.URL.RawQuery)
+	call.options.DryRun = params.Flag(dryRun)
+	if err := params.err(); err != nil {
+		return err
+	}
+	run, err := c.read(call)
+	if err != nil {
+		return err
+	}
+	if call.options.Expected, err = x.precondition(); err != nil {
+		return err
+	}
+	if err := x.trace(&call.options); err != nil {
+		return err
+	}
+	if call.key, err = x.idempotencyKey(); err != nil {
+		return err
+	}
+	ctx, cancel := x.untilTimeout()
+	defer cancel()
+	result, err := c.run(ctx, x, call, run)
+	if err != nil {
+		return err
+	}
+	return c.writeResult(x, call, result, "")
+}
+
+// untilTimeout returns the context of commands. What was begun is finished though its client hangs up:
+// the client cannot know how far it came, and a retry then finds an answer.
+func (x *exchange) untilTimeout() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(x.r.Context()), x.api.config.Timeout)
+}
+
+// run runs a command, once if it has a key.
+func (c *command) run(ctx context.Context, x *exchange, call commandCall, run runCommand) (commands.Result, error) {
+	x.expected = call.options.Expected
+	if call.key != "" && !call.options.DryRun {
+		receipt, err := c.receipt(x, call)
+		if err != nil {
+			return commands.Result{}, err
+		}
+		key := scopedKey{receipt.Scope, receipt.Key}
+		if !x.api.running.begin(key) {
+			return commands.Result{}, kindIdempotencyInProgress.Problem("The request that came first with this idempotency key is still running.").withRetryAfter(1)
+		}
+		defer x.api.running.end(key)
+		call.options.Receipt = receipt
+	}
+	return run(ctx, call.options)
+}
+
+// receipt returns what makes the call idempotent, by whichever way it comes.
+func (c *command) receipt(x *exchange, call commandCall) (*commands.ReceiptRequest, error) {
+	text, err := canonical(call.text)
+	if err != nil {
+		return nil, err
+	}
+	id := call.vars.list()
+	return &commands.ReceiptRequest{
+		Scope:       scopeOf(append([]string{call.options.Actor, c.Name}, id...)),
+		Key:         call.key,
+		Fingerprint: fingerprint(c.Name, id, text),
+		Answer:      func(refusal error) commands.Answer { return c.answer(x, refusal) },
+	}, nil
+}
+
+// acknowledgement is the answer to a command that was accepted.
+type acknowledgement struct {
+	Stream   string      `json:"stream"`
+	Version  int64       `json:"version"`
+	Position int64       `json:"position"`
+	Streams  []streamAck `json:"streams,omitzero"`
+	ID       string      `json:"id,omitzero"`
+}
+
+// streamAck is a stream of a unit. Its position is 0 if nothing was written to it.
+type streamAck struct {
+	Stream   string `json:"stream"`
+	Version  int64  `json:"version"`
+	Position int64  `json:"position"`
+}
+
+// planned is the answer to a dry run.
+type planned struct {
+	Events []plannedEvent `json:"events"`
+}
+
+type plannedEvent struct {
+	Stream        string         `json:"stream"`
+	Type          string         `json:"type"`
+	SchemaVersion int            `json:"schema_version"`
+	Data          jsontext.Value `json:"data"`
+}
+
+// answerTo returns status and body of the answer to a command that was accepted, now or before. Id is in
+// it if it is not "".
+func (c *command) answerTo(call commandCall, r commands.Result, id string) (status int, body any) {
+	if call.options.DryRun {
+		p := planned{Events: []plannedEvent{}}
+		for _, a := range r.Planned {
+			for _, e := range a.Events {
+				p.Events = append(p.Events, plannedEvent{a.Stream, e.Type, e.SchemaVersion, e.Data})
+			}
+		}
+		return http.StatusOK, p
+	}
+	status = c.successStatus()
 	if r.Answer.Code != 0 {
 		status = r.Answer.Code
 	}
-	h := x.w.Header()
-	if c.options.Location != nil {
-		h.Set("Location", c.options.Location(r))
+	ack := acknowledgement{Stream: r.Stream, Version: r.Version, Position: r.Position, ID: id}
+	if len(r.Streams) > 1 {
+		for _, s := range r.Streams {
+			ack.Streams = append(ack.Streams, streamAck{s.Stream, s.Version, s.Position})
+		}
 	}
-	if r.Version >= 0 {
-		h.Set("ETag", versionTag(r.Version))
-	}
-	if token := r.Token.String(); token != "" {
-		h.Set("Consistency-Token", token)
-	}
-	x.markReplay(r.Replayed)
-	return x.writeJSON(status, struct {
-		Stream   string `json:"stream"`
-		Version  int64  `json:"version"`
-		Position int64  `json:"position"`
-	}{r.Stream, r.Version, r.Position})
+	return status, ack
 }
 
-// refuse answers a command that was refused, now or before, with the problem
-// that was stored for it.
-func (x *exchange) refuse(r *commands.RejectedError) {
-	x.err = r
-	x.markReplay(r.Replayed)
-	x.writeProblem(&Problem{Status: r.Answer.Code, rendered: r.Answer.Body})
+// writeResult answers a command that was accepted, now or before.
+func (c *command) writeResult(x *exchange, call commandCall, r commands.Result, id string) error {
+	status, body := c.answerTo(call, r, id)
+	if !call.options.DryRun {
+		h := x.w.Header()
+		if c.options.Location != nil {
+			h.Set("Location", c.options.Location(r))
+		}
+		if r.Version >= 0 {
+			h.Set("ETag", versionTag(r.Version))
+		}
+		x.writeToken(r.Token)
+		x.markReplay(r.Replayed)
+	}
+	return x.writeJSON(status, body)
+}
+
+func (x *exchange) writeToken(t eventstore.Token) {
+	if token := t.String(); token != "" {
+		x.w.Header().Set("Consistency-Token", token)
+	}
 }
 
 // answer returns what the receipt is to keep. A refusal is kept whole: its request id stays that of the
 // first request. What a success says beside its status is in the outcome that the receipt keeps anyway.
-func (c *commandRoute) answer(x *exchange, refusal error) commands.Answer {
+func (c *command) answer(x *exchange, refusal error) commands.Answer {
 	if refusal == nil {
 		return commands.Answer{Code: c.successStatus()}
 	}
@@ -204,7 +311,7 @@ func (c *commandRoute) answer(x *exchange, refusal error) commands.Answer {
 	return a
 }
 
-func (c *commandRoute) successStatus() int {
+func (c *command) successStatus() int {
 	if c.options.Location != nil {
 		return http.StatusCreated
 	}

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -180,12 +181,78 @@ func TestIdempotencyKeyForAnotherRequest(t *testing.T) {
 	b := newBench(t, httpapi.Config{})
 	do(b, "POST", "/purses/a/move", `{"amount":5}`, "Idempotency-Key: k")
 	wantProblem(t, do(b, "POST", "/purses/a/move", `{"amount":6}`, "Idempotency-Key: k"), 422, "idempotency-key-reused")
-	wantProblem(t, do(b, "POST", "/purses/b/move", `{"amount":5}`, "Idempotency-Key: k"), 422, "idempotency-key-reused")
-	if resp := do(b, "POST", "/purses/a/touch", `{"amount":5}`, "Idempotency-Key: k"); resp.StatusCode != 200 {
-		t.Errorf("the key is not free on another route: %s", text(t, resp))
+	for _, target := range []string{"/purses/a/touch", "/purses/b/move"} {
+		if resp := do(b, "POST", target, `{"amount":5}`, "Idempotency-Key: k"); resp.StatusCode != 200 || resp.Header.Get("Idempotency-Replayed") != "" {
+			t.Errorf("the key is not free for %s: %s", target, text(t, resp))
+		}
 	}
-	if got := len(b.events(t)); got != 2 {
-		t.Errorf("there are %d events, want 2", got)
+	if got := len(b.events(t)); got != 3 {
+		t.Errorf("there are %d events, want 3", got)
+	}
+}
+
+// byHeader takes the word of the client for who it is.
+func byHeader(r *http.Request) (string, error) {
+	switch actor := r.Header.Get("X-Actor"); actor {
+	case "nobody":
+		return "", errors.New("the secret is wrong")
+	case "banned":
+		return "", kindLocked.Problem("You are banned.")
+	default:
+		return actor, nil
+	}
+}
+
+func TestActorIsInEventsAndInTheScopeOfKeys(t *testing.T) {
+	b := newBench(t, httpapi.Config{Actor: byHeader})
+	// The last two differ behind what fits into a scope.
+	actors := []string{"", "ada", "ada move", strings.Repeat("ä", 255), strings.Repeat("ä", 254) + "b"}
+	for i := range 2 {
+		for _, actor := range actors {
+			resp := do(b, "POST", "/purses/a/move", `{"amount":1}`, "Idempotency-Key: k", "X-Actor: "+actor)
+			if resp.StatusCode != 200 || (resp.Header.Get("Idempotency-Replayed") == "true") != (i == 1) {
+				t.Errorf("run %d for %q = %s", i, actor, text(t, resp))
+			}
+		}
+	}
+	events := b.events(t)
+	if len(events) != len(actors) {
+		t.Fatalf("there are %d events, want %d", len(events), len(actors))
+	}
+	for i, e := range events {
+		if m, err := commands.ParseMetadata(e.Metadata); err != nil || m.Actor != actors[i] {
+			t.Errorf("event %d is of actor %q, %v, want %q", i, m.Actor, err, actors[i])
+		}
+	}
+	for actor, code := range map[string]string{"nobody": "unauthenticated", "a\x01": "unauthenticated", "banned": "purse-locked"} {
+		p := readProblem(t, do(b, "POST", "/purses/a/move", `{"amount":1}`, "X-Actor: "+actor))
+		if p.Code != code || strings.Contains(p.Detail, "secret") {
+			t.Errorf("problem for %q = %s (%s), want %s without the cause", actor, p.Code, p.Detail, code)
+		}
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	b := newBench(t, httpapi.Config{})
+	do(b, "POST", "/purses/a/move", `{"amount":5}`)
+	want := `{"events":[{"stream":"purse-a","type":"Moved","schema_version":1,"data":{"amount":-5,"at":"2020-02-03T04:05:06Z"}}]}` + "\n"
+	for range 2 {
+		resp := do(b, "POST", "/purses/a/move?dry_run=1", `{"amount":-5}`, "Idempotency-Key: k")
+		if got := text(t, resp); resp.StatusCode != 200 || got != want || resp.Header.Get("ETag") != "" {
+			t.Errorf("answer = %d %s, want 200 %s", resp.StatusCode, got, want)
+		}
+	}
+	if resp := do(b, "POST", "/purses?dry_run", `{"id":"new","amount":0}`); resp.StatusCode != 200 || text(t, resp) != `{"events":[]}`+"\n" {
+		t.Errorf("a dry run with nothing to do is answered with %d", resp.StatusCode)
+	}
+	wantProblem(t, do(b, "POST", "/purses/a/move?dry_run=1", `{"amount":-6}`), 422, "rejected")
+	wantProblem(t, do(b, "POST", "/purses/a/move?dry_run=1", `{"amount":1}`, `If-Match: "7"`), 412, "precondition-failed")
+	wantProblem(t, do(b, "POST", "/purses/a/move?dry_run=no", `{"amount":1}`), 400, "invalid-parameter")
+	if got := len(b.events(t)); got != 1 {
+		t.Errorf("there are %d events, want 1", got)
+	}
+	if resp := do(b, "POST", "/purses/a/move", `{"amount":-5}`, "Idempotency-Key: k"); resp.Header.Get("Idempotency-Replayed") != "" {
+		t.Error("a dry run kept a receipt")
 	}
 }
 

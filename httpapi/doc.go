@@ -9,13 +9,15 @@
 //
 //   - decodes its body strictly: one JSON object, UTF-8, nothing unknown, twice,
 //     null, out of range or too deep, at most Config.MaxBody bytes;
-//   - takes an Idempotency-Key. The first answer of the domain, success or
-//     refusal, is kept in the transaction of the events and repeated byte for
-//     byte; another request under the same key on the same route is 422, one that
-//     comes while the first still runs in this process 409;
+//   - takes an Idempotency-Key, which is that of Config.Actor for one command on
+//     one id. The first answer of the domain, success or refusal, is kept in the
+//     transaction of the events and repeated byte for byte; another request under
+//     the same key is 422, one that comes while the first still runs in this
+//     process 409;
 //   - takes If-Match with the ETag of an earlier answer, and If-None-Match: *;
 //   - gives every event correlation, causation and trace;
-//   - answers {"stream","version","position"}, ETag and Consistency-Token.
+//   - answers {"stream","version","position"}, ETag and Consistency-Token;
+//   - with ?dry_run=1 answers the events that it would append.
 //
 // Every read route takes that token, in a header or as ?consistency=, and waits
 // until its read model is as far: as long as Prefer: wait=2 says. Query

@@ -25,6 +25,11 @@ type FieldBlamer interface {
 
 // problem translates an error into what the client sees, for this request.
 func (x *exchange) problem(err error) *Problem {
+	var rejected *commands.RejectedError
+	if errors.As(err, &rejected) && rejected.Answer.Code != 0 {
+		// A receipt keeps the problem as it was the first time.
+		return &Problem{Status: rejected.Answer.Code, rendered: rejected.Answer.Body, replayed: rejected.Replayed}
+	}
 	p := *x.translate(err) // a copy: a handler may return the same problem twice
 	if p.Status == http.StatusServiceUnavailable {
 		p.Hint = cmp.Or(x.api.config.Hint(err), p.Hint)

@@ -255,12 +255,16 @@ func TestRegistrationMistakes(t *testing.T) {
 	httpapi.Read(a, "/x", httpapi.NoParams, read)
 	httpapi.Read(a, "/x", httpapi.NoParams, read)
 	httpapi.Read(a, "/{x", httpapi.NoParams, read)
-	httpapi.Command(a, "POST", "/"+strings.Repeat("x", 300), httpapi.CommandOptions{},
-		func(context.Context, httpapi.CommandRequest[struct{}]) (commands.Result, error) {
-			return commands.Result{}, nil
-		})
+	run := func(context.Context, httpapi.CommandRequest[struct{}]) (commands.Result, error) {
+		return commands.Result{}, nil
+	}
+	httpapi.Command(a, "POST", "/a/{b}/{c}", httpapi.CommandOptions{Name: "two"}, run)
+	httpapi.Command(a, "POST", "/a", httpapi.CommandOptions{Name: "one"}, run)
+	httpapi.Command(a, "POST", "/b", httpapi.CommandOptions{Name: "one"}, run)
+	httpapi.Command(a, "POST", "/c", httpapi.CommandOptions{Internal: true}, run)
 	_, err := a.Handler()
-	for _, want := range []string{"GET /x is registered twice", "GET /{x: mux: unbalanced braces", "at most 255 bytes"} {
+	for _, want := range []string{"GET /x is registered twice", "GET /{x: mux: unbalanced braces",
+		"command two: its path /a/{b}/{c} must have one variable", "command one is registered twice", "/c: an internal one must have a Name"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Handler: %v, want %s", err, want)
 		}

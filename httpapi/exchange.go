@@ -121,6 +121,7 @@ func (x *exchange) writeProblem(p *Problem) {
 	if p.retryAfter > 0 {
 		x.w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	x.markReplay(p.replayed)
 	x.write(p.Status, problemType, p.body())
 }
 

@@ -2,12 +2,33 @@ package httpapi
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"net/url"
 	"strings"
 	"sync"
 )
 
-const maxKeyBytes = 255
+const (
+	maxKeyBytes = 255
+	// maxScopeBytes bounds the scope of a receipt.
+	maxScopeBytes = 255
+)
+
+// scopeOf returns the scope of a receipt. No two lists have the same.
+func scopeOf(parts []string) string {
+	escaped := make([]string, len(parts))
+	for i, part := range parts {
+		escaped[i] = url.QueryEscape(part)
+	}
+	scope := strings.Join(escaped, " ")
+	if len(scope) <= maxScopeBytes {
+		return scope
+	}
+	sum := sha256.Sum256([]byte(scope))
+	end := "#" + hex.EncodeToString(sum[:])
+	return scope[:maxScopeBytes-len(end)] + end
+}
 
 // parseIdempotencyKey reads the value of an Idempotency-Key header: a string in
 // quotes as in RFC 9651, or the bare key, as many clients send it.
@@ -21,10 +42,14 @@ func parseIdempotencyKey(value string) (string, error) {
 	} else if strings.ContainsAny(value, " \",;") {
 		return "", errors.New("must be in quotes if it has a space, a quote, a comma or a semicolon")
 	}
+	return key, checkKey(key)
+}
+
+func checkKey(key string) error {
 	if key == "" || len(key) > maxKeyBytes || !isPrintableASCII(key) {
-		return "", errors.New("must have 1 to 255 printable ASCII characters")
+		return errors.New("must have 1 to 255 printable ASCII characters")
 	}
-	return key, nil
+	return nil
 }
 
 // unquote reads a string of RFC 9651: in quotes, with backslashes before quotes
@@ -68,12 +93,12 @@ func (x *exchange) idempotencyKey() (string, error) {
 	return "", kindInvalidIdempotencyKey.Problem("The header "+name+" "+detail+".").withHeader(name, detail)
 }
 
-// fingerprint tells requests under one key apart: by route, path variables and
+// fingerprint tells requests under one key apart: by command, path variables and
 // body in canonical form, so that white space and the order of members do not
 // count. Each part ends with a zero byte, which none of them can hold.
-func fingerprint(scope string, vars []string, canonicalBody []byte) []byte {
+func fingerprint(name string, vars []string, canonicalBody []byte) []byte {
 	h := sha256.New()
-	for _, part := range append([]string{scope}, vars...) {
+	for _, part := range append([]string{name}, vars...) {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}

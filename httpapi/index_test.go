@@ -45,10 +45,10 @@ func TestTheIndexListsWhatRoutesTake(t *testing.T) {
 	h := handlerOf(t, a)
 	index := text(t, do(h, "GET", "/", ""))
 	for _, want := range []string{
-		`{"method":"POST","path":"/things","body":[{"name":"at","type":"string"},{"name":"id","type":"string"},` +
+		`{"method":"POST","path":"/things","parameters":["dry_run"],"body":[{"name":"at","type":"string"},{"name":"id","type":"string"},` +
 			`{"name":"lines","type":"array","members":[{"name":"quantity","type":"integer"},{"name":"parts","type":"array"}]},` +
 			`{"name":"tags","type":"array"},{"name":"rate","type":"number"},{"name":"Urgent","type":"boolean"}]}`,
-		`{"method":"POST","path":"/nothing"}`,
+		`{"method":"POST","path":"/nothing","parameters":["dry_run"]}`,
 		`{"method":"GET","path":"/things","parameters":["limit","consistency"]}`,
 	} {
 		if !strings.Contains(index, want) {

@@ -81,6 +81,9 @@ var (
 	kindInvalidRequest = define(http.StatusBadRequest, "invalid-request", "Request cannot be stored",
 		"The request leads to events that the log cannot take, whatever its state: a name or a value is too long or has characters that it must not have.",
 		"Correct what detail names; the same request will never succeed.")
+	kindUnauthenticated = define(http.StatusUnauthorized, "unauthenticated", "Not authenticated",
+		"This server does not know who sends the request. Nothing was done.",
+		"Send the request with valid credentials.")
 	kindCrossOrigin = define(http.StatusForbidden, "cross-origin", "Cross-origin request refused",
 		"A browser sent this request on behalf of another site.",
 		"Send it from a page of this server, or from a program that is not a browser.")
@@ -150,7 +153,7 @@ var (
 		"A request with this idempotency key is being worked on. This one was not begun.",
 		"Send it again after the time in Retry-After; then it gets the answer of the first.")
 	kindIdempotencyKeyReused = define(http.StatusUnprocessableEntity, "idempotency-key-reused", "Idempotency key reused",
-		"The idempotency key was used for another request on this route. Nothing was done.",
+		"The idempotency key was used for another request of the same command. Nothing was done.",
 		"Use a new key for a new request, or repeat the first one exactly to get its answer.")
 )
 

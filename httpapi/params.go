@@ -104,11 +104,11 @@ func (p *Params) Day(name string) time.Time {
 	return day
 }
 
-// Flag reports whether a parameter was given that has no value, or true.
+// Flag reports whether a parameter was given that has no value, or true or 1.
 func (p *Params) Flag(name string) bool {
 	value, ok := p.take(name)
-	if ok && value != "" && value != "true" {
-		p.Fail(name, "must be given without a value, or as true")
+	if ok && value != "" && value != "true" && value != "1" {
+		p.Fail(name, "must be given without a value, or as true or 1")
 	}
 	return ok
 }

@@ -36,8 +36,9 @@ type Problem struct {
 	retryAfter int
 	// cause is for the log only.
 	cause error
-	// rendered, if set, is the body: a problem is repeated byte for byte.
+	// rendered, if set, is the body: a problem is repeated byte for byte, which replayed says.
 	rendered []byte
+	replayed bool
 }
 
 // FieldError says what is wrong with one part of a request. One of Pointer,

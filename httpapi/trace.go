@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/commands"
 )
 
 const maxCorrelationBytes = 255
@@ -40,16 +42,18 @@ func traceID(h http.Header) string {
 	return m[1]
 }
 
-// trace returns the trace context to store with events, "" if there is none.
-func (x *exchange) trace() (parent, state string) {
-	if x.traceID == "" {
-		return "", ""
+// trace adds what ties the events of a command to its request and to others: correlation, cause and,
+// if there is one, the trace context.
+func (x *exchange) trace(o *commands.Options) (err error) {
+	o.CausationID = x.requestID
+	if o.CorrelationID, err = x.correlationID(); err != nil || x.traceID == "" {
+		return err
 	}
-	state = strings.Join(x.r.Header.Values("Tracestate"), ",")
-	if len(state) > 512 || !isPrintableASCII(state) {
-		state = ""
+	o.TraceParent, o.TraceState = x.r.Header.Get("Traceparent"), strings.Join(x.r.Header.Values("Tracestate"), ",")
+	if len(o.TraceState) > 512 || !isPrintableASCII(o.TraceState) {
+		o.TraceState = ""
 	}
-	return x.r.Header.Get("Traceparent"), state
+	return nil
 }
 
 // correlationID returns what ties the events of one business transaction

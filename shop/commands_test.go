@@ -169,9 +169,9 @@ func TestAKeyIsForOneRequest(t *testing.T) {
 	if a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("%s = %d %s, want a replay", a.request, a.status, a.body)
 	}
-	// Another route is another scope, another order another request.
+	// Another command is another scope, and so is another order.
 	s.post("/v1/orders/1/confirm", "", key)
-	s.do("POST", "/v1/orders/2/confirm", "", key).wantProblem(t, 422, "idempotency-key-reused")
+	s.do("POST", "/v1/orders/2/confirm", "", key).wantProblem(t, 404, "order-not-found")
 	s.do("GET", "/v1/orders/2", "", s.head()).wantProblem(t, 404, "not-found")
 }
 

@@ -1,6 +1,7 @@
 package shop
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -36,8 +37,38 @@ func (w *world) accepted(c wire.Call, ch change) wire.Call {
 	if ch.stream != "" && w.Chance(3) {
 		c = w.withPrecondition(c, ch.version-1)
 	}
+	if c.Wants[0].Status < 300 && w.Chance(20) {
+		return dry(c, ch)
+	}
 	return w.withKey(c)
 }
+
+// dry makes a command that would be accepted a dry run: it answers with events of its stream, and
+// changes nothing.
+func dry(c wire.Call, ch change) wire.Call {
+	c.Target += "?" + dryRun + "=1"
+	c.Wants = []wire.Want{{Status: 200}}
+	c.Done = func(a wire.Answer) error {
+		var planned struct {
+			Events []struct {
+				Stream        string          `json:"stream"`
+				Type          string          `json:"type"`
+				SchemaVersion int             `json:"schema_version"`
+				Data          json.RawMessage `json:"data"`
+			} `json:"events"`
+		}
+		if err := wire.DecodeStrictly(a.Body, &planned); err != nil {
+			return err
+		}
+		if len(planned.Events) == 0 || ch.stream != "" && planned.Events[0].Stream != ch.stream || a.Header.Get("ETag") != "" {
+			return fmt.Errorf("the dry run is answered with %q, want events of %q", a.Body, ch.stream)
+		}
+		return nil
+	}
+	return c
+}
+
+const dryRun = "dry_run"
 
 // withPrecondition adds a precondition on a stream that is at a version, -1 if
 // there is none.

@@ -24,7 +24,7 @@ type generator struct {
 	takes string
 }
 
-const goodsMembers = "at id customer_id country currency lines lines/sku lines/description lines/quantity lines/unit_price_minor "
+const goodsMembers = dryRun + " at id customer_id country currency lines lines/sku lines/description lines/quantity lines/unit_price_minor "
 
 // generators are those of the routes with a model, by the lines of the index. The others are
 // derived from it.
@@ -34,11 +34,11 @@ func generators() map[string]generator {
 		"POST /v1/orders":  {weight: 140, make: (*world).place, takes: goodsMembers + "placed_at"},
 		"POST /v1/returns": {weight: 40, make: (*world).takeBack, takes: goodsMembers + "returned_at"},
 
-		"POST /v1/stock/{sku}/receive": {weight: 50, make: (*world).receive, takes: "at quantity"},
-		"POST /v1/stock/{sku}/adjust":  {weight: 40, make: (*world).adjust, takes: "at delta reason"},
-		"POST /v1/stock/{sku}/reserve": {weight: 40, make: (*world).reserve, takes: "at order_id quantity"},
-		"POST /v1/stock/{sku}/release": {weight: 30, make: settle("release"), takes: "at order_id quantity"},
-		"POST /v1/stock/{sku}/commit":  {weight: 30, make: settle("commit"), takes: "at order_id quantity"},
+		"POST /v1/stock/{sku}/receive": {weight: 50, make: (*world).receive, takes: dryRun + " at quantity"},
+		"POST /v1/stock/{sku}/adjust":  {weight: 40, make: (*world).adjust, takes: dryRun + " at delta reason"},
+		"POST /v1/stock/{sku}/reserve": {weight: 40, make: (*world).reserve, takes: dryRun + " at order_id quantity"},
+		"POST /v1/stock/{sku}/release": {weight: 30, make: settle("release"), takes: dryRun + " at order_id quantity"},
+		"POST /v1/stock/{sku}/commit":  {weight: 30, make: settle("commit"), takes: dryRun + " at order_id quantity"},
 
 		"GET /v1/orders":             {weight: 50, make: (*world).listOrders, takes: "customer status country day limit after consistency"},
 		"GET /v1/orders/{id}":        {weight: 70, make: (*world).readOrder, takes: "as_of consistency"},
@@ -57,9 +57,9 @@ func generators() map[string]generator {
 		"GET /problems/{code}":       {weight: 3, make: readPage},
 	}
 	for _, s := range steps {
-		takes := "at"
+		takes := dryRun + " at"
 		if s.name == "cancel" {
-			takes = "at reason"
+			takes += " reason"
 		}
 		all["POST /v1/orders/{id}/"+s.name] = generator{weight: 30, make: s.generate, takes: takes}
 	}

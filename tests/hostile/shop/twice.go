@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,7 +57,7 @@ func (w *worker) sendTwice(ctx context.Context) error {
 // mayHaveKey reports whether a call is a command that has no key yet and whose
 // answer is kept under one.
 func mayHaveKey(c *wire.Call) bool {
-	if _, has := c.Get("Idempotency-Key"); has || c.Unmodelled {
+	if _, has := c.Get("Idempotency-Key"); has || c.Unmodelled || strings.Contains(c.Target, dryRun) {
 		return false
 	}
 	status := c.Wants[0].Status
