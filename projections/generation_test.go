@@ -166,7 +166,7 @@ func TestNothingIsLeftAfterMigratingDown(t *testing.T) {
 	r := b.start(b.runner(newAccounts(1), newSQLAccounts()))
 	b.arrives(r, "accounts", eventstore.Token{})
 	b.stop(r)
-	if _, err := migrations.Down(t.Context(), b.db.DSN, b.db.Schema, 1); err != nil {
+	if _, err := migrations.Down(t.Context(), b.db.Direct, b.db.Schema, 1); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := b.pool().Query(t.Context(), `SELECT relname FROM pg_class WHERE relname LIKE '%account%' OR relname LIKE 'projection%'`)
@@ -177,7 +177,7 @@ func TestNothingIsLeftAfterMigratingDown(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left are %q (%v), want nothing", left, err)
 	}
-	if _, err := migrations.Up(t.Context(), b.db.DSN, b.db.Schema); err != nil {
+	if _, err := migrations.Up(t.Context(), b.db.Direct, b.db.Schema); err != nil {
 		t.Fatal(err)
 	}
 	b.arrives(b.start(b.runner(newAccounts(1))), "accounts", eventstore.Token{})
@@ -192,10 +192,10 @@ func TestARunningProjectionComesBackAfterMigratingDownAndUp(t *testing.T) {
 	r := b.start(b.runner(accounts))
 	at := b.append("account-1", opened{}, deposited{Amount: 7})
 	b.arrives(r, "accounts", at)
-	if _, err := migrations.Down(t.Context(), b.db.DSN, b.db.Schema, 1); err != nil {
+	if _, err := migrations.Down(t.Context(), b.db.Direct, b.db.Schema, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := migrations.Up(t.Context(), b.db.DSN, b.db.Schema); err != nil {
+	if _, err := migrations.Up(t.Context(), b.db.Direct, b.db.Schema); err != nil {
 		t.Fatal(err)
 	}
 	b.eventually(func() error {

@@ -30,9 +30,7 @@ func TestStoreBehindATransactionPooler(t *testing.T) {
 // The store must not rely on what only some ways to execute statements can do.
 func TestStoreInEveryExecutionMode(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []pgx.QueryExecMode{
-		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
-	} {
+	for _, mode := range pgtest.ExecModes() {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			db := newLog(t)

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -24,6 +25,7 @@ const maxConns = 4
 // DB is the database of one test.
 type DB struct {
 	DSN    string        // for connections of the test's own
+	Direct string        // the same, past a pooler that EnvSettings puts before it: for migrations
 	Schema string        // holds the tables, if the database has any
 	Pool   *pgxpool.Pool // of at most 4 connections, closed at the test's end
 
@@ -75,9 +77,13 @@ func newDB(t testing.TB, create func(context.Context, *pgx.Conn, string) error) 
 	if err := db.applySettings(ctx, t, server, name); err != nil {
 		fatal(t, err)
 	}
+	db.Direct = cmp.Or(db.Direct, db.DSN)
 	db.Pool = db.NewPool(t, nil)
 	return db
 }
+
+// BehindPooler reports whether EnvSettings puts a pooler before the database.
+func (db *DB) BehindPooler() bool { return db.Direct != db.DSN }
 
 // NewPool returns a pool like Pool, as another process has one, but for what change, which may be
 // nil, does to its configuration.
@@ -100,10 +106,10 @@ func (db *DB) NewPool(t testing.TB, change func(*pgxpool.Config)) *pgxpool.Pool 
 	return pool
 }
 
-// Connect returns a connection of no pool, closed at the test's end.
+// Connect returns a connection of no pool, nor behind a pooler, closed at the test's end.
 func (db *DB) Connect(t testing.TB) *pgx.Conn {
 	t.Helper()
-	config, err := pgx.ParseConfig(db.DSN)
+	config, err := pgx.ParseConfig(db.Direct)
 	if err != nil {
 		fatal(t, err)
 	}

@@ -33,6 +33,16 @@ var unkind = map[string]string{
 	"transform_null_equals": "on", "plan_cache_mode": "force_generic_plan", "synchronous_commit": "off",
 }
 
+// ExecModes returns the execution modes that programs may use on the databases of the tests: behind a
+// transaction pooler those that prepare nothing.
+func ExecModes() []pgx.QueryExecMode {
+	modes := []pgx.QueryExecMode{pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol}
+	if _, behindPooler := poolers[os.Getenv(EnvSettings)]; !behindPooler {
+		modes = append(modes, pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec)
+	}
+	return modes
+}
+
 // applySettings gives the database, whose name on the server it gets, what EnvSettings wants.
 func (db *DB) applySettings(ctx context.Context, t testing.TB, server, name string) error {
 	wanted := os.Getenv(EnvSettings)
@@ -42,6 +52,7 @@ func (db *DB) applySettings(ctx context.Context, t testing.TB, server, name stri
 	case wanted == "" || behindPooler && isExample:
 		return nil
 	case behindPooler:
+		db.Direct = db.DSN
 		db.DSN = NewPooler(t, startup).DSN(t, db)
 		return nil
 	case wanted == unkindly:
