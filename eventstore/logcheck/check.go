@@ -4,8 +4,6 @@ import "slices"
 
 // Options say what Check can know.
 type Options struct {
-	// Linear bounds the check of linearizability.
-	Linear LinearOptions
 	// Deliveries says what readers were to be given.
 	Deliveries DeliveryOptions
 	// Except are rules that need not hold for the evidence, such as RuleUnsent
@@ -40,10 +38,9 @@ func Rules() []Judge {
 		ofClients(RuleTogether, Together),
 		ofClients(RuleReads, ReadsOfLog),
 		ofClients(RuleErrors, Errors),
+		ofClients(RuleLinearizable, Linearizable),
 		{Name: "deliveries", Rules: []Rule{RuleOrdered, RuleUnique, RuleComplete, RuleContent, RuleAtomic, RuleResumable},
 			Check: func(h *History, l *Log, o Options) []Violation { return Deliveries(h, l, o.Deliveries) }},
-		{Name: "appends and reads linearizable", Rules: []Rule{RuleLinearizable, RuleUndecided},
-			Check: func(h *History, l *Log, o Options) []Violation { return Linearizable(h, l, o.Linear) }},
 	}
 }
 

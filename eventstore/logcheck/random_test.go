@@ -144,20 +144,18 @@ func TestRandomValidHistoriesBreakNoRule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := drawer(t)
 		e := simulate(draw, draw(0, 60, "steps"), 3)
-		e.options.Linear.Chunk = int(draw(0, 5, "chunk"))
 		logcheck.Test(t, e.check())
 	})
 }
 
-// Whether a stream is cut in chunks must not decide whether it is right: the
-// search over the whole of it is the judge. Times are moved, so that about half
-// of the histories are wrong.
-func TestChunksAreJudgedLikeTheWhole(t *testing.T) {
+// Porcupine, which searches, is the judge of who does not. Times are moved, so that
+// about half of the histories are wrong.
+func TestAnOrderIsFoundWhereASearchFindsOne(t *testing.T) {
 	t.Parallel()
 	right, wrong := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		draw := drawer(t)
-		e := simulate(draw, draw(1, 14, "steps"), 1)
+		e := simulate(draw, draw(1, 14, "steps"), draw(1, 2, "streams"))
 		if len(e.history.Reads) > 0 {
 			r := &e.history.Reads[draw(0, int64(len(e.history.Reads)-1), "moved")]
 			by := draw(-25, 25, "by")
@@ -168,14 +166,11 @@ func TestChunksAreJudgedLikeTheWhole(t *testing.T) {
 			by := draw(-15, 15, "by")
 			a.Start, a.End = a.Start+by, a.End+by
 		}
-		whole := logcheck.Linearizable(&e.history, e.log(), logcheck.LinearOptions{Chunk: 1000})
-		for _, chunk := range []int{1, 2, 5} {
-			cut := logcheck.Linearizable(&e.history, e.log(), logcheck.LinearOptions{Chunk: chunk})
-			if (len(cut) == 0) != (len(whole) == 0) {
-				t.Fatalf("in chunks of %d: %v, as a whole: %v", chunk, cut, whole)
-			}
+		found, ordered := logcheck.Linearizable(&e.history, e.log()), logcheck.Ordered(&e.history, e.log())
+		if (len(found) == 0) != ordered {
+			t.Fatalf("porcupine finds an order: %t, but it finds %v", ordered, found)
 		}
-		if len(whole) == 0 {
+		if ordered {
 			right++
 		} else {
 			wrong++

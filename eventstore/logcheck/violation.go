@@ -27,9 +27,6 @@ const (
 	RuleReads        Rule = "reads are of the log"
 	RuleErrors       Rule = "errors are of the contract"
 	RuleLinearizable Rule = "linearizable"
-	// RuleUndecided is violated by what could not be checked in the time given:
-	// it was not found wrong, and must not pass for right.
-	RuleUndecided Rule = "decided"
 
 	// Of what readers of the log were given.
 	RuleOrdered   Rule = "delivered in order"

@@ -194,10 +194,7 @@ func (r *run) checkHistory(h *logcheck.History, l *storedLog) {
 	for _, name := range r.filtered {
 		filters[name] = eventstore.Filter{Categories: filteredCategories}
 	}
-	options := logcheck.Options{
-		Linear:     logcheck.LinearOptions{Pictures: r.dir},
-		Deliveries: logcheck.DeliveryOptions{Filters: filters, Head: l.head},
-	}
+	options := logcheck.Options{Deliveries: logcheck.DeliveryOptions{Filters: filters, Head: l.head}}
 	about := subjectsOf(h)
 	for _, judge := range logcheck.Rules() {
 		rule, log := judge.Rules[0], l.Log
