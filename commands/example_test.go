@@ -44,12 +44,11 @@ func (c Book) Decide(s Seats) ([]Event, error) {
 	return []Event{Booked{c.For}}, nil
 }
 
-func newShows() *commands.Handler[Seats, Event] {
+func newShows(store eventstore.Store) *commands.Handler[Seats, Event] {
 	codec, err := eventstore.NewCodec(eventstore.TypeOf[Booked]("Booked", 1))
 	if err != nil {
 		log.Fatal(err)
 	}
-	store := memstore.New(memstore.Config{})
 	shows, err := commands.NewHandler[Seats, Event](store, codec, commands.Config{Category: "show"})
 	if err != nil {
 		log.Fatal(err)
@@ -59,7 +58,7 @@ func newShows() *commands.Handler[Seats, Event] {
 
 func Example() {
 	ctx := context.Background()
-	shows := newShows()
+	shows := newShows(memstore.New(memstore.Config{}))
 	for _, name := range []string{"Ada", "Ben", "Ada", "Cyd"} {
 		done, err := shows.Handle(ctx, "tonight", Book{name}, commands.Options{Actor: "box office"})
 		switch {
@@ -82,7 +81,7 @@ func Example() {
 // latest.
 func ExampleOptions_expected() {
 	ctx := context.Background()
-	shows := newShows()
+	shows := newShows(memstore.New(memstore.Config{}))
 	seen, err := shows.Handle(ctx, "tonight", Book{"Ada"}, commands.Options{Expected: eventstore.NoStream})
 	if err != nil {
 		log.Fatal(err)
@@ -100,7 +99,7 @@ func ExampleOptions_expected() {
 // is kept like a success.
 func ExampleReceiptRequest() {
 	ctx := context.Background()
-	shows := newShows()
+	shows := newShows(memstore.New(memstore.Config{}))
 	request := func(key, name string) {
 		_, err := shows.Handle(ctx, "tonight", Book{name}, commands.Options{Receipt: &commands.ReceiptRequest{
 			Scope:       "box office",
@@ -131,4 +130,40 @@ func ExampleReceiptRequest() {
 	// 3: sorry, the show is sold out (replayed: false)
 	// 3: sorry, the show is sold out (replayed: true)
 	// 3: idempotency key "3" was used for another request; use a new key
+}
+
+// A unit books seats in two shows, or none.
+func ExampleUnits() {
+	ctx := context.Background()
+	store := memstore.New(memstore.Config{})
+	shows := newShows(store)
+	units, err := commands.NewUnits(store, commands.UnitConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, name := range []string{"Ada", "Ben", "Cyd"} {
+		done, err := units.Handle(ctx, "book-both", func(tx *commands.Unit) error {
+			for _, show := range []string{"matinee", "tonight"} {
+				seats, _ := shows.Get(tx, show)
+				events, err := Book{name}.Decide(seats)
+				if err != nil {
+					return err
+				}
+				shows.Put(tx, show, events...)
+			}
+			return nil
+		}, commands.Options{})
+		switch {
+		case errors.Is(err, errSoldOut):
+			fmt.Println(name, "gets no seats:", err)
+		case err != nil:
+			log.Fatal(err)
+		default:
+			fmt.Println(name, "has seats in", len(done.Streams), "shows")
+		}
+	}
+	// Output:
+	// Ada has seats in 2 shows
+	// Ben has seats in 2 shows
+	// Cyd gets no seats: command refused by stream "show-matinee" at version 1: the show is sold out
 }

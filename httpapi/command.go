@@ -37,6 +37,8 @@ type CommandRequest[Body any] struct {
 	Body Body
 	// Now is when the request came, as eventstore.Microseconds.
 	Now time.Time
+	// Header has the headers of the request.
+	Header http.Header
 	// Options carry to package commands who sends it, idempotency key, precondition, correlation,
 	// trace, and whether it is a dry run. The handler may set At.
 	Options commands.Options
@@ -63,7 +65,7 @@ func (r CommandRequest[Body]) Path(name string) string { return r.vars[name] }
 func Command[Body any](a *API, method, path string, o CommandOptions, handle func(context.Context, CommandRequest[Body]) (commands.Result, error)) {
 	c := &command{Name: o.Name, Method: method, Path: path, Body: membersOf(reflect.TypeFor[Body]()), options: o}
 	c.read = func(call commandCall) (runCommand, error) {
-		in := CommandRequest[Body]{vars: call.vars}
+		in := CommandRequest[Body]{vars: call.vars, Header: call.header}
 		if len(call.text) > 0 || !o.OptionalBody {
 			if err := decode(call.text, &in.Body); err != nil {
 				return nil, err
@@ -92,7 +94,10 @@ type command struct {
 
 // commandCall is what a command is called with.
 type commandCall struct {
-	vars pathVars
+	vars   pathVars
+	header http.Header
+	// id is the one that POST /v1/commands was given.
+	id string
 	// text is the body.
 	text []byte
 	// key is the idempotency key, "" if there is none.
@@ -142,7 +147,7 @@ func (a *API) command(name string) *command {
 
 // serve answers a request on the command's own route.
 func (c *command) serve(x *exchange) error {
-	var call commandCall
+	call := commandCall{header: x.r.Header}
 	var err error
 	// The body comes first: while it is unread the client may not listen.
 	if call.text, err = x.readBody(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -34,10 +35,26 @@ func (x *exchange) problem(err error) *Problem {
 	if p.Status == http.StatusServiceUnavailable {
 		p.Hint = cmp.Or(x.api.config.Hint(err), p.Hint)
 	}
+	p.Errors = withinBody(x.within, p.Errors)
 	p.Instance = sanitize(x.r.URL.EscapedPath())
 	p.RequestID = x.requestID
 	p.TraceID = x.traceID
 	return &p
+}
+
+// withinBody puts a place in front of the pointers.
+func withinBody(place string, list []FieldError) []FieldError {
+	if place == "" {
+		return list
+	}
+	list = slices.Clone(list)
+	for i, e := range list {
+		if e.Pointer != nil {
+			pointer := place + *e.Pointer
+			list[i].Pointer = &pointer
+		}
+	}
+	return list
 }
 
 // translate is the one place where errors get their status and code.

@@ -26,6 +26,8 @@ type exchange struct {
 	traceID   string
 	// expected is the precondition of a command.
 	expected eventstore.ExpectedVersion
+	// within is the place of the command in the body: what pointers of its problems begin with.
+	within string
 	// err and stack are for the log.
 	err   error
 	stack []byte

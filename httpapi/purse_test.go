@@ -96,10 +96,13 @@ func newBench(t *testing.T, c httpapi.Config) *bench {
 	c.Problems = append(c.Problems, httpapi.DomainProblem{Err: errLocked, Kind: kindLocked})
 	b.api = newAPI(t, c)
 	httpapi.Command(b.api, "POST", "/purses", httpapi.CommandOptions{
+		Name:     "purse.open",
 		Location: func(r commands.Result) string { return "/purses/" + url.PathEscape(eventstore.StreamID(r.Stream)) },
 	}, b.open)
-	httpapi.Command(b.api, "POST", "/purses/{id}/move", httpapi.CommandOptions{}, b.move)
+	httpapi.Command(b.api, "POST", "/purses/{id}/move", httpapi.CommandOptions{Name: "purse.move"}, b.move)
 	httpapi.Command(b.api, "POST", "/purses/{id}/touch", httpapi.CommandOptions{OptionalBody: true}, b.move)
+	httpapi.Command(b.api, "POST", "/purses/{id}/settle", httpapi.CommandOptions{Name: "purse.settle", Internal: true}, b.move)
+	httpapi.Commands(b.api)
 	b.Handler = handlerOf(t, b.api)
 	return b
 }

@@ -1,0 +1,289 @@
+package httpapi
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+)
+
+const (
+	commandsPath = "/v1/commands"
+	// maxBatch is how many commands a batch may have.
+	maxBatch = 100
+)
+
+// Commands adds the routes that all commands with a name share. GET /v1/commands lists them.
+// POST /v1/commands runs one as its own route does,
+//
+//	{"type":"order.cancel","id":"17","data":{"reason":"…"},"expected_version":3,"key":"…"}
+//
+// and answers the same with "id" in it. The id is the variable of the command's path; where there is
+// none, the member id of its body. Expected_version is -1 for what is not there yet. The key may come
+// as Idempotency-Key.
+//
+// {"commands":[…]} has up to 100 of them, each judged by itself, one after the other, for at most
+// Config.Timeout together. The answer is {"items":[…]}, with status and result, or problem, of each.
+func Commands(a *API) {
+	a.handle(http.MethodGet, commandsPath, a.listCommands)
+	a.handle(http.MethodPost, commandsPath, a.serveCommands)
+	a.lastRoute().Parameters = []string{dryRun}
+	a.lastRoute().Body = membersOf(reflect.TypeFor[commandsBody]())
+}
+
+// Run runs a command with a name, also an internal one, as POST /v1/commands does, for this program
+// itself. Of o.Receipt only the Key counts. The error is that of the handler, or a *Problem for what is
+// no such command.
+func (a *API) Run(ctx context.Context, name, id string, data []byte, o commands.Options) (commands.Result, error) {
+	c := a.command(name)
+	if c == nil {
+		return commands.Result{}, unknownCommand(a.commands)
+	}
+	body := commandBody{ID: id, Data: data}
+	if o.Receipt != nil {
+		body.Key = o.Receipt.Key
+	}
+	call, err := c.call(body)
+	if err != nil {
+		return commands.Result{}, err
+	}
+	call.options = o
+	run, err := c.read(call)
+	if err != nil {
+		return commands.Result{}, err
+	}
+	r := &http.Request{Method: http.MethodPost, URL: &url.URL{Path: commandsPath}}
+	return c.run(ctx, &exchange{api: a, r: r.WithContext(ctx), requestID: uuid.NewString()}, call, run)
+}
+
+// commandBody is a command as its type, whatever it is.
+type commandBody struct {
+	Type            string         `json:"type"`
+	ID              string         `json:"id"`
+	Data            jsontext.Value `json:"data"`
+	ExpectedVersion *int64         `json:"expected_version"`
+	Key             string         `json:"key"`
+}
+
+// commandsBody is one command, or a batch of them.
+type commandsBody struct {
+	commandBody
+	Commands []commandBody `json:"commands"`
+}
+
+// check finds what makes no batch.
+func (b commandsBody) check() error {
+	switch n := len(b.Commands); {
+	case b.Commands == nil:
+		return nil
+	case !reflect.ValueOf(b.commandBody).IsZero():
+		return invalidMember("/commands", "must stand alone; each of them has its own type, id, data and key")
+	case n == 0 || n > maxBatch:
+		return invalidMember("/commands", fmt.Sprintf("must have 1 to %d commands, it has %d", maxBatch, n))
+	}
+	return nil
+}
+
+// served are the commands with a name that are not internal.
+func (a *API) served() []*command {
+	return slices.DeleteFunc(slices.Clone(a.commands), func(c *command) bool { return c.options.Internal })
+}
+
+func (a *API) listCommands(x *exchange) error {
+	if err := newParams(x.r.URL.RawQuery).err(); err != nil {
+		return err
+	}
+	return x.writeJSON(http.StatusOK, struct {
+		Commands []*command `json:"commands"`
+	}{a.served()})
+}
+
+func (a *API) serveCommands(x *exchange) error {
+	text, err := x.readBody()
+	if err != nil {
+		return err
+	}
+	var common commands.Options
+	if common.Actor, err = x.actor(); err != nil {
+		return err
+	}
+	params := newParams(x.r.URL.RawQuery)
+	common.DryRun = params.Flag(dryRun)
+	if err := params.err(); err != nil {
+		return err
+	}
+	var body commandsBody
+	if err := decode(text, &body); err != nil {
+		return err
+	}
+	if err := body.check(); err != nil {
+		return err
+	}
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if x.r.Header.Get(name) != "" {
+			return invalidHeader(name, "must not be given here; a command has the member expected_version")
+		}
+	}
+	if err := x.trace(&common); err != nil {
+		return err
+	}
+	key, err := x.idempotencyKey()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := x.untilTimeout()
+	defer cancel()
+	if body.Commands != nil {
+		if key != "" {
+			return invalidHeader("Idempotency-Key", "must not be given with a batch; a command has the member key")
+		}
+		return a.serveBatch(ctx, x, body.Commands, common)
+	}
+	switch one := &body.commandBody; {
+	case one.Key == "":
+		one.Key = key
+	case key != "" && key != one.Key:
+		return invalidMember("/key", "must not differ from the header Idempotency-Key")
+	}
+	c, call, result, err := a.runOne(ctx, x, body.commandBody, common)
+	if err != nil {
+		return err
+	}
+	return c.writeResult(x, call, result, c.idOf(call, result))
+}
+
+// runOne runs one command of the body. After an error x.within says what part of it the error is of.
+func (a *API) runOne(ctx context.Context, x *exchange, body commandBody, common commands.Options) (*command, commandCall, commands.Result, error) {
+	x.within = ""
+	c := a.command(body.Type)
+	if c == nil || c.options.Internal {
+		return nil, commandCall{}, commands.Result{}, unknownCommand(a.served())
+	}
+	call, err := c.call(body)
+	if err != nil {
+		return nil, call, commands.Result{}, err
+	}
+	expected := call.options.Expected
+	call.options, call.header = common, x.r.Header
+	call.options.Expected = expected
+	x.within = "/data"
+	run, err := c.read(call)
+	if err != nil {
+		return nil, call, commands.Result{}, err
+	}
+	result, err := c.run(ctx, x, call, run)
+	return c, call, result, err
+}
+
+// idOf is the id that the command came with, or that of what it has created.
+func (c *command) idOf(call commandCall, r commands.Result) string {
+	if call.id == "" && c.options.Location != nil {
+		return eventstore.StreamID(r.Stream)
+	}
+	return call.id
+}
+
+// batchItem is the answer to a command of a batch.
+type batchItem struct {
+	Status   int            `json:"status"`
+	Result   any            `json:"result,omitzero"`
+	Problem  jsontext.Value `json:"problem,omitzero"`
+	Replayed bool           `json:"replayed,omitzero"`
+}
+
+func (a *API) serveBatch(ctx context.Context, x *exchange, list []commandBody, common commands.Options) error {
+	var answer struct {
+		Items []batchItem `json:"items"`
+	}
+	var last eventstore.Token
+	for _, body := range list {
+		c, call, result, err := a.runOne(ctx, x, body, common)
+		if err != nil {
+			p := x.problem(err)
+			answer.Items = append(answer.Items, batchItem{Status: p.Status, Problem: bytes.TrimSpace(p.body()), Replayed: p.replayed})
+			x.err = cmp.Or(x.err, err)
+			continue
+		}
+		if result.Token.Position > last.Position {
+			last = result.Token
+		}
+		status, text := c.answerTo(call, result, c.idOf(call, result))
+		answer.Items = append(answer.Items, batchItem{Status: status, Result: text, Replayed: result.Replayed})
+	}
+	if !common.DryRun {
+		x.writeToken(last)
+	}
+	return x.writeJSON(http.StatusOK, answer)
+}
+
+func unknownCommand(known []*command) *Problem {
+	names := make([]string, len(known))
+	for i, c := range known {
+		names[i] = c.Name
+	}
+	return invalidMember("/type", "is not a command here; "+knownAre(names))
+}
+
+// call returns the command's call that a body asks for.
+func (c *command) call(body commandBody) (call commandCall, err error) {
+	if body.Key != "" {
+		if err := checkKey(body.Key); err != nil {
+			return call, kindInvalidIdempotencyKey.Problem("/key "+err.Error()+".").withPointer("/key", err.Error())
+		}
+		call.key = body.Key
+	}
+	call.options.Expected = eventstore.Any
+	if v := body.ExpectedVersion; v != nil {
+		if *v < -1 {
+			return call, invalidMember("/expected_version", "must be a version, or -1 for what is not there yet")
+		}
+		call.options.Expected = eventstore.Exact(*v)
+	}
+	call.id, call.text = body.ID, body.Data
+	if body.Data == nil {
+		call.text = []byte("{}")
+	}
+	if len(c.variables) > 0 {
+		if fault := invalidText(body.ID); fault != "" {
+			return call, invalidMember("/id", fault)
+		}
+		call.vars = pathVars{c.variables[0]: body.ID}
+		return call, nil
+	}
+	if body.ID != "" {
+		call.text, err = c.withID(call.text, body.ID)
+	}
+	return call, err
+}
+
+// withID puts an id into a body that takes one.
+func (c *command) withID(text []byte, id string) ([]byte, error) {
+	const name = "id"
+	if !slices.ContainsFunc(c.Body, func(m member) bool { return m.Name == name }) {
+		return nil, invalidMember("/id", "must be left out: "+c.Name+" takes none")
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(text, &members); err != nil || members == nil {
+		return text, nil // which is for decode to say
+	}
+	value, err := json.Marshal(id)
+	if err != nil {
+		return nil, err
+	}
+	if given := members[name]; given != nil && !bytes.Equal(given, value) {
+		return nil, invalidMember("/id", "must not differ from /data/id")
+	}
+	members[name] = value
+	return json.Marshal(members)
+}
