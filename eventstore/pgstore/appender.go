@@ -194,6 +194,9 @@ func (a *appender) forget() {
 }
 
 func (a *appender) rollback() {
+	if a.conn.PgConn().TxStatus() == 'I' {
+		return // it was one of the fast path, and has ended
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if _, err := a.conn.Exec(ctx, "ROLLBACK"); err != nil {

@@ -12,7 +12,8 @@ import (
 )
 
 // fastPath judges the batch by what the appender remembers and writes it in one
-// round trip, guarded by the end of the log.
+// round trip, guarded by the end of the log. Statements that are sent together are a
+// transaction: to say BEGIN and COMMIT as well took a fifth of the time that is not the disk's.
 func (a *appender) fastPath(ctx context.Context, refs references, requests []*request) (*plan, error) {
 	f, err := a.cachedFacts(ctx, requests)
 	if err != nil {
@@ -25,12 +26,10 @@ func (a *appender) fastPath(ctx context.Context, refs references, requests []*re
 	}
 	failpoint.Hit(failpoint.AppendJudged)
 	b := &pgx.Batch{}
-	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	a.store.queueLock(b)
 	var now time.Time
 	var late error
 	a.store.queueWrite(b, p, &now, &late)
-	b.Queue("COMMIT")
 	if err := a.conn.commit(ctx, b); err != nil {
 		return p, err
 	}

@@ -118,7 +118,7 @@ func (p *plan) statement() (sql string, args []any) {
 		p.rests, p.flags, p.data, p.metadata}
 }
 
-// commit sends b, whose last statement is COMMIT, and reads the results. An
+// commit sends b, at whose end the server commits, and reads the results. An
 // error that leaves it open whether the transaction was committed is an
 // *unknownError.
 func (c *session) commit(ctx context.Context, b *pgx.Batch) error {

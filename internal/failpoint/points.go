@@ -78,12 +78,12 @@ const (
 
 var points = []PointInfo{
 	{AppendBegin, "a batch of appends was taken from the queue, nothing was sent", false},
-	{AppendJudged, "fast path: the verdicts are there, lock, write and COMMIT were not sent", false},
+	{AppendJudged, "fast path: the verdicts are there, lock and write were not sent", false},
 	{AppendLocked, "slow path: the log is locked, the verdicts are there, nothing was written", false},
-	{AppendSent, "COMMIT was sent, its answer was not read", false},
-	{AppendCommitted, "COMMIT has succeeded, nobody was told", false},
+	{AppendSent, "what commits was sent, its answer was not read", false},
+	{AppendCommitted, "the commit has succeeded, nobody was told", false},
 	{AppendAnswered, "one caller of the batch more has its answer; readers know of the events", false},
-	{AppendUnknown, "the answer to COMMIT was lost, nothing was done about it", false},
+	{AppendUnknown, "the answer to the commit was lost, nothing was done about it", false},
 	{AppendLanded, "a batch whose answer was lost was found in the log, under the lock", false},
 	{AppendNames, "new event types have their ids, which are committed, categories not yet", false},
 	{TxLocked, "AppendCommit: the log is locked, nothing was written", false},

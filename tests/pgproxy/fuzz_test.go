@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -30,16 +31,18 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte("Q\xff\xff\xff\xff"), false)
 	f.Fuzz(func(t *testing.T, said []byte, startup bool) {
 		r := bufio.NewReader(bytes.NewReader(said))
-		l := &link{commits: make(map[string]bool)}
+		l := &link{statements: make(map[string]string)}
 		l.cutAfter.Store(true)
 		var passed []byte
+		var executes []string
 		for {
 			kind, message, err := readMessage(r, startup)
 			if err != nil {
 				break
 			}
 			startup = false
-			l.isCommit(kind, message)
+			executes = append(executes, l.statement(kind, message))
+			l.commits(kind, executes)
 			l.hides(kind, message)
 			passed = append(passed, message...)
 		}
@@ -50,20 +53,35 @@ func FuzzMessages(f *testing.F) {
 }
 
 func TestCommitsAreSeen(t *testing.T) {
+	locks := append(wire(typeParse, "l\x00SELECT 1 FROM t FOR UPDATE\x00\x00\x00"), wire(typeBind, "\x00l\x00")...)
+	writes := append(wire(typeParse, "w\x00INSERT\x00\x00\x00"), wire(typeBind, "\x00w\x00")...)
+	begins := append(wire(typeParse, "b\x00BEGIN\x00\x00\x00"), wire(typeBind, "\x00b\x00")...)
+	sync := wire(typeSync, "")
 	for _, c := range []struct {
-		said []byte
-		want bool
+		said   []byte
+		within bool // a transaction
+		want   bool
 	}{
-		{wire(typeQuery, "COMMIT\x00"), true},
-		{wire(typeQuery, " commit; \x00"), true},
-		{wire(typeQuery, "COMMIT PREPARED 'x'\x00"), false},
-		{append(wire(typeParse, "s\x00commit\x00\x00\x00"), wire(typeBind, "p\x00s\x00")...), true},
-		{append(wire(typeParse, "s\x00commit\x00\x00\x00"), wire(typeBind, "s\x00p\x00")...), false},
-		{append(wire(typeParse, "s\x00commit\x00\x00\x00"), append(wire(typeParse, "s\x00SELECT\x00\x00\x00"), wire(typeBind, "\x00s\x00")...)...), false},
+		{wire(typeQuery, "COMMIT\x00"), true, true},
+		{wire(typeQuery, " commit; \x00"), true, true},
+		{wire(typeQuery, "COMMIT PREPARED 'x'\x00"), false, false},
+		{append(wire(typeParse, "s\x00commit\x00\x00\x00"), wire(typeBind, "p\x00s\x00")...), true, true},
+		{append(wire(typeParse, "s\x00commit\x00\x00\x00"), wire(typeBind, "s\x00p\x00")...), true, false},
+		{append(wire(typeParse, "s\x00commit\x00\x00\x00"), append(wire(typeParse, "s\x00SELECT\x00\x00\x00"), wire(typeBind, "\x00s\x00")...)...), true, false},
+		{slices.Concat(locks, writes, sync), false, true},
+		{slices.Concat(locks, writes), false, false},
+		{slices.Concat(locks, writes, sync), true, false},
+		{slices.Concat(locks, sync), false, false},
+		{slices.Concat(begins, locks, writes, sync), false, false},
 	} {
-		r, l, seen := bufio.NewReader(bytes.NewReader(c.said)), &link{commits: make(map[string]bool)}, false
+		r, l, seen := bufio.NewReader(bytes.NewReader(c.said)), &link{statements: make(map[string]string)}, false
+		l.idle.Store(!c.within)
+		var executes []string
 		for kind, message, err := readMessage(r, false); err == nil; kind, message, err = readMessage(r, false) {
-			seen = l.isCommit(kind, message)
+			if sql := l.statement(kind, message); sql != "" {
+				executes = append(executes, sql)
+			}
+			seen = l.commits(kind, executes)
 		}
 		if seen != c.want {
 			t.Errorf("%q is a commit: %v, want %v", c.said, seen, c.want)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -16,9 +17,11 @@ import (
 type link struct {
 	proxy          *Proxy
 	client, server net.Conn
-	// commits are the prepared statements that are a COMMIT.
-	commits map[string]bool
-	// cutAfter is set when the answer to a COMMIT must not reach the client,
+	// statements are the texts of the prepared statements.
+	statements map[string]string
+	// idle says that the server is in no transaction.
+	idle atomic.Bool
+	// cutAfter is set when the answer to a commit must not reach the client,
 	// alone when the client is gone and the server must not notice.
 	cutAfter, alone atomic.Bool
 	// ended is closed when the server has nothing more to say.
@@ -86,8 +89,9 @@ func (l *link) forward() {
 	defer l.proxy.close(l.server)
 	r := bufio.NewReader(l.client)
 	startup := true
-	// flight is what was read since the last Sync.
+	// flight is what was read since the last Sync, and executes the statements in it.
 	var flight []byte
+	var executes []string
 	for {
 		kind, message, err := readMessage(r, startup)
 		if err != nil {
@@ -95,7 +99,10 @@ func (l *link) forward() {
 		}
 		startup = false
 		flight = append(flight, message...)
-		if l.isCommit(kind, message) {
+		if sql := l.statement(kind, message); sql != "" {
+			executes = append(executes, sql)
+		}
+		if l.commits(kind, executes) {
 			// Whoever chooses to hold it may release it at once.
 			released := l.proxy.released()
 			switch l.proxy.choose() {
@@ -115,7 +122,7 @@ func (l *link) forward() {
 			if _, err := l.server.Write(flight); err != nil {
 				return
 			}
-			flight = flight[:0]
+			flight, executes = flight[:0], executes[:0]
 		}
 	}
 }
@@ -163,6 +170,9 @@ func (l *link) backward() {
 		if err != nil || l.hides(kind, message) {
 			return
 		}
+		if kind == typeReady {
+			l.idle.Store(message[5] == 'I')
+		}
 		switch {
 		case l.alone.Load():
 			if kind == typeReady {
@@ -186,26 +196,40 @@ func (l *link) backward() {
 // bufferSize is how much of an answer is passed on at once.
 const bufferSize = 32 << 10
 
-// hides reports whether a message is the answer to a COMMIT that the client must
+// hides reports whether a message is the answer to a commit that the client must
 // not see.
 func (l *link) hides(kind byte, message []byte) bool {
-	return kind == typeComplete && l.cutAfter.Load() && bytes.HasPrefix(message[5:], []byte("COMMIT\x00"))
+	return l.cutAfter.Load() && (kind == typeReady || kind == typeComplete && bytes.HasPrefix(message[5:], []byte("COMMIT\x00")))
 }
 
-// isCommit reports whether a message makes the server commit.
-func (l *link) isCommit(kind byte, message []byte) bool {
+// statement returns the text of the statement that a message executes, or readies for
+// the Execute behind it; "" if it does not.
+func (l *link) statement(kind byte, message []byte) string {
 	switch kind {
 	case typeQuery:
 		sql, _ := cString(message[5:])
-		return isCommitText(sql[strings.LastIndexByte(strings.TrimRight(sql, "; "), ';')+1:]) // the last of its statements
+		return sql
 	case typeParse:
 		name, rest := cString(message[5:])
-		sql, _ := cString(rest)
-		l.commits[name] = isCommitText(sql)
+		l.statements[name], _ = cString(rest)
 	case typeBind:
 		_, rest := cString(message[5:]) // behind the portal's name
 		name, _ := cString(rest)
-		return l.commits[name]
+		return l.statements[name]
+	}
+	return ""
+}
+
+// commits reports whether a message makes the server commit: a COMMIT, or the end of a
+// flight of several statements, one of which locks rows, outside of a transaction.
+func (l *link) commits(kind byte, executes []string) bool {
+	n := len(executes)
+	switch kind {
+	case typeQuery, typeBind:
+		return n > 0 && isCommitText(executes[n-1])
+	case typeSync:
+		return n > 1 && l.idle.Load() && !strings.HasPrefix(executes[0], "BEGIN") &&
+			slices.ContainsFunc(executes, func(sql string) bool { return strings.Contains(sql, "FOR UPDATE") })
 	}
 	return false
 }

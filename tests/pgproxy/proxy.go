@@ -178,7 +178,7 @@ func (p *Proxy) accept() {
 			_ = client.Close()
 			continue
 		}
-		l := &link{proxy: p, client: client, server: server, commits: make(map[string]bool), ended: make(chan struct{})}
+		l := &link{proxy: p, client: client, server: server, statements: make(map[string]string), ended: make(chan struct{})}
 		if !p.track(client, server) {
 			return
 		}

@@ -147,7 +147,7 @@ func TestACommitWaitsForItsFault(t *testing.T) {
 }
 
 // TestACommitIsHeldHoweverItIsSent sends it as a simple query, as pgx's
-// transactions do, and in a pipeline.
+// transactions do, in a pipeline, and as the end of one.
 func TestACommitIsHeldHoweverItIsSent(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -156,6 +156,12 @@ func TestACommitIsHeldHoweverItIsSent(t *testing.T) {
 		b.Queue("BEGIN")
 		b.Queue("INSERT INTO held VALUES ($1)", "pipelined")
 		b.Queue("COMMIT")
+		return conn.SendBatch(t.Context(), &b).Close()
+	}
+	implied := func(conn *pgx.Conn) error {
+		var b pgx.Batch
+		b.Queue("SELECT FROM held FOR UPDATE")
+		b.Queue("INSERT INTO held VALUES ($1)", "implied")
 		return conn.SendBatch(t.Context(), &b).Close()
 	}
 	simple := func(conn *pgx.Conn) error {
@@ -172,7 +178,7 @@ func TestACommitIsHeldHoweverItIsSent(t *testing.T) {
 	if _, err := beside.Exec(t.Context(), "CREATE TABLE held (how text)"); err != nil {
 		t.Fatal(err)
 	}
-	for how, commit := range map[string]func(*pgx.Conn) error{"pipelined": pipelined, "simple": simple} {
+	for how, commit := range map[string]func(*pgx.Conn) error{"pipelined": pipelined, "implied": implied, "simple": simple} {
 		p := start(t, db, func() pgproxy.Fault { return pgproxy.Hold })
 		if err := commit(connect(t, p.DSN())); err == nil {
 			t.Errorf("%s: the client was answered", how)
