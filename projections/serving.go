@@ -23,6 +23,8 @@ type Serving struct {
 	Paused bool
 	// Failure is why it has stopped; empty: it has not.
 	Failure string
+	// Unreadable is what the program that ran it stands aside before; empty: nothing.
+	Unreadable string
 	// App is the App that has the projection; empty: none.
 	App string
 }
@@ -30,7 +32,7 @@ type Serving struct {
 // A version of 0 stands for the generation that the view shows.
 const queueServingSQL = `
 SELECT g.generation, g.table_name, g.log_id, g.incarnation, g.position, g.target, p.desired = 'paused',
-       coalesce(g.failure, ''), p.app
+       coalesce(g.failure, ''), coalesce(g.unreadable, ''), p.app
 FROM {schema}.projections p
 JOIN {schema}.projection_generations g ON g.projection = p.name
 WHERE p.name = $1 AND CASE WHEN $2 = 0 THEN g.generation = p.live_generation ELSE g.version = $2 AND g.serving END`
@@ -42,7 +44,7 @@ func QueueServing(b *pgx.Batch, schema, projection string, version int, s *Servi
 	b.Queue(pgsql.In(schema, queueServingSQL), projection, version).QueryRow(func(row pgx.Row) error {
 		table := tableName{schema: schema}
 		err := row.Scan(&s.Generation, &table.name, &s.Checkpoint.Log, &s.Checkpoint.Incarnation, &s.Checkpoint.Position,
-			&s.Target, &s.Paused, &s.Failure, &s.App)
+			&s.Target, &s.Paused, &s.Failure, &s.Unreadable, &s.App)
 		s.Table = table.String()
 		if errors.Is(err, pgx.ErrNoRows) {
 			err = fmt.Errorf("projection %q version %d: %w", projection, version, ErrNotFound)

@@ -26,7 +26,8 @@ type BehindError struct {
 	// Reason says what is the matter with the projection; empty: nothing but that it takes time. It
 	// is fit for anybody to read.
 	Reason string
-	// Failure is the error that it stopped with, if it did. It may show data: it is for operators.
+	// Failure is the error that it stopped with, or stands aside for, if it does. It may show data: it
+	// is for operators.
 	Failure string
 	// stopped says that waiting is of no use.
 	stopped bool

@@ -200,6 +200,29 @@ func TestAStoppedProjectionAnswersAtOnce(t *testing.T) {
 	}
 }
 
+// TestAReadSaysThatTheProgramStandsAside waits all the same: a newer program may go on at any moment.
+func TestAReadSaysThatTheProgramStandsAside(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.start()
+	newer := eventstore.Event{Type: "Placed", SchemaVersion: 2, Data: []byte(`{}`)}
+	done, err := b.store.Append(t.Context(), eventstore.StreamAppend{Stream: "order-1", Expected: eventstore.Any,
+		Events: []eventstore.Event{newer}}, eventstore.AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	impatient := b.newReader(queries.Config{Wait: 20 * time.Millisecond})
+	for behind := (*queries.BehindError)(nil); behind == nil || behind.Reason == ""; {
+		_, err := queries.Get(t.Context(), impatient, b.orders, "1", done.Token)
+		if !errors.As(err, &behind) {
+			t.Fatalf("Get = %v, want a *BehindError", err)
+		}
+		if behind.Reason != "" && (!strings.Contains(behind.Reason, "a newer one can") || !strings.Contains(behind.Failure, "Placed")) {
+			t.Errorf("Get = %v, want that the program stands aside, and for which event", err)
+		}
+	}
+}
+
 func TestATokenOfAnotherLogIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -28,6 +28,8 @@ func (r *Reader) check(ctx context.Context, sources []source, found []projection
 			behind.Reason, behind.Failure, behind.stopped = "it has failed", s.Failure, true
 		case s.Paused:
 			behind.Reason, behind.stopped = "it is paused", true
+		case s.Unreadable != "": // and may go on at any moment
+			behind.Reason, behind.Failure = "the program that runs it cannot read an event that a newer one can", s.Unreadable
 		}
 		return behind
 	}

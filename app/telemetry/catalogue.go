@@ -57,7 +57,7 @@ var (
 	projectionEvents     = counter("projection_events_total", "Events that this process has applied to it.", "projection")
 	projectionBatches    = counter("projection_batches_total", "Transactions in which this process has applied them.", "projection")
 	projectionErrors     = counter("projection_errors_total",
-		"Errors in this process, by kind: interruption (it tries again), stop (an operator has to look).", "projection", "kind")
+		"Errors in this process, by kind: interruption (it tries again), stop (an operator has to look), stand_aside (a newer program has to read the event).", "projection", "kind")
 
 	operationState = gauge("operation_state",
 		"1 for the state of the last operation of the kind: running, done, failed, cancelled.", "projection", "operation", "state")

@@ -91,5 +91,6 @@ func (c runnerCollector) Collect(to chan<- prometheus.Metric) {
 		projectionBatches.sample(to, float64(s.Batches), s.Projection)
 		projectionErrors.sample(to, float64(s.Interruptions), s.Projection, "interruption")
 		projectionErrors.sample(to, float64(s.Stops), s.Projection, "stop")
+		projectionErrors.sample(to, float64(s.StandAsides), s.Projection, "stand_aside")
 	}
 }
