@@ -2,11 +2,8 @@ package work
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -110,17 +107,13 @@ func (r *reader) changed(err error) error {
 	if !errors.As(err, &changed) {
 		return nil
 	}
-	line, err := json.Marshal(Changed{r.spec.Name, r.incarnation, r.next - 1, changed.LastCommon})
+	j, err := openJournal(ChangedFile(r.spec.Dir, r.spec.Name))
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(ChangedFile(r.spec.Dir, r.spec.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("record a changed log: %w", err)
-	}
-	_, err = file.Write(append(line, '\n'))
+	err = j.write(Changed{r.spec.Name, r.incarnation, r.next - 1, changed.LastCommon})
 	r.next, r.incarnation = changed.LastCommon+1, 0
-	return errors.Join(err, file.Close())
+	return errors.Join(err, j.close())
 }
 
 func lastChanged(s Spec) (last Changed, err error) {
@@ -132,22 +125,6 @@ func lastChanged(s Spec) (last Changed, err error) {
 }
 
 // LoadChanged returns what a reader recorded in its ChangedFile.
-func LoadChanged(dir, name string) (all []Changed, err error) {
-	file, err := os.Open(ChangedFile(dir, name))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	decoder := json.NewDecoder(file)
-	for decoder.More() {
-		var c Changed
-		if err := decoder.Decode(&c); err != nil {
-			return nil, fmt.Errorf("read what %s was told: %w", name, err)
-		}
-		all = append(all, c)
-	}
-	return all, nil
+func LoadChanged(dir, name string) ([]Changed, error) {
+	return load(ChangedFile(dir, name), func(c Changed) bool { return c.Reader != "" })
 }
