@@ -32,7 +32,6 @@ case ${1-} in
 	measure project
 	measure rebuild
 	measure http
-	measure growth
 	kept >>"$dir/reports.json"
 	;;
 compare)

@@ -20,7 +20,7 @@ PostgreSQL, in turns. Trust the ratios more than the rates.
 
 By default it starts a PostgreSQL, with fsync, and throws it away. With --database it measures the
 given one, in schemas of its own, which it removes.`,
-	}, a.benchAppend(), a.benchRead(), a.benchLoad(), a.benchProject(), a.benchRebuild(), a.benchHTTP(), a.benchGrowth(),
+	}, a.benchAppend(), a.benchRead(), a.benchLoad(), a.benchProject(), a.benchRebuild(), a.benchHTTP(),
 		a.benchCompare(), a.benchReport())
 }
 

@@ -215,8 +215,6 @@ func TestSettingsThatCannotBeMeasured(t *testing.T) {
 		"no rate":          Project{ShopRate: 1, Duration: 1, Events: 1},
 		"no memory":        Rebuild{Events: 1, Duration: 1},
 		"no orders":        HTTP{Connections: []int{1}, Duration: 1},
-		"no growth":        Growth{Duration: 1},
-		"less than before": Growth{Events: []int{30_000, 20_000}, Duration: 1},
 		"no whole stream":  Compare{Callers: []int{1}, Duration: 1, Batch: 1, Events: 9, Tail: 1},
 		"nobody to follow": Compare{Callers: []int{1}, Duration: 1, Batch: 1, Events: 10},
 	} {

@@ -96,7 +96,6 @@ var questions = map[string]string{
 	"project": "Following the log",
 	"rebuild": "Building read models anew",
 	"http":    "The shop over HTTP",
-	"growth":  "A growing log",
 	"compare": "Beside other event stores",
 }
 
