@@ -60,7 +60,7 @@ type Unit struct {
 
 // part is a stream of a unit, whatever its aggregate.
 type part interface {
-	// enter waits for the stream's turn and takes up its cached state.
+	// enter waits for the stream's turn.
 	enter(context.Context) error
 	leave()
 	// reload takes up the state that the store has. The error is a *eventstore.ConflictError if it is

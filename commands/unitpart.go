@@ -105,10 +105,8 @@ func (p *unitPart[S, E]) enter(ctx context.Context) error {
 	if err := p.queue.enter(ctx, p.stream); err != nil {
 		return err
 	}
-	p.hasTurn = true
-	if cached, ok := p.cache.get(p.stream); ok {
-		p.known, p.isKnown = cached, true
-	}
+	// What was found before may be older than what those who had the turn since have written.
+	p.hasTurn, p.isKnown = true, false
 	return nil
 }
 
