@@ -93,5 +93,5 @@ func (c *Claim) endCancelled(ctx context.Context) error {
 func (c *Claim) giveBack(ctx context.Context) error {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer done()
-	return c.Release(ctx, c.records.pool)
+	return c.Release(ctx, c.records.pool, lease.Clause{})
 }

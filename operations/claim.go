@@ -20,7 +20,7 @@ type Claim struct {
 }
 
 func (r *Records) table() lease.Table {
-	return lease.Table{SQL: r.SQL, Name: "{schema}.operations", Key: []string{"id"}}
+	return lease.Table{Schema: r.schema, Name: "{schema}.operations", Key: []string{"id"}}
 }
 
 // Claim takes an operation that nobody works on, or returns lease.ErrTaken.
@@ -98,7 +98,7 @@ func (c *Claim) interrupted(ctx context.Context, trouble error) error {
 	if lease.IsAway(trouble) {
 		return nil
 	}
-	return errors.Join(c.RecordTrouble(ctx, trouble), c.Release(ctx, c.records.pool))
+	return errors.Join(c.RecordTrouble(ctx, trouble), c.Release(ctx, c.records.pool, lease.Clause{}))
 }
 
 // RecordTrouble leaves word of what keeps the work from going on; it is trying again.

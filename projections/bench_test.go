@@ -105,7 +105,11 @@ func BenchmarkVisible(b *testing.B) {
 // newPGBench is newBench with the log in PostgreSQL too.
 func newPGBench(t testing.TB) *bench {
 	t.Helper()
-	db := pgtest.New(t)
+	return newPGBenchOn(t, pgtest.New(t))
+}
+
+func newPGBenchOn(t testing.TB, db *pgtest.DB) *bench {
+	t.Helper()
 	store, err := pgstore.Open(t.Context(), pgstore.Config{Pool: db.Pool, Schema: db.Schema})
 	if err != nil {
 		t.Fatal(err)

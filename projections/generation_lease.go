@@ -29,7 +29,7 @@ var errPaused = errors.New("the projection is paused")
 
 func (c *catalog) generationTable() lease.Table {
 	return lease.Table{
-		SQL: c.sql, Name: "{schema}.projection_generations g", Key: []string{"projection", "generation"}, Reentrant: true,
+		Schema: c.schema, Name: "{schema}.projection_generations g", Key: []string{"projection", "generation"}, Reentrant: true,
 	}
 }
 
@@ -133,21 +133,17 @@ func (l *generationLease) renew(ctx context.Context) (inView bool, err error) {
 
 // release gives the lease back, so that another process need not wait for its end.
 func (l *generationLease) release(ctx context.Context) error {
-	err := l.Release(ctx, l.catalog.pool)
+	err := l.Release(ctx, l.catalog.pool, lease.Clause{})
 	failpoint.Hit(failpoint.LeaseReleased)
 	return err
 }
 
 // standAside gives the lease back, and leaves word of what this program cannot read.
 func (l *generationLease) standAside(ctx context.Context, cause error) error {
-	err := l.Update(ctx, l.catalog.pool, lease.Clause{
-		Set:  "unreadable = $4, unreadable_at = clock_timestamp(), trouble = NULL, trouble_at = NULL, " + lease.Clear,
+	return l.Release(ctx, l.catalog.pool, lease.Clause{
+		Set:  "unreadable = $4, unreadable_at = clock_timestamp(), trouble = NULL, trouble_at = NULL",
 		Args: []any{operations.SanitizeText(cause.Error())},
 	})
-	if errors.Is(err, lease.ErrLost) {
-		err = nil
-	}
-	return err
 }
 
 // recordTrouble leaves word of what keeps the projection from going on.

@@ -11,6 +11,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/lease"
+	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/operations"
 )
 
@@ -226,4 +227,31 @@ func TestALeaseOutlivesNoClock(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestASuccessorStartsWhenALeaseIsGivenBack, not when it looks again. The lease is given back by a process
+// that stops, and by one that stands aside for a program which can read more.
+func TestASuccessorStartsWhenALeaseIsGivenBack(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	patient := func(codec *eventstore.Codec) (*bench, *Runner) {
+		b := newPGBenchOn(t, db)
+		b.codec = codec
+		c := b.config()
+		c.PollInterval, c.LeaseTTL = time.Hour, lease.MaxTTL
+		r, err := NewRunner(c, newAccounts(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.stop(r) })
+		return b, b.start(r)
+	}
+	b, first := patient(newCodec(t))
+	end := b.append("account-1", deposited{Amount: 1})
+	b.arrives(first, "accounts", end)
+	_, second := patient(newCodec(t))
+	b.stop(first)
+	b.arrives(second, "accounts", end)
+	_, third := patient(nextCodec(t))
+	b.arrives(third, "accounts", b.append("account-1", depositedV2))
 }

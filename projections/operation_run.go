@@ -30,7 +30,7 @@ func (r *Runner) execute(ctx context.Context, cl *operations.Claim, s *seat) err
 	o := cl.Operation
 	w := r.workerFor(o.Subject, o.Version)
 	if w == nil && !o.Cancelling {
-		return errors.Join(lease.ErrTaken, cl.Release(ctx, r.catalog.pool))
+		return errors.Join(lease.ErrTaken, cl.Release(ctx, r.catalog.pool, lease.Clause{}))
 	}
 	x := &execution{claim: &claim{cl, r.catalog}, runner: r, worker: w, seat: s}
 	return cl.Do(ctx, x, r.config.Logger.With().Str("projection", o.Subject).Int("version", o.Version).Logger())

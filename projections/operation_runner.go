@@ -155,6 +155,7 @@ func (r *Runner) operate(soft, _ context.Context) {
 	names, versions := r.known()
 	loop := background.Loop{
 		Idle: r.config.PollInterval,
+		Wake: r.wake,
 		Failed: func(err error, pause time.Duration) {
 			r.config.Logger.Warn().Err(err).Dur("again_in_ms", pause).Msg("operations are interrupted")
 		},

@@ -114,6 +114,8 @@ type Runner struct {
 	// unreadable are operations that need a program which can read more than this one.
 	unreadable sync.Map
 	service    background.Service
+	// wake ends the wait for operations.
+	wake chan struct{}
 	// switching is held by the operation that switches.
 	switching sync.Mutex
 }
@@ -128,6 +130,7 @@ func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 		config:  c,
 		catalog: newCatalog(c.Pool, c.Schema, c.Hints),
 		owner:   ownerName(),
+		wake:    make(chan struct{}, 1),
 		knows:   newVocabulary(c.Store, c.Codec, c.IgnoreTypes, c.Categories),
 	}
 	r.catalog.app = c.App
@@ -196,7 +199,7 @@ func (r *Runner) Start(ctx context.Context) error {
 		if err := r.enter(ctx); err != nil {
 			return nil, err
 		}
-		tasks := []background.Task{r.operate}
+		tasks := []background.Task{r.operate, r.hearReleases}
 		for _, w := range r.workers {
 			var err error
 			if w.generation, err = r.catalog.ensure(ctx, r.config, w.projection, w.runs); err != nil {
@@ -221,6 +224,29 @@ func (r *Runner) checkTypes(ctx context.Context) error {
 	}
 	r.config.Logger.Warn().Err(unknown).Msg("a newer program has written to the log, this one stands aside where it has to")
 	return nil
+}
+
+// hearReleases begins to run what another process has given back, where the store hears of it.
+func (r *Runner) hearReleases(soft, _ context.Context) {
+	store, ok := r.config.Store.(interface {
+		OnLeaseReleased(told func(of string)) (stop func())
+	})
+	if !ok {
+		return
+	}
+	defer store.OnLeaseReleased(func(of string) {
+		known := false
+		for _, w := range r.workers {
+			if of == "" || of == w.projection.Name() {
+				known = true
+				background.Wake(w.wake)
+			}
+		}
+		if of == "" || !known {
+			background.Wake(r.wake)
+		}
+	})()
+	<-soft.Done()
 }
 
 // Stop lets the projections finish what they are writing, gives their leases back and waits. If ctx

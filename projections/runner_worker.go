@@ -21,7 +21,9 @@ type worker struct {
 	runs       projector
 	generation generation
 	progress   *progress
-	log        zerolog.Logger
+	// wake ends the wait for a lease.
+	wake chan struct{}
+	log  zerolog.Logger
 	// applied is told of each batch that was applied, and says whether the session goes on. It is nil for
 	// a generation that serves.
 	applied func(context.Context, *generationLease, eventstore.Batch) (ending, error)
@@ -76,6 +78,7 @@ func newWorker(r *Runner, p Projection, runs projector) *worker {
 		projection: p,
 		runs:       runs,
 		progress:   newProgress(),
+		wake:       make(chan struct{}, 1),
 		log:        r.config.Logger.With().Str("projection", p.Name()).Int("version", p.Version()).Logger(),
 	}
 }
@@ -85,6 +88,7 @@ func newWorker(r *Runner, p Projection, runs projector) *worker {
 func (w *worker) run(soft, hard context.Context) {
 	loop := background.Loop{
 		Idle: w.runner.config.PollInterval,
+		Wake: w.wake,
 		Failed: func(err error, pause time.Duration) {
 			w.counts.interruptions.Add(1)
 			w.log.Warn().Err(err).Dur("again_in_ms", pause).Msg("projection is interrupted")

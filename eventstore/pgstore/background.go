@@ -2,8 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +9,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
@@ -84,19 +83,6 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
-// channel names the notifications of the log. PostgreSQL takes names of 63 bytes:
-// that of a longer one, and the end of the schema's name, are in a hash.
-func (s *Store) channel() string {
-	const limit, suffix, hashed = 63, "_log", 16
-	name := s.cfg.Schema + suffix
-	if len(name) <= limit {
-		return name
-	}
-	sum := sha256.Sum256([]byte(name))
-	end := "_" + hex.EncodeToString(sum[:])[:hashed] + suffix
-	return strings.ToValidUTF8(name[:limit-len(end)], "") + end
-}
-
 // listen wakes subscriptions when another process says that it appended.
 func (s *Store) listen(ctx context.Context) {
 	pause := newBackoff()
@@ -118,10 +104,11 @@ func (s *Store) listener(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Exec(ctx, "LISTEN "+pgsql.Name(s.channel())); err != nil {
+	if _, err := conn.Exec(ctx, "LISTEN "+pgsql.Name(pgsql.Channel(s.cfg.Schema))); err != nil {
 		closeConn(ctx, conn.Conn)
 		return nil, err
 	}
+	s.leaseReleased("") // any may have been given back before
 	return conn, nil
 }
 
@@ -138,9 +125,13 @@ func (s *Store) hear(ctx context.Context, conn *session) {
 	}
 }
 
-// heard takes the sender and the end of the log from a notification. Only one that
-// does not fit what is known of the log costs a look at it.
+// heard takes the sender and the end of the log from a notification, or whose lease was
+// given back. Only one that does not fit what is known of the log costs a look at it.
 func (s *Store) heard(ctx context.Context, payload string) error {
+	if of, ok := strings.CutPrefix(payload, lease.Released); ok {
+		s.leaseReleased(of)
+		return nil
+	}
 	sender, text, _ := strings.Cut(payload, " ")
 	if sender == s.sender {
 		return nil // what this process appended it knows
@@ -150,6 +141,22 @@ func (s *Store) heard(ctx context.Context, payload string) error {
 		return nil
 	}
 	return s.look(ctx)
+}
+
+// OnLeaseReleased calls told whenever a process has given back a lease of internal/lease in the schema, with
+// the name or id of what it was for, and with "" when that may have been missed, until stop is called. It
+// tells nothing where Config.NoListen is set.
+func (s *Store) OnLeaseReleased(told func(of string)) (stop func()) {
+	key := new(byte)
+	s.onReleased.Store(key, told)
+	return func() { s.onReleased.Delete(key) }
+}
+
+func (s *Store) leaseReleased(of string) {
+	s.onReleased.Range(func(_, told any) bool {
+		told.(func(string))(of)
+		return true
+	})
 }
 
 // notify tells other processes that this one appended: after the commit, on a
@@ -190,7 +197,7 @@ func (s *Store) notifyOn(ctx context.Context, conn *session) *session {
 	if failpoint.Fail(failpoint.NotifySend) == nil {
 		in := s.incarnation()
 		end, _ := s.hub.state()
-		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, $2)", s.channel(), s.sender+" "+in.token(end).String())
+		_, _ = conn.Exec(ctx, "SELECT pg_notify($1, $2)", pgsql.Channel(s.cfg.Schema), s.sender+" "+in.token(end).String())
 	}
 	return conn
 }

@@ -122,6 +122,8 @@ type Store struct {
 	// adopted is the incarnation that this store may append to; its origin does not
 	// count.
 	adopted atomic.Pointer[incarnation]
+	// onReleased has the functions to call when a lease was given back, see OnLeaseReleased.
+	onReleased sync.Map
 	// subscriptions and receiptsPurged are for Stats.
 	subscriptions, receiptsPurged atomic.Int64
 	// sender is what the store's own notifications begin with.

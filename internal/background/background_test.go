@@ -65,7 +65,7 @@ func TestALoopIsWokenAndEnds(t *testing.T) {
 			ended <- loop.Run(ctx, func(context.Context) (background.Next, error) { steps++; return background.Idle, nil })
 		}()
 		synctest.Wait()
-		wake <- struct{}{}
+		background.Wake(wake)
 		synctest.Wait()
 		cancel(errTry)
 		if err := <-ended; !errors.Is(err, errTry) || steps != 2 {

@@ -24,7 +24,7 @@ const (
 type Loop struct {
 	// Idle is about how long to wait after a step that found nothing to do.
 	Idle time.Duration
-	// Wake ends such a wait. It may be nil.
+	// Wake ends such a wait, see the function Wake. It may be nil.
 	Wake <-chan struct{}
 	// Backoff is how long to wait after errors. One that comes with Again is the first of a row.
 	Backoff Backoff
@@ -57,6 +57,14 @@ func (l Loop) Run(ctx context.Context, step func(context.Context) (Next, error))
 		}
 	}
 	return context.Cause(ctx)
+}
+
+// Wake ends the present wait of the loop that has the channel, or its next. The channel has room for one.
+func Wake(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
 }
 
 // Backoff is the pause between tries: it doubles, with jitter.

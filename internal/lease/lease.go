@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/57528e99/recount/internal/pgerr"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // MaxTTL bounds for how long a lease may be taken.
@@ -63,9 +64,8 @@ type DB interface {
 
 // Table is a table whose rows are leased.
 type Table struct {
-	// SQL turns the text of a statement into what the database takes: it puts in the schema's name,
-	// which stands as {schema}.
-	SQL func(text string) string
+	// Schema is the schema of the table, which stands as {schema} in Name and in a Clause.
+	Schema string
 	// Name is the name of the table, as the text of a statement has it.
 	Name string
 	// Key are the columns that name a row.
@@ -139,7 +139,7 @@ func (t Table) take(ctx context.Context, db DB, where string, key []any, owner s
 	if c.Returning != "" {
 		sql += ", " + c.Returning
 	}
-	err := db.QueryRow(ctx, t.SQL(sql), slices.Concat(key, []any{owner, ttl}, c.Args)...).Scan(append([]any{&l.Epoch}, into...)...)
+	err := db.QueryRow(ctx, pgsql.In(t.Schema, sql), slices.Concat(key, []any{owner, ttl}, c.Args)...).Scan(append([]any{&l.Epoch}, into...)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrTaken
 	}
@@ -158,7 +158,7 @@ func (l Lease) Renew(ctx context.Context, db DB, c Clause, into ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	sql, args := l.extend(c)
-	err := db.QueryRow(ctx, l.Table.SQL(sql+"\nRETURNING "+c.Returning), args...).Scan(into...)
+	err := db.QueryRow(ctx, pgsql.In(l.Table.Schema, sql+"\nRETURNING "+c.Returning), args...).Scan(into...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrLost
 	}
@@ -172,7 +172,7 @@ func (l Lease) Renew(ctx context.Context, db DB, c Clause, into ...any) error {
 // process that freezes while it writes does not hold it.
 func (l Lease) Fence(c Clause) (sql string, args []any) {
 	sql, args = l.extend(c)
-	return l.Table.SQL("WITH held AS (\n" + sql + "\nRETURNING 1)\n" +
+	return pgsql.In(l.Table.Schema, "WITH held AS (\n"+sql+"\nRETURNING 1)\n"+
 		`SELECT CASE WHEN count(*) = 0 THEN {schema}.lease_lost() END FROM held`), args
 }
 
@@ -180,20 +180,29 @@ func (l Lease) Fence(c Clause) (sql string, args []any) {
 // not extend the lease.
 func (l Lease) Update(ctx context.Context, db DB, c Clause) error {
 	sql := l.Table.update(c.Set, fmt.Sprintf("epoch = $%d", len(l.Key)+1), Clause{Where: c.Where})
-	tag, err := db.Exec(ctx, l.Table.SQL(sql), slices.Concat(l.Key, []any{l.Epoch}, c.Args)...)
+	tag, err := db.Exec(ctx, pgsql.In(l.Table.Schema, sql), slices.Concat(l.Key, []any{l.Epoch}, c.Args)...)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrLost
 	}
 	return err
 }
 
-// Release gives the lease back, so that another process need not wait for its end. One that is lost
-// is no error.
-func (l Lease) Release(ctx context.Context, db DB) error {
-	err := l.Update(ctx, db, Clause{Set: Clear})
-	if errors.Is(err, ErrLost) {
-		err = nil
+// Released is what a notification begins with, on the channel of the log in the schema, that says that a
+// lease was given back; the first column of the row's key follows.
+const Released = "- lease "
+
+// Release gives the lease back, with what c changes besides, and notifies those who wait for it, so that
+// one takes it at once. One that is lost is no error.
+func (l Lease) Release(ctx context.Context, db DB, c Clause) error {
+	n := len(l.Key)
+	set := Clear
+	if c.Set != "" {
+		set += ", " + c.Set
 	}
+	sql := "WITH released AS (\n" + l.Table.update(set, fmt.Sprintf("epoch = $%d", n+1), Clause{Where: c.Where}) + "\nRETURNING 1)\n" +
+		fmt.Sprintf("SELECT pg_notify($%d, $%d) FROM released", n+2+len(c.Args), n+3+len(c.Args))
+	_, err := db.Exec(ctx, pgsql.In(l.Table.Schema, sql), slices.Concat(l.Key, []any{l.Epoch}, c.Args,
+		[]any{pgsql.Channel(l.Table.Schema), Released + fmt.Sprint(l.Key[0])})...)
 	return err
 }
 

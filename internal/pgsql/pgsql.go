@@ -3,6 +3,8 @@
 package pgsql
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -17,4 +19,17 @@ func Name(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 // In puts the name of a schema, quoted, into a statement, for each {schema} in it.
 func In(schema, statement string) string {
 	return strings.ReplaceAll(statement, "{schema}", Name(schema))
+}
+
+// Channel names the notifications about the log in a schema, and about leases there. PostgreSQL takes names of
+// 63 bytes: that of a longer one, and the end of the schema's name, are in a hash.
+func Channel(schema string) string {
+	const limit, suffix, hashed = 63, "_log", 16
+	name := schema + suffix
+	if len(name) <= limit {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	end := "_" + hex.EncodeToString(sum[:])[:hashed] + suffix
+	return strings.ToValidUTF8(name[:limit-len(end)], "") + end
 }
