@@ -196,3 +196,24 @@ func (w *Worker) SendRaw(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
+
+// Work attacks routes of which nothing is known but what the index says, until there is no request left
+// to send.
+func (w *Worker) Work(ctx context.Context, routes []IndexRoute) (err error) {
+	defer w.Close()
+	for err == nil && w.Take() {
+		c := Pick(w.Luck, routes).Call(w.Luck)
+		switch n := w.Luck.Rng.IntN(20); {
+		case n < 6:
+			err = w.Send(ctx, c)
+		case n < 12:
+			w.Luck.Mutate(&c)
+			err = w.Send(ctx, c)
+		case n < 19:
+			err = w.SendWild(ctx, w.Luck, c)
+		default:
+			err = w.SendRaw(ctx)
+		}
+	}
+	return err
+}

@@ -55,12 +55,12 @@ func (w *Worker) Index(ctx context.Context) ([]IndexRoute, error) {
 	}
 	get, post := "/", "/"
 	for _, r := range index.Routes {
+		path := variable.ReplaceAllString(r.Path, "none")
 		switch {
-		case strings.Contains(r.Path, "{"):
-		case r.Method == http.MethodPost:
-			post = r.Path
-		case len(r.Parameters) > 0:
-			get = r.Path
+		case r.Method == http.MethodPost && (path == r.Path || post == "/"):
+			post = path
+		case r.Method == http.MethodGet && path == r.Path && len(r.Parameters) > 0:
+			get = path
 		}
 	}
 	w.paths = strings.NewReplacer("{get}", get, "{post}", post)
