@@ -148,7 +148,7 @@ func TestAnAppDropsItsOwnUnusedVersions(t *testing.T) {
 func TestAppsInTwoSchemasShareNothing(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)
-	if _, err := migrations.Up(t.Context(), b.db.DSN, "tickets"); err != nil {
+	if _, err := migrations.Up(t.Context(), b.db.Direct, "tickets"); err != nil {
 		t.Fatal(err)
 	}
 	bank, banks := b.of("bank", newAccounts(1))

@@ -2,7 +2,9 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
@@ -100,6 +103,9 @@ func tryOut(ctx context.Context, pool *pgxpool.Pool, batch *pgx.Batch) error {
 	return tx.SendBatch(ctx, batch).Close()
 }
 
+// errTooManyBytes is returned for the rows of several appends that take too much memory together.
+var errTooManyBytes = errors.New("the rows of the batch have too many bytes")
+
 // fold loads the rows that events touch, applies the events and queues what writes the rows.
 func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tableName, events []Decoded, batch *pgx.Batch) error {
 	m := newMemory(p)
@@ -114,7 +120,11 @@ func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tabl
 		}
 		todo[i] = cs
 	}
-	if err := p.load(ctx, db, table, m); err != nil {
+	most := eventstore.DefaultPageBytes
+	if len(events) > 0 && events[0].Event.AppendEnd == events[len(events)-1].Event.AppendEnd {
+		most = math.MaxInt // an append is never split
+	}
+	if err := p.load(ctx, db, table, most, m); err != nil {
 		return err
 	}
 	for i, d := range events {
@@ -127,9 +137,11 @@ func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tabl
 
 // load fetches the rows of all keys that m wants.
 //
+// If they have more than most bytes the error is errTooManyBytes.
+//
 // The subquery with OFFSET 0 keeps the planner from turning the join around: it is one lookup in
 // the primary key for each wanted key, also on a table that grew faster than its statistics.
-func (p *foldProjector[K, Row]) load(ctx context.Context, db querier, table tableName, m *memory[K, Row]) error {
+func (p *foldProjector[K, Row]) load(ctx context.Context, db querier, table tableName, most int, m *memory[K, Row]) error {
 	if len(m.order) == 0 {
 		return nil
 	}
@@ -149,8 +161,12 @@ func (p *foldProjector[K, Row]) load(ctx context.Context, db querier, table tabl
 		return err
 	}
 	defer rows.Close()
+	bytes := 0
 	targets := make([]any, 0, len(p.layout.Key)+len(p.layout.Row))
 	for rows.Next() {
+		if bytes += pgsql.Size(rows); bytes > most {
+			return errTooManyBytes
+		}
 		key, row := new(K), new(Row)
 		keyValue, rowValue := reflect.ValueOf(key).Elem(), reflect.ValueOf(row).Elem()
 		targets = p.layout.Row.Targets(p.layout.Key.Targets(targets[:0], keyValue), rowValue)

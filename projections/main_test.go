@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -229,7 +230,7 @@ func (b *bench) rows(f *Fold[string, account], table string) map[string]account 
 		}
 		m.want(id)
 	}
-	if err := errors.Join(rows.Err(), p.load(b.Context(), b.pool(), tableName{b.db.Schema, table}, m)); err != nil {
+	if err := errors.Join(rows.Err(), p.load(b.Context(), b.pool(), tableName{b.db.Schema, table}, math.MaxInt, m)); err != nil {
 		b.Fatal(err)
 	}
 	out := make(map[string]account)

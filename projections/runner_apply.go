@@ -18,12 +18,13 @@ func (w *worker) apply(ctx context.Context, l *generationLease, events []eventst
 		return nil
 	case errors.As(err, &at):
 		return w.applyBefore(ctx, l, events, to, at)
+	case errors.Is(err, errTooManyBytes):
 	case !isDataError(err) || len(events) == 0: // only the checkpoint was to move: no event is to blame
 		return err
 	case oneAppend(events):
 		return w.findPoisonEvent(ctx, l, events, err)
 	}
-	// The database did not say which event it was: halve until one append is left.
+	// Too much at once, or the database did not say which event it was: halve until one append is left.
 	half := appendBoundary(events)
 	if err := w.apply(ctx, l, events[:half], behind(events[:half], to)); err != nil {
 		return err

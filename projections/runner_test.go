@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -249,6 +250,45 @@ func TestConfigIsChecked(t *testing.T) {
 		if _, err := NewRunner(c, newAccounts(1)); err == nil {
 			t.Errorf("%s: NewRunner returned no error", name)
 		}
+	}
+}
+
+// TestLargeRowsAreLoadedAFewAtATime: the events of a batch may touch more than fits in memory.
+func TestLargeRowsAreLoadedAFewAtATime(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const rows, fit = 15, 10
+	large := deposited{Note: strings.Repeat("x", eventstore.DefaultPageBytes/fit)}
+	var end eventstore.Token
+	for i := range rows {
+		end = b.append(fmt.Sprintf("account-%d", i), large)
+	}
+	f := newAccounts(1)
+	r := b.start(b.runner(f))
+	b.arrives(r, "accounts", end)
+	if err := b.admin.Pause(t.Context(), "accounts"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		b.append(fmt.Sprintf("account-%d", i), deposited{Amount: 1})
+	}
+	// An append is never split.
+	all := make([]string, rows)
+	for i := range all {
+		all[i] = strconv.Itoa(i)
+	}
+	b.append("account-0", transferred{To: all, Amount: rows})
+	before := r.Stats()[0].Batches
+	if err := b.admin.Resume(t.Context(), "accounts"); err != nil {
+		t.Fatal(err)
+	}
+	end = b.append("account-0", deposited{Amount: 1})
+	b.arrives(r, "accounts", end)
+	if n := r.Stats()[0].Batches - before; n <= rows/fit {
+		t.Errorf("%d rows of %d bytes were loaded for %d batches, want fewer than %d for each", rows, len(large.Note), n, fit)
+	}
+	if err := b.compare(f); err != nil {
+		t.Error(err)
 	}
 }
 

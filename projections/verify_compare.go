@@ -70,18 +70,22 @@ func (m *memory[K, Row]) take(key K, e *entry[Row]) {
 	m.order = append(m.order, key)
 }
 
+// recheckGroup is how many rows are compared again at once, unless they are large.
 const recheckGroup = 5000
 
 // recheck compares rows that changed since the pass. One statement reads them together with the
 // checkpoint that they are at; the fold of their keys goes on to there.
 func (p *foldProjector[K, Row]) recheck(ctx context.Context, v *verifying, again, differing *memory[K, Row]) error {
 	for len(again.order) > 0 {
-		group := newMemory(p)
-		n := min(len(again.order), recheckGroup)
-		for _, key := range again.order[:n] {
-			group.take(key, again.entries[key])
+		group, bytes := newMemory(p), int64(0)
+		for _, key := range again.order {
+			e := again.entries[key]
+			if bytes += e.size; len(group.order) == recheckGroup || len(group.order) > 0 && bytes > eventstore.DefaultPageBytes {
+				break
+			}
+			group.take(key, e)
 		}
-		again.order = again.order[n:]
+		again.order = again.order[len(group.order):]
 		got, position, err := p.storedAt(ctx, v.catalog.pool, v.catalog, v.generation, group)
 		if err != nil {
 			return err

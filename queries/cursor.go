@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/rowmap"
 )
@@ -106,6 +109,25 @@ func (o order) after(cursor, of string, args []any) (condition string, _ []any, 
 		operator = "<"
 	}
 	return fmt.Sprintf("(%s) %s (%s)", list(o.names()), operator, strings.Join(parameters, ", ")), args, nil
+}
+
+// pageSize is what a page has so far, of limit rows and eventstore.DefaultPageBytes at most; limit 0:
+// there is no bound. A single row may have more bytes.
+type pageSize struct {
+	limit, rows, bytes int
+	// full says that there was another row.
+	full bool
+}
+
+// hasRoom reports whether the row that was read last belongs to the page.
+func (s *pageSize) hasRoom(rows pgx.Rows) bool {
+	if s.limit == 0 {
+		return true
+	}
+	s.bytes += pgsql.Size(rows)
+	s.full = s.rows == s.limit || s.bytes > eventstore.DefaultPageBytes && s.rows > 0
+	s.rows++
+	return !s.full
 }
 
 // sql returns the end of the statement for a page and one row more, which tells whether there is another.

@@ -32,7 +32,8 @@ type List struct {
 	Desc bool
 	// From (inclusive) and To (exclusive) limit the values of OrderBy. Default: no limits.
 	From, To any
-	// Limit is how many rows a page has. Default: 50, at most 500.
+	// Limit is how many rows a page has. Default: 50, at most 500. Large ones are fewer: a page ends
+	// before it has more than eventstore.DefaultPageBytes.
 	Limit int
 	// Cursor is Next of the page before. Default: the first page.
 	Cursor string
@@ -70,11 +71,12 @@ func Find[K comparable, Row any](ctx context.Context, r *Reader, f *projections.
 		return Page[K, Row]{}, fmt.Errorf("find in %s: %w", f.Name(), err)
 	}
 	var page Page[K, Row]
+	var size pageSize
 	at, err := r.read(ctx, []source{{f.Name(), f.Version()}}, l.Token, func(b *pgx.Batch, tables []string, use func() bool) {
 		b.Queue(p.sql(tables[0]), p.args...).Query(func(rows pgx.Rows) error {
 			defer rows.Close()
-			page = Page[K, Row]{Items: []Item[K, Row]{}}
-			for use() && rows.Next() {
+			page, size = Page[K, Row]{Items: []Item[K, Row]{}}, pageSize{limit: p.limit}
+			for use() && rows.Next() && size.hasRoom(rows) {
 				var item Item[K, Row]
 				if err := scanItem(rows, layout, &item); err != nil {
 					return err
@@ -88,9 +90,8 @@ func Find[K comparable, Row any](ctx context.Context, r *Reader, f *projections.
 		return Page[K, Row]{}, fmt.Errorf("find in %s: %w", f.Name(), err)
 	}
 	page.At = at
-	if len(page.Items) > p.limit { // one more was read, to see whether there is a next page
-		page.Items = page.Items[:p.limit]
-		last := page.Items[p.limit-1]
+	if size.full {
+		last := page.Items[len(page.Items)-1]
 		key, row := reflect.ValueOf(last.Key), reflect.ValueOf(last.Row)
 		page.Next, err = p.cursor(p.shape, func(c rowmap.Column) any { return valueOf(c, layout, key, row) })
 	}

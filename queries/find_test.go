@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
 
@@ -132,6 +133,55 @@ func TestFindSaysHowFarItsRowsAre(t *testing.T) {
 	page, err = queries.Find(b.patiently(), b.reader, b.orders, queries.List{Where: map[string]any{"id": "new"}, Token: token})
 	if err != nil || len(page.Items) != 1 || page.Items[0].Row.Total != 9 {
 		t.Errorf("Find with a token = %+v, %v, want the new order", page, err)
+	}
+}
+
+// TestPagesOfLargeRowsAreShort: what a page may have in memory does not grow with its rows.
+func TestPagesOfLargeRowsAreShort(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	type text struct {
+		ID   string
+		Text string
+	}
+	type row struct{ Text string }
+	texts := projections.NewFold[string, row](projections.Table{Name: "texts", Version: 1})
+	projections.Upsert(texts, projections.ByID, func(r *row, e placed, _ projections.Recorded) error {
+		r.Text = strings.Repeat("x", int(e.Total))
+		return nil
+	})
+	b.start(texts)
+	const rows, size = 6, eventstore.DefaultPageBytes * 2 / 5
+	var token eventstore.Token
+	for i := range rows {
+		token = b.append(fmt.Sprintf("order-%d", i), placed{Total: size})
+	}
+	larger := b.append("order-larger", placed{Total: eventstore.DefaultPageBytes + 1})
+	var found, listed []string
+	list := queries.List{Token: larger}
+	for page := 0; page == 0 || list.Cursor != ""; page++ {
+		p, err := queries.Find(b.patiently(), b.reader, texts, list)
+		if err != nil || len(p.Items) > 2 {
+			t.Fatalf("a page has %d rows of %d bytes, %v; want two at most", len(p.Items), size, err)
+		}
+		for _, item := range p.Items {
+			found = append(found, item.Key)
+		}
+		list.Cursor = p.Next
+	}
+	sqlList := queries.SQLList{SQL: `SELECT id, text FROM {texts}`, OrderBy: []string{"id"}, Token: token}
+	for page := 0; page == 0 || sqlList.Cursor != ""; page++ {
+		part, next, err := queries.SQLPage[text](b.patiently(), b.reader, sqlList)
+		if err != nil || len(part) > 2 {
+			t.Fatalf("a page of SQL has %d rows of %d bytes, %v; want two at most", len(part), size, err)
+		}
+		for _, row := range part {
+			listed = append(listed, row.ID)
+		}
+		sqlList.Cursor = next
+	}
+	if want := []string{"0", "1", "2", "3", "4", "5", "larger"}; !slices.Equal(found, want) || !slices.Equal(listed, want) {
+		t.Errorf("the pages lead to %q and %q, want %q", found, listed, want)
 	}
 }
 

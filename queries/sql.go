@@ -28,32 +28,40 @@ const readOnly = `SELECT set_config('transaction_read_only', 'on', true)`
 // which stands for the table of the generation that this program reads. T is a struct whose fields
 // are the columns by name, as those of a fold's row, or a type for a single column.
 //
+// All rows are in memory at once; SQLPage is for those that may be many or large.
+//
 // Errors: ErrInvalidQuery, *BehindError, *eventstore.LogChangedError, those of the statement.
 func SQL[T any](ctx context.Context, r *Reader, token eventstore.Token, sql string, args ...any) ([]T, error) {
+	rows, _, err := selectRows[T](ctx, r, 0, token, sql, args)
+	return rows, err
+}
+
+// selectRows is SQL for a page of at most limit rows, 0: for all. It reports whether there are more.
+func selectRows[T any](ctx context.Context, r *Reader, limit int, token eventstore.Token, sql string, args []any) (all []T, more bool, err error) {
 	sources, err := r.sources(sql)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for i, arg := range args {
 		if !storable(arg) {
-			return nil, invalidf("parameter $%d: the text has a NUL or is not UTF-8", i+1)
+			return nil, false, invalidf("parameter $%d: the text has a NUL or is not UTF-8", i+1)
 		}
 	}
 	columns, err := columnsOf(reflect.TypeFor[T]())
 	if err != nil {
-		return nil, invalidf("%w", err)
+		return nil, false, invalidf("%w", err)
 	}
-	var all []T
+	var size pageSize
 	_, err = r.read(ctx, sources, token, func(b *pgx.Batch, tables []string, use func() bool) {
 		b.Queue(readOnly)
 		b.Queue(fill(sql, sources, tables), args...).Query(func(rows pgx.Rows) error {
 			defer rows.Close()
-			all = nil
+			all, size = nil, pageSize{limit: limit}
 			if !use() || rows.Err() != nil {
 				return rows.Err()
 			}
 			ordered, err := columns.inOrder(rows)
-			for err == nil && rows.Next() {
+			for err == nil && rows.Next() && size.hasRoom(rows) {
 				var v T
 				err = scan(rows, ordered, reflect.ValueOf(&v).Elem())
 				all = append(all, v)
@@ -65,9 +73,9 @@ func SQL[T any](ctx context.Context, r *Reader, token eventstore.Token, sql stri
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("query %s: %w", names(sources), err)
+		return nil, false, fmt.Errorf("query %s: %w", names(sources), err)
 	}
-	return all, nil
+	return all, size.full, nil
 }
 
 // sources returns the projections that a statement names, each once.

@@ -18,7 +18,8 @@ type SQLList struct {
 	// row. Desc turns the order around.
 	OrderBy []string
 	Desc    bool
-	// Limit is how many rows a page has. Default: DefaultLimit. There is no highest one.
+	// Limit is how many rows a page has. Default: DefaultLimit. There is no highest one, but a page
+	// ends before it has more than eventstore.DefaultPageBytes.
 	Limit int
 	// Cursor is that of the page before. Default: the first page.
 	Cursor string
@@ -58,12 +59,11 @@ func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next s
 		where = " WHERE " + where
 	}
 	sql := fmt.Sprintf("SELECT %s FROM (%s) AS list%s%s", list(fields.Names()), l.SQL, where, o.sql(l.Limit))
-	rows, err = SQL[T](ctx, r, l.Token, sql, args...)
-	if err != nil || len(rows) <= l.Limit {
+	rows, more, err := selectRows[T](ctx, r, l.Limit, l.Token, sql, args)
+	if err != nil || !more {
 		return rows, "", err
 	}
-	rows = rows[:l.Limit]
-	last := reflect.ValueOf(rows[l.Limit-1])
+	last := reflect.ValueOf(rows[len(rows)-1])
 	next, err = o.cursor(which, func(c rowmap.Column) any { return c.Value(last) })
 	return rows, next, err
 }

@@ -16,6 +16,14 @@ const DefaultSchema = "recount"
 // Name quotes a name, which may be qualified: Name("recount", "events") is "recount"."events".
 func Name(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 
+// Size returns how many bytes the values of the row that was read last have.
+func Size(rows pgx.Rows) (bytes int) {
+	for _, value := range rows.RawValues() {
+		bytes += len(value)
+	}
+	return bytes
+}
+
 // In puts the name of a schema, quoted, into a statement, for each {schema} in it.
 func In(schema, statement string) string {
 	return strings.ReplaceAll(statement, "{schema}", Name(schema))

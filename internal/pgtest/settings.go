@@ -33,8 +33,8 @@ var unkind = map[string]string{
 	"transform_null_equals": "on", "plan_cache_mode": "force_generic_plan", "synchronous_commit": "off",
 }
 
-// ExecModes returns the execution modes that programs may use on the databases of the tests: behind a
-// transaction pooler those that prepare nothing.
+// ExecModes returns the execution modes that programs may use on the databases of the tests: behind
+// a transaction pooler those that prepare nothing.
 func ExecModes() []pgx.QueryExecMode {
 	modes := []pgx.QueryExecMode{pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol}
 	if _, behindPooler := poolers[os.Getenv(EnvSettings)]; !behindPooler {
