@@ -20,7 +20,8 @@ const (
 	ClassNone Class = iota
 	// ClassRejected: a rule of the domain refused it.
 	ClassRejected
-	// ClassOutcomeUnknown: it may have been written, or may yet be. Repeat it with the same ids or key.
+	// ClassOutcomeUnknown: it may have been written, or may yet be. Repeat it with the same ids or
+	// key.
 	ClassOutcomeUnknown
 	// ClassTooLarge: more events or bytes than are allowed.
 	ClassTooLarge
@@ -109,9 +110,9 @@ func (e *reasonError) Unwrap() error { return e.error }
 // Reason returns the code of what to do about it, what that is about, and the schema of the log.
 func (e *reasonError) Reason() (code, subject, schema string) { return e.code, e.subject, e.schema }
 
-// WithReason returns err with a code that says what to do about it, such as tables-behind, what it is
-// about and the schema of the log, which may be empty. Libraries give codes, programs have the words and
-// command lines.
+// WithReason returns err with a code that says what to do about it, such as tables-behind, what it
+// is about and the schema of the log, which may be empty. Libraries give codes, programs have the
+// words and command lines.
 func WithReason(err error, code, subject, schema string) error {
 	return &reasonError{err, code, subject, schema}
 }
@@ -120,8 +121,8 @@ func WithReason(err error, code, subject, schema string) error {
 // method Class, or by unwrapping to such an error.
 func NewError(c Class, text string) error { return &classError{c, text} }
 
-// ClassOf returns the class of err or of what it wraps. What it does not know is ClassInternal. Of the
-// errors of a database driver it reads the SQLSTATE.
+// ClassOf returns the class of err or of what it wraps. What it does not know is ClassInternal. Of
+// the errors of a database driver it reads the SQLSTATE.
 func ClassOf(err error) Class {
 	switch err {
 	case nil:

@@ -25,8 +25,8 @@ type Token struct {
 // IsZero reports whether the token demands nothing.
 func (t Token) IsZero() bool { return t == Token{} }
 
-// SameIncarnation reports whether both are places in one incarnation of one log, so that their positions
-// can be compared.
+// SameIncarnation reports whether both are places in one incarnation of one log, so that their
+// positions can be compared.
 func (t Token) SameIncarnation(other Token) bool {
 	return t.Log == other.Log && t.Incarnation == other.Incarnation
 }

@@ -21,8 +21,8 @@ import (
 
 const checksumBytes = 8
 
-// newCursor returns the cursor of a place in a list. List says which list it is, and place where to go
-// on in it. Both must marshal as JSON, and to the same again.
+// newCursor returns the cursor of a place in a list. List says which list it is, and place where to
+// go on in it. Both must marshal as JSON, and to the same again.
 func newCursor(list, place any) (string, error) {
 	text, err := json.Marshal(place)
 	if err != nil {
@@ -78,8 +78,8 @@ func (o order) cursor(list string, value func(rowmap.Column) any) (string, error
 	return newCursor(list, values)
 }
 
-// after returns the condition that rows come after a cursor, with parameters behind those in args, and
-// all parameters. The empty cursor is before all rows: there is no condition.
+// after returns the condition that rows come after a cursor, with parameters behind those in args,
+// and all parameters. The empty cursor is before all rows: there is no condition.
 func (o order) after(cursor, of string, args []any) (condition string, _ []any, _ error) {
 	if cursor == "" || len(o.columns) == 0 {
 		return "", args, nil
@@ -111,8 +111,8 @@ func (o order) after(cursor, of string, args []any) (condition string, _ []any, 
 	return fmt.Sprintf("(%s) %s (%s)", list(o.names()), operator, strings.Join(parameters, ", ")), args, nil
 }
 
-// pageSize is what a page has so far, of limit rows and eventstore.DefaultPageBytes at most; limit 0:
-// there is no bound. A single row may have more bytes.
+// pageSize is what a page has so far, of limit rows and eventstore.DefaultPageBytes at most; limit
+// 0: there is no bound. A single row may have more bytes.
 type pageSize struct {
 	limit, rows, bytes int
 	// full says that there was another row.
@@ -130,7 +130,8 @@ func (s *pageSize) hasRoom(rows pgx.Rows) bool {
 	return !s.full
 }
 
-// sql returns the end of the statement for a page and one row more, which tells whether there is another.
+// sql returns the end of the statement for a page and one row more, which tells whether there is
+// another.
 func (o order) sql(limit int) string {
 	var b strings.Builder
 	for i, c := range o.columns {

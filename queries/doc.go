@@ -1,9 +1,9 @@
 // Package queries reads what package projections keeps.
 //
-// Get reads one row by its key, and returns the Row only: the caller has the key. Find pages through
-// rows, by keyset, along declared indexes only, so that no request can make the database scan a
-// table. SQL runs a statement of the program's own over the tables of projections, which it names
-// {name}, such as {orders}.
+// Get reads one row by its key, and returns the Row only: the caller has the key. Find pages
+// through rows, by keyset, along declared indexes only, so that no request can make the database
+// scan a table. SQL runs a statement of the program's own over the tables of projections, which it
+// names {name}, such as {orders}.
 //
 // Each takes a consistency token, as an append returns it: the read waits until the projection has
 // come that far, and so sees what the append made. If it takes longer than the context says (see

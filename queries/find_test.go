@@ -254,7 +254,8 @@ func TestCursorsAreForOneList(t *testing.T) {
 	}
 }
 
-// TestPagingStaysOnTheIndex looks at the plan of a page, for a table that is large enough to matter.
+// TestPagingStaysOnTheIndex looks at the plan of a page, for a table that is large enough to
+// matter.
 func TestPagingStaysOnTheIndex(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -200,7 +200,8 @@ func TestAStoppedProjectionAnswersAtOnce(t *testing.T) {
 	}
 }
 
-// TestAReadSaysThatTheProgramStandsAside waits all the same: a newer program may go on at any moment.
+// TestAReadSaysThatTheProgramStandsAside waits all the same: a newer program may go on at any
+// moment.
 func TestAReadSaysThatTheProgramStandsAside(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

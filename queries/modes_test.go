@@ -10,7 +10,8 @@ import (
 	"github.com/57528e99/recount/queries"
 )
 
-// TestEveryWayToRunStatements runs projections and reads as programs behind a connection pooler must.
+// TestEveryWayToRunStatements runs projections and reads as programs behind a connection pooler
+// must.
 func TestEveryWayToRunStatements(t *testing.T) {
 	t.Parallel()
 	for _, mode := range pgtest.ExecModes() {

@@ -82,8 +82,8 @@ func NewReader(c Config) (*Reader, error) {
 }
 
 // query queues the statements that read rows. Of tables it gets those of its sources, in order,
-// quoted. Callbacks of the batch ask use whether these were the right tables; if not, the query runs
-// again with others.
+// quoted. Callbacks of the batch ask use whether these were the right tables; if not, the query
+// runs again with others.
 type query func(b *pgx.Batch, tables []string, use func() bool)
 
 // read runs a query when all sources have come to the token, and returns how far the rows are. A

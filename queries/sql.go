@@ -36,7 +36,8 @@ func SQL[T any](ctx context.Context, r *Reader, token eventstore.Token, sql stri
 	return rows, err
 }
 
-// selectRows is SQL for a page of at most limit rows, 0: for all. It reports whether there are more.
+// selectRows is SQL for a page of at most limit rows, 0: for all. It reports whether there are
+// more.
 func selectRows[T any](ctx context.Context, r *Reader, limit int, token eventstore.Token, sql string, args []any) (all []T, more bool, err error) {
 	sources, err := r.sources(sql)
 	if err != nil {

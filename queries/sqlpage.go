@@ -27,8 +27,8 @@ type SQLList struct {
 	Token eventstore.Token
 }
 
-// SQLPage returns a page of the rows that a statement makes, and the cursor of the next page, empty if
-// there is none. T is a struct as for SQL.
+// SQLPage returns a page of the rows that a statement makes, and the cursor of the next page, empty
+// if there is none. T is a struct as for SQL.
 //
 // Errors: ErrInvalidCursor and those of SQL.
 func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next string, err error) {

@@ -6,7 +6,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Ordered lets porcupine search for the order of each stream, and reports whether there is one for all.
+// Ordered lets porcupine search for the order of each stream, and reports whether there is one for
+// all.
 func Ordered(h *History, l *Log) bool {
 	for name, points := range pointsOf(h, l) {
 		c := checker{l: l, stream: -1, h: h}
