@@ -56,13 +56,19 @@ type backend struct {
 	api    *httpapi.API
 	// metrics are served on a listener of their own.
 	metrics *telemetry.Metrics
+	ballast []byte
 }
+
+// ballastBytes counts as memory in use, and is never touched, so that it takes none. Garbage is collected
+// when there is as much of it as there is memory in use: for the few MiB of a server that would be for
+// every few hundred requests, and took a tenth of their time.
+const ballastBytes = 32 << 20
 
 // openBackend connects to a migrated database and starts what runs in the background. Close stops
 // it.
 func openBackend(ctx context.Context, c backendConfig) (_ *backend, err error) {
 	about := readBuild()
-	b := &backend{metrics: telemetry.New(telemetry.Build{Version: about.Version, Revision: about.Revision, Go: about.Go})}
+	b := &backend{ballast: make([]byte, ballastBytes), metrics: telemetry.New(telemetry.Build{Version: about.Version, Revision: about.Revision, Go: about.Go})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close(ctx))
