@@ -23,6 +23,8 @@ type Config struct {
 	// Problems turns errors of the domain into problems; the first match
 	// counts. A refusal that matches none is 422 rejected. Default: empty.
 	Problems []DomainProblem
+	// Middleware is around all routes, the first outermost. Default: none.
+	Middleware []func(http.Handler) http.Handler
 	// Now is the clock that gives commands their time. Default: time.Now.
 	Now func() time.Time
 	// MaxBody is how many bytes a body may have. Default: 1 MiB.
@@ -131,6 +133,9 @@ func New(config Config) (*API, error) {
 		return kindCrossOrigin.Problem("The request came from a page of another site.")
 	}))
 	a.guarded = guard.Handler(a.router)
+	for _, around := range slices.Backward(config.Middleware) {
+		a.guarded = around(a.guarded)
+	}
 	a.serveBuiltins()
 	return a, nil
 }

@@ -26,6 +26,19 @@ func (e *DirtyError) Reason() (code, subject, schema string) {
 	return "migration-cut-off", strconv.FormatUint(uint64(e.Version), 10), e.Schema
 }
 
+// BehindError is returned by State.Check for tables that are older than this binary needs them.
+type BehindError struct {
+	Schema          string
+	Current, Latest uint
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("schema %s is at version %d, this program needs version %d", e.Schema, e.Current, e.Latest)
+}
+
+// Reason returns the code of what to do about it, and the schema.
+func (e *BehindError) Reason() (code, subject, schema string) { return "tables-behind", "", e.Schema }
+
 // PoolerError is returned by Up, Down and Force on connections that do not take the settings of a
 // session, such as those of a pooler. Nothing is done.
 type PoolerError struct{ cause error }

@@ -27,6 +27,18 @@ type State struct {
 // Pending reports whether Up has something to do.
 func (s State) Pending() bool { return s.Current < s.Latest }
 
+// Check returns a *DirtyError or a *BehindError if the tables of schema are half migrated, or older than
+// this binary needs them. Newer ones are fine: a migration keeps the program before it running.
+func (s State) Check(schema string) error {
+	switch {
+	case s.Dirty:
+		return &DirtyError{Schema: schema, Version: s.Current}
+	case s.Pending():
+		return &BehindError{Schema: schema, Current: s.Current, Latest: s.Latest}
+	}
+	return nil
+}
+
 // Latest returns the highest version that this binary knows; 0 if it has no migrations.
 func Latest() uint { return embedded.latest() }
 

@@ -134,10 +134,29 @@ func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 		knows:   newVocabulary(c.Store, c.Codec, c.IgnoreTypes, c.Categories),
 	}
 	r.catalog.app = c.App
+	prepared, err := prepareAll(c.Codec, projections)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range projections {
+		r.workers = append(r.workers, newWorker(r, p, prepared[i]))
+	}
+	return r, nil
+}
+
+// Check returns an *InvalidError of all that is wrong with projections of the events that a codec knows, as
+// NewRunner does, without a database.
+func Check(codec *eventstore.Codec, projections ...Projection) error {
+	_, err := prepareAll(codec, projections)
+	return err
+}
+
+func prepareAll(codec *eventstore.Codec, projections []Projection) ([]projector, error) {
+	var prepared []projector
 	var mistakes []error
 	seen := make(map[string]bool)
 	for _, p := range projections {
-		runs, errs := p.prepare(c.Codec)
+		runs, errs := p.prepare(codec)
 		if seen[p.Name()] {
 			errs = append(errs, errors.New("there are two of that name"))
 		}
@@ -147,12 +166,12 @@ func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 				mistakes = append(mistakes, fmt.Errorf("projection %q: %w", p.Name(), err))
 			}
 		}
-		r.workers = append(r.workers, newWorker(r, p, runs))
+		prepared = append(prepared, runs)
 	}
 	if len(mistakes) > 0 {
 		return nil, &InvalidError{Mistakes: mistakes}
 	}
-	return r, nil
+	return prepared, nil
 }
 
 // ownerName names this process and runner, for people and for the lease.
