@@ -5,10 +5,17 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
+
+// reads answers the reads of a service. Lists are pages of at most limit items, with a cursor for the
+// parameter after. Orders and the history of a customer are newest first. Sales can be sorted by any member of
+// their rows but the currency, e.g. sort=units, or sort=-units for the best sellers first; without sort they
+// are in the order of what they are summed by.
+type reads struct{ *app.Service }
 
 // asOf reads the parameter as_of: a position in the log, or a time in RFC 3339
 // up to which events count that were recorded by then. Nil: it was not given.
@@ -37,9 +44,9 @@ func presentOnly(p *httpapi.Params) {
 // of the stream {category}-{key} touch it.
 func rowOf[Row any](ctx context.Context, r reads, f *projections.Fold[string, Row], category, key string, in httpapi.ReadRequest[*projections.Moment]) (Row, error) {
 	if in.Params == nil {
-		return queries.Get(ctx, r.reader, f, key, in.Token)
+		return queries.Get(ctx, r.Reader, f, key, in.Token)
 	}
-	row, found, err := projections.AsOf(ctx, r.history, f, key, category+"-"+key, *in.Params)
+	row, found, err := projections.AsOf(ctx, r.History, f, key, category+"-"+key, *in.Params)
 	if err == nil && !found {
 		err = queries.ErrNotFound
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/shop"
 )
 
@@ -101,7 +100,7 @@ func TestEveryRefusal(t *testing.T) {
 		codes = append(codes, p.Code)
 	}
 	codes = append(codes, s.do("DELETE", "/v1/projections/orders", "").wantProblem(t, 409, "projection-in-use").Code)
-	for _, line := range append(shop.Problems(), adminapi.Problems()...) {
+	for _, line := range shop.App().Problems() {
 		// To have more than 2^53 units on hand takes nine million commands, and
 		// others are for reads, or take another App.
 		elsewhere := []string{"stock-full", "total-too-large", "operation-not-found", "projection-of-another-app"}

@@ -5,11 +5,25 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/money"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
+
+// customersModule has what a customer ordered and returned.
+func customersModule() app.Module {
+	return app.Module{
+		Name:        "customers",
+		Projections: []projections.Projection{customerHistory},
+		Routes: func(s *app.Service, a *httpapi.API) {
+			// ?limit=&after=
+			httpapi.Read(a, "/v1/customers/{id}", historyPageOf, reads{s}.customer)
+		},
+	}
+}
 
 // customerView is what is known of a customer: totals over everything, and a
 // page of the history.
@@ -59,7 +73,7 @@ func historyPageOf(p *httpapi.Params) historyPage {
 // in between may be in one of them only.
 func (r reads) customer(ctx context.Context, in httpapi.ReadRequest[historyPage]) (customerView, error) {
 	v := customerView{CustomerID: in.Path("id")}
-	page, err := queries.Find(ctx, r.reader, customerHistory, queries.List{
+	page, err := queries.Find(ctx, r.Reader, customerHistory, queries.List{
 		Where:   map[string]any{"customer_id": v.CustomerID},
 		OrderBy: "at",
 		Desc:    true,
@@ -100,7 +114,7 @@ var customerTotalsSQL = fmt.Sprintf(`
 	ORDER BY currency`, int64(money.Max+1), customerHistory.Name())
 
 func (r reads) customerTotals(ctx context.Context, customerID string, token eventstore.Token) ([]customerTotal, error) {
-	totals, err := queries.SQL[customerTotal](ctx, r.reader, token, customerTotalsSQL, customerID)
+	totals, err := queries.SQL[customerTotal](ctx, r.Reader, token, customerTotalsSQL, customerID)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"log"
 	"time"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
@@ -19,17 +20,13 @@ func Example() {
 	ctx := context.Background()
 	store := memstore.New(memstore.Config{})
 	defer store.Close(ctx)
-	codec, err := shop.NewCodec()
-	if err != nil {
-		log.Fatal(err)
-	}
-	s, err := shop.New(store, codec, shop.Config{})
+	s, err := app.NewCommands(shop.App(), store, app.CommandsConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	now := time.Date(2026, 3, 1, 10, 30, 0, 0, time.UTC)
-	done, err := s.Orders.Handle(ctx, "42", order.Place{
+	done, err := s.Do(ctx, "order.place", "42", order.Place{
 		ID: "42", Country: "United Kingdom", Currency: "GBP", At: now,
 		Lines: []goods.Line{{SKU: "MUG-1A", Quantity: 6, UnitPriceMinor: 240}},
 	}, commands.Options{})
@@ -38,7 +35,7 @@ func Example() {
 	}
 	fmt.Println(done.Stream, "is at version", done.Version)
 
-	_, err = s.Orders.Handle(ctx, "42", order.Ship{At: now}, commands.Options{})
+	_, err = s.Do(ctx, "order.ship", "42", order.Ship{At: now}, commands.Options{})
 	fmt.Println(err)
 
 	for e, err := range store.ReadStream(ctx, "order-42", eventstore.ReadOptions{}) {

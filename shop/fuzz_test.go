@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/domain/returns"
@@ -27,7 +28,7 @@ import (
 // codec knows. What is read can be written and read again, and the state takes
 // it.
 func FuzzEvents(f *testing.F) {
-	codec, err := NewCodec()
+	codec, err := App().Codec()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func evolveTwice(v any) {
 // FuzzOrders decides on any body of an order: what is accepted is an event that
 // the log takes and that says what the body said.
 func FuzzOrders(f *testing.F) {
-	codec, err := NewCodec()
+	codec, err := App().Codec()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -84,11 +85,12 @@ func FuzzOrders(f *testing.F) {
 		if json.Unmarshal(body, &b) != nil || b.Validate() != nil {
 			return
 		}
-		id, err := b.idOrNew()
+		r := &app.Request{Now: time.Now()}
+		command, err := place(r, b)
 		if err != nil {
 			return
 		}
-		events, err := place(id, b, b.businessTime().Or(time.Now())).Decide(order.Order{})
+		events, err := command.Decide(order.Order{})
 		if err != nil {
 			if !errors.Is(err, goods.ErrInvalid) {
 				t.Errorf("%q: %v, want a *goods.InvalidError", body, err)
@@ -99,7 +101,7 @@ func FuzzOrders(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q is accepted, and cannot be written: %v", body, err)
 		}
-		if err := (eventstore.Limits{}).Validate([]eventstore.StreamAppend{{Stream: categoryOrder + "-" + id, Expected: eventstore.Any, Events: []eventstore.Event{e}}}, eventstore.AppendOptions{}); err != nil {
+		if err := (eventstore.Limits{}).Validate([]eventstore.StreamAppend{{Stream: categoryOrder + "-" + r.ID, Expected: eventstore.Any, Events: []eventstore.Event{e}}}, eventstore.AppendOptions{}); err != nil {
 			t.Errorf("%q is accepted, and the log refuses it: %v", body, err)
 		}
 		if back, err := codec.Decode(e); err != nil || !reflect.DeepEqual(back, any(events[0])) {
@@ -110,7 +112,7 @@ func FuzzOrders(f *testing.F) {
 
 // FuzzQueries reads the query of every list and of the past.
 func FuzzQueries(f *testing.F) {
-	a, err := httpapi.New(httpapi.Config{Problems: Problems()})
+	a, err := httpapi.New(httpapi.Config{Problems: App().Problems()})
 	if err != nil {
 		f.Fatal(err)
 	}

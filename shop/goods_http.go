@@ -4,8 +4,7 @@ import (
 	"cmp"
 	"fmt"
 
-	"github.com/google/uuid"
-
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/httpapi"
 )
@@ -68,17 +67,22 @@ func (b goodsBody) goodsLines() []goods.Line {
 	return lines
 }
 
-// idOrNew returns the id that the client chose, or a new one. Those are in the
-// order of time, which keeps the indexes of the read models dense.
-func (b goodsBody) idOrNew() (string, error) {
-	if b.ID != nil {
-		// The domain checks it too, but what cannot be part of a stream's name
-		// would not get there.
-		return *b.ID, goods.CheckID("/id", *b.ID)
+// request puts id and business time of the body into a request. Other is the time under its other name.
+func (b goodsBody) request(r *app.Request, other httpapi.Time) error {
+	r.At = cmp.Or(b.At, other).Or(r.Now)
+	if b.ID == nil {
+		r.ID = app.NewID()
+		return nil
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", fmt.Errorf("make an id: %w", err)
-	}
-	return id.String(), nil
+	r.ID = *b.ID
+	// The domain checks it too, but what cannot be part of a stream's name would not get there.
+	return goods.CheckID("/id", r.ID)
 }
+
+// atBody is the part that all bodies share.
+type atBody struct {
+	At httpapi.Time `json:"at"`
+}
+
+// request puts the business time of the body into a request.
+func (b atBody) request(r *app.Request) { r.At = b.At.Or(r.Now) }

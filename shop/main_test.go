@@ -11,17 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/pgstore"
-	"github.com/57528e99/recount/httpapi"
-	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/projections"
-	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/shop"
-	"github.com/57528e99/recount/snapshots"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -58,29 +52,12 @@ func startOn(t testing.TB, db *pgtest.DB) *server {
 // startBehind is startOn with something between the clients and the API.
 func startBehind(t testing.TB, db *pgtest.DB, wrap func(http.Handler) http.Handler) *server {
 	t.Helper()
-	store := must[*pgstore.Store](t)(pgstore.Open(t.Context(), pgstore.Config{Pool: db.Pool}))
-	atEnd(t, store.Close)
-	codec, err := shop.NewCodec()
-	if err != nil {
+	service := must[*app.Service](t)(app.Open(t.Context(), shop.App(), app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8}))
+	atEnd(t, service.Close)
+	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	kept := snapshots.NewStore(db.Pool, db.Schema)
-	theShop := must[*shop.Shop](t)(shop.New(store, codec, shop.Config{Snapshots: kept}))
-	runner := must[*projections.Runner](t)(projections.NewRunner(
-		projections.Config{Pool: db.Pool, Store: store, Codec: codec},
-		append(shop.Projections(), kept.Projections(zerolog.Nop(), theShop.SnapshotSources()...)...)...))
-	if err := runner.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	atEnd(t, runner.Stop)
-	reader := must[*queries.Reader](t)(queries.NewReader(
-		queries.Config{Pool: db.Pool, Projections: shop.Projections(), Follower: runner, Log: store}))
-	api := must[*httpapi.API](t)(httpapi.New(httpapi.Config{Problems: append(shop.Problems(), adminapi.Problems()...)}))
-	history := must[*projections.History](t)(projections.NewHistory(
-		projections.HistoryConfig{Pool: db.Pool, Store: store, Codec: codec}))
-	theShop.Register(api, reader, history)
-	adminapi.Register(api, projections.NewAdmin(db.Pool, db.Schema, store, shop.Projections()...))
-	s := &server{t, httptest.NewServer(wrap(must[http.Handler](t)(api.Handler()))), db, store}
+	s := &server{t, httptest.NewServer(wrap(service.API)), db, service.Log}
 	t.Cleanup(s.Close)
 	return s
 }

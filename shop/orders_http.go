@@ -4,20 +4,49 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
-	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
-	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
 
-type orderCommand = commands.Command[order.Order, order.Event]
+// ordersModule has the streams order-{id}, and a read model of them.
+func ordersModule() app.Module {
+	return app.Module{
+		Name: "orders",
+		Aggregates: []app.Aggregate{app.NewAggregate[order.Order, order.Event](categoryOrder, "/v1/orders").
+			Events(
+				app.Event[order.Placed]("OrderPlaced", 1),
+				app.Event[order.Confirmed]("OrderConfirmed", 1),
+				app.Event[order.Shipped]("OrderShipped", 1),
+				app.Event[order.Completed]("OrderCompleted", 1),
+				app.Event[order.Cancelled]("OrderCancelled", 1)).
+			Commands(
+				app.Create[order.Place]("place", app.Body(place)),
+				app.Do[order.Confirm]("confirm", app.Body(confirm), app.OptionalBody),
+				app.Do[order.Ship]("ship", app.Body(ship), app.OptionalBody),
+				app.Do[order.Complete]("complete", app.Body(complete), app.OptionalBody),
+				app.Do[order.Cancel]("cancel", app.Body(cancel)))},
+		Projections: []projections.Projection{orders},
+		Routes: func(s *app.Service, a *httpapi.API) {
+			// ?customer=&status=&country=&day=&limit=&after=
+			httpapi.Read(a, "/v1/orders", orderQueryOf, reads{s}.orders)
+			// ?as_of=
+			httpapi.Read(a, "/v1/orders/{id}", asOf, reads{s}.order)
+		},
+		Problems: []httpapi.DomainProblem{
+			{Err: goods.ErrInvalid, Kind: kindInvalidInput},
+			{Err: order.ErrNotPlaced, Kind: kindOrderNotFound},
+			{Err: order.ErrAlreadyPlaced, Kind: kindOrderExists},
+			{Err: order.ErrTransition, Kind: kindOrderStatus},
+		},
+	}
+}
 
 type placeBody struct {
 	goodsBody
@@ -30,41 +59,44 @@ func (b placeBody) Validate() error {
 	return cmp.Or(b.validate(), b.sameTime("placed_at", b.PlacedAt))
 }
 
-func (b placeBody) businessTime() httpapi.Time { return cmp.Or(b.At, b.PlacedAt) }
-
-func place(id string, b placeBody, at time.Time) orderCommand {
-	return order.Place{ID: id, CustomerID: b.CustomerID, Country: b.Country, Currency: b.Currency, Lines: b.goodsLines(), At: at}
+func place(r *app.Request, b placeBody) (order.Place, error) {
+	if err := b.request(r, b.PlacedAt); err != nil {
+		return order.Place{}, err
+	}
+	return order.Place{ID: r.ID, CustomerID: b.CustomerID, Country: b.Country, Currency: b.Currency, Lines: b.goodsLines(), At: r.At}, nil
 }
 
-func newOrderID(in httpapi.CommandRequest[placeBody]) (string, error) { return in.Body.idOrNew() }
-
-func orderLocation(r commands.Result) string {
-	return "/v1/orders/" + url.PathEscape(eventstore.StreamID(r.Stream))
+func confirm(r *app.Request, b atBody) (order.Confirm, error) {
+	b.request(r)
+	return order.Confirm{At: r.At}, checkOrderID(r)
 }
 
-func confirm(_ string, _ atBody, at time.Time) orderCommand { return order.Confirm{At: at} }
+func ship(r *app.Request, b atBody) (order.Ship, error) {
+	b.request(r)
+	return order.Ship{At: r.At}, checkOrderID(r)
+}
 
-func ship(_ string, _ atBody, at time.Time) orderCommand { return order.Ship{At: at} }
-
-func complete(_ string, _ atBody, at time.Time) orderCommand { return order.Complete{At: at} }
+func complete(r *app.Request, b atBody) (order.Complete, error) {
+	b.request(r)
+	return order.Complete{At: r.At}, checkOrderID(r)
+}
 
 type cancelBody struct {
 	atBody
 	Reason string `json:"reason"`
 }
 
-func cancel(_ string, b cancelBody, at time.Time) orderCommand {
-	return order.Cancel{Reason: b.Reason, At: at}
+func cancel(r *app.Request, b cancelBody) (order.Cancel, error) {
+	b.request(r)
+	return order.Cancel{Reason: b.Reason, At: r.At}, checkOrderID(r)
 }
 
-// orderID returns the order's id in the path. An id that no order can have is
-// one of an order that does not exist.
-func orderID[B any](in httpapi.CommandRequest[B]) (string, error) {
-	id := in.Path("id")
-	if goods.CheckID("/id", id) != nil {
-		return "", order.ErrNotPlaced
+// checkOrderID: an id that no order can have is one of an order that does not exist.
+func checkOrderID(r *app.Request) error {
+	if goods.CheckID("/id", r.ID) != nil {
+		return order.ErrNotPlaced
 	}
-	return id, nil
+	return nil
 }
 
 // orderView is an order as it is read.
@@ -114,7 +146,7 @@ func orderQueryOf(p *httpapi.Params) orderQuery {
 
 func (r reads) orders(ctx context.Context, in httpapi.ReadRequest[orderQuery]) (page httpapi.Page[orderView], err error) {
 	sql, args := in.Params.sql()
-	rows, next, err := queries.SQLPage[orderView](ctx, r.reader, queries.SQLList{
+	rows, next, err := queries.SQLPage[orderView](ctx, r.Reader, queries.SQLList{
 		SQL: sql, Args: args, OrderBy: []string{"placed_at", "id"}, Desc: true,
 		Limit: in.Params.limit, Cursor: in.Params.after, Token: in.Token,
 	})

@@ -3,30 +3,11 @@ package shop
 import (
 	"net/http"
 
-	"github.com/57528e99/recount/domain/goods"
-	"github.com/57528e99/recount/domain/money"
-	"github.com/57528e99/recount/domain/order"
-	"github.com/57528e99/recount/domain/returns"
-	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/httpapi"
 )
 
-// Problems returns what the errors of the domain are over HTTP: 422 if the
-// request can never be accepted, 409 if the state of things is against it.
-func Problems() []httpapi.DomainProblem {
-	return []httpapi.DomainProblem{
-		{Err: goods.ErrInvalid, Kind: kindInvalidInput},
-		{Err: order.ErrNotPlaced, Kind: kindOrderNotFound},
-		{Err: order.ErrAlreadyPlaced, Kind: kindOrderExists},
-		{Err: order.ErrTransition, Kind: kindOrderStatus},
-		{Err: stock.ErrInsufficient, Kind: kindStockInsufficient},
-		{Err: stock.ErrNotReserved, Kind: kindStockNotReserved},
-		{Err: stock.ErrOverflow, Kind: kindStockFull},
-		{Err: returns.ErrAlreadyReturned, Kind: kindReturnExists},
-		{Err: money.ErrOverflow, Kind: kindTotalTooLarge},
-	}
-}
-
+// What the errors of the domain are over HTTP: 422 if the request can never be accepted, 409 if the state of
+// things is against it.
 var (
 	kindInvalidInput = httpapi.Kind{Code: "invalid-input", Status: http.StatusUnprocessableEntity,
 		Title:   "A value is not one that the shop takes",

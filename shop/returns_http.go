@@ -2,12 +2,22 @@ package shop
 
 import (
 	"cmp"
-	"time"
 
-	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/returns"
 	"github.com/57528e99/recount/httpapi"
 )
+
+// returnsModule has the streams return-{id}. They are read as part of customers and sales.
+func returnsModule() app.Module {
+	return app.Module{
+		Name: "returns",
+		Aggregates: []app.Aggregate{app.NewAggregate[returns.Return, returns.Event](categoryReturn, "/v1/returns").
+			Events(app.Event[returns.Returned]("ReturnAccepted", 1)).
+			Commands(app.Create[returns.Accept]("accept", app.Body(accept), app.NoLocation))},
+		Problems: []httpapi.DomainProblem{{Err: returns.ErrAlreadyReturned, Kind: kindReturnExists}},
+	}
+}
 
 type returnBody struct {
 	goodsBody
@@ -20,10 +30,9 @@ func (b returnBody) Validate() error {
 	return cmp.Or(b.validate(), b.sameTime("returned_at", b.ReturnedAt))
 }
 
-func (b returnBody) businessTime() httpapi.Time { return cmp.Or(b.At, b.ReturnedAt) }
-
-func accept(id string, b returnBody, at time.Time) commands.Command[returns.Return, returns.Event] {
-	return returns.Accept{ID: id, CustomerID: b.CustomerID, Country: b.Country, Currency: b.Currency, Lines: b.goodsLines(), At: at}
+func accept(r *app.Request, b returnBody) (returns.Accept, error) {
+	if err := b.request(r, b.ReturnedAt); err != nil {
+		return returns.Accept{}, err
+	}
+	return returns.Accept{ID: r.ID, CustomerID: b.CustomerID, Country: b.Country, Currency: b.Currency, Lines: b.goodsLines(), At: r.At}, nil
 }
-
-func newReturnID(in httpapi.CommandRequest[returnBody]) (string, error) { return in.Body.idOrNew() }

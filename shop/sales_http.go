@@ -7,10 +7,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/money"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
+
+// salesModule has sales by country and by article.
+func salesModule() app.Module {
+	return app.Module{
+		Name:        "sales",
+		Projections: []projections.Projection{salesByCountry, salesBySKU},
+		Routes: func(s *app.Service, a *httpapi.API) {
+			// ?by=day|country|sku&from=&to=&sort=&limit=&after=
+			httpapi.Read(a, "/v1/sales", salesQueryOf, reads{s}.sales)
+		},
+		Problems: []httpapi.DomainProblem{{Err: money.ErrOverflow, Kind: kindTotalTooLarge}},
+	}
+}
 
 // maxSales is how many rows of sales a page may have, and has unless the client
 // says otherwise: all days, all countries, and the articles of all but the
@@ -86,7 +101,7 @@ type saleRow struct {
 
 func (r reads) sales(ctx context.Context, in httpapi.ReadRequest[salesQuery]) (page httpapi.Page[saleView], err error) {
 	q := in.Params
-	rows, next, err := queries.SQLPage[saleRow](ctx, r.reader, queries.SQLList{
+	rows, next, err := queries.SQLPage[saleRow](ctx, r.Reader, queries.SQLList{
 		SQL: q.sql(), Args: []any{q.From, q.To}, OrderBy: q.order(), Desc: q.Descending,
 		Limit: q.limit, Cursor: q.after, Token: in.Token,
 	})

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/shop"
@@ -32,15 +34,14 @@ func TestBusyArticleHasASnapshot(t *testing.T) {
 		}
 		made = len(all) == 1
 	}
-	codec := must[*eventstore.Codec](t)(shop.NewCodec())
-	with := must[*shop.Shop](t)(shop.New(s.store, codec, shop.Config{Snapshots: kept}))
-	without := must[*shop.Shop](t)(shop.New(s.store, codec, shop.Config{}))
-	want, _, err := without.Stock.Load(t.Context(), "TEA-1")
+	with := must[*app.Commands](t)(app.NewCommands(shop.App(), s.store, app.CommandsConfig{Snapshots: kept}))
+	without := must[*app.Commands](t)(app.NewCommands(shop.App(), s.store, app.CommandsConfig{}))
+	want, _, err := without.State(t.Context(), "stock-TEA-1", commands.Moment{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, version, err := with.Stock.Load(t.Context(), "TEA-1")
-	if err != nil || version != 100 || fmt.Sprint(got) != fmt.Sprint(want) || got.Reserved != 100 {
+	got, version, err := with.State(t.Context(), "stock-TEA-1", commands.Moment{})
+	if err != nil || version != 100 || fmt.Sprint(got) != fmt.Sprint(want) || got.(stock.Stock).Reserved != 100 {
 		t.Errorf("stock = %+v at %d, %v; want %+v at 100", got, version, err, want)
 	}
 }
@@ -53,9 +54,8 @@ func TestStatesSurviveSnapshots(t *testing.T) {
 	s.post("/v1/orders/1/cancel", `{"reason":"none left"}`)
 	s.post("/v1/stock/TEA-1/receive", `{"quantity":1}`)
 	s.post("/v1/returns", orderJSON("1", "ann", "Norway", "NOK", "2011-12-01T10:00:00Z", lineJSON("TEA-1", 1, 100)))
-	codec := must[*eventstore.Codec](t)(shop.NewCodec())
 	every := map[string]int{"order": 1, "stock": 1, "return": 1}
-	all := must[*shop.Shop](t)(shop.New(s.store, codec, shop.Config{SnapshotEvery: every}))
+	all := must[*app.Commands](t)(app.NewCommands(shop.App(), s.store, app.CommandsConfig{SnapshotEvery: every}))
 	sources := all.SnapshotSources()
 	if len(sources) != 3 {
 		t.Fatalf("%d sources, want 3", len(sources))
@@ -70,7 +70,6 @@ func TestStatesSurviveSnapshots(t *testing.T) {
 func TestSnapshotSettings(t *testing.T) {
 	t.Parallel()
 	store := memstore.New(memstore.Config{})
-	codec := must[*eventstore.Codec](t)(shop.NewCodec())
 	for _, c := range []struct {
 		every map[string]int
 		want  string
@@ -82,7 +81,7 @@ func TestSnapshotSettings(t *testing.T) {
 		{map[string]int{"stock": -5}, "invalid"},
 	} {
 		got := ""
-		s, err := shop.New(store, codec, shop.Config{SnapshotEvery: c.every})
+		s, err := app.NewCommands(shop.App(), store, app.CommandsConfig{SnapshotEvery: c.every})
 		if errors.Is(err, eventstore.ErrInvalid) {
 			got = "invalid"
 		} else {

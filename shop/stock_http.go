@@ -3,24 +3,54 @@ package shop
 import (
 	"context"
 	"errors"
-	"time"
 
-	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 )
 
-type stockCommand = commands.Command[stock.Stock, stock.Event]
+// stockModule has the streams stock-{sku}, one for each article, and a read model of them. They get long: every
+// line of every order adds to one.
+func stockModule() app.Module {
+	return app.Module{
+		Name: "stock",
+		Aggregates: []app.Aggregate{app.NewAggregate[stock.Stock, stock.Event](categoryStock, "/v1/stock/{sku}").
+			Events(
+				app.Event[stock.Received]("StockReceived", 1),
+				app.Event[stock.Adjusted]("StockAdjusted", 1),
+				app.Event[stock.Reserved]("StockReserved", 1),
+				app.Event[stock.Released]("StockReleased", 1),
+				app.Event[stock.Committed]("StockCommitted", 1)).
+			Commands(
+				app.Do[stock.Receive]("receive", app.Body(receive)),
+				app.Do[stock.Adjust]("adjust", app.Body(adjust)),
+				app.Do[stock.Reserve]("reserve", app.Body(reserve)),
+				app.Do[stock.Release]("release", app.Body(release)),
+				app.Do[stock.Commit]("commit", app.Body(commit))).
+			Snapshots(100, 1)},
+		Projections: []projections.Projection{stockLevels},
+		Routes: func(s *app.Service, a *httpapi.API) {
+			// ?as_of=
+			httpapi.Read(a, "/v1/stock/{sku}", asOf, reads{s}.stock)
+		},
+		Problems: []httpapi.DomainProblem{
+			{Err: stock.ErrInsufficient, Kind: kindStockInsufficient},
+			{Err: stock.ErrNotReserved, Kind: kindStockNotReserved},
+			{Err: stock.ErrOverflow, Kind: kindStockFull},
+		},
+	}
+}
 
 type receiveBody struct {
 	atBody
 	Quantity int64 `json:"quantity"`
 }
 
-func receive(sku string, b receiveBody, at time.Time) stockCommand {
-	return stock.Receive{SKU: sku, Quantity: b.Quantity, At: at}
+func receive(r *app.Request, b receiveBody) (stock.Receive, error) {
+	b.request(r)
+	return stock.Receive{SKU: r.ID, Quantity: b.Quantity, At: r.At}, checkSKU(r)
 }
 
 type adjustBody struct {
@@ -29,8 +59,9 @@ type adjustBody struct {
 	Reason string `json:"reason"`
 }
 
-func adjust(sku string, b adjustBody, at time.Time) stockCommand {
-	return stock.Adjust{SKU: sku, Delta: b.Delta, Reason: b.Reason, At: at}
+func adjust(r *app.Request, b adjustBody) (stock.Adjust, error) {
+	b.request(r)
+	return stock.Adjust{SKU: r.ID, Delta: b.Delta, Reason: b.Reason, At: r.At}, checkSKU(r)
 }
 
 // reservationBody is that of reserve, release and commit.
@@ -40,29 +71,31 @@ type reservationBody struct {
 	Quantity int64  `json:"quantity"`
 }
 
-func reserve(sku string, b reservationBody, at time.Time) stockCommand {
-	return stock.Reserve{SKU: sku, OrderID: b.OrderID, Quantity: b.Quantity, At: at}
+func reserve(r *app.Request, b reservationBody) (stock.Reserve, error) {
+	b.request(r)
+	return stock.Reserve{SKU: r.ID, OrderID: b.OrderID, Quantity: b.Quantity, At: r.At}, checkSKU(r)
 }
 
-func release(sku string, b reservationBody, at time.Time) stockCommand {
-	return stock.Release{SKU: sku, OrderID: b.OrderID, Quantity: b.Quantity, At: at}
+func release(r *app.Request, b reservationBody) (stock.Release, error) {
+	b.request(r)
+	return stock.Release{SKU: r.ID, OrderID: b.OrderID, Quantity: b.Quantity, At: r.At}, checkSKU(r)
 }
 
-func commit(sku string, b reservationBody, at time.Time) stockCommand {
-	return stock.Commit{SKU: sku, OrderID: b.OrderID, Quantity: b.Quantity, At: at}
+func commit(r *app.Request, b reservationBody) (stock.Commit, error) {
+	b.request(r)
+	return stock.Commit{SKU: r.ID, OrderID: b.OrderID, Quantity: b.Quantity, At: r.At}, checkSKU(r)
 }
 
-// pathSKU returns the article code in the path. The domain checks it too, but
-// would blame a member of the body.
-func pathSKU[B any](in httpapi.CommandRequest[B]) (string, error) {
-	sku := in.Path("sku")
+// checkSKU checks the article code in the path. The domain checks it too, but would blame a member of the
+// body.
+func checkSKU(r *app.Request) error {
 	var invalid *goods.InvalidError
-	if errors.As(goods.CheckSKU("/sku", sku), &invalid) {
-		problem := kindInvalidInput.Problem("{sku} in the path " + invalid.Reason + ".")
-		problem.Errors = []httpapi.FieldError{{Parameter: "sku", Detail: invalid.Reason}}
-		return "", problem
+	if !errors.As(goods.CheckSKU("/sku", r.ID), &invalid) {
+		return nil
 	}
-	return sku, nil
+	problem := kindInvalidInput.Problem("{sku} in the path " + invalid.Reason + ".")
+	problem.Errors = []httpapi.FieldError{{Parameter: "sku", Detail: invalid.Reason}}
+	return problem
 }
 
 // stockView is the stock of an article as it is read.

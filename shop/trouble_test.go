@@ -142,7 +142,7 @@ func TestSumsTooLargeToBeTold(t *testing.T) {
 	s := startOn(t, logtest.New(t))
 	customer := "c-1"
 	enormous := func(id string, day int) {
-		codec, err := shop.NewCodec()
+		codec, err := shop.App().Codec()
 		if err != nil {
 			t.Fatal(err)
 		}

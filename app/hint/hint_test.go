@@ -14,6 +14,8 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
+const program hint.Program = "recount"
+
 // TestEveryReasonHasWords, with all that there is to fill in.
 func TestEveryReasonHasWords(t *testing.T) {
 	t.Parallel()
@@ -25,7 +27,7 @@ func TestEveryReasonHasWords(t *testing.T) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		if literal, ok := n.(*ast.BasicLit); ok && !strings.Contains(literal.Value, "/") {
 			code, err := strconv.Unquote(literal.Value)
-			if text := hint.In(code, "orders", ""); err != nil || text == code || strings.ContainsAny(text, "{}") {
+			if text := program.In(code, "orders", ""); err != nil || text == code || strings.ContainsAny(text, "{}") {
 				t.Errorf("%s is said in the words %q", literal.Value, text)
 			}
 			found++
@@ -41,7 +43,7 @@ func TestABusyProjectionsOperationCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	const want = "wait for it, or cancel it: recount projections cancel 7 --schema tickets"
 	err := eventstore.WithReason(&operations.BusyError{}, "operation-running", "7", "tickets")
-	if got := hint.Of(fmt.Errorf("verify: %w", err), ""); got != want {
+	if got := program.Of(fmt.Errorf("verify: %w", err), ""); got != want {
 		t.Errorf("hint = %q, want %q", got, want)
 	}
 }
@@ -53,7 +55,7 @@ func TestWordsNameASchemaOfOnesOwn(t *testing.T) {
 		"recount": "`recount projections resume orders`",
 		"tickets": "`recount projections resume orders --schema tickets`",
 	} {
-		if got := hint.In("event-not-applied", "orders", schema); !strings.Contains(got, want) {
+		if got := program.In("event-not-applied", "orders", schema); !strings.Contains(got, want) {
 			t.Errorf("hint in schema %s = %q, want %q", schema, got, want)
 		}
 	}

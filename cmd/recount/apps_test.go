@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/projections"
@@ -36,11 +37,11 @@ func TestAnotherAppsLogIsLeftAlone(t *testing.T) {
 		"projections ls", "projections rebuild --all", "projections drop notes --yes", "snapshots rebuild", "snapshots ls", "snapshots purge --yes",
 	} {
 		said := newTranscript()
-		a := &app{stdin: strings.NewReader(""), stdout: said, stderr: said, getenv: func(string) string { return "" }}
-		code := a.run(t.Context(), append(strings.Fields(command), "--database", db.DSN))
+		a := program(cli.Program{Stdin: strings.NewReader(""), Stdout: said, Stderr: said, Getenv: func(string) string { return "" }})
+		code := a.Run(t.Context(), append(strings.Fields(command), "--database", db.DSN))
 		text, _ := said.read()
-		if code != exitConflict || !strings.Contains(text, `belongs to app "bank", this program is app "shop"`) || !strings.Contains(text, "--adopt-log") {
-			t.Errorf("recount %s: exit code %d, want %d and whose the log is:\n%s", command, code, exitConflict, text)
+		if code != cli.ExitConflict || !strings.Contains(text, `belongs to app "bank", this program is app "shop"`) || !strings.Contains(text, "--adopt-log") {
+			t.Errorf("recount %s: exit code %d, want %d and whose the log is:\n%s", command, code, cli.ExitConflict, text)
 		}
 	}
 
@@ -50,7 +51,7 @@ func TestAnotherAppsLogIsLeftAlone(t *testing.T) {
 		t.Errorf("DELETE of the bank's projection = %d %s, want 409 projection-of-another-app", got.status, got.body)
 	}
 	server.stopGently(t)
-	text := recount(t, db, exitOK, "projections", "ls", "--all")
+	text := recount(t, db, cli.ExitOK, "projections", "ls", "--all")
 	if !strings.Contains(text, "orders") || strings.Contains(text, "notes") {
 		t.Errorf("projections ls --all shows\n%s\nwant the shop's alone", text)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/internal/pgtest/freeport"
@@ -102,10 +103,10 @@ func judgeLog(t *testing.T, dev *process) {
 func lastEvent(t *testing.T, dataDir string) string {
 	t.Helper()
 	data, said := newTranscript(), newTranscript()
-	a := &app{stdout: data, stderr: said, getenv: func(string) string { return "" }}
-	code := a.run(t.Context(), []string{"log", "tail", "-n", "1", "-o", "json", "--data", dataDir})
+	a := program(cli.Program{Stdout: data, Stderr: said, Getenv: func(string) string { return "" }})
+	code := a.Run(t.Context(), []string{"log", "tail", "-n", "1", "-o", "json", "--data", dataDir})
 	event, _ := data.read()
-	if problem, _ := said.read(); code != exitOK || event == "" {
+	if problem, _ := said.read(); code != cli.ExitOK || event == "" {
 		t.Fatalf("recount log tail: exit code %d, %q: %s", code, event, problem)
 	}
 	return event

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -91,8 +92,8 @@ func TestDevSaysHowToKeepTheDataElsewhere(t *testing.T) {
 	}
 	dev := startProcess(t, "dev", "--data", filepath.Join(file, "data"), "--listen", "127.0.0.1:0")
 	dev.await(t, `error: start the built-in PostgreSQL: .*\nhint: .* --data DIR keeps the data in another directory`)
-	if code := dev.exit(t); code != exitFailure {
-		t.Errorf("exit code %d, want %d", code, exitFailure)
+	if code := dev.exit(t); code != cli.ExitFailure {
+		t.Errorf("exit code %d, want %d", code, cli.ExitFailure)
 	}
 }
 
@@ -102,8 +103,8 @@ func TestDevSaysThatTheFolderOfPostgreSQLIsWrong(t *testing.T) {
 	cmd.Env = append(cleanEnv(), pgembed.EnvBinDir+"=/nonexistent")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitUnavailable {
-		t.Errorf("ended with %v, want exit code %d", err, exitUnavailable)
+	if !errors.As(err, &exit) || exit.ExitCode() != cli.ExitUnavailable {
+		t.Errorf("ended with %v, want exit code %d", err, cli.ExitUnavailable)
 	}
 	for _, want := range []string{pgembed.EnvBinDir + "=/nonexistent: no program", "hint: correct or unset", "install PostgreSQL", "--pg"} {
 		if !strings.Contains(string(out), want) {
@@ -155,15 +156,15 @@ func TestASecondDevSaysWhoIsInTheWay(t *testing.T) {
 
 	second := startProcess(t, "dev", "--data", dir, "--listen", "127.0.0.1:0")
 	second.await(t, fmt.Sprintf(`error: .*already in use by process %d\nhint: .*kill -INT %[1]d.* with --data DIR`, dev.cmd.Process.Pid))
-	if code := second.exit(t); code != exitConflict {
-		t.Errorf("exit code %d for a directory in use, want %d", code, exitConflict)
+	if code := second.exit(t); code != cli.ExitConflict {
+		t.Errorf("exit code %d for a directory in use, want %d", code, cli.ExitConflict)
 	}
 
 	unused := filepath.Join(t.TempDir(), "unused")
 	third := startProcess(t, "dev", "--data", unused, "--listen", strings.TrimPrefix(url, "http://"))
 	third.await(t, `error: something else listens on 127.0.0.1:\d+ already\nhint: .*--listen 127.0.0.1:0`)
-	if code := third.exit(t); code != exitConflict {
-		t.Errorf("exit code %d for an address in use, want %d", code, exitConflict)
+	if code := third.exit(t); code != cli.ExitConflict {
+		t.Errorf("exit code %d for an address in use, want %d", code, cli.ExitConflict)
 	}
 	if _, err := os.Stat(unused); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it left a data directory behind: %v", err)
@@ -183,8 +184,8 @@ func TestDevEndsWithItsDatabase(t *testing.T) {
 	// COPY to a program runs as the server: it can end the postmaster, which is the parent of ours.
 	_, _ = conn.Exec(t.Context(), `COPY (SELECT 1) TO PROGRAM 'kill -QUIT $(head -1 postmaster.pid)'`)
 	dev.await(t, `error: the built-in PostgreSQL ended by itself\nhint: its log says why: \S+server\.log`)
-	if code := dev.exit(t); code != exitUnavailable {
-		t.Errorf("exit code %d, want %d", code, exitUnavailable)
+	if code := dev.exit(t); code != cli.ExitUnavailable {
+		t.Errorf("exit code %d, want %d", code, cli.ExitUnavailable)
 	}
 }
 
@@ -201,8 +202,8 @@ func TestDevSaysHowToGetPostgreSQL(t *testing.T) {
 	cmd.Env = append(cleanEnv(), pgembed.EnvBinDir+"="+old)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitUnavailable {
-		t.Errorf("ended with %v, want exit code %d", err, exitUnavailable)
+	if !errors.As(err, &exit) || exit.ExitCode() != cli.ExitUnavailable {
+		t.Errorf("ended with %v, want exit code %d", err, cli.ExitUnavailable)
 	}
 	for _, want := range []string{"error: ", "9.6.1", "hint: install PostgreSQL with one of these", "--pg"} {
 		if !strings.Contains(string(out), want) {
@@ -220,7 +221,7 @@ func TestTheSecondSignalEndsDevAtOnce(t *testing.T) {
 	dev.signal(t, os.Interrupt)
 	awaitClosed(t, url)
 	dev.signal(t, os.Interrupt)
-	if code := dev.exit(t); code != exitInterrupted {
-		t.Errorf("exit code %d after two signals, want %d", code, exitInterrupted)
+	if code := dev.exit(t); code != cli.ExitInterrupted {
+		t.Errorf("exit code %d after two signals, want %d", code, cli.ExitInterrupted)
 	}
 }

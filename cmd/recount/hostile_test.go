@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
 	hostile "github.com/57528e99/recount/tests/hostile/shop"
@@ -92,8 +93,8 @@ func peakMemory(t *testing.T, pid int) int {
 func checkProjections(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	said := newTranscript()
-	a := &app{stdin: strings.NewReader(""), stdout: said, stderr: said, getenv: func(string) string { return "" }}
-	if code := a.run(t.Context(), []string{"projections", "verify", "--all", "--database", db.DSN}); code != exitOK {
+	a := program(cli.Program{Stdin: strings.NewReader(""), Stdout: said, Stderr: said, Getenv: func(string) string { return "" }})
+	if code := a.Run(t.Context(), []string{"projections", "verify", "--all", "--database", db.DSN}); code != cli.ExitOK {
 		text, _ := said.read()
 		t.Errorf("projections verify ends with %d:\n%s", code, text)
 	}

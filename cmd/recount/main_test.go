@@ -9,12 +9,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/shop/shopcli"
+	"github.com/57528e99/recount/tests/bench/benchcli"
 )
 
 // The test binary is the program as well, in the path as recount: tests that need a process run it,
@@ -24,6 +29,12 @@ func TestMain(m *testing.M) {
 }
 
 type tests struct{ m *testing.M }
+
+// program is the command line of the shop, on other streams than those of the process.
+func program(p cli.Program) *cli.Program {
+	p.App, p.Extensions = shop.App(), []cli.Extension{shopcli.Extension(), benchcli.Extension()}
+	return &p
+}
 
 // Run implements testscript.TestingM.
 func (t tests) Run() int { return pgtest.Run(t.m) }
@@ -63,8 +74,8 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	a := &app{stdin: strings.NewReader(""), stdout: ts.Stdout(), stderr: ts.Stderr(), getenv: ts.Getenv}
-	if got := a.run(context.Background(), args[2:]); got != want {
+	a := program(cli.Program{Stdin: strings.NewReader(""), Stdout: ts.Stdout(), Stderr: ts.Stderr(), Getenv: ts.Getenv})
+	if got := a.Run(context.Background(), args[2:]); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
@@ -90,7 +101,7 @@ func appendEvent(t *testing.T, ts *testscript.TestScript, args []string) {
 		Stream: args[0], Expected: eventstore.Any, Events: []eventstore.Event{{Type: args[1], Data: []byte(args[2])}},
 	}, eventstore.AppendOptions{})
 	ts.Check(err)
-	ts.Check(closeStore(t.Context(), store))
+	ts.Check(store.Close(t.Context()))
 }
 
 func project(t *testing.T, ts *testscript.TestScript) {
@@ -102,8 +113,8 @@ func project(t *testing.T, ts *testscript.TestScript) {
 	var log bytes.Buffer
 	code := make(chan int, 1)
 	go func() {
-		a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &log, getenv: ts.Getenv}
-		code <- a.run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--max-connections", "8"})
+		a := program(cli.Program{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: &log, Getenv: ts.Getenv})
+		code <- a.Run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--max-connections", "8"})
 	}()
 	for arrived := false; !arrived && ctx.Err() == nil; {
 		// As long as there are none it is NULL, which cannot be scanned.
@@ -113,7 +124,7 @@ func project(t *testing.T, ts *testscript.TestScript) {
 	}
 	arrived := ctx.Err() == nil
 	stop()
-	if got := <-code; got != exitOK || !arrived {
+	if got := <-code; got != cli.ExitOK || !arrived {
 		ts.Fatalf("serve ended with exit code %d, projections arrived: %v\n%s", got, arrived, log.String())
 	}
 }
@@ -137,4 +148,15 @@ func stopped(t *testing.T, ts *testscript.TestScript, args []string) {
 		ts.Check(pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM recount.projection_generations
 			WHERE projection = $1 AND failed_position = $2::bigint)`, args[0], args[1]).Scan(&there))
 	}
+}
+
+// openPool returns connections to a database.
+func openPool(ctx context.Context, dsn string, maxConns int32) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = maxConns
+	pgstore.ConfigurePool(config)
+	return pgxpool.NewWithConfig(ctx, config)
 }

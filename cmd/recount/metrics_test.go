@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/projections"
 )
@@ -147,8 +148,8 @@ func TestWhereOperatorsAreServed(t *testing.T) {
 		t.Errorf("both servers have %s for operators", a)
 	}
 	taken := startProcess(t, "serve", "--database", db.DSN, "--listen", "127.0.0.1:0", "--admin", strings.TrimPrefix(url, "http://"))
-	if code := taken.exit(t); code != exitConflict {
-		t.Errorf("exit code %d with an address that is taken, want %d", code, exitConflict)
+	if code := taken.exit(t); code != cli.ExitConflict {
+		t.Errorf("exit code %d with an address that is taken, want %d", code, cli.ExitConflict)
 	}
 	taken.await(t, `hint: stop it, or choose another address: --admin 127\.0\.0\.1:0`)
 	off := startProcess(t, "serve", "--database", db.DSN, "--listen", "127.0.0.1:0", "--admin", "off")

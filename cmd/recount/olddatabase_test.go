@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -23,18 +24,18 @@ func TestAnOldDatabaseIsMigratedAndGoesOn(t *testing.T) {
 	db := pgtest.NewEmpty(t)
 	load(t, db, "testdata/schema3.sql.gz")
 	pglog.CheckAtEnd(t, db.Pool, db.Schema)
-	recount(t, db, exitOK, "migrate", "up")
+	recount(t, db, cli.ExitOK, "migrate", "up")
 	// The dump is on another server now.
-	recount(t, db, exitOK, "db", "adopt", "--yes")
+	recount(t, db, cli.ExitOK, "db", "adopt", "--yes")
 
 	server, url := startServe(t, db)
 	defer server.stopGently(t)
-	recount(t, db, exitOK, "projections", "skip", "orders", "--reason", "imported by mistake")
+	recount(t, db, cli.ExitOK, "projections", "skip", "orders", "--reason", "imported by mistake")
 	placeAndRead(t, url, url, "241")
 	for _, name := range []string{"orders", "customer_history", "stock_levels", "sales_by_country", "sales_by_sku"} {
-		recount(t, db, exitOK, "projections", "verify", name)
+		recount(t, db, cli.ExitOK, "projections", "verify", name)
 	}
-	recount(t, db, exitOK, "projections", "rollback", "sales_by_sku")
+	recount(t, db, cli.ExitOK, "projections", "rollback", "sales_by_sku")
 	if got := call(t, "GET", url+"/v1/orders/240", ""); got.status != http.StatusOK || !strings.Contains(got.body, `"cancelled"`) {
 		t.Errorf("GET /v1/orders/240 = %d %s, want a cancelled order", got.status, got.body)
 	}
@@ -81,8 +82,8 @@ func recount(t *testing.T, db *pgtest.DB, want int, args ...string) (stdout stri
 func runs(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	out, said := newTranscript(), newTranscript()
-	a := &app{stdout: out, stderr: said, getenv: func(string) string { return "" }}
-	code := a.run(t.Context(), args)
+	a := program(cli.Program{Stdout: out, Stderr: said, Getenv: func(string) string { return "" }})
+	code := a.Run(t.Context(), args)
 	stdout, _ = out.read()
 	stderr, _ = said.read()
 	if code != want {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
@@ -51,7 +52,7 @@ func wantRightRows(t *testing.T, db *pgtest.DB) {
 		return err == nil && there
 	})
 	verify := startProcess(t, "projections", "verify", "--all", "--database", db.DSN)
-	if code := verify.exit(t); code != exitOK {
+	if code := verify.exit(t); code != cli.ExitOK {
 		text, _ := verify.stdout.read()
 		t.Errorf("verify: exit code %d\n%s", code, text)
 	}

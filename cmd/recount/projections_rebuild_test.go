@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/pgstore"
@@ -41,7 +42,7 @@ func placeOrders(t *testing.T, db *pgtest.DB, n int) {
 	if err := writers.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := closeStore(t.Context(), store); err != nil {
+	if err := store.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -109,11 +110,11 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	}
 	release()
 	again := startProcess(t, args...)
-	if code := again.exit(t); code != exitOK {
+	if code := again.exit(t); code != cli.ExitOK {
 		t.Fatalf("exit code %d, want 0", code)
 	}
 	text, _ := again.stdout.read()
-	var done list[operations.Operation]
+	var done struct{ Items []operations.Operation }
 	if err := json.Unmarshal([]byte(text), &done); err != nil || done.Items[0].State != operations.Done {
 		t.Fatalf("it printed %s (%v), want an operation that is done", text, err)
 	}
@@ -121,14 +122,14 @@ func TestARebuildGoesOnAfterAKill(t *testing.T) {
 	if err := db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM recount.projection_operations`).Scan(&operations); err != nil || operations != 1 {
 		t.Errorf("there are %d operations (%v), want the one that went on", operations, err)
 	}
-	if code := startProcess(t, "projections", "verify", "orders", "--database", db.DSN).exit(t); code != exitOK {
+	if code := startProcess(t, "projections", "verify", "orders", "--database", db.DSN).exit(t); code != cli.ExitOK {
 		t.Errorf("verify: exit code %d, want 0", code)
 	}
 	if _, err := db.Pool.Exec(t.Context(), `UPDATE recount.orders_g1 SET total_minor = 1 WHERE id = '7'`); err != nil {
 		t.Fatal(err)
 	}
 	verify := startProcess(t, "projections", "verify", "orders", "--database", db.DSN)
-	if code := verify.exit(t); code != exitCheckFailed {
+	if code := verify.exit(t); code != cli.ExitCheckFailed {
 		t.Errorf("verify of damaged rows: exit code %d, want 8", code)
 	}
 	if text, _ := verify.stdout.read(); !strings.Contains(text, `"total_minor":1`) && !strings.Contains(text, "order-7") {
@@ -166,7 +167,7 @@ func TestAServerGoesOnWithARebuild(t *testing.T) {
 	for _, c := range [][]string{{"rebuild", "orders"}, {"verify", "--all"}, {"rollback", "orders"}, {"repair", "orders", "7"},
 		{"ls"}, {"show", "orders"}} {
 		p := startProcess(t, append(append([]string{"projections"}, c...), "--server", urlTwo)...)
-		if code := p.exit(t); code != exitOK {
+		if code := p.exit(t); code != cli.ExitOK {
 			t.Errorf("%v: exit code %d, want 0", c, code)
 		}
 	}
@@ -179,11 +180,11 @@ func TestAServerGoesOnWithARebuild(t *testing.T) {
 func rebuildAll(t *testing.T, where ...string) {
 	t.Helper()
 	p := startProcess(t, append([]string{"projections", "rebuild", "--all", "--verify", "-o", "json"}, where...)...)
-	if code := p.exit(t); code != exitOK {
+	if code := p.exit(t); code != cli.ExitOK {
 		t.Errorf("%v: exit code %d, want 0", where, code)
 	}
 	text, _ := p.stdout.read()
-	var done list[operations.Operation]
+	var done struct{ Items []operations.Operation }
 	if err := json.Unmarshal([]byte(text), &done); err != nil {
 		t.Fatal(err)
 	}

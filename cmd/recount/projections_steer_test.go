@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -17,22 +18,22 @@ func TestAllProjectionsArePausedAndResumed(t *testing.T) {
 	takesAll(t, db, server)
 	execute(t, db, `CREATE FUNCTION recount.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$`)
 	for _, where := range [][]string{{"--server", url}, {"--database", db.DSN}} {
-		stdout, _ := runs(t, exitOK, slices.Concat([]string{"projections", "pause", "--all"}, where)...)
+		stdout, _ := runs(t, cli.ExitOK, slices.Concat([]string{"projections", "pause", "--all"}, where)...)
 		if n := strings.Count(stdout, " is paused\n"); n != 6 {
 			t.Errorf("pause --all said %q, want six projections to be paused", stdout)
 		}
-		if stdout, _ = runs(t, exitOK, slices.Concat([]string{"projections", "ls"}, where)...); strings.Count(stdout, " paused ") != 6 {
+		if stdout, _ = runs(t, cli.ExitOK, slices.Concat([]string{"projections", "ls"}, where)...); strings.Count(stdout, " paused ") != 6 {
 			t.Errorf("ls says\n%swant six projections to be paused", stdout)
 		}
 		execute(t, db, `CREATE TRIGGER refuse BEFORE UPDATE OF desired ON recount.projections
 			FOR EACH ROW WHEN (NEW.name = 'orders') EXECUTE FUNCTION recount.refuse()`)
-		stdout, stderr := runs(t, exitFailure, slices.Concat([]string{"projections", "resume", "--all"}, where)...)
+		stdout, stderr := runs(t, cli.ExitFailure, slices.Concat([]string{"projections", "resume", "--all"}, where)...)
 		if strings.Count(stdout, " is resumed\n") != 5 || strings.Contains(stdout, "orders is") ||
 			!strings.Contains(stderr, "error: resume failed for 1 of 6 projections: orders\n") {
 			t.Errorf("resume --all said %q and %q, want all but orders to be resumed", stdout, stderr)
 		}
 		execute(t, db, `DROP TRIGGER refuse ON recount.projections`)
-		if stdout, _ = runs(t, exitOK, slices.Concat([]string{"projections", "resume", "--all"}, where)...); strings.Count(stdout, " is resumed\n") != 6 {
+		if stdout, _ = runs(t, cli.ExitOK, slices.Concat([]string{"projections", "resume", "--all"}, where)...); strings.Count(stdout, " is resumed\n") != 6 {
 			t.Errorf("resume --all said %q, want six projections to be resumed", stdout)
 		}
 	}
@@ -58,21 +59,21 @@ func TestDropRemovesWhatNoProgramHas(t *testing.T) {
 		execute(t, db, `CREATE VIEW recount.sales_by_week AS SELECT * FROM recount.sales_by_week_1`)
 
 		for flag, listed := range map[string]bool{"--all=false": false, "--all": true} {
-			stdout, _ := runs(t, exitOK, slices.Concat([]string{"projections", "ls", flag}, where)...)
+			stdout, _ := runs(t, cli.ExitOK, slices.Concat([]string{"projections", "ls", flag}, where)...)
 			if strings.Contains(stdout, "sales_by_week") != listed || !strings.Contains(stdout, "orders ") {
 				t.Errorf("ls %s says\n%swant sales_by_week: %v", flag, stdout, listed)
 			}
 		}
-		_, stderr := runs(t, exitConflict, slices.Concat([]string{"projections", "drop", "orders", "--yes"}, where)...)
+		_, stderr := runs(t, cli.ExitConflict, slices.Concat([]string{"projections", "drop", "orders", "--yes"}, where)...)
 		if !strings.Contains(stderr, "runs generation 1") || !strings.Contains(stderr, "hint: recount projections ls --all") {
 			t.Errorf("drop of what a process runs said %q", stderr)
 		}
-		runs(t, exitNotFound, slices.Concat([]string{"projections", "drop", "sales_by_week", "--version", "7", "--yes"}, where)...)
-		_, stderr = runs(t, exitUsage, slices.Concat([]string{"projections", "drop", "sales_by_week"}, where)...)
+		runs(t, cli.ExitNotFound, slices.Concat([]string{"projections", "drop", "sales_by_week", "--version", "7", "--yes"}, where)...)
+		_, stderr = runs(t, cli.ExitUsage, slices.Concat([]string{"projections", "drop", "sales_by_week"}, where)...)
 		if !strings.Contains(stderr, "sales_by_week with all its rows") {
 			t.Errorf("drop without --yes, and nobody to ask, said %q", stderr)
 		}
-		stdout, _ := runs(t, exitOK, slices.Concat([]string{"projections", "drop", "sales_by_week", "--yes"}, where)...)
+		stdout, _ := runs(t, cli.ExitOK, slices.Concat([]string{"projections", "drop", "sales_by_week", "--yes"}, where)...)
 		if stdout != "sales_by_week: generations [1] are removed\n" {
 			t.Errorf("drop said %q", stdout)
 		}

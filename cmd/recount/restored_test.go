@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -27,8 +28,8 @@ func TestServeOnARestoredLogSaysSoUntilItIsRestartedAfterTheAdoption(t *testing.
 	}
 
 	said := newTranscript()
-	a := &app{stdout: newTranscript(), stderr: said, getenv: func(string) string { return "" }}
-	if code := a.run(t.Context(), []string{"db", "adopt", "--yes", "--database", db.DSN}); code != exitOK {
+	a := program(cli.Program{Stdout: newTranscript(), Stderr: said, Getenv: func(string) string { return "" }})
+	if code := a.Run(t.Context(), []string{"db", "adopt", "--yes", "--database", db.DSN}); code != cli.ExitOK {
 		text, _ := said.read()
 		t.Fatalf("recount db adopt: exit code %d: %s", code, text)
 	}

@@ -1,26 +1,15 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/rs/zerolog"
-
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/internal/pgtest/freeport"
 	"github.com/57528e99/recount/migrations"
 )
 
@@ -92,7 +81,7 @@ func TestServeWithFewConnections(t *testing.T) {
 	}
 	for i, operation := range []string{"rebuild", "verify"} {
 		server := []string{url, api}[i]
-		if code := startProcess(t, "projections", operation, "--all", "--server", server).exit(t); code != exitOK {
+		if code := startProcess(t, "projections", operation, "--all", "--server", server).exit(t); code != cli.ExitOK {
 			t.Errorf("projections %s --all = exit code %d, want 0", operation, code)
 		}
 		placeAndRead(t, api, url, "after-"+operation)
@@ -129,8 +118,8 @@ func TestServeMigratesOnRequestOnly(t *testing.T) {
 	db := pgtest.NewEmpty(t)
 	server := startProcess(t, "serve", "--database", db.DSN, "--listen", "127.0.0.1:0")
 	server.await(t, `error: schema recount is at version 0, this program needs version \d+\nhint: run recount migrate up`)
-	if code := server.exit(t); code != exitUnavailable {
-		t.Errorf("exit code %d on an empty database, want %d", code, exitUnavailable)
+	if code := server.exit(t); code != cli.ExitUnavailable {
+		t.Errorf("exit code %d on an empty database, want %d", code, cli.ExitUnavailable)
 	}
 	server, _ = startServe(t, db, "--migrate")
 	server.stopGently(t)
@@ -150,92 +139,5 @@ func TestMigrationsOfSeveralProcessesAtOnce(t *testing.T) {
 	}
 	if now, err := migrations.Status(t.Context(), db.DSN, db.Schema); err != nil || now.Pending() || now.Dirty {
 		t.Errorf("Status = %+v, %v", now, err)
-	}
-}
-
-func TestServeWaitsForTheDatabase(t *testing.T) {
-	t.Parallel()
-	db, err := pgx.ParseConfig(logtest.New(t).DSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := freeport.For(t).Address() // nobody listens there for now
-	dsn := url.URL{Scheme: "postgres", User: url.UserPassword(db.User, db.Password), Host: address, Path: "/" + db.Database}
-
-	said := newTranscript()
-	done := make(chan error, 1)
-	go func() { done <- awaitDatabase(t.Context(), dsn.String(), patience, zerolog.New(said)) }()
-	said.await(t, `"error":"(failed to connect[^"]*refused)","patience_ms":120000,"message":"waiting for the database"`, nil)
-	forward(t, address, db)
-	if err := <-done; err != nil {
-		t.Errorf("a database that came later: %v", err)
-	}
-
-	dsn.Path += "_that_is_not_there"
-	if err := awaitDatabase(t.Context(), dsn.String(), time.Hour, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "3D000") {
-		t.Errorf("a database that the server does not have: %v, want its error at once", err)
-	} else if hint := hintFor(err); hint != "create it: createdb "+strings.TrimPrefix(dsn.Path, "/") {
-		t.Errorf("hint for a database that the server does not have: %q", hint)
-	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errInterrupted)
-	if err := awaitDatabase(ctx, "postgres://nobody@127.0.0.1:1/x", time.Hour, zerolog.Nop()); exitCode(err) != exitInterrupted {
-		t.Errorf("interrupted: %v", err)
-	}
-}
-
-// forward passes connections to an address on to a database, until the test ends.
-func forward(t *testing.T, address string, db *pgx.ConnConfig) {
-	t.Helper()
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	t.Cleanup(func() {
-		ln.Close()
-		serving.Wait()
-	})
-	network, server := pgconn.NetworkAddress(db.Host, db.Port)
-	serving.Go(func() {
-		for {
-			client, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer client.Close()
-				upstream, err := net.Dial(network, server)
-				if err != nil {
-					return
-				}
-				serving.Go(func() {
-					_, _ = io.Copy(upstream, client)
-					upstream.Close()
-				})
-				_, _ = io.Copy(client, upstream)
-			})
-		}
-	})
-}
-
-func TestAConnectionThatDoesNotEndKeepsNoServer(t *testing.T) {
-	t.Parallel()
-	pool, err := openPool(t.Context(), logtest.New(t).DSN, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := pool.Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := closePool(ctx, pool); !errors.Is(err, context.Canceled) {
-		t.Errorf("closePool = %v, want that the time is up", err)
-	}
-	conn.Release()
-	if err := closePool(t.Context(), pool); err != nil {
-		t.Errorf("closePool = %v once it has ended", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/projections"
@@ -79,13 +80,13 @@ func TestTwoVersionsOfTheProgram(t *testing.T) {
 	d.takesMore()
 
 	// Back: this read model has not yet read what only the next version can read.
-	recount(t, db, exitOK, "projections", "pause", "sales_by_country")
+	recount(t, db, cli.ExitOK, "projections", "pause", "sales_by_country")
 	d.takesMore()
 	old, urlOld = d.serve(this)
 	d.takesMore()
 	d.remove(urlNewer)
 	newer.stopGently(t)
-	recount(t, db, exitOK, "projections", "resume", "sales_by_country")
+	recount(t, db, cli.ExitOK, "projections", "resume", "sales_by_country")
 	d.reaches(urlOld, "sales_by_country", 1, projections.Unreadable, "OrderSubmitted", "StockReceived")
 	refused := d.refused.Load()
 	until(t, "commands on what the next version wrote are refused", func() bool { return d.refused.Load() > refused })
@@ -262,7 +263,7 @@ func (d *deployment) wantEverything(program string) {
 		return err == nil && there
 	})
 	verify := startProgram(d.T, program, "projections", "verify", "--all", "--database", d.db.DSN)
-	if code := verify.exit(d.T); code != exitOK {
+	if code := verify.exit(d.T); code != cli.ExitOK {
 		text, _ := verify.stdout.read()
 		d.Errorf("verify: exit code %d\n%s", code, text)
 	}

@@ -4,6 +4,7 @@ package adminapi
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/operations"
@@ -22,9 +23,10 @@ func Register(a *httpapi.API, admin *projections.Admin) {
 
 type routes struct{ admin *projections.Admin }
 
-// Problems are what the errors of projections and of operations on them are over HTTP.
-func Problems() []httpapi.DomainProblem {
-	return []httpapi.DomainProblem{
+// Problems are what the errors of projections and of operations on them are over HTTP. Program is how the
+// program is called on the command line.
+func Problems(program string) []httpapi.DomainProblem {
+	all := []httpapi.DomainProblem{
 		{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},
 		{Err: projections.ErrNotFailed, Kind: kindProjectionNotFailed},
 		{Err: operations.ErrNotFound, Kind: kindOperationNotFound},
@@ -33,13 +35,17 @@ func Problems() []httpapi.DomainProblem {
 		{Err: projections.ErrInUse, Kind: kindProjectionInUse},
 		{Err: projections.ErrAnotherApp, Kind: kindAnotherApp},
 	}
+	for i := range all {
+		all[i].Kind.Fix = strings.ReplaceAll(all[i].Kind.Fix, "{program}", program)
+	}
+	return all
 }
 
 var (
 	kindProjectionNotFound = httpapi.Kind{Code: "projection-not-found", Status: http.StatusNotFound,
 		Title:   "Projection not found",
 		Meaning: "This server has no projection of the name, or none that was ever run. Nothing was done.",
-		Fix:     "GET /v1/projections lists them, as recount projections ls does."}
+		Fix:     "GET /v1/projections lists them, as {program} projections ls does."}
 	kindProjectionNotFailed = httpapi.Kind{Code: "projection-not-failed", Status: http.StatusConflict,
 		Title:   "Projection not stopped on this event",
 		Meaning: "Only the event that a projection has stopped on can be left out of it, and it has not stopped, or on another one. Nothing was done.",
@@ -55,11 +61,11 @@ var (
 	kindOperationNotFound = httpapi.Kind{Code: "operation-not-found", Status: http.StatusNotFound,
 		Title:   "Operation not found",
 		Meaning: "No operation has this id.",
-		Fix:     "Take the id from Location of the answer that began it; recount projections show NAME lists the last ones."}
+		Fix:     "Take the id from Location of the answer that began it; {program} projections show NAME lists the last ones."}
 	kindProjectionBusy = httpapi.Kind{Code: "projection-busy", Status: http.StatusConflict,
 		Title:   "Projection busy",
 		Meaning: "A projection is rebuilt, rolled back, verified or repaired by one operation at a time. Nothing was begun.",
-		Fix:     "Wait for it, or end it: DELETE /v1/operations/{id}, or recount projections cancel with its id."}
+		Fix:     "Wait for it, or end it: DELETE /v1/operations/{id}, or {program} projections cancel with its id."}
 	kindInvalidOperation = httpapi.Kind{Code: "invalid-operation", Status: http.StatusBadRequest,
 		Title:   "Invalid operation",
 		Meaning: "One of the options is missing or out of its bounds, or the projection is not of a kind that this can be done with. Nothing was begun.",

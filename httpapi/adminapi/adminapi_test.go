@@ -39,7 +39,7 @@ func TestAnyServiceHasTheRoutes(t *testing.T) {
 	}
 	defer runner.Stop(t.Context())
 
-	a, err := httpapi.New(httpapi.Config{Problems: adminapi.Problems()})
+	a, err := httpapi.New(httpapi.Config{Problems: adminapi.Problems("program")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package onlineretail
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -128,6 +129,9 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s: %d %s: %s", e.Request, e.Status, e.Problem.Title, e.Problem.Detail)
 }
 
+// HTTPStatus is Status.
+func (e *RefusedError) HTTPStatus() int { return e.Status }
+
 // Hint says how to get on.
 func (e *RefusedError) Hint() string {
 	switch {
@@ -159,6 +163,9 @@ func (e *GaveUpError) Error() string {
 
 // Unwrap returns the last error.
 func (e *GaveUpError) Unwrap() error { return e.Err }
+
+// HTTPStatus is that of a service that cannot be reached, whatever the last answer was.
+func (e *GaveUpError) HTTPStatus() int { return http.StatusServiceUnavailable }
 
 // Hint says how to get on.
 func (e *GaveUpError) Hint() string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -14,8 +15,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/order"
 	httpclient "github.com/57528e99/recount/httpapi/client"
+	"github.com/57528e99/recount/shop"
 )
 
 // HTTP measures the shop's two busiest routes. The client is in this process and takes its share of
@@ -30,8 +33,6 @@ type HTTP struct {
 	Orders int
 	// CommandsOnly has no read models run beside the commands, and reads nothing.
 	CommandsOnly bool
-	// Serve starts a server for a log, with or without read models, and returns its address and how to end it.
-	Serve func(ctx context.Context, dsn, schema string, readModels bool) (url string, stop func() error, err error)
 }
 
 // The contenders of HTTP.
@@ -83,7 +84,11 @@ func only(results []Result, a, b string) (list []Result) {
 }
 
 func (h HTTP) measure(ctx context.Context, env *Env, s *scratch, connections int) (_ []Result, err error) {
-	url, stop, err := h.Serve(ctx, s.dsn, s.schema, !h.CommandsOnly)
+	roles := app.Roles()
+	if h.CommandsOnly {
+		roles = []string{app.RoleAPI}
+	}
+	url, stop, err := serveShop(ctx, app.Options{DSN: s.dsn, Schema: s.schema, Roles: roles})
 	if err != nil {
 		return nil, err
 	}
@@ -189,4 +194,28 @@ func (s *scratch) selectOrder(ctx context.Context, n int) (int, error) {
 		err = fmt.Errorf("order %d has %d rows", n, len(found))
 	}
 	return len(found), err
+}
+
+// serveShop starts a server for a log and returns its address and how to end it.
+func serveShop(ctx context.Context, o app.Options) (url string, stop func() error, err error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	s, err := app.Open(ctx, shop.App(), o)
+	if err == nil {
+		if err = s.Start(ctx); err != nil {
+			err = errors.Join(err, s.Close(ctx))
+		}
+	}
+	if err != nil {
+		return "", nil, errors.Join(err, ln.Close())
+	}
+	serving, cancel := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(serving, ln, nil) }()
+	return "http://" + ln.Addr().String(), func() error {
+		cancel()
+		return errors.Join(<-served, s.Close(ctx))
+	}, nil
 }

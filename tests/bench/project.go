@@ -45,7 +45,7 @@ const (
 func (p Project) run(ctx context.Context, env *Env) (results []Result, _ map[string]float64, err error) {
 	lives := []live{
 		{name: nameLiveFold, rate: p.Rate, newCodec: newNoteCodec, projections: []projections.Projection{newNotes()}, value: note},
-		{name: nameLiveShop, rate: p.ShopRate, newCodec: shop.NewCodec, projections: shop.Projections(), value: placedOrder},
+		{name: nameLiveShop, rate: p.ShopRate, newCodec: shop.App().Codec, projections: shop.App().Projections(), value: placedOrder},
 	}
 	for _, l := range lives {
 		env.say("%s at %d events a second", l.name, l.rate)

@@ -98,7 +98,7 @@ func (r Rebuild) measureFold(ctx context.Context, env *Env, s *scratch) ([]Resul
 
 // measureShop measures the shop's read models, one after the other and all together.
 func (r Rebuild) measureShop(ctx context.Context, env *Env, s *scratch) ([]Result, error) {
-	codec, err := shop.NewCodec()
+	codec, err := shop.App().Codec()
 	if err != nil {
 		return nil, err
 	}
@@ -107,10 +107,10 @@ func (r Rebuild) measureShop(ctx context.Context, env *Env, s *scratch) ([]Resul
 		return nil, err
 	}
 	var list []rebuilt
-	for _, p := range shop.Projections() {
+	for _, p := range shop.App().Projections() {
 		list = append(list, rebuilt{p.Name(), []projections.Projection{p}})
 	}
-	list = append(list, rebuilt{nameTogether, shop.Projections()})
+	list = append(list, rebuilt{nameTogether, shop.App().Projections()})
 	return r.compete(ctx, env, s, codec, list)
 }
 

@@ -43,7 +43,7 @@ func (r *run) awaitFresh(ctx context.Context) error {
 			continue
 		}
 		// A lease is taken a moment before whoever renews it begins.
-		n, want := r.fresh[leaseKeepers], len(shop.Projections())+1
+		n, want := r.fresh[leaseKeepers], len(shop.App().Projections())+1
 		if n >= want {
 			return nil
 		}
@@ -55,7 +55,7 @@ func (r *run) awaitFresh(ctx context.Context) error {
 // allOwned returns an error until servers have taken all projections: the shop's
 // and its snapshots.
 func (r *run) allOwned(ctx context.Context) error {
-	owned, want := 0, len(shop.Projections())+1
+	owned, want := 0, len(shop.App().Projections())+1
 	err := r.onDatabase(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `SELECT count(*) FROM recount.projection_generations WHERE owner IS NOT NULL`).Scan(&owned)
 	})

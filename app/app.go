@@ -1,0 +1,202 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/projections"
+)
+
+// App describes a service. It is a value: nothing changes it once it is in use. Only Name must be set.
+type App struct {
+	// Name owns the service's projections and snapshots in the database. A program with another name is
+	// not let on its log, unless it is told to. Lower-case letters, digits, '_' and '-', at most 48 bytes,
+	// the first a letter. Required.
+	Name string
+	// Program is how the program is called on a command line. Default: Name.
+	Program string
+	// Short says what the service is, in a line for the help. Default: that it is one.
+	Short string
+	// Version is that of the program. Default: that of the main module, as Go built it.
+	Version string
+	// Schema is the schema of the log in the database, where nothing else is said. Default: recount.
+	Schema string
+	// Modules are the parts of the service.
+	Modules []Module
+	// Actor says on whose behalf a request is made: it is in the metadata of the events, and keys of
+	// idempotency are kept apart by it. An error refuses the request. Default: nobody is named.
+	Actor func(*http.Request) (string, error)
+	// Middleware is around all routes, the first outermost.
+	Middleware []func(http.Handler) http.Handler
+	// Setup is called by Service.Start, before anything runs. Default: nothing.
+	Setup func(context.Context, *Service) error
+	// Welcome returns what somebody may try first, of a server that runs for development. Default: nothing.
+	Welcome func(Running) string
+}
+
+// Running is a server that runs for development.
+type Running struct {
+	// URL is where it is reached.
+	URL string
+	// Program calls the program on a command line, and Flags let its commands find the same database.
+	Program, Flags string
+}
+
+// Module is a part of a service: aggregates with the read models that are made of them.
+type Module struct {
+	// Name tells the module from others. Required.
+	Name string
+	// Aggregates are kinds of streams with their events and commands.
+	Aggregates []Aggregate
+	// Projections are the read models.
+	Projections []projections.Projection
+	// Reads are the routes that answer from them.
+	Reads []Read
+	// Routes adds whatever other routes there are. It is also called by Check, with a Service that has
+	// no database: routes ask the Service when they are used. Default: none.
+	Routes func(*Service, *httpapi.API)
+	// Problems are what errors of the module's rules are over HTTP.
+	Problems []httpapi.DomainProblem
+	// Migrations make tables of the module's own: files NNNN_name.up.sql in the root, in the order of
+	// their numbers, each once and in a transaction. Default: none.
+	Migrations fs.FS
+}
+
+// withDefaults returns the App with what was left out.
+func (a App) withDefaults() App {
+	a.Program = cmp.Or(a.Program, a.Name)
+	a.Short = cmp.Or(a.Short, "An event-sourced service on PostgreSQL")
+	return a
+}
+
+// ProgramName is Program, or what it is by default.
+func (a App) ProgramName() string { return a.withDefaults().Program }
+
+func (a App) aggregates() (all []Aggregate) {
+	for _, m := range a.Modules {
+		all = append(all, m.Aggregates...)
+	}
+	return all
+}
+
+// Projections returns the read models, in the order of the modules.
+func (a App) Projections() (all []projections.Projection) {
+	for _, m := range a.Modules {
+		all = append(all, m.Projections...)
+	}
+	return all
+}
+
+// Categories returns those of the service's streams.
+func (a App) Categories() (all []string) {
+	for _, aggregate := range a.aggregates() {
+		all = append(all, aggregate.Category())
+	}
+	return all
+}
+
+// ModuleNames returns the names of the modules.
+func (a App) ModuleNames() (all []string) {
+	for _, m := range a.Modules {
+		all = append(all, m.Name)
+	}
+	return all
+}
+
+// SnapshotDefaults says how often snapshots are made where nothing else is said: CATEGORY=N, ….
+func (a App) SnapshotDefaults() string {
+	var all []string
+	for _, aggregate := range a.aggregates() {
+		all = append(all, fmt.Sprintf("%s=%d", aggregate.Category(), aggregate.snapshotEvery()))
+	}
+	return strings.Join(all, ",")
+}
+
+// Codec returns the codec of all events.
+func (a App) Codec() (*eventstore.Codec, error) {
+	var types []eventstore.Type
+	for _, aggregate := range a.aggregates() {
+		types = append(types, aggregate.eventTypes()...)
+	}
+	return eventstore.NewCodec(types...)
+}
+
+// Problems returns what errors are over HTTP: those of the modules, and those of the routes for operators.
+func (a App) Problems() (all []httpapi.DomainProblem) {
+	for _, m := range a.Modules {
+		all = append(all, m.Problems...)
+	}
+	return append(all, adminapi.Problems(a.ProgramName())...)
+}
+
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,47}$`)
+
+// Check reports all mistakes of the description that can be found without a database: names that are not
+// valid or are given twice, events that no reader of the log could tell apart, bodies whose members have no
+// names, projections of events that no aggregate has, routes that exclude each other.
+func (a App) Check() error {
+	mistakes := a.checkNames()
+	for _, aggregate := range a.aggregates() {
+		mistakes = append(mistakes, aggregate.mistakes()...)
+	}
+	for _, m := range a.Modules {
+		for _, read := range m.Reads {
+			if err := read.check(); err != nil {
+				mistakes = append(mistakes, err)
+			}
+		}
+	}
+	codec, err := a.Codec()
+	if err != nil || len(mistakes) > 0 {
+		return errors.Join(append(mistakes, err)...)
+	}
+	mistakes = append(mistakes, projections.Check(codec, a.Projections()...))
+	if _, err := (&Service{App: a.withDefaults()}).newAPI(Options{}); err != nil {
+		mistakes = append(mistakes, err)
+	}
+	return errors.Join(mistakes...)
+}
+
+// checkNames reports names that are missing, not valid, or given twice.
+func (a App) checkNames() (mistakes []error) {
+	taken := make(map[string]bool)
+	name := func(kind, name string) {
+		switch {
+		case !namePattern.MatchString(name):
+			mistakes = append(mistakes, fmt.Errorf("app: the name %q of %s must be of lower-case letters, digits, '_' and '-', "+
+				"begin with a letter, and have at most 48 bytes", name, kind))
+		case taken[kind+name]:
+			mistakes = append(mistakes, fmt.Errorf("app: %s is called %q, as another one is", kind, name))
+		}
+		taken[kind+name] = true
+	}
+	name("the App", a.Name)
+	for _, m := range a.Modules {
+		name("a module", m.Name)
+		for _, p := range m.Projections {
+			if p == nil {
+				mistakes = append(mistakes, fmt.Errorf("app: a projection of module %q is nil", m.Name))
+			} else if taken["a projection"+p.Name()] {
+				mistakes = append(mistakes, fmt.Errorf("app: a projection is called %q, as another one is", p.Name()))
+			} else {
+				taken["a projection"+p.Name()] = true
+			}
+		}
+	}
+	for _, category := range a.Categories() {
+		if taken["a category"+category] {
+			mistakes = append(mistakes, fmt.Errorf("app: two aggregates have the category %q", category))
+		}
+		taken["a category"+category] = true
+	}
+	return mistakes
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/migrations"
+)
+
+// dev is what dev is asked for.
+type dev struct {
+	dataDir    string
+	fresh      bool
+	listen     string
+	admin      string
+	adminAsked bool // somebody chose admin
+	pg         string
+	pgPort     int
+	schema     string
+	options    app.Options
+	// beside is what the extensions do once the server answers.
+	beside []func(context.Context, string) error
+}
+
+// builtIn is the value of --pg for a database of dev's own.
+const builtIn = "auto"
+
+func (prog *Program) devCommand() *cobra.Command {
+	var d dev
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything in one process, on a PostgreSQL of its own",
+		Long: `Run everything in one process, on a PostgreSQL of its own. The data is kept in --data and survives
+restarts and kills. It needs the programs of PostgreSQL; where there are none it says how to get
+them. Ctrl-C stops it.`,
+		Example: "  {program} dev\n  {program} dev --fresh --listen 127.0.0.1:0",
+		Args:    NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&d.dataDir, "data", defaultDataDir, "directory to keep the data in")
+	flags.BoolVar(&d.fresh, "fresh", false, "keep the data in a temporary directory instead, and remove it at the end")
+	flags.StringVar(&d.listen, "listen", defaultListen, "address for HTTP; port 0 takes a free one")
+	adminFlag(flags, &d.admin)
+	flags.StringVar(&d.pg, "pg", builtIn, "auto, or the address of a PostgreSQL to use instead of an own one")
+	flags.IntVar(&d.pgPort, "pg-port", 0, "port on 127.0.0.1 for other programs to reach the own PostgreSQL; 0: none")
+	for _, name := range []string{"data", "fresh", "listen", "pg", "pg-port"} {
+		FromEnv(flags, name)
+	}
+	prog.schemaFlag(flags, &d.schema)
+	prog.snapshotFlag(flags, &d.options.SnapshotEvery)
+	ignoreFlag(flags, &d.options.IgnoreTypes)
+	logs := loggingFlags(cmd, "warn", "console")
+	for _, x := range prog.Extensions {
+		if x.Dev != nil {
+			d.beside = append(d.beside, x.Dev(prog, flags))
+		}
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if d.pg != builtIn && (d.fresh || d.pgPort != 0) {
+			return UsageError(cmd, "--fresh and --pg-port are for the own PostgreSQL, and --pg names another")
+		}
+		d.adminAsked = flags.Changed("admin")
+		if d.pgPort < 0 || d.pgPort > 65535 {
+			return UsageError(cmd, "--pg-port must be from 1 to 65535, or 0 for none; it is %d", d.pgPort)
+		}
+		return prog.runDev(cmd.Context(), d, prog.logger(logs))
+	}
+	return cmd
+}
+
+func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (err error) {
+	begun := time.Now()
+	ignoreClosedPipes()
+	// First, for if it fails there should be no database that nobody has ever used.
+	ln, admin, err := listenBoth(d.listen, d.admin, d.adminAsked)
+	if err != nil {
+		return err
+	}
+	defer closeListeners(ln, admin)
+	db, err := prog.openDatabase(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.stop()) }()
+	ctx, release := db.whileItRuns(ctx)
+	defer release()
+
+	if _, err := migrations.Up(ctx, db.dsn, d.schema); err != nil {
+		return err
+	}
+	d.options.DSN, d.options.Schema, d.options.Logger = db.dsn, d.schema, logger
+	service, err := app.Open(ctx, prog.App, d.options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, service.Close(ctx)) }()
+	if err := service.Start(ctx); err != nil {
+		return err
+	}
+	prog.greet(d, db, urlOf(ln), urlOf(admin), time.Since(begun))
+
+	var beside sync.WaitGroup
+	for _, do := range d.beside {
+		beside.Go(func() {
+			// It is no reason to stop: the server works.
+			if err := do(ctx, urlOf(ln)); err != nil {
+				prog.Report(err)
+			}
+		})
+	}
+	err = service.Serve(ctx, ln, admin)
+	beside.Wait()
+	return errors.Join(err, db.endedBy(ctx))
+}
+
+// ignoreClosedPipes lets a server outlive whoever reads its log: writing to a closed pipe is an
+// error then, and no longer the end. (To ignore the signal would be passed on to child processes.)
+func ignoreClosedPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/httpapi/adminapi"
+	httpclient "github.com/57528e99/recount/httpapi/client"
+	"github.com/57528e99/recount/operations"
+	"github.com/57528e99/recount/projections"
+)
+
+// operationsClient has operations done by a running server. What it does as an operator it does as
+// *projections.Admin does.
+type operationsClient struct{ server string }
+
+// run asks for an operation and follows it to its end. With an error it returns the operation as it
+// was last seen.
+func (c *operationsClient) run(ctx context.Context, r operations.Request, show func(operations.Operation)) (operations.Operation, error) {
+	op, err := c.operation(ctx, http.MethodPost, projectionPath(r.Subject)+"/"+string(r.Kind), r.Options)
+	if err != nil {
+		return op, err
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for op.State == operations.Running {
+		show(op)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return op, context.Cause(ctx)
+		}
+		next, err := c.operation(ctx, http.MethodGet, "/v1/operations/"+op.ID.String(), nil)
+		if err != nil {
+			return op, err
+		}
+		op = next
+	}
+	show(op)
+	if op.State != operations.Done {
+		return op, &operations.EndedError{Operation: op}
+	}
+	return op, nil
+}
+
+// Cancel ends an operation and returns it.
+func (c *operationsClient) Cancel(ctx context.Context, id uuid.UUID) (operations.Operation, error) {
+	return c.operation(ctx, http.MethodDelete, "/v1/operations/"+id.String(), nil)
+}
+
+// List returns the status of all generations of all projections.
+func (c *operationsClient) List(ctx context.Context) ([]projections.Status, error) {
+	var all list[projections.Status]
+	err := c.call(ctx, http.MethodGet, "/v1/projections", nil, &all)
+	return all.Items, err
+}
+
+// Details returns all about a projection.
+func (c *operationsClient) Details(ctx context.Context, name string) (v projections.Details, err error) {
+	err = c.call(ctx, http.MethodGet, projectionPath(name), nil, &v)
+	return v, err
+}
+
+// Pause stops a projection until Resume.
+func (c *operationsClient) Pause(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodPost, projectionPath(name)+"/pause", nil, new(projections.Desired))
+}
+
+// Resume lets a projection go on.
+func (c *operationsClient) Resume(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodPost, projectionPath(name)+"/resume", nil, new(projections.Desired))
+}
+
+// Drop removes a projection, or one version of it.
+func (c *operationsClient) Drop(ctx context.Context, name string, version int) (d projections.Dropped, err error) {
+	path := projectionPath(name)
+	if version != 0 {
+		path += fmt.Sprintf("/versions/%d", version)
+	}
+	err = c.call(ctx, http.MethodDelete, path, nil, &d)
+	return d, err
+}
+
+// Skip leaves the event out that a projection has stopped on. The server wants to know which one that is,
+// so for position 0 it is looked up. The actor is who the server takes us for.
+func (c *operationsClient) Skip(ctx context.Context, name string, position int64, reason, _ string) ([]projections.Skip, error) {
+	positions := []int64{position}
+	if position == 0 {
+		v, err := c.Details(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if positions = stoppedAt(v); len(positions) == 0 {
+			return nil, fmt.Errorf("skip an event of projection %q: %w", name, projections.ErrNotFailed)
+		}
+	}
+	var all []projections.Skip
+	for _, at := range positions {
+		var skipped list[projections.Skip]
+		body := map[string]any{"position": at, "reason": reason}
+		if err := c.call(ctx, http.MethodPost, projectionPath(name)+"/skip", body, &skipped); err != nil {
+			return all, err
+		}
+		all = append(all, skipped.Items...)
+	}
+	return all, nil
+}
+
+func (c *operationsClient) operation(ctx context.Context, method, path string, body any) (op operations.Operation, err error) {
+	err = c.call(ctx, method, path, body, &op)
+	return op, err
+}
+
+// call sends a request and reads the answer.
+func (c *operationsClient) call(ctx context.Context, method, path string, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := url.Parse(c.server + path); err != nil {
+		return &Failure{ExitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
+	}
+	q := httpclient.Request{Method: method, URL: c.server + path}
+	if body != nil {
+		var err error
+		if q.Body, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	a, err := httpclient.Do(ctx, http.DefaultClient, q)
+	if err != nil {
+		return &Failure{ExitUnavailable, fmt.Errorf("ask the server: %w", err),
+			"is it running? {program} dev starts one, --server URL names another, and --database postgres://user:password@host:5432/name works without"}
+	}
+	if a.Status >= 300 {
+		var problem struct{ Code, Title, Detail, Hint string }
+		_ = json.Unmarshal(a.Body, &problem) // an answer of something in between is no problem of ours
+		said := cmp.Or(problem.Detail, problem.Title, http.StatusText(a.Status))
+		return &refusedByServer{a.Status, problem.Code, Cell(said, 500), problem.Hint}
+	}
+	return json.Unmarshal(a.Body, answer)
+}
+
+// stoppedAt returns the positions of the events that the generations of a projection have stopped on.
+func stoppedAt(v projections.Details) []int64 {
+	var positions []int64
+	for _, g := range v.Generations {
+		if f := g.Failure; f != nil && f.Position != 0 && !slices.Contains(positions, f.Position) {
+			positions = append(positions, f.Position)
+		}
+	}
+	return positions
+}
+
+func projectionPath(name string) string { return "/v1/projections/" + url.PathEscape(name) }
+
+// refusedByServer is an answer of a server that is no success.
+type refusedByServer struct {
+	status int
+	code   string // of the problem; may be empty
+	detail string
+	hint   string
+}
+
+func (e *refusedByServer) Error() string {
+	return fmt.Sprintf("the server answered %d: %s", e.status, e.detail)
+}
+
+// HTTPStatus is the status.
+func (e *refusedByServer) HTTPStatus() int { return e.status }
+
+// Is matches the error that the server met.
+func (e *refusedByServer) Is(target error) bool {
+	return slices.ContainsFunc(adminapi.Problems(""), func(p httpapi.DomainProblem) bool { return p.Kind.Code == e.code && p.Err == target })
+}
+
+// Hint says how to get on.
+func (e *refusedByServer) Hint() string { return e.hint }

@@ -1,0 +1,48 @@
+package app
+
+import (
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Roles are the parts of a service that a process can run.
+const (
+	// RoleAPI is the routes. A process without it has those for its health alone.
+	RoleAPI = "api"
+	// RoleProjections is what keeps the read models and snapshots.
+	RoleProjections = "projections"
+)
+
+// Roles returns all roles.
+func Roles() []string { return []string{RoleAPI, RoleProjections} }
+
+// Options say where and how a Service runs. Only DSN must be set.
+type Options struct {
+	// DSN is the address of the database, which was migrated. Required.
+	DSN string
+	// Schema has the log. Default: that of the App.
+	Schema string
+	// MaxConns is how many connections the pool may have, at least projections.MinConnections with the role
+	// for them; the log has up to three beyond. Default: 20.
+	MaxConns int32
+	// Roles are what Start starts. Default: all.
+	Roles []string
+	// Only are the names of the modules that run here. Default: all.
+	Only []string
+	// Logger gets what happens. Default: none. Slog makes one of a *slog.Logger.
+	Logger zerolog.Logger
+	// SnapshotEvery is that of CommandsConfig.
+	SnapshotEvery map[string]int
+	// BuildOnCommand, IgnoreTypes and DropUnusedAfter are those of projections.Config.
+	BuildOnCommand  bool
+	IgnoreTypes     []string
+	DropUnusedAfter time.Duration
+	// ReceiptTTL is that of pgstore.Config.
+	ReceiptTTL time.Duration
+	// AdoptLog joins a log that belongs to an App of another name.
+	AdoptLog bool
+}
+
+func (o Options) has(role string) bool { return slices.Contains(o.Roles, role) }

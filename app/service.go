@@ -1,0 +1,277 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/app/hint"
+	"github.com/57528e99/recount/app/telemetry"
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/queries"
+	"github.com/57528e99/recount/snapshots"
+)
+
+// Service is an App on a database. What it is made of may be used by itself, as long as it is not closed.
+type Service struct {
+	// App is the description, with its defaults, of the modules that run here.
+	App App
+	// Schema is the schema of the log.
+	Schema string
+	Pool   *pgxpool.Pool
+	Log    *pgstore.Store
+	// Commands run the commands.
+	Commands *Commands
+	// Reader and History read the read models, and what they were.
+	Reader  *queries.Reader
+	History *projections.History
+	// Admin steers the projections.
+	Admin *projections.Admin
+	// Runner runs the projections; nil without the role.
+	Runner    *projections.Runner
+	Snapshots *snapshots.Store
+	// API has the routes, and Metrics what operators are served.
+	API     *httpapi.API
+	Metrics *telemetry.Metrics
+	Logger  zerolog.Logger
+
+	hints   hint.Program
+	options Options
+	// projections are the read models, and what makes the snapshots.
+	projections []projections.Projection
+}
+
+// Open connects to a database that was migrated, and makes a Service of an App. Nothing runs before Start.
+// Close releases it.
+func Open(ctx context.Context, a App, o Options) (_ *Service, err error) {
+	if err := a.Check(); err != nil {
+		return nil, err
+	}
+	a = a.withDefaults()
+	if a.Modules, err = a.only(o.Only); err != nil {
+		return nil, err
+	}
+	if o.Roles == nil {
+		o.Roles = Roles()
+	}
+	o.Schema = cmp.Or(o.Schema, a.Schema, migrations.DefaultSchema)
+	s := &Service{App: a, Schema: o.Schema, Logger: o.Logger, hints: hint.Program(a.Program), options: o}
+	build := BuildOf(a)
+	s.Metrics = telemetry.New(telemetry.Build{Version: build.Version, Revision: build.Revision, Go: build.Go})
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(ctx))
+		}
+	}()
+	if s.Pool, err = openPool(ctx, o.DSN, cmp.Or(o.MaxConns, 20), a.Program); err != nil {
+		return nil, err
+	}
+	s.Log, err = pgstore.Open(ctx, pgstore.Config{
+		Pool: s.Pool, Schema: s.Schema, ReceiptTTL: o.ReceiptTTL, ObserveAppend: s.Metrics.Append, ObserveBatch: s.Metrics.Batch,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, s.make()
+}
+
+// only returns the modules with the given names; all, if there are none.
+func (a App) only(names []string) ([]Module, error) {
+	if len(names) == 0 {
+		return a.Modules, nil
+	}
+	var modules []Module
+	var known []string
+	for _, m := range a.Modules {
+		known = append(known, m.Name)
+		if slices.Contains(names, m.Name) {
+			modules = append(modules, m)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("app: there is no module %q in %s; there are %s", name, a.Name, inWords(known))
+		}
+	}
+	return modules, nil
+}
+
+// make makes what a Service on a log consists of.
+func (s *Service) make() (err error) {
+	s.Snapshots = snapshots.NewStore(s.Pool, s.Schema).ForApp(s.App.Name)
+	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{
+		Snapshots: s.Snapshots, SnapshotEvery: s.options.SnapshotEvery, Logger: s.Logger, Observe: s.Metrics.Command,
+	})
+	if err != nil {
+		return err
+	}
+	s.projections = append(s.App.Projections(), s.Snapshots.Projections(s.Logger, s.Commands.SnapshotSources()...)...)
+	s.Admin = projections.NewAdmin(s.Pool, s.Schema, s.Log, s.projections...).WithHints(s.hints.In).ForApp(s.App.Name)
+	if s.options.has(RoleProjections) {
+		if s.Runner, err = s.NewRunner(); err != nil {
+			return err
+		}
+	}
+	read := queries.Config{Pool: s.Pool, Schema: s.Schema, Projections: s.App.Projections(), Log: s.Log}
+	if s.Runner != nil {
+		read.Follower = s.Runner
+	}
+	if s.Reader, err = queries.NewReader(read); err != nil {
+		return err
+	}
+	s.History, err = projections.NewHistory(projections.HistoryConfig{
+		Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), IgnoreTypes: s.options.IgnoreTypes,
+	})
+	if err != nil {
+		return err
+	}
+	s.Metrics.Watch(telemetry.Sources{Pool: s.Pool, Store: s.Log, Admin: s.Admin, Known: s.projections, Runner: s.Runner})
+	s.API, err = s.newAPI(s.options)
+	return err
+}
+
+// NewRunner returns a runner of all projections that has not been started: Runner, or one for operations on
+// them without the role.
+func (s *Service) NewRunner() (*projections.Runner, error) {
+	return projections.NewRunner(projections.Config{
+		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger, Hints: s.hints.In,
+		Categories: s.App.Categories(), IgnoreTypes: s.options.IgnoreTypes,
+		BuildOnCommand: s.options.BuildOnCommand, DropUnusedAfter: s.options.DropUnusedAfter,
+	}, s.projections...)
+}
+
+// newAPI makes the routes. Without the role there are those for the health of the process alone. A Service
+// with nothing but an App will do to find mistakes.
+func (s *Service) newAPI(o Options) (*httpapi.API, error) {
+	config := httpapi.Config{
+		Logger: s.Logger, Problems: s.App.Problems(), Middleware: s.App.Middleware,
+		Hint: func(err error) string { return s.hints.Of(err, "") },
+	}
+	if s.Metrics != nil {
+		config.Observe = s.Metrics.Request
+	}
+	api, err := httpapi.New(config)
+	if err != nil {
+		return nil, err
+	}
+	api.AddCheck("database", func(ctx context.Context) error {
+		_, err := s.Log.Head(ctx)
+		return err
+	})
+	api.AddCheck("log", func(ctx context.Context) error { return s.Log.CheckAdopted(ctx) })
+	api.AddCheck("appends", func(ctx context.Context) error { return s.Log.CheckWritable(ctx) })
+	api.AddCheck("migrations", func(ctx context.Context) error {
+		// On the pool: requests must not open connections as they like.
+		now, err := migrations.StatusOf(ctx, s.Pool, s.Schema)
+		return cmp.Or(err, now.Check(s.Schema))
+	})
+	api.AddDetail("projections", func(ctx context.Context) (any, error) { return s.Admin.List(ctx) })
+	if o.Roles == nil || o.has(RoleAPI) {
+		s.register(api)
+	}
+	_, err = api.Handler()
+	return api, err
+}
+
+// register adds the routes of all modules, and those for operators.
+func (s *Service) register(api *httpapi.API) {
+	for _, aggregate := range s.App.aggregates() {
+		b := aggregate.unbound()
+		if s.Commands != nil {
+			b = s.Commands.byCategory[aggregate.Category()]
+		}
+		b.register(api)
+	}
+	for _, m := range s.App.Modules {
+		for _, read := range m.Reads {
+			read.register(s, api)
+		}
+		if m.Routes != nil {
+			m.Routes(s, api)
+		}
+	}
+	adminapi.Register(api, s.Admin)
+}
+
+// Start makes sure that the log is the App's, or is to be, and starts what the roles say. What it starts runs until Close, not only until ctx ends: requests that are
+// still served wait for it.
+func (s *Service) Start(ctx context.Context) error {
+	if err := s.Log.CheckAdopted(ctx); err != nil {
+		// Reads work all the same, and somebody may want to look before adopting it.
+		s.Logger.Error().Err(err).Str("hint", s.hints.Of(err, "")).Msg("appends are disabled")
+	}
+	enter := s.Admin.Enter
+	if s.options.AdoptLog {
+		enter = s.Admin.Join
+	}
+	if err := enter(ctx); err != nil {
+		return err
+	}
+	if s.App.Setup != nil {
+		if err := s.App.Setup(ctx, s); err != nil {
+			return fmt.Errorf("set %s up: %w", s.App.Name, err)
+		}
+	}
+	if s.Runner == nil {
+		return nil
+	}
+	if err := s.Runner.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start projections: %w", err)
+	}
+	return nil
+}
+
+// Serve answers requests until ctx ends, and those that are being worked on then. Operators are served on
+// admin, unless it is nil, for as long: metrics and profiles.
+func (s *Service) Serve(ctx context.Context, ln, admin net.Listener) error {
+	if admin == nil {
+		return s.API.Serve(ctx, ln, httpapi.ServeOptions{})
+	}
+	adminCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- s.Metrics.Serve(adminCtx, admin) }()
+	err := s.API.Serve(ctx, ln, httpapi.ServeOptions{})
+	stop()
+	return errors.Join(err, <-served)
+}
+
+// Do is Commands.Do.
+func (s *Service) Do(ctx context.Context, name, id string, command any, o commands.Options) (commands.Result, error) {
+	return s.Commands.Do(ctx, name, id, command, o)
+}
+
+// closeTimeout bounds a goodbye that should take no time.
+const closeTimeout = 20 * time.Second
+
+// Close stops what runs, from the outside in: projections give their leases back, the log writes what waits.
+// It takes 20 s at most.
+func (s *Service) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	var errs []error
+	if s.Runner != nil {
+		if err := s.Runner.Stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop projections: %w", err))
+		}
+	}
+	if s.Log != nil {
+		errs = append(errs, s.Log.Close(ctx))
+	}
+	if s.Pool != nil {
+		errs = append(errs, closePool(ctx, s.Pool))
+	}
+	return errors.Join(errs...)
+}

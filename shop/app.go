@@ -1,0 +1,41 @@
+package shop
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+
+	"github.com/57528e99/recount/app"
+)
+
+// The categories of the streams. Names of events, in the modules, and versions are those in the log: a name
+// stays for ever, and a change of what is in an event is a new version with an upcaster from the one before.
+const (
+	categoryOrder  = "order"
+	categoryStock  = "stock"
+	categoryReturn = "return"
+)
+
+// App returns the shop: what there is, in the manner of a table of contents.
+func App() app.App {
+	return app.App{
+		Name: "shop", Program: "recount", Short: "An event-sourced shop on PostgreSQL",
+		Modules: []app.Module{ordersModule(), stockModule(), returnsModule(), customersModule(), salesModule()},
+		Welcome: welcome,
+	}
+}
+
+// welcome says what to try: lines that can be copied as they are. The id is new each time, so they work as
+// often as the server is started.
+func welcome(at app.Running) string {
+	id := "try-" + strings.ToLower(rand.Text()[:6])
+	order := `{"id":"` + id + `","customer_id":"ann","country":"Norway","currency":"NOK",` +
+		`"lines":[{"sku":"TEA-1","description":"Green tea","quantity":2,"unit_price_minor":4500}]}`
+	return fmt.Sprintf(`Place an order, and see it in the log and in two read models:
+
+  curl %[1]s/v1/orders -H 'Content-Type: application/json' -d '%[2]s'
+  %[3]s streams show order-%[4]s%[5]s
+  curl %[1]s/v1/orders/%[4]s
+  curl '%[1]s/v1/sales?by=country'
+`, at.URL, order, at.Program, id, at.Flags)
+}
