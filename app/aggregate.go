@@ -155,8 +155,7 @@ func (b *boundAggregate[S, E]) command(ctx context.Context, name, id string, val
 		}
 		command, ok := value.(commands.Command[S, E])
 		if !ok || reflect.TypeOf(value) != c.spec.command {
-			return commands.Result{}, &eventstore.InvalidError{Field: "command",
-				Reason: fmt.Sprintf("%s.%s is a %v, not a %T", b.of.category, name, c.spec.command, value)}
+			return commands.Result{}, wrongCommand(b.of.category+"."+name, c.spec, value)
 		}
 		return b.handler.Handle(ctx, id, command, o)
 	}

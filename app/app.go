@@ -57,6 +57,8 @@ type Module struct {
 	Name string
 	// Aggregates are kinds of streams with their events and commands.
 	Aggregates []Aggregate
+	// Units are commands on several streams.
+	Units []Unit
 	// Projections are the read models.
 	Projections []projections.Projection
 	// Reads are the routes that answer from them.
@@ -84,6 +86,13 @@ func (a App) ProgramName() string { return a.withDefaults().Program }
 func (a App) aggregates() (all []Aggregate) {
 	for _, m := range a.Modules {
 		all = append(all, m.Aggregates...)
+	}
+	return all
+}
+
+func (a App) units() (all []Unit) {
+	for _, m := range a.Modules {
+		all = append(all, m.Units...)
 	}
 	return all
 }
@@ -148,6 +157,9 @@ func (a App) Check() error {
 	for _, aggregate := range a.aggregates() {
 		mistakes = append(mistakes, aggregate.mistakes()...)
 	}
+	for _, unit := range a.units() {
+		mistakes = append(mistakes, unit.spec.mistakes()...)
+	}
 	for _, m := range a.Modules {
 		for _, read := range m.Reads {
 			if err := read.check(); err != nil {
@@ -197,6 +209,9 @@ func (a App) checkNames() (mistakes []error) {
 			mistakes = append(mistakes, fmt.Errorf("app: two aggregates have the category %q", category))
 		}
 		taken["a category"+category] = true
+	}
+	for _, unit := range a.units() {
+		name("a unit", unit.spec.name)
 	}
 	return mistakes
 }

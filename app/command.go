@@ -180,12 +180,9 @@ func fill(r *Request, command reflect.Value) {
 // NewID returns a UUID that is later in order than those made before.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// register adds the route of the command, if it has one.
+// register adds the command, and its route if it is not internal.
 func (s commandSpec) register(a *httpapi.API, category string, path resourcePath, run runCommand) {
-	if s.internal {
-		return
-	}
-	o := httpapi.CommandOptions{OptionalBody: s.optionalBody}
+	o := httpapi.CommandOptions{Name: category + "." + s.name, Internal: s.internal, OptionalBody: s.optionalBody}
 	if !s.creates {
 		s.route(a, path.of+"/{"+path.variable+"}/"+s.name, o, path.variable, run)
 		return

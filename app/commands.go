@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ type Commands struct {
 	app        App
 	codec      *eventstore.Codec
 	byCategory map[string]bound
+	units      *commands.Units
 	sources    []commands.SnapshotSource
 }
 
@@ -59,6 +61,11 @@ func NewCommands(a App, store eventstore.Store, c CommandsConfig) (*Commands, er
 			all.sources = append(all.sources, b.source())
 		}
 	}
+	if len(a.units()) > 0 {
+		if all.units, err = commands.NewUnits(store, commands.UnitConfig{Observe: c.Observe}); err != nil {
+			return nil, err
+		}
+	}
 	return all, nil
 }
 
@@ -90,17 +97,29 @@ func (c CommandsConfig) every(a Aggregate) int {
 	return a.snapshotEvery()
 }
 
-// Do runs a command by its name, "category.command", as this program's own code does: internal ones too.
+// Do runs a command by its name, "category.command" or that of a unit, which has no id, as this program's own code does: internal ones too.
 // Errors are those of commands.Handler.Handle; a name or a type that there is not is an
 // *eventstore.InvalidError.
 func (c *Commands) Do(ctx context.Context, name, id string, command any, o commands.Options) (commands.Result, error) {
+	for _, unit := range c.app.units() {
+		if unit.spec.name == name {
+			if reflect.TypeOf(command) != unit.spec.command {
+				return commands.Result{}, wrongCommand(name, unit.spec, command)
+			}
+			return unit.do(ctx, c, command, o)
+		}
+	}
 	category, verb, _ := strings.Cut(name, ".")
 	b, ok := c.byCategory[category]
 	if !ok {
 		return commands.Result{}, &eventstore.InvalidError{Field: "command",
-			Reason: fmt.Sprintf("%q must be CATEGORY.COMMAND, of category %s", name, inWords(c.app.Categories()))}
+			Reason: fmt.Sprintf("%q must be a unit, or CATEGORY.COMMAND of category %s", name, inWords(c.app.Categories()))}
 	}
 	return b.command(ctx, verb, id, command, o)
+}
+
+func wrongCommand(name string, s commandSpec, command any) error {
+	return &eventstore.InvalidError{Field: "command", Reason: fmt.Sprintf("%s is a %v, not a %T", name, s.command, command)}
 }
 
 // State returns the state that commands on a stream decide from, as of a moment, and its version: -1 if the

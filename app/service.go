@@ -156,7 +156,7 @@ func (s *Service) NewRunner() (*projections.Runner, error) {
 // with nothing but an App will do to find mistakes.
 func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 	config := httpapi.Config{
-		Logger: s.Logger, Problems: s.App.Problems(), Middleware: s.App.Middleware,
+		Logger: s.Logger, Problems: s.App.Problems(), Actor: s.App.Actor, Middleware: s.App.Middleware,
 		Hint: func(err error) string { return s.hints.Of(err, "") },
 	}
 	if s.Metrics != nil {
@@ -194,6 +194,10 @@ func (s *Service) register(api *httpapi.API) {
 		}
 		b.register(api)
 	}
+	for _, unit := range s.App.units() {
+		unit.register(api, s.Commands)
+	}
+	httpapi.Commands(api)
 	for _, m := range s.App.Modules {
 		for _, read := range m.Reads {
 			read.register(s, api)
@@ -248,7 +252,7 @@ func (s *Service) Serve(ctx context.Context, ln, admin net.Listener) error {
 	return errors.Join(err, <-served)
 }
 
-// Do is Commands.Do.
+// Do runs a command, which is given as the value that decides: see Commands.Do. API.Run takes it as JSON.
 func (s *Service) Do(ctx context.Context, name, id string, command any, o commands.Options) (commands.Result, error) {
 	return s.Commands.Do(ctx, name, id, command, o)
 }

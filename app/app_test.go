@@ -1,0 +1,146 @@
+package app_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/projections"
+)
+
+// purse is an aggregate with two commands, and pay a unit across two of them.
+type purse struct{ Balance int64 }
+
+type purseEvent interface{ Evolve(purse) purse }
+
+type filled struct{ Amount int64 }
+
+func (e filled) Evolve(p purse) purse { p.Balance += e.Amount; return p }
+
+type taken struct{ Amount int64 }
+
+func (e taken) Evolve(p purse) purse { p.Balance -= e.Amount; return p }
+
+type fill struct {
+	ID     string    `json:"id" app:"id"`
+	At     time.Time `json:"at" app:"time"`
+	Amount int64     `json:"amount"`
+}
+
+func (c fill) Decide(purse) ([]purseEvent, error) { return []purseEvent{filled{c.Amount}}, nil }
+
+var errEmpty = errors.New("the purse has less in it")
+
+type pay struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Amount int64  `json:"amount"`
+}
+
+func purses() app.Module {
+	all := app.NewAggregate[purse, purseEvent]("purse", "/v1/purses").
+		Events(app.Event[filled]("PurseFilled", 1), app.Event[taken]("PurseTaken", 1)).
+		Commands(app.Create[fill]("fill"))
+	return app.Module{
+		Name:       "purses",
+		Aggregates: []app.Aggregate{all},
+		Units: []app.Unit{app.Across("pay", "/v1/payments", func(tx *app.Tx, c pay) error {
+			if from, _ := all.Get(tx, c.From); from.Balance < c.Amount {
+				return errEmpty
+			}
+			all.Put(tx, c.From, taken{c.Amount})
+			all.Put(tx, c.To, filled{c.Amount})
+			return nil
+		})},
+	}
+}
+
+func TestCommandsOnAnyStore(t *testing.T) {
+	t.Parallel()
+	store := memstore.New(memstore.Config{})
+	defer store.Close(t.Context())
+	c, err := app.NewCommands(app.App{Name: "wallet", Modules: []app.Module{purses()}}, store, app.CommandsConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name, id string
+		command  any
+		want     error
+	}{
+		{"purse.fill", "ann", fill{Amount: 5}, nil},
+		{"pay", "", pay{"ann", "ben", 3}, nil},
+		{"pay", "", pay{"ann", "ben", 3}, errEmpty},
+		{"pay", "", fill{}, eventstore.ErrInvalid},
+		{"purse.fill", "ann", pay{}, eventstore.ErrInvalid},
+		{"purse.burn", "ann", fill{}, eventstore.ErrInvalid},
+		{"sack.fill", "ann", fill{}, eventstore.ErrInvalid},
+	} {
+		if _, err := c.Do(t.Context(), step.name, step.id, step.command, commands.Options{}); !errors.Is(err, step.want) {
+			t.Errorf("%s %+v: %v, want %v", step.name, step.command, err, step.want)
+		}
+	}
+	for stream, want := range map[string]purse{"purse-ann": {2}, "purse-ben": {3}, "purse-cid": {}} {
+		if state, _, err := c.State(t.Context(), stream, commands.Moment{}); err != nil || state != want {
+			t.Errorf("state of %s = %+v, %v; want %+v", stream, state, err, want)
+		}
+	}
+}
+
+// stray is an event of a purse that is not among those of the interface.
+type stray struct{}
+
+func (stray) Evolve(p purse) purse { return p }
+
+type strayToo interface {
+	Evolve(purse) purse
+	Marked()
+}
+
+type unnamed struct{ Amount int64 }
+
+func (unnamed) Decide(purse) ([]purseEvent, error) { return nil, nil }
+
+func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	counts := projections.NewFold[string, struct{ N int64 }](projections.Table{Name: "counts", Version: 1})
+	projections.Upsert(counts, projections.ByID, func(*struct{ N int64 }, stray, projections.Recorded) error { return nil })
+	with := func(change func(*app.App, *app.Module)) app.App {
+		a, m := app.App{Name: "wallet"}, purses()
+		change(&a, &m)
+		a.Modules = append(a.Modules, m)
+		return a
+	}
+	for _, c := range []struct {
+		app  app.App
+		want string
+	}{
+		{with(func(*app.App, *app.Module) {}), ""},
+		{with(func(a *app.App, _ *app.Module) { a.Name = "Wallet 2" }), `the name "Wallet 2" of the App`},
+		{with(func(a *app.App, m *app.Module) { a.Modules = []app.Module{*m} }), `a module is called "purses", as another one is`},
+		{with(func(_ *app.App, m *app.Module) { m.Aggregates = append(m.Aggregates, m.Aggregates[0]) }), `two aggregates have the category "purse"`},
+		{with(func(_ *app.App, m *app.Module) {
+			m.Aggregates = []app.Aggregate{app.NewAggregate[purse, strayToo]("purse", "/v1/purses").Events(app.Event[stray]("Stray", 1))}
+		}), "app_test.stray is not one of its events"},
+		{with(func(_ *app.App, m *app.Module) {
+			m.Aggregates = []app.Aggregate{app.NewAggregate[purse, purseEvent]("purse", "/v1/purses").
+				Events(app.Event[stray]("Stray", 1)).Commands(app.Do[unnamed]("spend"))}
+		}), "field Amount has no name in JSON"},
+		{with(func(_ *app.App, m *app.Module) {
+			m.Reads = []app.Read{app.List("/v1/counts", counts, app.ListOptions{Filters: []string{"colour"}})}
+		}), `"colour" is no column of counts`},
+		{with(func(_ *app.App, m *app.Module) { m.Projections = []projections.Projection{counts} }), "counts"},
+		{with(func(_ *app.App, m *app.Module) { m.Units = append(m.Units, app.Across("repay", "/v1/payments", func(*app.Tx, pay) error { return nil })) }),
+			"route POST /v1/payments is registered twice"},
+	} {
+		err := c.app.Check()
+		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Check() = %v, want %q", err, c.want)
+		}
+	}
+}
