@@ -186,9 +186,9 @@ func (a *API) runOne(ctx context.Context, x *exchange, body commandBody, common 
 	return c, call, result, err
 }
 
-// idOf is the id that the command came with, or that of what it has created.
+// idOf is the id that the command came with, or the one that was made for it.
 func (c *command) idOf(call commandCall, r commands.Result) string {
-	if call.id == "" && c.options.Location != nil {
+	if call.id == "" && (c.options.Location != nil || c.takesID()) {
 		return eventstore.StreamID(r.Stream)
 	}
 	return call.id
@@ -267,23 +267,28 @@ func (c *command) call(body commandBody) (call commandCall, err error) {
 	return call, err
 }
 
+// takesID reports whether the body has an id.
+func (c *command) takesID() bool {
+	return slices.ContainsFunc(c.Body, func(m member) bool { return m.Name == "id" })
+}
+
 // withID puts an id into a body that takes one.
 func (c *command) withID(text []byte, id string) ([]byte, error) {
-	const name = "id"
-	if !slices.ContainsFunc(c.Body, func(m member) bool { return m.Name == name }) {
+	if !c.takesID() {
 		return nil, invalidMember("/id", "must be left out: "+c.Name+" takes none")
 	}
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(text, &members); err != nil || members == nil {
 		return text, nil // which is for decode to say
 	}
+	var given string
+	if own := members["id"]; own != nil && (json.Unmarshal(own, &given) != nil || given != "" && given != id) {
+		return nil, invalidMember("/id", "must not differ from /data/id")
+	}
 	value, err := json.Marshal(id)
 	if err != nil {
 		return nil, err
 	}
-	if given := members[name]; given != nil && !bytes.Equal(given, value) {
-		return nil, invalidMember("/id", "must not differ from /data/id")
-	}
-	members[name] = value
+	members["id"] = value
 	return json.Marshal(members)
 }

@@ -30,7 +30,7 @@ func TestCommandsComeByTwoRoutes(t *testing.T) {
 	for _, c := range []struct{ name, target, body, shared, id string }{
 		{"success", "/purses/a/move", `{"amount":5}`, `{"type":"purse.move","id":"a","data":{"amount":5},"key":"k"}`, "a"},
 		{"refusal", "/purses/a/move", `{"amount":-5}`, `{"type":"purse.move","id":"a","data":{ "amount" : -5 },"key":"k"}`, ""},
-		{"creation", "/purses", `{"id":"a","amount":5}`, `{"type":"purse.open","id":"a","data":{"amount":5},"key":"k"}`, "a"},
+		{"creation", "/purses", `{"id":"a","amount":5}`, `{"type":"purse.open","id":"a","data":{"id":"\u0061","amount":5},"key":"k"}`, "a"},
 		{"creation with the id in it", "/purses", `{"amount":5,"id":"a b"}`, `{"type":"purse.open","data":{"amount":5,"id":"a b"},"key":"k"}`, "a b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
