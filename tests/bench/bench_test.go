@@ -158,14 +158,16 @@ func TestLoad(t *testing.T) {
 func TestProject(t *testing.T) {
 	t.Parallel()
 	r := tiny(t, Project{Rate: 2000, ShopRate: 500, Duration: 10 * moment, Events: 1000})
-	want := []string{nameLiveFold, nameLiveShop, nameCatchUp, nameLoop}
+	want := []string{nameLiveFold, nameLiveShop, nameElsewhere, nameCatchUp, nameLoop}
 	if !slices.Equal(names(r), want) {
 		t.Errorf("contenders are %v, want %v", names(r), want)
 	}
-	if r.Results[0].Events != 400 || r.Results[1].Events != 100 || r.Results[2].Events != 1000 {
-		t.Errorf("events are %d, %d, %d, want 400, 100, 1000", r.Results[0].Events, r.Results[1].Events, r.Results[2].Events)
+	for i, want := range []int64{400, 100, 200, 1000} {
+		if got := r.Results[i].Events; got != want {
+			t.Errorf("%s: %d events, want %d", r.Results[i].Name, got, want)
+		}
 	}
-	ratios := []string{"catch up/loop@1", "live fold/wanted@64", "live shop/wanted@64"}
+	ratios := []string{"catch up/loop@1", "elsewhere/wanted@64", "live fold/wanted@64", "live shop/wanted@64"}
 	if !slices.Equal(ratiosOf(r, ""), ratios) {
 		t.Errorf("ratios are %v, want %v", r.Ratios, ratios)
 	}

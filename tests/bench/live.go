@@ -12,7 +12,14 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// live appends at a steady rate while projections follow.
+// reader follows a log.
+type reader interface {
+	// reach waits until it has come to a place in the log.
+	reach(ctx context.Context, want eventstore.Token) error
+	stop(ctx context.Context) error
+}
+
+// live appends at a steady rate while projections follow, or, if there are none, a reader elsewhere.
 type live struct {
 	name        string
 	rate        int
@@ -38,6 +45,13 @@ type due struct {
 	at time.Time
 }
 
+func (l live) start(ctx context.Context, s *scratch, codec *eventstore.Codec) (reader, error) {
+	if len(l.projections) == 0 {
+		return s.readElsewhere(ctx)
+	}
+	return s.startRunner(ctx, codec, l.projections...)
+}
+
 // measure counts an event as visible when all projections have it. The time ends when all of them
 // have all events, so the rate is one that they have kept up with.
 func (l live) measure(ctx context.Context, s *scratch, duration time.Duration) (_ Result, err error) {
@@ -45,7 +59,7 @@ func (l live) measure(ctx context.Context, s *scratch, duration time.Duration) (
 	if err != nil {
 		return Result{}, err
 	}
-	follow, err := s.startRunner(ctx, codec, l.projections...)
+	follow, err := l.start(ctx, s, codec)
 	if err != nil {
 		return Result{}, err
 	}

@@ -36,16 +36,21 @@ func (p Project) Check() error {
 
 // The contenders of Project.
 const (
-	nameLiveFold = "live fold"
-	nameLiveShop = "live shop"
-	nameCatchUp  = "catch up"
-	nameLoop     = "loop"
+	nameLiveFold  = "live fold"
+	nameLiveShop  = "live shop"
+	nameElsewhere = "elsewhere"
+	nameCatchUp   = "catch up"
+	nameLoop      = "loop"
 )
+
+// elsewhereRate is how many events a second are appended while another process reads them.
+const elsewhereRate = 1000
 
 func (p Project) run(ctx context.Context, env *Env) (results []Result, _ map[string]float64, err error) {
 	lives := []live{
 		{name: nameLiveFold, rate: p.Rate, newCodec: newNoteCodec, projections: []projections.Projection{newNotes()}, value: note},
 		{name: nameLiveShop, rate: p.ShopRate, newCodec: shop.App().Codec, projections: shop.App().Projections(), value: placedOrder},
+		{name: nameElsewhere, rate: elsewhereRate, newCodec: newNoteCodec, value: note},
 	}
 	for _, l := range lives {
 		env.say("%s at %d events a second", l.name, l.rate)

@@ -16,9 +16,10 @@ func (prog program) benchProject() *cobra.Command {
 		Long: `Measure how read models follow the log:
   live fold  one fold with a row for each stream, while events are appended at --rate
   live shop  all read models of the shop, while orders are placed at --shop-rate
+  elsewhere  a store that is told by notifications only, as another process is, at 1,000 events a second
   catch up   the fold, from the beginning of a log of --events
   loop       the same without an engine: an event, a row and the checkpoint in a transaction
-The latency of the first two is from when an event was due until all have it.`,
+The latency of the first three is from when an event was due until all have it.`,
 	}
 	o := benchFlags(cmd, &b.Duration, 10*time.Second, "how long events are appended")
 	flags := cmd.Flags()
