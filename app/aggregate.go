@@ -26,8 +26,8 @@ type Aggregate interface {
 	unbound() bound
 }
 
-// AggregateOf is an aggregate with state S and events E. Its methods return another one and leave it as
-// it is.
+// AggregateOf is an aggregate with state S and events E. Its methods return another one and leave
+// it as it is.
 type AggregateOf[S any, E commands.Event[S]] struct {
 	category string
 	path     resourcePath
@@ -37,9 +37,9 @@ type AggregateOf[S any, E commands.Event[S]] struct {
 	version  int
 }
 
-// NewAggregate returns an aggregate with streams of a category, whose commands are below a path: a command
-// that creates a stream at POST {path}, others at POST {path}/{id}/{name}. A path may end with a variable,
-// as in /v1/stock/{sku}, which then stands for the id.
+// NewAggregate returns an aggregate with streams of a category, whose commands are below a path: a
+// command that creates a stream at POST {path}, others at POST {path}/{id}/{name}. A path may end
+// with a variable, as in /v1/stock/{sku}, which then stands for the id.
 func NewAggregate[S any, E commands.Event[S]](category, path string) *AggregateOf[S, E] {
 	return &AggregateOf[S, E]{category: category, path: newResourcePath(path)}
 }
@@ -58,8 +58,8 @@ func (a *AggregateOf[S, E]) Commands(commands ...CommandOf[S, E]) *AggregateOf[S
 	return &next
 }
 
-// Snapshots says that loading a stream begins with a snapshot, made after so many events. Version is that
-// of the state: it is raised with every change of S, or of what events do to it.
+// Snapshots says that loading a stream begins with a snapshot, made after so many events. Version
+// is that of the state: it is raised with every change of S, or of what events do to it.
 func (a *AggregateOf[S, E]) Snapshots(every, version int) *AggregateOf[S, E] {
 	next := *a
 	next.every, next.version = every, version
@@ -126,8 +126,8 @@ type EventOf[S any] struct {
 	goType     reflect.Type
 }
 
-// Event says that values of T are events with a name in the log and a schema version, from 1. Options are
-// those of eventstore.TypeOf.
+// Event says that values of T are events with a name in the log and a schema version, from 1.
+// Options are those of eventstore.TypeOf.
 func Event[T commands.Event[S], S any](name string, version int, options ...eventstore.TypeOption) EventOf[S] {
 	return EventOf[S]{eventstore.TypeOf[T](name, version, options...), reflect.TypeFor[T]()}
 }

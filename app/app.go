@@ -16,11 +16,12 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// App describes a service. It is a value: nothing changes it once it is in use. Only Name must be set.
+// App describes a service. It is a value: nothing changes it once it is in use. Only Name must be
+// set.
 type App struct {
-	// Name owns the service's projections and snapshots in the database. A program with another name is
-	// not let on its log, unless it is told to. Lower-case letters, digits, '_' and '-', at most 48 bytes,
-	// the first a letter. Required.
+	// Name owns the service's projections and snapshots in the database. A program with another name
+	// is not let on its log, unless it is told to. Lower-case letters, digits, '_' and '-', at most 48
+	// bytes, the first a letter. Required.
 	Name string
 	// Program is how the program is called on a command line. Default: Name.
 	Program string
@@ -39,7 +40,8 @@ type App struct {
 	Middleware []func(http.Handler) http.Handler
 	// Setup is called by Service.Start, before anything runs. Default: nothing.
 	Setup func(context.Context, *Service) error
-	// Welcome returns what somebody may try first, of a server that runs for development. Default: nothing.
+	// Welcome returns what somebody may try first, of a server that runs for development. Default:
+	// nothing.
 	Welcome func(Running) string
 }
 
@@ -139,7 +141,8 @@ func (a App) Codec() (*eventstore.Codec, error) {
 	return eventstore.NewCodec(types...)
 }
 
-// Problems returns what errors are over HTTP: those of the modules, and those of the routes for operators.
+// Problems returns what errors are over HTTP: those of the modules, and those of the routes for
+// operators.
 func (a App) Problems() (all []httpapi.DomainProblem) {
 	for _, m := range a.Modules {
 		all = append(all, m.Problems...)
@@ -149,9 +152,10 @@ func (a App) Problems() (all []httpapi.DomainProblem) {
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,47}$`)
 
-// Check reports all mistakes of the description that can be found without a database: names that are not
-// valid or are given twice, events that no reader of the log could tell apart, bodies whose members have no
-// names, projections of events that no aggregate has, routes that exclude each other.
+// Check reports all mistakes of the description that can be found without a database: names that
+// are not valid or are given twice, events that no reader of the log could tell apart, bodies whose
+// members have no names, projections of events that no aggregate has, routes that exclude each
+// other.
 func (a App) Check() error {
 	mistakes := a.checkNames()
 	for _, aggregate := range a.aggregates() {

@@ -22,8 +22,8 @@ type CommandOf[S any, E commands.Event[S]] struct{ spec commandSpec }
 
 // Do says that C is a command on a stream, at POST {path}/{id}/{name}.
 //
-// The body is C itself as JSON, unless Body says otherwise. Two of its fields may be filled in, if they are
-// tagged so:
+// The body is C itself as JSON, unless Body says otherwise. Two of its fields may be filled in, if
+// they are tagged so:
 //
 //	ID string    `json:"-" app:"id"`     the id in the path
 //	At time.Time `json:"at" app:"time"`  when it happened, which the client may leave out: then it is now
@@ -34,9 +34,9 @@ func Do[C commands.Command[S, E], S any, E commands.Event[S]](name string, optio
 	return CommandOf[S, E]{newCommandSpec[C](name, options)}
 }
 
-// Create says that C is a command that makes a stream, at POST {path}. The id is the field tagged app:"id",
-// and a new UUID, in the order of time, if the client left it out. The answer is 201 Created with Location
-// {path}/{id}.
+// Create says that C is a command that makes a stream, at POST {path}. The id is the field tagged
+// app:"id", and a new UUID, in the order of time, if the client left it out. The answer is 201
+// Created with Location {path}/{id}.
 func Create[C commands.Command[S, E], S any, E commands.Event[S]](name string, options ...CommandOption) CommandOf[S, E] {
 	spec := newCommandSpec[C](name, options)
 	spec.creates = true
@@ -55,8 +55,9 @@ func OptionalBody(s *commandSpec) { s.optionalBody = true }
 // NoLocation answers 200 without Location where a stream was made: there is nothing to GET.
 func NoLocation(s *commandSpec) { s.noLocation = true }
 
-// Body says what requests for a command look like, where that is not the command itself: B is decoded from
-// the body, and build makes the command of it. An error refuses the request. Build may set r.ID and r.At.
+// Body says what requests for a command look like, where that is not the command itself: B is
+// decoded from the body, and build makes the command of it. An error refuses the request. Build may
+// set r.ID and r.At.
 func Body[B, C any](build func(r *Request, body B) (C, error)) CommandOption {
 	return func(s *commandSpec) {
 		s.body, s.built = reflect.TypeFor[B](), reflect.TypeFor[C]()
@@ -68,9 +69,11 @@ func Body[B, C any](build func(r *Request, body B) (C, error)) CommandOption {
 
 // Request is a command as it came.
 type Request struct {
-	// ID is that of the stream. It is empty for a command that creates one: set it, or it will be a new UUID.
+	// ID is that of the stream. It is empty for a command that creates one: set it, or it will be a
+	// new UUID.
 	ID string
-	// Now is when the request came, and At when what it is about happened: the same unless something else is set.
+	// Now is when the request came, and At when what it is about happened: the same unless something
+	// else is set.
 	Now, At time.Time
 	// Actor is who App.Actor says that the request is from.
 	Actor string

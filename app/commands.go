@@ -13,8 +13,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// Commands runs the commands of an App on a store, whichever that is. It is safe for concurrent use and
-// has nothing to close.
+// Commands runs the commands of an App on a store, whichever that is. It is safe for concurrent use
+// and has nothing to close.
 type Commands struct {
 	app        App
 	codec      *eventstore.Codec
@@ -25,9 +25,11 @@ type Commands struct {
 
 // CommandsConfig says how Commands work. The zero value works.
 type CommandsConfig struct {
-	// Snapshots are where loading a stream begins, of the aggregates that have snapshots. Default: none.
+	// Snapshots are where loading a stream begins, of the aggregates that have snapshots. Default:
+	// none.
 	Snapshots commands.SnapshotStore
-	// SnapshotEvery is how many events of a stream there are from one snapshot to the next, by category;
+	// SnapshotEvery is how many events of a stream there are from one snapshot to the next, by
+	// category;
 	// 0: none. Default, for those that are not named: what their aggregate says.
 	SnapshotEvery map[string]int
 	// Logger gets warnings about snapshots that are of no use. Default: none.
@@ -97,8 +99,9 @@ func (c CommandsConfig) every(a Aggregate) int {
 	return a.snapshotEvery()
 }
 
-// Do runs a command by its name, "category.command" or that of a unit, which has no id, as this program's own code does: internal ones too.
-// Errors are those of commands.Handler.Handle; a name or a type that there is not is an
+// Do runs a command by its name, "category.command" or that of a unit, which has no id, as this
+// program's own code does: internal ones too. Errors are those of commands.Handler.Handle; a name
+// or a type that there is not is an
 // *eventstore.InvalidError.
 func (c *Commands) Do(ctx context.Context, name, id string, command any, o commands.Options) (commands.Result, error) {
 	for _, unit := range c.app.units() {
@@ -122,9 +125,9 @@ func wrongCommand(name string, s commandSpec, command any) error {
 	return &eventstore.InvalidError{Field: "command", Reason: fmt.Sprintf("%s is a %v, not a %T", name, s.command, command)}
 }
 
-// State returns the state that commands on a stream decide from, as of a moment, and its version: -1 if the
-// stream did not exist then. A stream of no aggregate is an *eventstore.InvalidError. Other errors are those
-// of commands.Handler.LoadAt.
+// State returns the state that commands on a stream decide from, as of a moment, and its version:
+// -1 if the stream did not exist then. A stream of no aggregate is an *eventstore.InvalidError.
+// Other errors are those of commands.Handler.LoadAt.
 func (c *Commands) State(ctx context.Context, stream string, at commands.Moment) (state any, version int64, err error) {
 	b, ok := c.byCategory[eventstore.Category(stream)]
 	if !ok {

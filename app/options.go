@@ -24,8 +24,8 @@ type Options struct {
 	DSN string
 	// Schema has the log. Default: that of the App.
 	Schema string
-	// MaxConns is how many connections the pool may have, at least projections.MinConnections with the role
-	// for them; the log has up to three beyond. Default: 20.
+	// MaxConns is how many connections the pool may have, at least projections.MinConnections with the
+	// role for them; the log has up to three beyond. Default: 20.
 	MaxConns int32
 	// Roles are what Start starts. Default: all.
 	Roles []string

@@ -16,8 +16,8 @@ import (
 	"github.com/57528e99/recount/queries"
 )
 
-// Read is a route that answers from read models: a Row, a List, or an SQL. Members of what it answers are
-// called as the columns are.
+// Read is a route that answers from read models: a Row, a List, or an SQL. Members of what it
+// answers are called as the columns are.
 type Read struct {
 	path     string
 	register func(*Service, *httpapi.API)
@@ -25,8 +25,8 @@ type Read struct {
 	check func() error
 }
 
-// Row answers GET path, which ends with a variable, with the row of a fold that has that key. The answer has
-// the key's column too.
+// Row answers GET path, which ends with a variable, with the row of a fold that has that key. The
+// answer has the key's column too.
 func Row[R any](path string, f *projections.Fold[string, R]) Read {
 	variables := variablesOf(path)
 	return Read{path,
@@ -48,8 +48,8 @@ func Row[R any](path string, f *projections.Fold[string, R]) Read {
 		}}
 }
 
-// ListOptions say which rows of a fold a List has, and in which order. Together with the variables in the
-// path they must fit one of the fold's indexes, see queries.List.
+// ListOptions say which rows of a fold a List has, and in which order. Together with the variables
+// in the path they must fit one of the fold's indexes, see queries.List.
 type ListOptions struct {
 	// Filters are columns that a client may ask a value of, by parameters of their names.
 	Filters []string
@@ -59,8 +59,8 @@ type ListOptions struct {
 	Desc bool
 }
 
-// List answers GET path with a page of the rows of a fold, with the parameters limit and after. A variable in
-// the path is a column, which has the value in all rows.
+// List answers GET path with a page of the rows of a fold, with the parameters limit and after. A
+// variable in the path is a column, which has the value in all rows.
 func List[K comparable, R any](path string, f *projections.Fold[K, R], o ListOptions) Read {
 	type query struct {
 		filters map[string]string
@@ -126,8 +126,9 @@ type SQLOptions struct {
 	// Params are the names of $1, $2, … in the statement: of variables in the path, else of parameters
 	// of the request, which are NULL if they are left out. Default: there are none.
 	Params []string
-	// OrderBy are columns that give each row its place, see queries.SQLList: the answer then is a page,
-	// with the parameters limit and after. Default: all rows are answered, as the statement orders them.
+	// OrderBy are columns that give each row its place, see queries.SQLList: the answer then is a
+	// page, with the parameters limit and after. Default: all rows are answered, as the statement
+	// orders them.
 	OrderBy []string
 	// Desc turns the order around.
 	Desc bool

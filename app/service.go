@@ -24,7 +24,8 @@ import (
 	"github.com/57528e99/recount/snapshots"
 )
 
-// Service is an App on a database. What it is made of may be used by itself, as long as it is not closed.
+// Service is an App on a database. What it is made of may be used by itself, as long as it is not
+// closed.
 type Service struct {
 	// App is the description, with its defaults, of the modules that run here.
 	App App
@@ -53,8 +54,8 @@ type Service struct {
 	projections []projections.Projection
 }
 
-// Open connects to a database that was migrated, and makes a Service of an App. Nothing runs before Start.
-// Close releases it.
+// Open connects to a database that was migrated, and makes a Service of an App. Nothing runs before
+// Start. Close releases it.
 func Open(ctx context.Context, a App, o Options) (_ *Service, err error) {
 	if err := a.Check(); err != nil {
 		return nil, err
@@ -142,8 +143,8 @@ func (s *Service) make() (err error) {
 	return err
 }
 
-// NewRunner returns a runner of all projections that has not been started: Runner, or one for operations on
-// them without the role.
+// NewRunner returns a runner of all projections that has not been started: Runner, or one for
+// operations on them without the role.
 func (s *Service) NewRunner() (*projections.Runner, error) {
 	return projections.NewRunner(projections.Config{
 		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger, Hints: s.hints.In,
@@ -152,8 +153,8 @@ func (s *Service) NewRunner() (*projections.Runner, error) {
 	}, s.projections...)
 }
 
-// newAPI makes the routes. Without the role there are those for the health of the process alone. A Service
-// with nothing but an App will do to find mistakes.
+// newAPI makes the routes. Without the role there are those for the health of the process alone. A
+// Service with nothing but an App will do to find mistakes.
 func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 	config := httpapi.Config{
 		Logger: s.Logger, Problems: s.App.Problems(), Actor: s.App.Actor, Middleware: s.App.Middleware,
@@ -209,8 +210,8 @@ func (s *Service) register(api *httpapi.API) {
 	adminapi.Register(api, s.Admin)
 }
 
-// Start makes sure that the log is the App's, or is to be, and starts what the roles say. What it starts runs until Close, not only until ctx ends: requests that are
-// still served wait for it.
+// Start makes sure that the log is the App's, or is to be, and starts what the roles say. What it
+// starts runs until Close, not only until ctx ends: requests that are still served wait for it.
 func (s *Service) Start(ctx context.Context) error {
 	if err := s.Log.CheckAdopted(ctx); err != nil {
 		// Reads work all the same, and somebody may want to look before adopting it.
@@ -237,8 +238,8 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Serve answers requests until ctx ends, and those that are being worked on then. Operators are served on
-// admin, unless it is nil, for as long: metrics and profiles.
+// Serve answers requests until ctx ends, and those that are being worked on then. Operators are
+// served on admin, unless it is nil, for as long: metrics and profiles.
 func (s *Service) Serve(ctx context.Context, ln, admin net.Listener) error {
 	if admin == nil {
 		return s.API.Serve(ctx, ln, httpapi.ServeOptions{})
@@ -252,7 +253,8 @@ func (s *Service) Serve(ctx context.Context, ln, admin net.Listener) error {
 	return errors.Join(err, <-served)
 }
 
-// Do runs a command, which is given as the value that decides: see Commands.Do. API.Run takes it as JSON.
+// Do runs a command, which is given as the value that decides: see Commands.Do. API.Run takes it as
+// JSON.
 func (s *Service) Do(ctx context.Context, name, id string, command any, o commands.Options) (commands.Result, error) {
 	return s.Commands.Do(ctx, name, id, command, o)
 }
@@ -260,8 +262,8 @@ func (s *Service) Do(ctx context.Context, name, id string, command any, o comman
 // closeTimeout bounds a goodbye that should take no time.
 const closeTimeout = 20 * time.Second
 
-// Close stops what runs, from the outside in: projections give their leases back, the log writes what waits.
-// It takes 20 s at most.
+// Close stops what runs, from the outside in: projections give their leases back, the log writes
+// what waits. It takes 20 s at most.
 func (s *Service) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()

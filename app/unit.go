@@ -15,10 +15,10 @@ type Unit struct {
 	run  func(*commands.Unit, *Commands, any) error
 }
 
-// Across says that C is a command that decide decides over several streams, at POST path. Decide asks
-// aggregates for states with Get, and gives them events with Put; what it has asked for has not changed when
-// its events are written. Its error refuses the command. It is called several times, and must do nothing
-// else: see commands.Units.
+// Across says that C is a command that decide decides over several streams, at POST path. Decide
+// asks aggregates for states with Get, and gives them events with Put; what it has asked for has
+// not changed when its events are written. Its error refuses the command. It is called several
+// times, and must do nothing else: see commands.Units.
 func Across[C any](name, path string, decide func(*Tx, C) error, options ...CommandOption) Unit {
 	spec := newCommandSpec[C](name, options)
 	spec.noLocation = true
@@ -33,8 +33,8 @@ type Tx struct {
 	commands *Commands
 }
 
-// Get returns the state of a stream, and its version: -1, with the zero state, if there is none. After an
-// error, which ends the command, it returns nothing but that.
+// Get returns the state of a stream, and its version: -1, with the zero state, if there is none.
+// After an error, which ends the command, it returns nothing but that.
 func (a *AggregateOf[S, E]) Get(tx *Tx, id string) (state S, version int64) {
 	return a.handler(tx).Get(tx.unit, id)
 }

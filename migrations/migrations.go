@@ -27,8 +27,9 @@ type State struct {
 // Pending reports whether Up has something to do.
 func (s State) Pending() bool { return s.Current < s.Latest }
 
-// Check returns a *DirtyError or a *BehindError if the tables of schema are half migrated, or older than
-// this binary needs them. Newer ones are fine: a migration keeps the program before it running.
+// Check returns a *DirtyError or a *BehindError if the tables of schema are half migrated, or older
+// than this binary needs them. Newer ones are fine: a migration keeps the program before it
+// running.
 func (s State) Check(schema string) error {
 	switch {
 	case s.Dirty:

@@ -15,8 +15,8 @@ import (
 const (
 	// cancelTTL is how long whoever ends a cancelled operation has for it.
 	cancelTTL = 10 * time.Second
-	// cancelMargin is how much longer than its claim an operation that is being cancelled is waited for,
-	// so that whoever claims it first has the time to end it.
+	// cancelMargin is how much longer than its claim an operation that is being cancelled is waited
+	// for, so that whoever claims it first has the time to end it.
 	cancelMargin = 2 * time.Second
 	cancelPoll   = 50 * time.Millisecond
 	// releaseTimeout bounds how long it takes to give a claim back.
@@ -30,9 +30,9 @@ UPDATE {schema}.operations SET cancel = true, updated_at = clock_timestamp()
 WHERE id = $1 AND subject_kind = $2 AND state = 'running'
 RETURNING CASE WHEN ` + lease.Free + ` THEN 0 ELSE extract(epoch FROM lease_expires_at - clock_timestamp())::float8 END`
 
-// Cancel asks for the end of an operation, if it runs, and waits for it a little longer than a process
-// that died could have kept it. One that works on sees the wish when it renews its claim. The error is
-// ErrNotFound if there is no such operation.
+// Cancel asks for the end of an operation, if it runs, and waits for it a little longer than a
+// process that died could have kept it. One that works on sees the wish when it renews its claim.
+// The error is ErrNotFound if there is no such operation.
 //
 // It must not be left at the wish: none may ever work on the operation again, its version of the
 // subject may be one that no program has any more, and it keeps all others from the subject.
@@ -55,8 +55,8 @@ func (r *Records) Cancel(ctx context.Context, id uuid.UUID) error {
 	return ctx.Err()
 }
 
-// RequestCancel leaves the wish for the end of an operation, and returns how much longer the claim on
-// it holds if nobody renews it.
+// RequestCancel leaves the wish for the end of an operation, and returns how much longer the claim
+// on it holds if nobody renews it.
 func (r *Records) RequestCancel(ctx context.Context, id uuid.UUID) (time.Duration, error) {
 	var seconds float64
 	err := r.pool.QueryRow(ctx, r.SQL(cancelSQL), id, r.subjectKind).Scan(&seconds)

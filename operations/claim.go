@@ -36,8 +36,8 @@ func (r *Records) Claim(ctx context.Context, id uuid.UUID, owner string, ttl tim
 	return &Claim{Lease: l, Operation: o, records: r}, err
 }
 
-// claimableSQL finds the operations that nobody works on. What is cancelled needs no program that has its
-// version.
+// claimableSQL finds the operations that nobody works on. What is cancelled needs no program that
+// has its version.
 var claimableSQL = `
 SELECT id FROM {schema}.operations o
 JOIN unnest($2::text[], $3::int[]) AS known (subject, version)
@@ -45,8 +45,8 @@ JOIN unnest($2::text[], $3::int[]) AS known (subject, version)
 WHERE o.subject_kind = $1 AND o.state = 'running' AND ` + lease.Free + `
 ORDER BY o.created_at`
 
-// Claimable returns the operations that nobody works on, on subjects of the versions given, the oldest
-// first.
+// Claimable returns the operations that nobody works on, on subjects of the versions given, the
+// oldest first.
 func (r *Records) Claimable(ctx context.Context, subjects []string, versions []int) ([]uuid.UUID, error) {
 	rows, err := r.pool.Query(ctx, r.SQL(claimableSQL), r.subjectKind, subjects, versions)
 	if err != nil {
@@ -76,8 +76,8 @@ func (c *Claim) SetGeneration(ctx context.Context, tx pgx.Tx, generation int) er
 	return err
 }
 
-// report extends the claim and says how far the work is. If the claim is lost it returns lease.ErrLost,
-// if somebody wants the end of it ErrCancelled.
+// report extends the claim and says how far the work is. If the claim is lost it returns
+// lease.ErrLost, if somebody wants the end of it ErrCancelled.
 func (c *Claim) report(ctx context.Context, p Progress) error {
 	var cancel bool
 	err := c.Renew(ctx, c.records.pool, lease.Clause{
@@ -109,12 +109,12 @@ func (c *Claim) RecordTrouble(ctx context.Context, trouble error) error {
 	})
 }
 
-// kept is how many operations of each kind a subject keeps that have ended. It is three months of one a
-// night, and bounds what a repair in a loop, or a rebuild with its 256 buckets, leaves.
+// kept is how many operations of each kind a subject keeps that have ended. It is three months of
+// one a night, and bounds what a repair in a loop, or a rebuild with its 256 buckets, leaves.
 const kept = 100
 
-// forgetSQL removes the oldest that have ended. The one with the highest generation stays: that number
-// is never given again.
+// forgetSQL removes the oldest that have ended. The one with the highest generation stays: that
+// number is never given again.
 const forgetSQL = `
 DELETE FROM {schema}.operations o
 WHERE o.subject_kind = $1 AND o.subject = $2 AND o.kind = $3 AND o.state <> 'running'

@@ -24,7 +24,8 @@ type Meter struct {
 	due time.Time
 }
 
-// NewMeter returns the meter of work that begins now, and reads at most throttle events in a second;
+// NewMeter returns the meter of work that begins now, and reads at most throttle events in a
+// second;
 // 0: as many as there are.
 func NewMeter(throttle int) *Meter {
 	now := time.Now()
@@ -62,12 +63,12 @@ func (m *Meter) BucketsDone(more int) {
 	m.p.BucketsDone += more
 }
 
-// throttleSlack is for how long an operation that read less than it might, such as while it copied rows,
-// may read more.
+// throttleSlack is for how long an operation that read less than it might, such as while it copied
+// rows, may read more.
 const throttleSlack = 250 * time.Millisecond
 
-// Read counts the operation's own events among all that were read, up to a position, and waits while
-// those are more than the throttle allows.
+// Read counts the operation's own events among all that were read, up to a position, and waits
+// while those are more than the throttle allows.
 func (m *Meter) Read(ctx context.Context, own, all int, position int64) error {
 	m.mu.Lock()
 	m.p.Events += int64(own)

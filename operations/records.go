@@ -30,7 +30,8 @@ type Records struct {
 // Discard takes back what an operation has built that has failed, or was cancelled.
 type Discard func(ctx context.Context, c *Claim, state State, cause error) error
 
-// NewRecords returns the operations on subjects of a kind, in the tables of a schema. Hints may be nil.
+// NewRecords returns the operations on subjects of a kind, in the tables of a schema. Hints may be
+// nil.
 func NewRecords(pool *pgxpool.Pool, schema, subjectKind string, discard Discard, hints Hints) *Records {
 	return &Records{pool: pool, schema: schema, subjectKind: subjectKind, discard: discard, hints: hints}
 }
@@ -106,8 +107,8 @@ func (r *Records) Latest(ctx context.Context, subject string) ([]Operation, erro
 	return r.list(ctx, `subject = $2 ORDER BY created_at DESC LIMIT 10`, subject)
 }
 
-// LatestOfEach returns the last operation of each kind on each of the subjects, ordered by subject and
-// kind.
+// LatestOfEach returns the last operation of each kind on each of the subjects, ordered by subject
+// and kind.
 func (r *Records) LatestOfEach(ctx context.Context, subjects []string) ([]Operation, error) {
 	return r.list(ctx, `id IN (
     SELECT DISTINCT ON (subject, kind) id FROM {schema}.operations WHERE subject_kind = $1 AND subject = ANY($2)

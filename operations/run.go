@@ -14,8 +14,8 @@ import (
 
 // Work does one operation in this process.
 type Work interface {
-	// Do does what the operation is for, from where another process left it, and returns its result. It
-	// ends when ctx does: that the claim is lost, or the operation cancelled, is then the cause.
+	// Do does what the operation is for, from where another process left it, and returns its result.
+	// It ends when ctx does: that the claim is lost, or the operation cancelled, is then the cause.
 	Do(ctx context.Context, c *Claim, m *Meter) (result any, err error)
 	// IsPermanent reports whether an error of Do would come again: it ends the operation.
 	IsPermanent(err error) bool
@@ -23,9 +23,9 @@ type Work interface {
 	Reason(ctx context.Context, c *Claim, err error) Reason
 }
 
-// Do works on an operation until it has ended, or this process cannot go on with it. A nil error, and
-// an *EndedError, say that it has ended; after any other it is left to whoever claims it next, with the
-// error as its trouble.
+// Do works on an operation until it has ended, or this process cannot go on with it. A nil error,
+// and an *EndedError, say that it has ended; after any other it is left to whoever claims it next,
+// with the error as its trouble.
 func (c *Claim) Do(ctx context.Context, w Work, log zerolog.Logger) error {
 	if c.Operation.Cancelling {
 		return c.endCancelled(context.WithoutCancel(ctx))

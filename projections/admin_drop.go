@@ -24,11 +24,11 @@ SELECT g.generation, g.table_name, g.generation = p.live_generation, ` + lease.O
 FROM {schema}.projections p JOIN {schema}.projection_generations g ON g.projection = p.name
 WHERE p.name = $1 AND ($2 = 0 OR g.version = $2) ORDER BY g.generation`
 
-// Drop removes a projection, with all its rows and its view, or, if version is not 0, the rows of one
-// version. A program that has the projection makes it anew, from the log, when it runs it next.
+// Drop removes a projection, with all its rows and its view, or, if version is not 0, the rows of
+// one version. A program that has the projection makes it anew, from the log, when it runs it next.
 //
-// Errors: ErrNotFound; ErrInUse for what a process runs or works on, and for a version that the view
-// shows.
+// Errors: ErrNotFound; ErrInUse for what a process runs or works on, and for a version that the
+// view shows.
 func (a *Admin) Drop(ctx context.Context, projection string, version int) (Dropped, error) {
 	err := a.catalog.check(ctx, a.catalog.pool, projection)
 	var d Dropped
@@ -86,8 +86,8 @@ func (c *catalog) dropAll(ctx context.Context, projection string, version int) (
 	return d, err
 }
 
-// droppable adds to d the generations that are to be dropped, and returns their tables, if nobody needs
-// them.
+// droppable adds to d the generations that are to be dropped, and returns their tables, if nobody
+// needs them.
 func (c *catalog) droppable(ctx context.Context, tx pgx.Tx, d *Dropped, version int) ([]tableName, error) {
 	rows, err := tx.Query(ctx, c.sql(droppableSQL), d.Projection, version)
 	if err != nil {
@@ -124,7 +124,8 @@ WHERE known.version IS NULL AND p.app = $4
 GROUP BY 1, 2
 HAVING max(g.last_run_at) < clock_timestamp() - $3::interval AND bool_and(g.generation <> p.live_generation)`
 
-// dropUnused removes the rows of versions of the App that nobody has run for longer than a program may be gone.
+// dropUnused removes the rows of versions of the App that nobody has run for longer than a program
+// may be gone.
 func (r *Runner) dropUnused(ctx context.Context, names []string, versions []int) error {
 	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(unusedSQL), names, versions, r.config.DropUnusedAfter, r.catalog.app)
 	if err != nil {

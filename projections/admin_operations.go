@@ -52,8 +52,8 @@ func (a *Admin) request(ctx context.Context, r operations.Request) (operations.O
 	return a.catalog.operations.Get(ctx, id)
 }
 
-// Operation returns an operation, or an error that matches operations.ErrNotFound. Of those that have
-// ended, the last hundred of each kind are kept for each projection.
+// Operation returns an operation, or an error that matches operations.ErrNotFound. Of those that
+// have ended, the last hundred of each kind are kept for each projection.
 func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (operations.Operation, error) {
 	op, err := a.catalog.operations.Get(ctx, id)
 	if err == nil {
@@ -110,10 +110,10 @@ func (a *Admin) LastOperations(ctx context.Context) ([]operations.Operation, err
 	return all, nil
 }
 
-// Cancel ends an operation and returns it. The process that works on it takes back what it has built
-// and then says that it is cancelled; where none does, that is done here, as soon as the claim of one
-// that died has expired. One that works on still has Cancelling set: it ends at its next look.
-// Cancelling one that has ended is no error and changes nothing.
+// Cancel ends an operation and returns it. The process that works on it takes back what it has
+// built and then says that it is cancelled; where none does, that is done here, as soon as the
+// claim of one that died has expired. One that works on still has Cancelling set: it ends at its
+// next look. Cancelling one that has ended is no error and changes nothing.
 //
 // Errors: operations.ErrNotFound, those of the database.
 func (a *Admin) Cancel(ctx context.Context, id uuid.UUID) (operations.Operation, error) {

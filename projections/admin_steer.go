@@ -11,8 +11,8 @@ import (
 
 const setDesiredSQL = `UPDATE {schema}.projections SET desired = $2 WHERE name = $1`
 
-// Pause stops a projection, in whichever process and in all generations, until Resume. Pausing twice
-// is no error.
+// Pause stops a projection, in whichever process and in all generations, until Resume. Pausing
+// twice is no error.
 func (a *Admin) Pause(ctx context.Context, projection string) error {
 	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error { return a.setDesired(ctx, tx, projection, "paused") })
 	if err != nil {

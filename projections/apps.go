@@ -48,8 +48,8 @@ func (e *AppError) Reason() (code, subject, schema string) {
 	return string(ReasonOtherLog), e.App, e.Schema
 }
 
-// owned is the condition that a projection is of the App in $1, any for none, which has the projections
-// in $2 by name.
+// owned is the condition that a projection is of the App in $1, any for none, which has the
+// projections in $2 by name.
 const owned = `($1 = '' OR p.app = $1 OR p.app = '' AND p.name = ANY($2))`
 
 const (
@@ -80,8 +80,8 @@ func (c *catalog) owners(ctx context.Context, db querier, projections []string) 
 	return o, err
 }
 
-// check returns an *AppError for a log, or a projection, of other Apps. On a log that is nobody's yet
-// every App may look around.
+// check returns an *AppError for a log, or a projection, of other Apps. On a log that is nobody's
+// yet every App may look around.
 func (c *catalog) check(ctx context.Context, db querier, projections ...string) error {
 	if c.app == "" {
 		return nil
@@ -98,8 +98,8 @@ func (c *catalog) check(ctx context.Context, db querier, projections ...string) 
 	return nil
 }
 
-// enter is check for a program that is going to write: the first App joins a log that is nobody's, others
-// do so only on purpose. Projections that are nobody's become its own.
+// enter is check for a program that is going to write: the first App joins a log that is nobody's,
+// others do so only on purpose. Projections that are nobody's become its own.
 func (c *catalog) enter(ctx context.Context, onPurpose bool, projections []string) error {
 	if c.app == "" {
 		return nil
@@ -125,24 +125,25 @@ func (c *catalog) enter(ctx context.Context, onPurpose bool, projections []strin
 	})
 }
 
-// ForApp makes a the access of an App, and returns it: it shows and steers what is the App's own. A log
-// that other Apps have, and projections of theirs, are refused with *AppError.
+// ForApp makes a the access of an App, and returns it: it shows and steers what is the App's own. A
+// log that other Apps have, and projections of theirs, are refused with *AppError.
 func (a *Admin) ForApp(name string) *Admin {
 	a.catalog.app = name
 	return a
 }
 
-// Check returns an *AppError if the log, or a projection that this program knows by name, belongs to
-// other Apps. It changes nothing.
+// Check returns an *AppError if the log, or a projection that this program knows by name, belongs
+// to other Apps. It changes nothing.
 func (a *Admin) Check(ctx context.Context) error {
 	return a.catalog.check(ctx, a.catalog.pool, a.names()...)
 }
 
-// Enter is Check for a program that is going to write: the first App that enters a log joins it, and
-// takes over what it knows by name of those projections that have no App.
+// Enter is Check for a program that is going to write: the first App that enters a log joins it,
+// and takes over what it knows by name of those projections that have no App.
 func (a *Admin) Enter(ctx context.Context) error { return a.catalog.enter(ctx, false, a.names()) }
 
-// Join is Enter also on a log that other Apps have: both are on it then, each with its own projections.
+// Join is Enter also on a log that other Apps have: both are on it then, each with its own
+// projections.
 func (a *Admin) Join(ctx context.Context) error { return a.catalog.enter(ctx, true, a.names()) }
 
 // names are those of the projections of this program.

@@ -36,8 +36,8 @@ func BenchmarkCatchUp(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-// BenchmarkKeepUp appends as fast as 64 callers can, one event each, and measures how much longer one
-// fold takes than the appends.
+// BenchmarkKeepUp appends as fast as 64 callers can, one event each, and measures how much longer
+// one fold takes than the appends.
 func BenchmarkKeepUp(b *testing.B) {
 	t := newPGBench(b)
 	r := quietRunner(t, newTotals("totals"))

@@ -24,9 +24,11 @@
 //
 // Operations rebuild the rows beside those that are read and switch to them, go back to those of
 // before, compare them with a fresh fold of the log, and repair a single one. Any process that runs
-// the projection works on them, and goes on with them when another has died: Runner.Run, Admin.Request.
+// the projection works on them, and goes on with them when another has died: Runner.Run,
+// Admin.Request.
 //
-// What a fold must keep to: it depends on nothing but its row and event (no clock, no other
-// state), writes nothing into its event, which other folds may see, and two rows share no memory. What a
-// row has from an event may be changed in the row. A change of what it makes needs a higher Version.
+// What a fold must keep to: it depends on nothing but its row and event (no clock, no other state),
+// writes nothing into its event, which other folds may see, and two rows share no memory. What a
+// row has from an event may be changed in the row. A change of what it makes needs a higher
+// Version.
 package projections

@@ -75,15 +75,16 @@ func NewHistory(c HistoryConfig) (*History, error) {
 	return &History{config: c, catalog: newCatalog(c.Pool, c.Schema, nil), knows: knows}, nil
 }
 
-// AsOf returns the row of one key as it was at a moment, folded from the events up to then; found is
-// false if there was none. It does not depend on how far the projection is, nor on its table.
+// AsOf returns the row of one key as it was at a moment, folded from the events up to then; found
+// is false if there was none. It does not depend on how far the projection is, nor on its table.
 //
 // Stream, if it is not empty, promises that only events of that stream touch the row. Then they are
 // all that is read, unless the stream is deleted or its metadata hides some. Else the log is read
 // from its first event, for the types that the fold handles.
 //
-// Errors: ErrAhead; ErrLongHistory, if more than MaxEvents events would have to be folded; those that
-// match eventstore.ErrUnknownType and ErrUnknownVersion for events that a newer program has written.
+// Errors: ErrAhead; ErrLongHistory, if more than MaxEvents events would have to be folded; those
+// that match eventstore.ErrUnknownType and ErrUnknownVersion for events that a newer program has
+// written.
 func AsOf[K comparable, Row any](ctx context.Context, h *History, f *Fold[K, Row], key K, stream string, at Moment) (row Row, found bool, err error) {
 	prepared, mistakes := f.prepare(h.config.Codec)
 	if err := errors.Join(mistakes...); err != nil {
@@ -175,8 +176,8 @@ func (h *History) each(ctx context.Context, types []string, stream string, at Mo
 	return nil
 }
 
-// isWhole reports whether ReadStream yields everything that was ever appended to a stream, which may
-// be nothing.
+// isWhole reports whether ReadStream yields everything that was ever appended to a stream, which
+// may be nothing.
 func (h *History) isWhole(ctx context.Context, stream string) (bool, error) {
 	manager, ok := h.config.Store.(eventstore.StreamManager)
 	if !ok {

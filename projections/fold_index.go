@@ -18,8 +18,8 @@ import (
 // somebody else made.
 type tableIndex struct {
 	name string
-	// valid says that it is complete: one whose CREATE INDEX CONCURRENTLY was cut off is not. Busy says that
-	// something works on the table, which may be just that statement.
+	// valid says that it is complete: one whose CREATE INDEX CONCURRENTLY was cut off is not. Busy
+	// says that something works on the table, which may be just that statement.
 	valid, busy bool
 	columns     []string
 }
@@ -70,21 +70,21 @@ func (l Layout) indexColumns() [][]string {
 	return all
 }
 
-// createIndex returns the statement that makes an index. Its name comes of its columns, so that every
-// process gives it the same.
+// createIndex returns the statement that makes an index. Its name comes of its columns, so that
+// every process gives it the same.
 func createIndex(how string, table tableName, columns []string) string {
 	sum := fnv.New32a()
 	sum.Write([]byte(strings.Join(columns, "\x00")))
 	return fmt.Sprintf("CREATE %s %s ON %s (%s)", how, pgsql.Name(fmt.Sprintf("%s_i%06x", table.name, sum.Sum32()>>8)), table, list(columns))
 }
 
-// alignIndexes makes the indexes that the table lacks, and drops those that the fold does not have any
-// more, while the rows are read and written. It returns false if there may be more to do later, since
-// something works on the table.
+// alignIndexes makes the indexes that the table lacks, and drops those that the fold does not have
+// any more, while the rows are read and written. It returns false if there may be more to do later,
+// since something works on the table.
 //
-// Only the process that runs the projection does so. Should two believe that they are that one, their
-// statements wait for each other, and the later one finds the index there; or one of them ends with a
-// deadlock, and tries again.
+// Only the process that runs the projection does so. Should two believe that they are that one,
+// their statements wait for each other, and the later one finds the index there; or one of them
+// ends with a deadlock, and tries again.
 func (p *foldProjector[K, Row]) alignIndexes(ctx context.Context, db querier, table tableName) (done bool, err error) {
 	there, err := indexesOf(ctx, db, table)
 	if err != nil {
@@ -146,8 +146,8 @@ func (w *worker) alignIndexes(ctx context.Context) {
 	})
 }
 
-// definitionWith is definition with the indexes that a table was made with. What columns one named is taken
-// from the table: those of the key follow by themselves.
+// definitionWith is definition with the indexes that a table was made with. What columns one named
+// is taken from the table: those of the key follow by themselves.
 func (p *foldProjector[K, Row]) definitionWith(there []tableIndex) func(events []string) string {
 	made := foldProjector[K, Row]{layout: p.layout}
 	made.layout.Indexes = nil

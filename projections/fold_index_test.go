@@ -47,8 +47,9 @@ func (b *bench) has(table string, columns ...string) {
 	})
 }
 
-// TestAnIndexNeedsNoNewVersion: rows that a program made which counted indexes as a part of the definition,
-// with what a CREATE INDEX CONCURRENTLY left behind that was killed, get others while several processes run.
+// TestAnIndexNeedsNoNewVersion: rows that a program made which counted indexes as a part of the
+// definition, with what a CREATE INDEX CONCURRENTLY left behind that was killed, get others while
+// several processes run.
 func TestAnIndexNeedsNoNewVersion(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)

@@ -52,14 +52,14 @@ func (p *foldProjector[K, Row]) createBare(ctx context.Context, tx pgx.Tx, table
 	return nil
 }
 
-// foldSettings hold for the transaction that writes rows. A crash of the server may lose it, rows and
-// checkpoint alike, and then it is made again from the log: so it does not wait for the disk, on which
-// appends wait already.
+// foldSettings hold for the transaction that writes rows. A crash of the server may lose it, rows
+// and checkpoint alike, and then it is made again from the log: so it does not wait for the disk,
+// on which appends wait already.
 const foldSettings = `SELECT set_config('lock_timeout', '2s', true), set_config('synchronous_commit', 'off', true)`
 
-// statementTimeout bounds what takes milliseconds. Lock_timeout alone does not: a connection that sees a
-// statement for the first time waits for its table before the settings are made, and one that the
-// server cannot be reached by any more waits for the network to notice.
+// statementTimeout bounds what takes milliseconds. Lock_timeout alone does not: a connection that
+// sees a statement for the first time waits for its table before the settings are made, and one
+// that the server cannot be reached by any more waits for the network to notice.
 const statementTimeout = 5 * time.Second
 
 // commit takes two round trips: one loads the rows, the other writes them and moves the checkpoint,
@@ -188,15 +188,16 @@ func (p *foldProjector[K, Row]) normalize(key, row reflect.Value) error {
 	return p.layout.Row.Normalize(row)
 }
 
-// written are rows to write, with their keys and the positions of the last events that touched them.
+// written are rows to write, with their keys and the positions of the last events that touched
+// them.
 type written struct {
 	keys, rows []reflect.Value
 	positions  []int64
 }
 
-// queue adds to batch what takes the table from the rows that were loaded to those in m. A row that was
-// not there is inserted and nothing else, which is cheaper than to look for it again: if another process
-// has made it since, the checkpoint has moved and nothing of this is to be written.
+// queue adds to batch what takes the table from the rows that were loaded to those in m. A row that
+// was not there is inserted and nothing else, which is cheaper than to look for it again: if
+// another process has made it since, the checkpoint has moved and nothing of this is to be written.
 func (p *foldProjector[K, Row]) queue(table tableName, m *memory[K, Row], batch *pgx.Batch) error {
 	var gone []reflect.Value
 	var added, changed written

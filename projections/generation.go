@@ -137,8 +137,8 @@ func (c *catalog) register(ctx context.Context, tx pgx.Tx, projection string) (l
 	return c.lock(ctx, tx, projection)
 }
 
-// lock locks the projection's row and returns the generation that its view shows, ErrNotFound if there is
-// no row, or an *AppError for one of another App.
+// lock locks the projection's row and returns the generation that its view shows, ErrNotFound if
+// there is no row, or an *AppError for one of another App.
 func (c *catalog) lock(ctx context.Context, tx pgx.Tx, projection string) (live int, err error) {
 	var owner string
 	err = notFound(tx.QueryRow(ctx, c.sql(lockProjectionSQL), projection).Scan(&live, &owner))

@@ -35,10 +35,10 @@ func (c *catalog) generationTable() lease.Table {
 
 func (g generation) key() []any { return []any{g.projection, g.number} }
 
-// acquireWhere looks at whether the generation serves as well: another may have taken its place since
-// the caller looked, perhaps while the statement waited for the one that did that. A lease on a
-// generation that nobody reads would be renewed for ever. Once it is taken, a switch gives it another
-// epoch.
+// acquireWhere looks at whether the generation serves as well: another may have taken its place
+// since the caller looked, perhaps while the statement waited for the one that did that. A lease on
+// a generation that nobody reads would be renewed for ever. Once it is taken, a switch gives it
+// another epoch.
 //
 // Beyond is for a process that has stood aside: until another has brought the rows that far it has
 // nothing to do here.
@@ -83,9 +83,10 @@ func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner
 	return l, nil
 }
 
-// belongsInView is whether the view is to show generation g instead of the one that it shows: of a higher
-// version, once it has come as far (rows of another log it need not come as far as), or of a lower one if
-// it is ahead and nobody has run the other for a minute, which is more than a restart takes.
+// belongsInView is whether the view is to show generation g instead of the one that it shows: of a
+// higher version, once it has come as far (rows of another log it need not come as far as), or of a
+// lower one if it is ahead and nobody has run the other for a minute, which is more than a restart
+// takes.
 var belongsInView = `(serving AND position >= target AND EXISTS (
     SELECT FROM {schema}.projections p
     JOIN {schema}.projection_generations live ON live.projection = p.name AND live.generation = p.live_generation
@@ -98,8 +99,9 @@ var belongsInView = `(serving AND position >= target AND EXISTS (
 var renewReturning = `(SELECT desired = 'running' FROM {schema}.projections p WHERE p.name = g.projection),
 ` + belongsInView
 
-// move moves the checkpoint, if the lease is still the one that was given, the checkpoint still where
-// it was and the projection not paused; else it ends the transaction. It also extends the lease.
+// move moves the checkpoint, if the lease is still the one that was given, the checkpoint still
+// where it was and the projection not paused; else it ends the transaction. It also extends the
+// lease.
 func (l *generationLease) move(to eventstore.Checkpoint) statement {
 	sql, args := l.Fence(lease.Clause{
 		Set: `log_id = $6, incarnation = $7, position = $8, events = $9, digest = $10, last_event_at = $11,
@@ -114,8 +116,8 @@ AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'runn
 	return statement{sql, args}
 }
 
-// renew extends the lease. It returns lease.ErrLost, or errPaused if the projection was paused. Trouble
-// that has not come back for longer than the pauses between tries is over.
+// renew extends the lease. It returns lease.ErrLost, or errPaused if the projection was paused.
+// Trouble that has not come back for longer than the pauses between tries is over.
 func (l *generationLease) renew(ctx context.Context) (inView bool, err error) {
 	failpoint.HitIn(ctx, failpoint.LeaseRenewing)
 	running := true

@@ -10,7 +10,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// handledTypes are the event types that a projection handles: all names of each, by its present one.
+// handledTypes are the event types that a projection handles: all names of each, by its present
+// one.
 type handledTypes map[string][]string
 
 // add adds the type with a name, present or former, and reports whether the codec has it.
@@ -32,8 +33,8 @@ func (h handledTypes) types() []string {
 	return all
 }
 
-// namings yields the types, each under one of its names, sorted: first all under their present names,
-// then every other choice. There are few: types are seldom renamed.
+// namings yields the types, each under one of its names, sorted: first all under their present
+// names, then every other choice. There are few: types are seldom renamed.
 func (h handledTypes) namings() iter.Seq[[]string] {
 	types := slices.Sorted(maps.Keys(h))
 	var choose func(chosen []string, yield func([]string) bool) bool
@@ -51,7 +52,8 @@ func (h handledTypes) namings() iter.Seq[[]string] {
 	return func(yield func([]string) bool) { choose(nil, yield) }
 }
 
-// definitionOf returns the hash of a projection's definition, with the present names of event types.
+// definitionOf returns the hash of a projection's definition, with the present names of event
+// types.
 func definitionOf(runs projector, define func(events []string) string) string {
 	for names := range runs.namings() {
 		return hashOf(define(names))

@@ -93,7 +93,8 @@ func TestWhatNobodyWorksOnIsCancelled(t *testing.T) {
 	}
 }
 
-// claimHolds makes the claim on an operation as fresh as that of a process that was killed just now.
+// claimHolds makes the claim on an operation as fresh as that of a process that was killed just
+// now.
 func (b *bench) claimHolds(id uuid.UUID, d time.Duration) {
 	b.Helper()
 	_, err := b.pool().Exec(b.Context(), `UPDATE recount.projection_operations SET lease_expires_at = clock_timestamp() + $2::interval WHERE id = $1`, id, d)
@@ -102,8 +103,8 @@ func (b *bench) claimHolds(id uuid.UUID, d time.Duration) {
 	}
 }
 
-// TestWhatIsBeingCancelledKeepsNobody: whoever cancelled it has died as well. The next request ends it
-// rather than join it, and so does a process that runs the projection, whatever its version.
+// TestWhatIsBeingCancelledKeepsNobody: whoever cancelled it has died as well. The next request ends
+// it rather than join it, and so does a process that runs the projection, whatever its version.
 func TestWhatIsBeingCancelledKeepsNobody(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -27,8 +27,8 @@ const (
 // operations.ErrInvalid.
 var ErrNoGeneration = eventstore.NewError(eventstore.ClassNotFound, "there is no generation to go back to")
 
-// checkRequest returns an error that matches operations.ErrInvalid if a request cannot be done with p,
-// whatever the database has.
+// checkRequest returns an error that matches operations.ErrInvalid if a request cannot be done with
+// p, whatever the database has.
 func checkRequest(q operations.Request, p Projection) error {
 	if q.Kind != Verify && q.Kind != Repair {
 		return nil
@@ -63,8 +63,8 @@ SELECT g.version FROM {schema}.projections p
 JOIN {schema}.projection_generations g ON g.projection = p.name AND g.generation = p.live_generation
 WHERE p.name = $1`
 
-// admit returns an error if a request cannot be done with what the database has. The projection of a
-// rebuild is made known to it.
+// admit returns an error if a request cannot be done with what the database has. The projection of
+// a rebuild is made known to it.
 func (c *catalog) admit(ctx context.Context, q operations.Request) error {
 	if q.Kind == Rebuild {
 		_, err := c.pool.Exec(ctx, c.sql(registerSQL), q.Subject, c.app)

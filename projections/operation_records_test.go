@@ -9,8 +9,8 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
-// TestOldOperationsAreForgotten ends operations beside more than are kept, of their kind, of another
-// and of another projection.
+// TestOldOperationsAreForgotten ends operations beside more than are kept, of their kind, of
+// another and of another projection.
 func TestOldOperationsAreForgotten(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -68,7 +68,8 @@ func (x *execution) Do(ctx context.Context, _ *operations.Claim, m *operations.M
 // IsPermanent implements operations.Work.
 func (x *execution) IsPermanent(err error) bool { return isPermanent(err) }
 
-// stoppedSQL is whether a generation has stopped on the event at a position, so that it can be skipped.
+// stoppedSQL is whether a generation has stopped on the event at a position, so that it can be
+// skipped.
 const stoppedSQL = `
 SELECT EXISTS (SELECT FROM {schema}.projection_generations WHERE projection = $1 AND failed_position = $2)`
 
@@ -90,7 +91,8 @@ func (x *execution) Reason(ctx context.Context, _ *operations.Claim, err error) 
 	return reasonOf(err)
 }
 
-// presentFold returns what the projection runs, which must be a fold, and the generation that has its rows.
+// presentFold returns what the projection runs, which must be a fold, and the generation that has
+// its rows.
 func (x *execution) presentFold(ctx context.Context) (bulk, generation, error) {
 	fold, ok := x.worker.runs.(bulk)
 	if !ok {

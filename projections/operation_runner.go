@@ -17,19 +17,21 @@ import (
 // Run does an operation in this process and returns it when it has ended. The runner need not have
 // been started. If such an operation is running already it is that one which is meant: Run follows
 // it, with its own options, and goes on with it when its process has died. One that is being
-// cancelled is not meant: Run waits for its end first. If ctx ends, what was begun can be run again, or
-// is gone on with by another process.
+// cancelled is not meant: Run waits for its end first. If ctx ends, what was begun can be run
+// again, or is gone on with by another process.
 //
-// Report, which may be nil, is told about once a second how far it is, and at last that it has ended.
+// Report, which may be nil, is told about once a second how far it is, and at last that it has
+// ended.
 //
-// Errors: *operations.BusyError for an operation of another kind, *operations.EndedError, ErrNotFound if the runner
-// does not know the projection, operations.ErrInvalid, those of the database.
+// Errors: *operations.BusyError for an operation of another kind, *operations.EndedError,
+// ErrNotFound if the runner does not know the projection, operations.ErrInvalid, those of the
+// database.
 func (r *Runner) Run(ctx context.Context, request operations.Request, report func(operations.Operation)) (operations.Operation, error) {
 	return r.run(ctx, request, report, nil)
 }
 
-// RunAll is Run for operations on several projections at the same time; it returns what came of each,
-// whichever fail. Rebuilds and verifications read the log together, and share the memory that
+// RunAll is Run for operations on several projections at the same time; it returns what came of
+// each, whichever fail. Rebuilds and verifications read the log together, and share the memory that
 // one is allowed. Report is called for all of them.
 func (r *Runner) RunAll(ctx context.Context, requests []operations.Request, report func(operations.Operation)) ([]operations.Operation, []error) {
 	ended, errs := make([]operations.Operation, len(requests)), make([]error, len(requests))
@@ -134,8 +136,8 @@ func (r *Runner) reportProgress(ctx context.Context, id uuid.UUID, report func(o
 	return func() { cancel(); <-ended }
 }
 
-// buildSQL asks for the rebuild of generations that wait for their first rows, unless somebody cancelled
-// one: then it takes a command.
+// buildSQL asks for the rebuild of generations that wait for their first rows, unless somebody
+// cancelled one: then it takes a command.
 const buildSQL = `
 INSERT INTO {schema}.operations (id, subject, kind, version, options, generation, requested_by)
 SELECT gen_random_uuid(), g.projection, 'rebuild', g.version, '{}', CASE WHEN o.state IS NULL THEN g.generation ELSE 0 END, $3
@@ -149,8 +151,8 @@ LEFT JOIN LATERAL (
 WHERE g.serving AND NOT g.built AND g.failed_at IS NULL AND coalesce(o.state, 'failed') = 'failed'
 ON CONFLICT DO NOTHING`
 
-// operate works on operations that nobody works on, those of one moment at the same time, until soft is
-// done. What it has begun goes on elsewhere, or when the process is back.
+// operate works on operations that nobody works on, those of one moment at the same time, until
+// soft is done. What it has begun goes on elsewhere, or when the process is back.
 func (r *Runner) operate(soft, _ context.Context) {
 	names, versions := r.known()
 	loop := background.Loop{
@@ -210,7 +212,8 @@ func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int
 	return next, errors.Join(failures...)
 }
 
-// claimable returns the operations that nobody works on and that this program can read, the oldest first.
+// claimable returns the operations that nobody works on and that this program can read, the oldest
+// first.
 func (r *Runner) claimable(ctx context.Context, names []string, versions []int) ([]uuid.UUID, error) {
 	ids, err := r.catalog.operations.Claimable(ctx, names, versions)
 	return slices.DeleteFunc(ids, func(id uuid.UUID) bool { _, unreadable := r.unreadable.Load(id); return unreadable }), err

@@ -2,7 +2,8 @@ package projections
 
 import "github.com/57528e99/recount/operations"
 
-// Why a projection, or an operation on one, has failed, or is refused. What to do about it is said by the program.
+// Why a projection, or an operation on one, has failed, or is refused. What to do about it is said
+// by the program.
 const (
 	ReasonLogChanged   operations.Reason = "log-changed"       // the rows are of another log
 	ReasonLogCorrupt   operations.Reason = "log-corrupt"       // an event is not as it was appended

@@ -61,7 +61,8 @@ type Rebuilt struct {
 	// another one if that is of a higher version.
 	Generation int `json:"generation"`
 	Shown      int `json:"shown"`
-	// Position is how far its rows were. They were made of Events, of which an operator had Skipped some.
+	// Position is how far its rows were. They were made of Events, of which an operator had Skipped
+	// some.
 	Position int64 `json:"position"`
 	Rows     int64 `json:"rows"`
 	Events   int64 `json:"events"`
@@ -91,8 +92,9 @@ func (x *execution) outcome(ctx context.Context, g target, verified *Verificatio
 	return done, x.catalog.pool.QueryRow(ctx, `SELECT count(*) FROM `+g.table.String()).Scan(&done.Rows)
 }
 
-// build copies all rows to the table and completes it. A first build that meets an event which cannot be
-// applied keeps what comes before it, as a projection does that stops there, and returns why.
+// build copies all rows to the table and completes it. A first build that meets an event which
+// cannot be applied keeps what comes before it, as a projection does that stops there, and returns
+// why.
 func (x *execution) build(ctx context.Context, fold bulk, g target) error {
 	head, stopped := g.position, error(nil)
 	for {
@@ -182,8 +184,8 @@ func (x *execution) copyAll(ctx context.Context, fold bulk, g target) error {
 	}
 }
 
-// readingsAhead is how often the log will be read after the next pass, if passes go on to do as many
-// buckets as those that did done of them.
+// readingsAhead is how often the log will be read after the next pass, if passes go on to do as
+// many buckets as those that did done of them.
 func (x *execution) readingsAhead(passes, done, todo int) int64 {
 	n := 0
 	if done > 0 {
@@ -226,12 +228,13 @@ SET built = true, last_run_at = clock_timestamp(), position = target, target = g
 WHERE projection = $1 AND generation = $2 AND NOT built`
 )
 
-// complete makes the indexes and moves the checkpoint to the target, in one transaction: nobody else
-// uses the table yet. It makes sure that all buckets are there once, and are of the same events. If an
-// event stopped it before head, the projection stops there, too.
+// complete makes the indexes and moves the checkpoint to the target, in one transaction: nobody
+// else uses the table yet. It makes sure that all buckets are there once, and are of the same
+// events. If an event stopped it before head, the projection stops there, too.
 //
-// It locks the table first, as an index needs it. Another transaction may still be at the same, one of a
-// process whose connection was lost: if both read the table before, each would wait for the other.
+// It locks the table first, as an index needs it. Another transaction may still be at the same, one
+// of a process whose connection was lost: if both read the table before, each would wait for the
+// other.
 func (x *execution) complete(ctx context.Context, fold bulk, g target, head int64, stopped error) error {
 	x.meter.Phase("indexing", 0, 0)
 	lastEvent, err := lastEventAt(ctx, x.runner.config.Store, fold.types(), g.position)
@@ -265,9 +268,9 @@ func (x *execution) complete(ctx context.Context, fold bulk, g target, head int6
 const builtEmptySQL = `
 UPDATE {schema}.projection_generations SET built = true, last_run_at = clock_timestamp() WHERE projection = $1 AND generation = $2 AND NOT built`
 
-// fallBackToReplay makes of a generation whose rows fit no index, such as one with a value that is too long, an
-// empty one that follows the log from its beginning: when the event is applied that makes such a row, the
-// projection stops at it, and an operator can leave it out. It returns why.
+// fallBackToReplay makes of a generation whose rows fit no index, such as one with a value that is
+// too long, an empty one that follows the log from its beginning: when the event is applied that
+// makes such a row, the projection stops at it, and an operator can leave it out. It returns why.
 func (x *execution) fallBackToReplay(ctx context.Context, fold bulk, g target, cause error) error {
 	err := x.inTx(ctx, func(tx pgx.Tx) error {
 		for _, ddl := range append([]string{"TRUNCATE " + g.table.String()}, fold.indexes(g.table)...) {

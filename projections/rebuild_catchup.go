@@ -10,8 +10,8 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
-// takeOver applies the events since a generation's checkpoint to it and then puts it in the place of
-// the one that serves its version now.
+// takeOver applies the events since a generation's checkpoint to it and then puts it in the place
+// of the one that serves its version now.
 func (x *execution) takeOver(ctx context.Context, g target) error {
 	w := newWorker(x.runner, x.worker.projection, x.worker.runs)
 	w.generation = g.generation
@@ -51,8 +51,9 @@ func (x *execution) takeOver(ctx context.Context, g target) error {
 	})
 }
 
-// chase lets w, while it applies events to g, try to switch: whenever it has come to the head of the
-// log, and from time to time if it gets no closer to the generation that serves, which moves as well.
+// chase lets w, while it applies events to g, try to switch: whenever it has come to the head of
+// the log, and from time to time if it gets no closer to the generation that serves, which moves as
+// well.
 func (x *execution) chase(w *worker, g target) {
 	begun := false
 	var before int64

@@ -31,8 +31,8 @@ type decodedValue struct {
 	err   error
 }
 
-// value returns the value of an event: the one that passes share or, for a fold whose rows may keep a part
-// of it and change that, one of its own.
+// value returns the value of an event: the one that passes share or, for a fold whose rows may keep
+// a part of it and change that, one of its own.
 func (p *page) value(codec *eventstore.Codec, i int, own bool) (any, error) {
 	if own {
 		return decodeEvent(codec, &p.events[i])
@@ -60,9 +60,9 @@ type part[K comparable, Row any] struct {
 	change *change[K, Row]
 }
 
-// readPages hands over the events up to a position, page by page, until there are no more or none are
-// wanted. A page has no more events and bytes than o says, but for one event that is larger. Foreign
-// events are left out.
+// readPages hands over the events up to a position, page by page, until there are no more or none
+// are wanted. A page has no more events and bytes than o says, but for one event that is larger.
+// Foreign events are left out.
 func readPages(ctx context.Context, log eventstore.Reader, knows *vocabulary, o eventstore.ReadOptions, upTo int64, hand func([]eventstore.RecordedEvent) (more bool, err error)) error {
 	var events []eventstore.RecordedEvent
 	bytes := 0

@@ -32,8 +32,8 @@ type pass struct {
 	throttle int
 	// rounds are those that the pass takes part in; nil: it reads the log for itself.
 	rounds *rounds
-	// read is told of each page: how many events it has of the pass and in all, and the position behind
-	// it. It may wait, and its error ends the pass. It may be nil.
+	// read is told of each page: how many events it has of the pass and in all, and the position
+	// behind it. It may wait, and its error ends the pass. It may be nil.
 	read func(own, all int, position int64) error
 }
 
@@ -66,8 +66,8 @@ func (s *pass) options() eventstore.ReadOptions {
 	return o
 }
 
-// foldLog folds the log in one round. It returns the shards, with those buckets that fitted. If events
-// cannot be applied the error is the *eventError of the first of them.
+// foldLog folds the log in one round. It returns the shards, with those buckets that fitted. If
+// events cannot be applied the error is the *eventError of the first of them.
 func (p *foldProjector[K, Row]) foldLog(ctx context.Context, s pass) (shards []*shard[K, Row], total eventstore.Tally, err error) {
 	if s.rounds == nil {
 		s.rounds = newRounds(1)
@@ -82,8 +82,8 @@ func (p *foldProjector[K, Row]) foldLog(ctx context.Context, s pass) (shards []*
 	}
 }
 
-// foldRound takes part in a round: its workers decode pages, and goroutines of its own fold them, each for
-// the buckets of its own shard.
+// foldRound takes part in a round: its workers decode pages, and goroutines of its own fold them,
+// each for the buckets of its own shard.
 func (p *foldProjector[K, Row]) foldRound(ctx context.Context, s pass, alone bool) (_ []*shard[K, Row], total eventstore.Tally, of int, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	r := &reading{pass: s, ctx: ctx, alone: alone, inboxes: make([]chan *page, s.workers)}
@@ -162,8 +162,8 @@ func (f *firstFailure) error() error {
 	return f.err
 }
 
-// foldKeys applies to m what the log does to the rows that m has or wants, and tells each, which may
-// be nil, of every event that touches one of them.
+// foldKeys applies to m what the log does to the rows that m has or wants, and tells each, which
+// may be nil, of every event that touches one of them.
 func (p *foldProjector[K, Row]) foldKeys(ctx context.Context, s pass, m *memory[K, Row], each func(K, Recorded)) error {
 	return s.pages(ctx, func(events []eventstore.RecordedEvent) (more bool, err error) {
 		for i := range events {

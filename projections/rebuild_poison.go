@@ -7,9 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// findPoisonRow returns why the rows in m cannot be copied, with the event: that after which PostgreSQL
-// refuses its row for the first time, as when events are applied one by one. Nothing is kept of the
-// tries.
+// findPoisonRow returns why the rows in m cannot be copied, with the event: that after which
+// PostgreSQL refuses its row for the first time, as when events are applied one by one. Nothing is
+// kept of the tries.
 func (p *foldProjector[K, Row]) findPoisonRow(ctx context.Context, s pass, m *memory[K, Row], to copyTarget, cause error) error {
 	key, cause, err := p.refusedKey(ctx, m, to, cause)
 	if err != nil {
@@ -38,8 +38,8 @@ func (p *foldProjector[K, Row]) findPoisonRow(ctx context.Context, s pass, m *me
 	return blamed
 }
 
-// refusedKey finds a key of m whose row is refused: the first rows up to it are, those before it are
-// not. Cause is why all of them are.
+// refusedKey finds a key of m whose row is refused: the first rows up to it are, those before it
+// are not. Cause is why all of them are.
 func (p *foldProjector[K, Row]) refusedKey(ctx context.Context, m *memory[K, Row], to copyTarget, cause error) (key K, _ error, err error) {
 	first := func(n int) *memory[K, Row] {
 		return &memory[K, Row]{projector: p, entries: m.entries, order: m.order[:n]}

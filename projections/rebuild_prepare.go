@@ -106,9 +106,9 @@ func (x *execution) choose(ctx context.Context, tx pgx.Tx, head eventstore.Token
 // everything is how much the rows that serve have in common with the present log if they are of it.
 const everything = math.MaxInt64
 
-// common returns where the rows that serve the version are, and up to which position they are of the
-// present log. It reads the log, so no transaction may be open: with one connection for each process that
-// wants to do so, all of them would wait for a second one.
+// common returns where the rows that serve the version are, and up to which position they are of
+// the present log. It reads the log, so no transaction may be open: with one connection for each
+// process that wants to do so, all of them would wait for a second one.
 func (x *execution) common(ctx context.Context) (at eventstore.Token, upTo int64, err error) {
 	err = x.catalog.pool.QueryRow(ctx, x.catalog.sql(placeSQL), x.Operation.Subject, x.Operation.Version).Scan(&at.Log, &at.Incarnation, &at.Position)
 	if isNoRows(err) {
@@ -124,8 +124,8 @@ func (x *execution) common(ctx context.Context) (at eventstore.Token, upTo int64
 	return at, everything, err
 }
 
-// copySkips keeps out of a generation what an operator left out of another, up to a position: beyond what
-// the logs of the two share, other events are there.
+// copySkips keeps out of a generation what an operator left out of another, up to a position:
+// beyond what the logs of the two share, other events are there.
 func (x *execution) copySkips(ctx context.Context, tx pgx.Tx, from, to int, upTo int64) error {
 	_, err := tx.Exec(ctx, x.catalog.sql(copySkipsSQL), x.Operation.Subject, from, to, upTo)
 	return err

@@ -13,8 +13,8 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
-// discard takes back what an operation has built that has failed or was cancelled. A generation that
-// programs are waiting for stays, empty and with the failure, for another try.
+// discard takes back what an operation has built that has failed or was cancelled. A generation
+// that programs are waiting for stays, empty and with the failure, for another try.
 func (c *catalog) discard(ctx context.Context, held *operations.Claim, state operations.State, cause error) error {
 	cl := &claim{held, c}
 	if cl.Operation.Kind != Rebuild || cl.Operation.Generation == 0 {
@@ -38,7 +38,8 @@ func (c *catalog) discard(ctx context.Context, held *operations.Claim, state ope
 
 const epochSQL = `SELECT epoch FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2`
 
-// stop marks a generation that nobody has run yet as failed. Nobody takes its lease while it is not built.
+// stop marks a generation that nobody has run yet as failed. Nobody takes its lease while it is not
+// built.
 func (cl *claim) stop(ctx context.Context, db querier, g generation, cause error) error {
 	l := lease.Lease{Table: cl.catalog.generationTable(), Key: g.key()}
 	if err := db.QueryRow(ctx, cl.catalog.sql(epochSQL), g.projection, g.number).Scan(&l.Epoch); err != nil {
@@ -50,9 +51,9 @@ func (cl *claim) stop(ctx context.Context, db querier, g generation, cause error
 const dropGenerationSQL = `
 DELETE FROM {schema}.projection_generations WHERE projection = $1 AND generation = $2 AND NOT serving`
 
-// drop removes a generation that no program reads. It locks the table before the record, as a worker
-// does that is on its last write to it and will be fenced: the other way round each would wait for the
-// other.
+// drop removes a generation that no program reads. It locks the table before the record, as a
+// worker does that is on its last write to it and will be fenced: the other way round each would
+// wait for the other.
 func (c *catalog) drop(ctx context.Context, g generation) error {
 	return c.inTx(ctx, func(tx pgx.Tx) error {
 		var exists bool

@@ -17,8 +17,8 @@ func noGeneration(version int) error {
 		"run the program that has it, which reads its own generation", ErrNoGeneration, version)
 }
 
-// rollback takes the generation that was replaced last up to date and puts it back in its place. The
-// one that it replaces is kept, so another rollback changes them back.
+// rollback takes the generation that was replaced last up to date and puts it back in its place.
+// The one that it replaces is kept, so another rollback changes them back.
 func (x *execution) rollback(ctx context.Context) (any, error) {
 	x.meter.Phase("preparing", 0, 0)
 	if x.Operation.Generation == 0 {

@@ -12,10 +12,10 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// rounds reads the log for operations that work at the same time: in a round it is read once for the passes
-// of all of them, and decoded once for those that can share the values. A round begins when every operation
-// waits for it or needs none any more, so none holds rows of the round before: the memory of one is divided
-// among those that take part.
+// rounds reads the log for operations that work at the same time: in a round it is read once for
+// the passes of all of them, and decoded once for those that can share the values. A round begins
+// when every operation waits for it or needs none any more, so none holds rows of the round before:
+// the memory of one is divided among those that take part.
 type rounds struct {
 	mu sync.Mutex
 	// members is how many operations may still ask for a round.

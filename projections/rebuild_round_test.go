@@ -36,8 +36,8 @@ func (c *countedReader) ReadAll(ctx context.Context, o eventstore.ReadOptions) i
 	}
 }
 
-// TestRebuildsReadTheLogTogether: three folds, in much memory and in little, of which one fails at an event
-// that the others can apply.
+// TestRebuildsReadTheLogTogether: three folds, in much memory and in little, of which one fails at
+// an event that the others can apply.
 func TestRebuildsReadTheLogTogether(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -79,8 +79,8 @@ func TestRebuildsReadTheLogTogether(t *testing.T) {
 	}
 }
 
-// TestTwoProcessesRebuildEverything at once, each beginning with what the other ends with: neither waits for
-// what the other has.
+// TestTwoProcessesRebuildEverything at once, each beginning with what the other ends with: neither
+// waits for what the other has.
 func TestTwoProcessesRebuildEverything(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -109,8 +109,8 @@ func TestTwoProcessesRebuildEverything(t *testing.T) {
 	}
 }
 
-// largeLog is a log of large events that are made when they are read. At some of them it looks how much
-// memory is held.
+// largeLog is a log of large events that are made when they are read. At some of them it looks how
+// much memory is held.
 type largeLog struct {
 	eventstore.Reader
 	events, size int
@@ -190,8 +190,8 @@ func TestAThrottleIsHeld(t *testing.T) {
 	}
 }
 
-// newRecipients returns a fold whose rows keep a part of an event, the names in the last transfer of an
-// account. With a change in place a deposit changes the first of them there.
+// newRecipients returns a fold whose rows keep a part of an event, the names in the last transfer
+// of an account. With a change in place a deposit changes the first of them there.
 func newRecipients(name string, inPlace bool) *Fold[string, recipients] {
 	f := NewFold[string, recipients](Table{Name: name, Version: 1})
 	Upsert(f, ByID, func(r *recipients, e transferred, _ Recorded) error {
@@ -209,8 +209,8 @@ func newRecipients(name string, inPlace bool) *Fold[string, recipients] {
 
 type recipients struct{ To []string }
 
-// TestFoldsThatKeepAPartOfAnEvent: one changes it in its own rows, which must change nothing for the
-// other, rebuilt at the same time.
+// TestFoldsThatKeepAPartOfAnEvent: one changes it in its own rows, which must change nothing for
+// the other, rebuilt at the same time.
 func TestFoldsThatKeepAPartOfAnEvent(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

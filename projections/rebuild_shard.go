@@ -73,8 +73,8 @@ func (s *shard[K, Row]) apply(parts []part[K, Row], failed *firstFailure) error 
 const rowOverhead = 112
 
 // measure returns by how much a row that changed has grown. It is measured when it changes for the
-// first, second, fourth, eighth time and so on: rows that take long to measure are long because they
-// changed often.
+// first, second, fourth, eighth time and so on: rows that take long to measure are long because
+// they changed often.
 func (e *entry[Row]) measure(key reflect.Value) (grown int64) {
 	e.touched++
 	if bits.OnesCount64(e.touched) != 1 {

@@ -70,7 +70,8 @@ func (x *execution) trySwitch(ctx context.Context, g target, closes closeGap) (d
 // keep out whoever applied events to them.
 func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (done bool, err error) {
 	failpoint.HitIn(ctx, failpoint.RebuildCaughtUp)
-	// A switch that closes the gap needs a second connection. One at a time cannot take all that there are.
+	// A switch that closes the gap needs a second connection. One at a time cannot take all that there
+	// are.
 	x.runner.switching.Lock()
 	defer x.runner.switching.Unlock()
 	at, common, err := x.common(ctx)
@@ -136,8 +137,8 @@ SELECT string_agg(format('process %s (%s)', a.pid, concat_ws(', ', coalesce(null
            ' and ' ORDER BY a.query_start, a.pid)
 FROM pg_stat_activity a WHERE a.pid = ANY(pg_blocking_pids($1))`
 
-// watchBlockers says whom the session with a pid waits for, should it wait, until the function it returns
-// is called.
+// watchBlockers says whom the session with a pid waits for, should it wait, until the function it
+// returns is called.
 func (x *execution) watchBlockers(ctx context.Context, pid int32) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -156,9 +157,10 @@ func (x *execution) watchBlockers(ctx context.Context, pid int32) (stop func()) 
 	return func() { cancel(); <-ended }
 }
 
-// lockServing locks the generation that serves the version, and returns the position that another must
-// have come to before it takes its place: none, if these rows are of another log than the present one, as
-// common found. It returns pgx.ErrNoRows if they are of another log by now than then.
+// lockServing locks the generation that serves the version, and returns the position that another
+// must have come to before it takes its place: none, if these rows are of another log than the
+// present one, as common found. It returns pgx.ErrNoRows if they are of another log by now than
+// then.
 func (x *execution) lockServing(ctx context.Context, tx pgx.Tx, seen eventstore.Token, common int64) (generation int, position int64, err error) {
 	err = tx.QueryRow(ctx, x.catalog.sql(lockServingSQL), x.Operation.Subject, x.Operation.Version, seen.Log, seen.Incarnation).Scan(&generation, &position)
 	if common != everything {
@@ -177,10 +179,10 @@ func (x *execution) inLog(ctx context.Context, at eventstore.Token) error {
 	return nil
 }
 
-// holdFor is how long a switch holds the generation that serves where it is, for the other one to come
-// as far. Under appends without a pause it would never come as far by itself: both move. What it has
-// applied when the time is over remains, so that the next try has a shorter way. It is less than the
-// worker of the generation that is held waits for a lock: that does not even notice.
+// holdFor is how long a switch holds the generation that serves where it is, for the other one to
+// come as far. Under appends without a pause it would never come as far by itself: both move. What
+// it has applied when the time is over remains, so that the next try has a shorter way. It is less
+// than the worker of the generation that is held waits for a lock: that does not even notice.
 const holdFor = time.Second
 
 // within closes the gap, or gives up after a time. That is no error.

@@ -24,14 +24,14 @@ import (
 
 // Config says where a Runner reads and writes.
 type Config struct {
-	// Pool is the database with the rows. It should have a connection for each projection, and must have
-	// MinConnections.
+	// Pool is the database with the rows. It should have a connection for each projection, and must
+	// have MinConnections.
 	Pool *pgxpool.Pool
 	// Schema has the tables, made by package migrations. Default: recount.
 	Schema string
-	// App is the name of the program, which owns its projections in the database: Start and Run refuse a log
-	// that other Apps have, and projections of theirs, see Admin.Enter and Admin.Join. Default: none, a
-	// program that looks at no owner and is none.
+	// App is the name of the program, which owns its projections in the database: Start and Run refuse
+	// a log that other Apps have, and projections of theirs, see Admin.Enter and Admin.Join. Default:
+	// none, a program that looks at no owner and is none.
 	App string
 	// Store is the log to follow.
 	Store eventstore.Reader
@@ -68,9 +68,9 @@ type Config struct {
 	BuildOnCommand bool
 }
 
-// MinConnections is how many connections a Runner may need at once: a rebuild that puts its rows in place
-// holds the others where they are on one, while it applies on another what came meanwhile; and one that
-// makes an index says meanwhile that it is at it.
+// MinConnections is how many connections a Runner may need at once: a rebuild that puts its rows in
+// place holds the others where they are on one, while it applies on another what came meanwhile;
+// and one that makes an index says meanwhile that it is at it.
 const MinConnections = 2
 
 func (c *Config) setDefaults() error {
@@ -120,8 +120,8 @@ type Runner struct {
 	switching sync.Mutex
 }
 
-// NewRunner returns a runner for the given projections. If they have mistakes (names, types, missing
-// event types, …) the error is an *InvalidError that says all of them.
+// NewRunner returns a runner for the given projections. If they have mistakes (names, types,
+// missing event types, …) the error is an *InvalidError that says all of them.
 func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
@@ -144,8 +144,8 @@ func NewRunner(c Config, projections ...Projection) (*Runner, error) {
 	return r, nil
 }
 
-// Check returns an *InvalidError of all that is wrong with projections of the events that a codec knows, as
-// NewRunner does, without a database.
+// Check returns an *InvalidError of all that is wrong with projections of the events that a codec
+// knows, as NewRunner does, without a database.
 func Check(codec *eventstore.Codec, projections ...Projection) error {
 	_, err := prepareAll(codec, projections)
 	return err
@@ -203,12 +203,13 @@ func (r *Runner) Owner() string { return r.owner }
 // Start makes the tables that are missing, starts to run the projections in the background and
 // returns. They run until Stop, or until ctx is done.
 //
-// Errors, with nothing started: *UnknownTypesError, *AppError, *DefinitionChangedError, *NameTakenError,
-// those of the database.
+// Errors, with nothing started: *UnknownTypesError, *AppError, *DefinitionChangedError,
+// *NameTakenError, those of the database.
 //
-// What a newer program writes meanwhile, of a type or in a schema version that Codec does not know, ends
-// at that very event what this one does for a projection: it stands aside, and a newer one goes on. The
-// same for what a newer program has written before this one came back: events of unknown types are no
+// What a newer program writes meanwhile, of a type or in a schema version that Codec does not know,
+// ends at that very event what this one does for a projection: it stands aside, and a newer one
+// goes on. The same for what a newer program has written before this one came back: events of
+// unknown types are no
 // *UnknownTypesError where the rows of all projections are there already.
 func (r *Runner) Start(ctx context.Context) error {
 	return r.service.Start(ctx, func(ctx context.Context) ([]background.Task, error) {

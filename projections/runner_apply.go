@@ -24,7 +24,8 @@ func (w *worker) apply(ctx context.Context, l *generationLease, events []eventst
 	case oneAppend(events):
 		return w.findPoisonEvent(ctx, l, events, err)
 	}
-	// Too much at once, or the database did not say which event it was: halve until one append is left.
+	// Too much at once, or the database did not say which event it was: halve until one append is
+	// left.
 	half := appendBoundary(events)
 	if err := w.apply(ctx, l, events[:half], behind(events[:half], to)); err != nil {
 		return err
@@ -122,9 +123,9 @@ func decodeEvent(codec *eventstore.Codec, e Recorded) (value any, err error) {
 	return codec.Decode(e.Event)
 }
 
-// findPoisonEvent finds the event of one append that the database refuses: the first events up to it are
-// refused, those before it are not. Nothing is kept of the tries. If the events alone are not
-// refused, it was moving the checkpoint, and the error is the cause as it is.
+// findPoisonEvent finds the event of one append that the database refuses: the first events up to
+// it are refused, those before it are not. Nothing is kept of the tries. If the events alone are
+// not refused, it was moving the checkpoint, and the error is the cause as it is.
 func (w *worker) findPoisonEvent(ctx context.Context, l *generationLease, events []eventstore.RecordedEvent, cause error) error {
 	passes, fails := 0, len(events)+1
 	for try := len(events); try > passes; try = (passes + fails) / 2 {

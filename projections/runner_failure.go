@@ -33,8 +33,8 @@ type dataError struct{ err error }
 func (e *dataError) Error() string { return e.err.Error() }
 func (e *dataError) Unwrap() error { return e.err }
 
-// isDataError reports whether err will come again whenever the same events are applied. Everything else
-// is tried again: an outage must never stop a projection.
+// isDataError reports whether err will come again whenever the same events are applied. Everything
+// else is tried again: an outage must never stop a projection.
 func isDataError(err error) bool {
 	if pgerr.Code(err) != "" {
 		return pgerr.IsStatement(err) || pgerr.Is(err, pgerr.TransactionAborted) // after an error that was ignored
@@ -44,8 +44,8 @@ func isDataError(err error) bool {
 	return errors.As(err, &value) || errors.As(err, &own)
 }
 
-// isUnknownSchema reports whether err is about what this program cannot read: nothing is wrong with the
-// event or the projection, and another program may go on.
+// isUnknownSchema reports whether err is about what this program cannot read: nothing is wrong with
+// the event or the projection, and another program may go on.
 func isUnknownSchema(err error) bool {
 	return eventstore.ClassOf(err) == eventstore.ClassUnknownSchema
 }
@@ -55,9 +55,9 @@ func isLogError(err error) bool {
 	return errors.Is(err, eventstore.ErrLogChanged) || errors.Is(err, eventstore.ErrCorrupt)
 }
 
-// fail stops the projection with an error, and gives the lease back. It returns lease.ErrLost if the
-// lease is lost, and does nothing to rows that are at another place than the lease left them: they are
-// of a backup that took the place of the database, and nothing is wrong with them.
+// fail stops the projection with an error, and gives the lease back. It returns lease.ErrLost if
+// the lease is lost, and does nothing to rows that are at another place than the lease left them:
+// they are of a backup that took the place of the database, and nothing is wrong with them.
 func (l *generationLease) fail(ctx context.Context, db querier, cause error) error {
 	failpoint.Hit(failpoint.ProjectFailing)
 	var position *int64

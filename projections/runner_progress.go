@@ -8,8 +8,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// progress tells those who wait in this process how far a projection has come, and the worker whether
-// somebody waits.
+// progress tells those who wait in this process how far a projection has come, and the worker
+// whether somebody waits.
 type progress struct {
 	mu      sync.Mutex
 	running bool
@@ -65,17 +65,17 @@ func (p *progress) wait(ctx context.Context, want eventstore.Token) (at eventsto
 	}
 }
 
-// The bounds of how long a projection that has caught up lets events gather before it looks again. An
-// event that comes after a pause is applied at once; those of a steady stream share transactions,
-// which cost nearly the same for one event as for a hundred.
+// The bounds of how long a projection that has caught up lets events gather before it looks again.
+// An event that comes after a pause is applied at once; those of a steady stream share
+// transactions, which cost nearly the same for one event as for a hundred.
 const (
 	shortestGathering = 5 * time.Millisecond
 	longestGathering  = 50 * time.Millisecond
 )
 
 // gather waits for four times as long as the last commit took, within bounds: so at most a fifth of
-// the time goes into commits, and the slower the database is, the fewer it gets. It ends at once when
-// somebody waits for the projection.
+// the time goes into commits, and the slower the database is, the fewer it gets. It ends at once
+// when somebody waits for the projection.
 func (p *progress) gather(ctx context.Context, lastCommit time.Duration) {
 	p.mu.Lock()
 	awaited := p.awaited

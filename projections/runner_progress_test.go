@@ -10,8 +10,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// TestEventsGatherByWhatACommitTakes, but not while somebody waits for the projection, whether before
-// or after the gathering begins; one who waited for what is there by now does not count.
+// TestEventsGatherByWhatACommitTakes, but not while somebody waits for the projection, whether
+// before or after the gathering begins; one who waited for what is there by now does not count.
 func TestEventsGatherByWhatACommitTakes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -2,8 +2,8 @@ package projections
 
 import "sync/atomic"
 
-// Stats are what a Runner has done for one projection since it was made. What holds for the projection
-// wherever it runs is in Status.
+// Stats are what a Runner has done for one projection since it was made. What holds for the
+// projection wherever it runs is in Status.
 type Stats struct {
 	Projection string
 	// Running says that it runs in this process now.
@@ -20,7 +20,8 @@ type Stats struct {
 // counts are the numbers in Stats that only grow.
 type counts struct{ batches, events, interruptions, stops, standAsides atomic.Int64 }
 
-// Stats returns a line for each projection, in the order of NewRunner. It may be called at any time.
+// Stats returns a line for each projection, in the order of NewRunner. It may be called at any
+// time.
 func (r *Runner) Stats() []Stats {
 	all := make([]Stats, len(r.workers))
 	for i, w := range r.workers {

@@ -24,8 +24,8 @@ type worker struct {
 	// wake ends the wait for a lease.
 	wake chan struct{}
 	log  zerolog.Logger
-	// applied is told of each batch that was applied, and says whether the session goes on. It is nil for
-	// a generation that serves.
+	// applied is told of each batch that was applied, and says whether the session goes on. It is nil
+	// for a generation that serves.
 	applied func(context.Context, *generationLease, eventstore.Batch) (ending, error)
 	// from is where the session began.
 	from eventstore.Token
@@ -41,8 +41,8 @@ type ending int
 const (
 	// goesOn: it has not ended.
 	goesOn ending = iota
-	// interrupted: by an error that may pass. The lease is kept: this process is as likely as any to be
-	// the next that can go on.
+	// interrupted: by an error that may pass. The lease is kept: this process is as likely as any to
+	// be the next that can go on.
 	interrupted
 	// notTaken: it did not begin, as another process has the lease, or the projection is paused, has
 	// failed or was replaced.
@@ -83,8 +83,8 @@ func newWorker(r *Runner, p Projection, runs projector) *worker {
 	}
 }
 
-// run runs the projection until soft is done. What is being written then is finished, unless hard is
-// done too.
+// run runs the projection until soft is done. What is being written then is finished, unless hard
+// is done too.
 func (w *worker) run(soft, hard context.Context) {
 	loop := background.Loop{
 		Idle: w.runner.config.PollInterval,

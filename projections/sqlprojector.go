@@ -122,8 +122,8 @@ func (p sqlProjector) probe(ctx context.Context, pool *pgxpool.Pool, table table
 	return p.applyIn(ctx, tx, table, events)
 }
 
-// applyIn calls Apply and makes sure that what it did can be committed, so that what fails after it is
-// not its fault.
+// applyIn calls Apply and makes sure that what it did can be committed, so that what fails after it
+// is not its fault.
 func (p sqlProjector) applyIn(ctx context.Context, tx pgx.Tx, table tableName, events []Decoded) error {
 	if len(events) == 0 {
 		return nil

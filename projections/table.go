@@ -22,9 +22,9 @@ type Table struct {
 	// Key names the key's columns, which the row must not hold as well. Default: "id" for a key that
 	// is one value; the fields of a key that is a struct.
 	Key []string
-	// Indexes are what package queries can find rows by, besides the key. One that is added or taken away
-	// needs no new Version: it is made or dropped, by whichever process runs the projection, while that runs.
-	// Until it is made, reads by it are slow. Default: none.
+	// Indexes are what package queries can find rows by, besides the key. One that is added or taken
+	// away needs no new Version: it is made or dropped, by whichever process runs the projection,
+	// while that runs. Until it is made, reads by it are slow. Default: none.
 	Indexes []Index
 }
 
@@ -130,8 +130,8 @@ func (l Layout) IndexColumns(index Index) []string {
 	return columns
 }
 
-// keepsParts reports whether a row may keep a part of an event that can be changed in the row: behind a
-// pointer, or in a slice or map.
+// keepsParts reports whether a row may keep a part of an event that can be changed in the row:
+// behind a pointer, or in a slice or map.
 func (l Layout) keepsParts() bool {
 	return slices.ContainsFunc(l.Row, func(c rowmap.Column) bool { return c.Nullable || c.Type == "jsonb" })
 }

@@ -61,8 +61,8 @@ func TestOperationsEndUnderWrites(t *testing.T) {
 	}
 }
 
-// TestASwitchHoldsWhatMovesOn lets the generation that serves move on before each try to switch: the
-// new one is never as far by itself, so it must be held for a moment.
+// TestASwitchHoldsWhatMovesOn lets the generation that serves move on before each try to switch:
+// the new one is never as far by itself, so it must be held for a moment.
 func TestASwitchHoldsWhatMovesOn(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []operations.Kind{Rebuild, Rollback} {
@@ -93,8 +93,8 @@ func TestASwitchHoldsWhatMovesOn(t *testing.T) {
 	}
 }
 
-// TestASwitchEndsUnderAppendsWithoutAPause appends one event after the other, with nothing in between,
-// until all is done.
+// TestASwitchEndsUnderAppendsWithoutAPause appends one event after the other, with nothing in
+// between, until all is done.
 func TestASwitchEndsUnderAppendsWithoutAPause(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -21,7 +21,8 @@ type Verification struct {
 	Rows int64 `json:"rows"`
 	// Rechecked is how many of them changed meanwhile.
 	Rechecked int64 `json:"rechecked"`
-	// Skipped is how many events up to the checkpoint an operator left out of the rows, and so of this.
+	// Skipped is how many events up to the checkpoint an operator left out of the rows, and so of
+	// this.
 	Skipped int64 `json:"skipped"`
 	// Events and Digest are those of the checkpoint, LogEvents and LogDigest those of the log up to
 	// it.

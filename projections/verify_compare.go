@@ -136,8 +136,8 @@ func (p *foldProjector[K, Row]) explain(ctx context.Context, s pass, v *verifyin
 	if len(differing.order) == 0 {
 		return nil
 	}
-	// A row may say of itself that it is further, by mistake: events that were not applied may be such that
-	// cannot be.
+	// A row may say of itself that it is further, by mistake: events that were not applied may be such
+	// that cannot be.
 	var applied int64
 	err := v.catalog.pool.QueryRow(ctx, v.catalog.sql(positionSQL), v.generation.projection, v.generation.number).Scan(&applied)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/57528e99/recount/internal/jsondiff"
 )
 
-// same reports whether a row of the table is as it should be. The table's columns are compared as they
-// are stored: to scan them to a Row would hide what its types cannot tell apart.
+// same reports whether a row of the table is as it should be. The table's columns are compared as
+// they are stored: to scan them to a Row would hide what its types cannot tell apart.
 func (p *foldProjector[K, Row]) same(want *entry[Row], got *stored[K]) (bool, error) {
 	if want.row == nil || got == nil {
 		return want.row == nil && got == nil, nil

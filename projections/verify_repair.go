@@ -100,8 +100,8 @@ func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repai
 // repairGap is how many events at most there are to read while the projection waits.
 const repairGap = 1000
 
-// comeNear folds what has been applied to the generation since m was folded, until little of that is left:
-// a fold of all of a long log takes a while.
+// comeNear folds what has been applied to the generation since m was folded, until little of that
+// is left: a fold of all of a long log takes a while.
 func (p *foldProjector[K, Row]) comeNear(ctx context.Context, r *repairing, m *memory[K, Row]) error {
 	c := r.claim.catalog
 	for {

@@ -9,8 +9,8 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
-// readerBetween is a store that calls something when it has been read to the end for the first time, and
-// something before each further time.
+// readerBetween is a store that calls something when it has been read to the end for the first
+// time, and something before each further time.
 type readerBetween struct {
 	eventstore.Store
 	reads         int
@@ -33,8 +33,8 @@ func (s *readerBetween) ReadAll(ctx context.Context, o eventstore.ReadOptions) i
 	}
 }
 
-// TestARepairComesNearFirst: what was appended while it read a long log is not read while the projection
-// waits, or whoever runs that would take its lease back before the end.
+// TestARepairComesNearFirst: what was appended while it read a long log is not read while the
+// projection waits, or whoever runs that would take its lease back before the end.
 func TestARepairComesNearFirst(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)

@@ -10,8 +10,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// UnknownTypesError says that a log has events of types that the program does not know, among events
-// that are its own. It matches eventstore.ErrUnknownType.
+// UnknownTypesError says that a log has events of types that the program does not know, among
+// events that are its own. It matches eventstore.ErrUnknownType.
 type UnknownTypesError struct{ Types []UnknownType }
 
 // UnknownType is an event type that the codec does not know.
@@ -38,8 +38,9 @@ func (e *UnknownTypesError) Hint() string {
 		"or leave its events out by name"
 }
 
-// vocabulary says which events of a log a program reads. What it does not know it meets in its place,
-// and goes no further: read models that go on without would be wrong for good, and nothing would show it.
+// vocabulary says which events of a log a program reads. What it does not know it meets in its
+// place, and goes no further: read models that go on without would be wrong for good, and nothing
+// would show it.
 type vocabulary struct {
 	log     eventstore.Reader
 	codec   *eventstore.Codec
@@ -137,7 +138,8 @@ func (v *vocabulary) learn(ctx context.Context) ([]eventstore.Content, error) {
 	return contents, nil
 }
 
-// check returns *UnknownTypesError for a log that has events which the program must know and does not.
+// check returns *UnknownTypesError for a log that has events which the program must know and does
+// not.
 func (v *vocabulary) check(ctx context.Context) error {
 	contents, err := v.learn(ctx)
 	if err != nil {

@@ -41,8 +41,8 @@ WHERE ($1 = '' OR decider = $1) AND ($2 = '' OR stream = $2)
 ORDER BY decider, stream
 LIMIT CASE WHEN $3 > 0 THEN $3::bigint END`
 
-// List returns the snapshots that q picks and that views show, by decider and stream. If there is no
-// table the error is ErrNoTable.
+// List returns the snapshots that q picks and that views show, by decider and stream. If there is
+// no table the error is ErrNoTable.
 func (s *Store) List(ctx context.Context, q Query) ([]Info, error) {
 	tables, err := s.allTables(ctx)
 	if err != nil {

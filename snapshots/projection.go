@@ -16,8 +16,8 @@ import (
 )
 
 // Projections returns what makes the snapshots of the sources, one for each decider, for a
-// projections.Runner. Streams that cannot be loaded, and states that do not survive JSON, go without,
-// with a warning.
+// projections.Runner. Streams that cannot be loaded, and states that do not survive JSON, go
+// without, with a warning.
 func (s *Store) Projections(log zerolog.Logger, sources ...commands.SnapshotSource) (all []projections.Projection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,9 +109,9 @@ func (p projector) leaveOutDone(ctx context.Context, table string, d due) error 
 	return nil
 }
 
-// goesWithout reports whether an error is the fault of the stream itself: there is no snapshot of it,
-// and trying again would not help. What this program cannot read a newer one can: the projection stands
-// aside for it.
+// goesWithout reports whether an error is the fault of the stream itself: there is no snapshot of
+// it, and trying again would not help. What this program cannot read a newer one can: the
+// projection stands aside for it.
 func goesWithout(err error) bool {
 	if eventstore.ClassOf(err) == eventstore.ClassUnknownSchema {
 		return false

@@ -201,7 +201,8 @@ func TestProjectionIsBuiltAnew(t *testing.T) {
 	b.wantList("counter-1@22", "counter-2@12")
 }
 
-// Programs with other categories, or with another version of the states, make snapshots of their own.
+// Programs with other categories, or with another version of the states, make snapshots of their
+// own.
 func TestProgramsOnOneLogLeaveEachOtherTheirSnapshots(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

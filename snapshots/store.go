@@ -21,15 +21,15 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// legacyName is the name of the one projection that made the snapshots of all deciders before each had
-// one of its own, and of its view. Programs of then go on with it.
+// legacyName is the name of the one projection that made the snapshots of all deciders before each
+// had one of its own, and of its view. Programs of then go on with it.
 const legacyName = "snapshots"
 
 var plainDecider = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
 
-// NameOf returns the name of the projection that makes the snapshots of a decider, and of the view that
-// shows them. Its version is the schema version of the states: programs with other deciders, and with
-// other versions of one, have snapshots of their own on one log.
+// NameOf returns the name of the projection that makes the snapshots of a decider, and of the view
+// that shows them. Its version is the schema version of the states: programs with other deciders,
+// and with other versions of one, have snapshots of their own on one log.
 func NameOf(decider string) string {
 	if !plainDecider.MatchString(decider) || strings.Contains(decider, "_g") { // generations end so
 		sum := sha256.Sum256([]byte(decider))
@@ -70,9 +70,9 @@ func NewStore(pool *pgxpool.Pool, schema string) *Store {
 	return &Store{pool: pool, schema: schema, tables: make(map[kind]string)}
 }
 
-// ForApp makes s the snapshots of an App, and returns it: what the projections of other Apps on the log
-// have made it does not read, list or change, see projections.Config.App. Two Apps with streams of one
-// category need a commands.SnapshotConfig.Decider each; without, the second is refused.
+// ForApp makes s the snapshots of an App, and returns it: what the projections of other Apps on the
+// log have made it does not read, list or change, see projections.Config.App. Two Apps with streams
+// of one category need a commands.SnapshotConfig.Decider each; without, the second is refused.
 func (s *Store) ForApp(name string) *Store {
 	s.app = name
 	return s
@@ -83,7 +83,8 @@ func (s *Store) owns(app string) bool { return s.app == "" || app == "" || app =
 
 func (s *Store) quoted(table string) string { return pgsql.Name(s.schema, table) }
 
-// createSQL makes the table of a generation. A state is bytes, not jsonb, so that its checksum holds.
+// createSQL makes the table of a generation. A state is bytes, not jsonb, so that its checksum
+// holds.
 const createSQL = `
 CREATE TABLE {table} (
     decider        text        COLLATE "C" NOT NULL,
@@ -149,8 +150,8 @@ func put(batch *pgx.Batch, table string, s commands.Snapshot, force bool) {
 
 const getSQL = `SELECT ` + columns + ` FROM {table} WHERE decider = $1 AND stream = $2`
 
-// Snapshot implements commands.SnapshotStore. As long as no process has made the table, it is one of
-// those that were made for all deciders, if there is one.
+// Snapshot implements commands.SnapshotStore. As long as no process has made the table, it is one
+// of those that were made for all deciders, if there is one.
 func (s *Store) Snapshot(ctx context.Context, decider string, schemaVersion int, stream string) (found commands.Snapshot, ok bool, err error) {
 	if strings.ContainsRune(decider+stream, 0) {
 		return found, false, nil // PostgreSQL cannot even be asked
@@ -213,8 +214,8 @@ func (s *Store) cache(k kind, table string) {
 	s.tables[k] = table
 }
 
-// tablesSQL finds the tables of all deciders by the names of their projections, and leaves out those of
-// somebody else whose names are alike.
+// tablesSQL finds the tables of all deciders by the names of their projections, and leaves out
+// those of somebody else whose names are alike.
 const tablesSQL = `
 SELECT g.projection, g.table_name, g.generation = p.live_generation
 FROM {schema}.projections p
@@ -252,9 +253,9 @@ func (s *Store) allTables(ctx context.Context) ([]table, error) {
 
 const purgeSQL = `DELETE FROM {table} WHERE ($1 = '' OR decider = $1) AND ($2 = '' OR stream = $2) RETURNING decider, stream`
 
-// Purge removes snapshots: those of a decider, of a stream, or, where the argument is empty, of all.
-// It returns of how many streams and deciders there were some. If there is no table the error is
-// ErrNoTable.
+// Purge removes snapshots: those of a decider, of a stream, or, where the argument is empty, of
+// all. It returns of how many streams and deciders there were some. If there is no table the error
+// is ErrNoTable.
 func (s *Store) Purge(ctx context.Context, decider, stream string) (int64, error) {
 	tables, err := s.allTables(ctx)
 	if err != nil {

@@ -65,8 +65,8 @@ const defaultDataDir = ".recount"
 // pgDir is where the built-in database is in a data directory.
 func pgDir(dataDir string) string { return filepath.Join(dataDir, "pg") }
 
-// databaseFlags gives cmd, and its subcommands, the flags that say which database. Otherwise says what
-// happens without them.
+// databaseFlags gives cmd, and its subcommands, the flags that say which database. Otherwise says
+// what happens without them.
 func (prog *Program) databaseFlags(cmd *cobra.Command, otherwise string) *database {
 	d := &database{prog: prog}
 	flags := cmd.PersistentFlags()
@@ -86,7 +86,8 @@ func (prog *Program) schemaFlag(flags *pflag.FlagSet, schema *string) {
 // defaultSchema is that of the App.
 func (prog *Program) defaultSchema() string { return cmp.Or(prog.App.Schema, migrations.DefaultSchema) }
 
-// withService gives a command the service on the database of d, which is not started. The log is the App's.
+// withService gives a command the service on the database of d, which is not started. The log is
+// the App's.
 func (d *database) withService(ctx context.Context, o app.Options, use func(*app.Service) error) error {
 	return d.withLog(ctx, o, func(s *app.Service) error {
 		if err := s.Admin.Check(ctx); err != nil {

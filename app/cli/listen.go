@@ -47,8 +47,9 @@ func closeListeners(all ...net.Listener) {
 	}
 }
 
-// listenAdmin opens the address for operators; nil: they are not served. Where the default address is
-// taken, by another server on the machine, a free port will do, unless that address was asked for.
+// listenAdmin opens the address for operators; nil: they are not served. Where the default address
+// is taken, by another server on the machine, a free port will do, unless that address was asked
+// for.
 func listenAdmin(address string, asked bool) (net.Listener, error) {
 	if address == noAdmin {
 		return nil, nil

@@ -1,9 +1,9 @@
-// Package cli is the command line of an App: its server, with a PostgreSQL of its own for development or on
-// a given one, migrations, and commands for operators. Each command has a file of its name:
-// projections_ls.go is projections ls.
+// Package cli is the command line of an App: its server, with a PostgreSQL of its own for
+// development or on a given one, migrations, and commands for operators. Each command has a file of
+// its name: projections_ls.go is projections ls.
 //
-// This package has flags, configuration and exit codes. What the commands do is in the packages that they
-// call.
+// This package has flags, configuration and exit codes. What the commands do is in the packages
+// that they call.
 package cli
 
 import (
@@ -25,14 +25,14 @@ import (
 type Extension struct {
 	// Commands returns more commands. Default: none.
 	Commands func(*Program) []*cobra.Command
-	// Dev adds flags to the command dev, and returns what is done once its server answers, beside it. Its
-	// error is reported, and does not stop the server. Default: nothing.
+	// Dev adds flags to the command dev, and returns what is done once its server answers, beside it.
+	// Its error is reported, and does not stop the server. Default: nothing.
 	Dev func(prog *Program, flags *pflag.FlagSet) func(ctx context.Context, url string) error
 }
 
-// ballastBytes counts as memory in use, and is never touched, so that it takes none. Garbage is collected
-// when there is as much of it as there is memory in use: for the few MiB of a server that would be for
-// every few hundred requests, and took a tenth of their time.
+// ballastBytes counts as memory in use, and is never touched, so that it takes none. Garbage is
+// collected when there is as much of it as there is memory in use: for the few MiB of a server that
+// would be for every few hundred requests, and took a tenth of their time.
 const ballastBytes = 32 << 20
 
 // Main runs the command line of this process, and ends it.

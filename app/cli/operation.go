@@ -17,8 +17,8 @@ func (prog *Program) operate(ctx context.Context, t *target, r operations.Reques
 	return done[0], nil
 }
 
-// operateAll does operations of one kind on t, shows their progress, and returns those that are done. The
-// error names those that failed; none keeps the others from being done.
+// operateAll does operations of one kind on t, shows their progress, and returns those that are
+// done. The error names those that failed; none keeps the others from being done.
 func (prog *Program) operateAll(ctx context.Context, t *target, requests []operations.Request) ([]operations.Operation, error) {
 	byServer, err := t.byServer()
 	if err != nil {

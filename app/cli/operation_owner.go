@@ -72,7 +72,8 @@ func (t *target) cancelCommand(id string) string {
 }
 
 // flags returns the flags with which other commands work where this one does. What the environment
-// says they find there, and the address of a database, which may have a password in it, is left out.
+// says they find there, and the address of a database, which may have a password in it, is left
+// out.
 func (t *target) flags() string {
 	flags, args := t.cmd.Flags(), ""
 	if originOf(flags, "server") == byCommandLine {

@@ -14,8 +14,8 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// showOperation returns what shows the progress of operations, no more often than the terminal wants it,
-// by their names if there are several.
+// showOperation returns what shows the progress of operations, no more often than the terminal
+// wants it, by their names if there are several.
 func (prog *Program) showOperation(p Progress, several bool) func(operations.Operation) {
 	var mu sync.Mutex
 	last := make(map[uuid.UUID]time.Time)

@@ -70,7 +70,8 @@ func Cell(text string, limit int) string {
 	return b.String()
 }
 
-// timeFormat is that of tables: UTC, as everywhere, and as exact as times are, so that one can be given back.
+// timeFormat is that of tables: UTC, as everywhere, and as exact as times are, so that one can be
+// given back.
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
 // asText returns the columns of a row on one line.

@@ -13,16 +13,16 @@ import (
 	"github.com/57528e99/recount/app/hint"
 )
 
-// Program is the command line of an App with all that it touches outside of itself, so that tests can run
-// it without a process. New makes one.
+// Program is the command line of an App with all that it touches outside of itself, so that tests
+// can run it without a process. New makes one.
 type Program struct {
 	App        app.App
 	Extensions []Extension
 
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// StdinTTY says that somebody at Stdin can answer questions, StderrTTY that a line on Stderr can be
-	// written over.
+	// StdinTTY says that somebody at Stdin can answer questions, StderrTTY that a line on Stderr can
+	// be written over.
 	StdinTTY, StderrTTY bool
 	Getenv              func(string) string
 }
@@ -50,7 +50,8 @@ func (w *sharedWriter) Write(b []byte) (int, error) {
 	return w.to.Write(b)
 }
 
-// Command returns the whole command line, to be part of another one too. Errors of it are for Report.
+// Command returns the whole command line, to be part of another one too. Errors of it are for
+// Report.
 func (prog *Program) Command() *cobra.Command {
 	name := prog.App.ProgramName()
 	root := Group(&cobra.Command{
@@ -101,7 +102,8 @@ func (prog *Program) fill(cmd *cobra.Command) {
 	}
 }
 
-// correctDefaults makes the commands that cobra adds say what is wrong with their arguments, as the others do.
+// correctDefaults makes the commands that cobra adds say what is wrong with their arguments, as the
+// others do.
 func correctDefaults(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Progress shows how far something long is: on a terminal in one line that is written over, elsewhere in
-// a plain line every few seconds.
+// Progress shows how far something long is: on a terminal in one line that is written over,
+// elsewhere in a plain line every few seconds.
 type Progress struct {
 	w    io.Writer
 	tty  bool

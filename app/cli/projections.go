@@ -19,8 +19,8 @@ func (prog *Program) projectionsCommand() *cobra.Command {
 		prog.projectionsRepair(d), prog.projectionsCancel(d))
 }
 
-// operator is what can be done with projections besides the operations on them. The errors of both match
-// the same ones of package projections.
+// operator is what can be done with projections besides the operations on them. The errors of both
+// match the same ones of package projections.
 type operator interface {
 	List(ctx context.Context) ([]projections.Status, error)
 	Details(ctx context.Context, projection string) (projections.Details, error)

@@ -22,7 +22,8 @@ func (prog *Program) failedFor(what string, of int, names []string, failed []err
 		strings.Join(names, ", "), errors.Join(failed...)), prog.hintFor(failed[0])}
 }
 
-// namesOrAll returns the projections that a command is for: all read models, or the one that is named.
+// namesOrAll returns the projections that a command is for: all read models, or the one that is
+// named.
 func (prog *Program) namesOrAll(cmd *cobra.Command, args []string, all bool) ([]string, error) {
 	if !all {
 		return args, OneArg("projection")(cmd, args)

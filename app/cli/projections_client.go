@@ -90,8 +90,8 @@ func (c *operationsClient) Drop(ctx context.Context, name string, version int) (
 	return d, err
 }
 
-// Skip leaves the event out that a projection has stopped on. The server wants to know which one that is,
-// so for position 0 it is looked up. The actor is who the server takes us for.
+// Skip leaves the event out that a projection has stopped on. The server wants to know which one
+// that is, so for position 0 it is looked up. The actor is who the server takes us for.
 func (c *operationsClient) Skip(ctx context.Context, name string, position int64, reason, _ string) ([]projections.Skip, error) {
 	positions := []int64{position}
 	if position == 0 {
@@ -148,7 +148,8 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 	return json.Unmarshal(a.Body, answer)
 }
 
-// stoppedAt returns the positions of the events that the generations of a projection have stopped on.
+// stoppedAt returns the positions of the events that the generations of a projection have stopped
+// on.
 func stoppedAt(v projections.Details) []int64 {
 	var positions []int64
 	for _, g := range v.Generations {

@@ -17,7 +17,8 @@ import (
 type target struct {
 	database *database
 	server   string
-	// options have SnapshotEvery and IgnoreTypes: they must be as the servers on the database have them.
+	// options have SnapshotEvery and IgnoreTypes: they must be as the servers on the database have
+	// them.
 	options app.Options
 	cmd     *cobra.Command
 }
@@ -28,8 +29,8 @@ func targetFlags(cmd *cobra.Command, d *database) *target {
 	return t
 }
 
-// byServer reports whether a server does it. What the command line says goes before the environment,
-// in which a database goes before a server.
+// byServer reports whether a server does it. What the command line says goes before the
+// environment, in which a database goes before a server.
 func (t *target) byServer() (bool, error) {
 	flags := t.cmd.Flags()
 	server := originOf(flags, "server")

@@ -1,6 +1,6 @@
-// Package hint renders what to do about an error: libraries give a reason, a code and what it is about,
-// and here are the sentences with the command lines of the program. The command line, the HTTP API and
-// the log say the same.
+// Package hint renders what to do about an error: libraries give a reason, a code and what it is
+// about, and here are the sentences with the command lines of the program. The command line, the
+// HTTP API and the log say the same.
 package hint
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// texts have {program} for the program, and {subject} and {flags} for what they are about, and for the flags with which a command finds
-// the same log or server.
+// texts have {program} for the program, and {subject} and {flags} for what they are about, and for
+// the flags with which a command finds the same log or server.
 var texts = map[operations.Reason]string{
 	"log-not-adopted": "make sure that nobody writes to another copy of the log, then run {program} db adopt{flags}",
 	"tables-behind":   "run {program} migrate up{flags}",
@@ -63,8 +63,8 @@ type Program string
 // Fill puts the name of the program where a text has {program}.
 func (p Program) Fill(text string) string { return strings.ReplaceAll(text, "{program}", string(p)) }
 
-// Text returns the sentence for a reason. A code that is unknown here is a sentence already: one that an
-// earlier version wrote into the database, or that names no command.
+// Text returns the sentence for a reason. A code that is unknown here is a sentence already: one
+// that an earlier version wrote into the database, or that names no command.
 func (p Program) Text(code, subject, flags string) string {
 	text, ok := texts[operations.Reason(code)]
 	if !ok {
@@ -78,8 +78,8 @@ func (p Program) In(code, subject, schema string) string {
 	return p.Text(code, subject, SchemaFlag(schema))
 }
 
-// Of returns what err, or what it wraps, says to do; "" if it says nothing. Flags are those of the command
-// that met it, beyond the schema that err names.
+// Of returns what err, or what it wraps, says to do; "" if it says nothing. Flags are those of the
+// command that met it, beyond the schema that err names.
 func (p Program) Of(err error, flags string) string {
 	var hinted interface{ Hint() string }
 	var reasoned interface {

@@ -14,8 +14,8 @@ import (
 // than those that wait for it.
 const databaseTimeout = 3 * time.Second
 
-// databaseCollector asks the database, like recount projections show, how the projections are and how
-// far the operations on them.
+// databaseCollector asks the database, like recount projections show, how the projections are and
+// how far the operations on them.
 type databaseCollector struct {
 	admin *projections.Admin
 	known []projections.Projection

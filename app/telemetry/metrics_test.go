@@ -32,8 +32,8 @@ type happened struct{ N int }
 
 type row struct{ Sum int }
 
-// watched returns metrics of a store with a projection, on which a rebuild has run, and one that was
-// never run.
+// watched returns metrics of a store with a projection, on which a rebuild has run, and one that
+// was never run.
 func watched(t *testing.T, db *pgtest.DB) *Metrics {
 	t.Helper()
 	m := New(Build{Version: "v1", Revision: "abc", Go: runtime.Version()})

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Handler serves GET /metrics and /debug/pprof/. It is for operators: profiles show what is in memory,
-// and cost time to make.
+// Handler serves GET /metrics and /debug/pprof/. It is for operators: profiles show what is in
+// memory, and cost time to make.
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -34,8 +34,8 @@ func (m *Metrics) Handler() http.Handler {
 	return mux
 }
 
-// Serve serves Handler on ln until ctx is done, and closes ln. Requests that are still being answered
-// then are cut off: a profile may take as long as its reader wants.
+// Serve serves Handler on ln until ctx is done, and closes ln. Requests that are still being
+// answered then are cut off: a profile may take as long as its reader wants.
 func (m *Metrics) Serve(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{Handler: m.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	closed := make(chan error, 1)

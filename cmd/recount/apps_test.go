@@ -11,8 +11,8 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// TestAnotherAppsLogIsLeftAlone: every command that works on projections or snapshots says whose the log
-// is, and makes nothing there, until the shop has joined it on purpose.
+// TestAnotherAppsLogIsLeftAlone: every command that works on projections or snapshots says whose
+// the log is, and makes nothing there, until the shop has joined it on purpose.
 func TestAnotherAppsLogIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	db := logtest.New(t)

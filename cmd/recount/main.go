@@ -1,5 +1,5 @@
-// Recount runs the shop, an event-sourced service on PostgreSQL, and looks after it. `recount --help` lists
-// its commands.
+// Recount runs the shop, an event-sourced service on PostgreSQL, and looks after it. `recount
+// --help` lists its commands.
 package main
 
 import (

@@ -155,8 +155,8 @@ func TestNamesAreForgottenWithTheLogThatHadThem(t *testing.T) {
 	}
 }
 
-// replaceTables leaves tables that are as new. Stores that are open look at them in any order, so it may be
-// the victim of a deadlock.
+// replaceTables leaves tables that are as new. Stores that are open look at them in any order, so
+// it may be the victim of a deadlock.
 func replaceTables(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	const sql = `TRUNCATE recount.events, recount.streams, recount.event_types, recount.categories,

@@ -143,9 +143,9 @@ func (s *Store) heard(ctx context.Context, payload string) error {
 	return s.look(ctx)
 }
 
-// OnLeaseReleased calls told whenever a process has given back a lease of internal/lease in the schema, with
-// the name or id of what it was for, and with "" when that may have been missed, until stop is called. It
-// tells nothing where Config.NoListen is set.
+// OnLeaseReleased calls told whenever a process has given back a lease of internal/lease in the
+// schema, with the name or id of what it was for, and with "" when that may have been missed, until
+// stop is called. It tells nothing where Config.NoListen is set.
 func (s *Store) OnLeaseReleased(told func(of string)) (stop func()) {
 	key := new(byte)
 	s.onReleased.Store(key, told)

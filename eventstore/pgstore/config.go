@@ -101,10 +101,10 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// ConfigurePool prepares the configuration of a pool for Config.Pool, before the pool is made: settings
-// of the role, the database or a pooler then do not matter, a client that gives up costs no connection,
-// and sessions that were begun while the database was read-only are replaced when it is not any more.
-// A pool that was not prepared has its settings checked by Open.
+// ConfigurePool prepares the configuration of a pool for Config.Pool, before the pool is made:
+// settings of the role, the database or a pooler then do not matter, a client that gives up costs
+// no connection, and sessions that were begun while the database was read-only are replaced when it
+// is not any more. A pool that was not prepared has its settings checked by Open.
 func ConfigurePool(config *pgxpool.Config) { pgsession.Configure(config) }
 
 // Store is an event log in PostgreSQL. It is safe for concurrent use.

@@ -11,9 +11,9 @@ import (
 )
 
 // The table says what there is up to a position, and is brought forward by whoever asks: appends do
-// nothing for it, and those of programs that know nothing of it are counted like all others. Turn has
-// a row only if the snapshot of the statement, which may be older than the row that it waited for,
-// has all events of the step.
+// nothing for it, and those of programs that know nothing of it are counted like all others. Turn
+// has a row only if the snapshot of the statement, which may be older than the row that it waited
+// for, has all events of the step.
 const countContents = `
 WITH turn AS MATERIALIZED (
     SELECT position FROM {schema}.log_contents_position
@@ -42,8 +42,8 @@ JOIN {schema}.event_types t ON t.id = p.type_id
 GROUP BY 1, 2, 3
 ORDER BY 4`
 
-// Contents implements eventstore.ContentLister. It counts what was appended since it was called last,
-// by any process: 10 million events take some seconds, the first time after a migration.
+// Contents implements eventstore.ContentLister. It counts what was appended since it was called
+// last, by any process: 10 million events take some seconds, the first time after a migration.
 func (s *Store) Contents(ctx context.Context) ([]eventstore.Content, error) {
 	if err := s.usable(); err != nil {
 		return nil, err

@@ -80,8 +80,8 @@ func (g *gather[Q]) watch() {
 	}
 }
 
-// help adds a worker if questions wait and those there are answer nothing: one whose connection is stuck
-// must not hold up all others.
+// help adds a worker if questions wait and those there are answer nothing: one whose connection is
+// stuck must not hold up all others.
 func (g *gather[Q]) help() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestAStuckAnswerHoldsUpNobodyElse: all that are answered by their callers are stuck, and one of the others.
+// TestAStuckAnswerHoldsUpNobodyElse: all that are answered by their callers are stuck, and one of
+// the others.
 func TestAStuckAnswerHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	const stuckOnes, others = maxAlone + 1, 4

@@ -36,8 +36,8 @@ type page struct {
 	arena  arena
 }
 
-// pages are pages to use again: most streams are short, and making room for their events took a tenth
-// of the time of loading them.
+// pages are pages to use again: most streams are short, and making room for their events took a
+// tenth of the time of loading them.
 var pages = sync.Pool{New: func() any { return new(page) }}
 
 // recycle lets another read use the page. Its events keep their bytes.

@@ -9,8 +9,8 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// TestPagesAreBoundedByBytes reads large events, of which a reader that knows nothing of them yet asks for
-// more than a page may hold.
+// TestPagesAreBoundedByBytes reads large events, of which a reader that knows nothing of them yet
+// asks for more than a page may hold.
 func TestPagesAreBoundedByBytes(t *testing.T) {
 	db := newLog(t)
 	writer := open(t, db)

@@ -59,7 +59,8 @@ func (l Loop) Run(ctx context.Context, step func(context.Context) (Next, error))
 	return context.Cause(ctx)
 }
 
-// Wake ends the present wait of the loop that has the channel, or its next. The channel has room for one.
+// Wake ends the present wait of the loop that has the channel, or its next. The channel has room
+// for one.
 func Wake(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:

@@ -187,12 +187,12 @@ func (l Lease) Update(ctx context.Context, db DB, c Clause) error {
 	return err
 }
 
-// Released is what a notification begins with, on the channel of the log in the schema, that says that a
-// lease was given back; the first column of the row's key follows.
+// Released is what a notification begins with, on the channel of the log in the schema, that says
+// that a lease was given back; the first column of the row's key follows.
 const Released = "- lease "
 
-// Release gives the lease back, with what c changes besides, and notifies those who wait for it, so that
-// one takes it at once. One that is lost is no error.
+// Release gives the lease back, with what c changes besides, and notifies those who wait for it, so
+// that one takes it at once. One that is lost is no error.
 func (l Lease) Release(ctx context.Context, db DB, c Clause) error {
 	n := len(l.Key)
 	set := Clear

@@ -29,7 +29,8 @@ func In(schema, statement string) string {
 	return strings.ReplaceAll(statement, "{schema}", Name(schema))
 }
 
-// Channel names the notifications about the log in a schema, and about leases there. PostgreSQL takes names of
+// Channel names the notifications about the log in a schema, and about leases there. PostgreSQL
+// takes names of
 // 63 bytes: that of a longer one, and the end of the schema's name, are in a hash.
 func Channel(schema string) string {
 	const limit, suffix, hashed = 63, "_log", 16
