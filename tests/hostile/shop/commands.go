@@ -3,7 +3,9 @@ package shop
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/57528e99/recount/tests/hostile/wire"
 )
@@ -40,6 +42,9 @@ func (w *world) accepted(c wire.Call, ch change) wire.Call {
 	if c.Wants[0].Status < 300 && w.Chance(20) {
 		return dry(c, ch)
 	}
+	if c.Wants[0].Status < 300 && len(c.Header) == 0 && w.Chance(20) {
+		return byTheSharedRoute(c, ch)
+	}
 	return w.withKey(c)
 }
 
@@ -69,6 +74,35 @@ func dry(c wire.Call, ch change) wire.Call {
 }
 
 const dryRun = "dry_run"
+
+// byTheSharedRoute sends a command that will be accepted to the route of all commands.
+func byTheSharedRoute(c wire.Call, ch change) wire.Call {
+	category, id, _ := strings.Cut(ch.stream, "-")
+	name := path.Base(c.Target)
+	switch c.Route {
+	case "POST /v1/orders":
+		category, name = "order", "place"
+	case "POST /v1/returns":
+		category, name = "return", "accept"
+	}
+	body := wire.Members("type", category+"."+name)
+	if id != "" {
+		body.Add("id", id)
+	}
+	if c.Tree != nil {
+		body.Add("data", c.Tree)
+	}
+	c.Route, c.Target, c.Tree = "POST /v1/commands", "/v1/commands", body
+	c.Unmodelled = true
+	done := c.Done
+	c.Done = func(a wire.Answer) error {
+		if k, err := wire.ReadAck(a); err == nil && (k.ID == "" || !strings.HasSuffix(k.Stream, "-"+k.ID)) {
+			return fmt.Errorf("the answer is of id %q and stream %q", k.ID, k.Stream)
+		}
+		return done(a)
+	}
+	return c
+}
 
 // withPrecondition adds a precondition on a stream that is at a version, -1 if
 // there is none.

@@ -127,6 +127,8 @@ type Ack struct {
 	Stream   string `json:"stream"`
 	Version  int64  `json:"version"`
 	Position int64  `json:"position"`
+	// ID is in answers of the route of all commands.
+	ID string `json:"id"`
 	// Token is that of its header.
 	Token string `json:"-"`
 }
