@@ -168,6 +168,11 @@ func TestAKeyIsForOneRequest(t *testing.T) {
 	if a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("%s = %d %s, want a replay", a.request, a.status, a.body)
 	}
+	// The route of all commands makes no other one of it.
+	a = s.do("POST", "/v1/commands", `{"type":"order.place","key":"k","data":`+small("1")+`}`)
+	if a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%s = %d %s, want a replay", a.request, a.status, a.body)
+	}
 	// Another command is another scope, and so is another order.
 	s.post("/v1/orders/1/confirm", "", key)
 	s.do("POST", "/v1/orders/2/confirm", "", key).wantProblem(t, 404, "order-not-found")
