@@ -135,7 +135,9 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 			m.Reads = []app.Read{app.List("/v1/counts", counts, app.ListOptions{Filters: []string{"colour"}})}
 		}), `"colour" is no column of counts`},
 		{with(func(_ *app.App, m *app.Module) { m.Projections = []projections.Projection{counts} }), "counts"},
-		{with(func(_ *app.App, m *app.Module) { m.Units = append(m.Units, app.Across("repay", "/v1/payments", func(*app.Tx, pay) error { return nil })) }),
+		{with(func(_ *app.App, m *app.Module) {
+			m.Units = append(m.Units, app.Across("repay", "/v1/payments", func(*app.Tx, pay) error { return nil }))
+		}),
 			"route POST /v1/payments is registered twice"},
 	} {
 		err := c.app.Check()

@@ -110,7 +110,7 @@ func (b *bench) runAll(all ...projections.Projection) *projections.Runner {
 func (b *bench) of(app string, all ...projections.Projection) *projections.Runner {
 	b.Helper()
 	r, err := projections.NewRunner(projections.Config{
-		App: app,
+		App:  app,
 		Pool: b.db.Pool, Store: b.log, Codec: b.codec, Logger: zerolog.New(zerolog.NewTestWriter(b)), BatchSize: 25,
 		LeaseTTL: 300 * time.Millisecond, PollInterval: 20 * time.Millisecond,
 	}, all...)

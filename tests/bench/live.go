@@ -19,7 +19,8 @@ type reader interface {
 	stop(ctx context.Context) error
 }
 
-// live appends at a steady rate while projections follow, or, if there are none, a reader elsewhere.
+// live appends at a steady rate while projections follow, or, if there are none, a reader
+// elsewhere.
 type live struct {
 	name        string
 	rate        int

@@ -40,8 +40,8 @@ type benchOptions struct {
 	out                  cli.Output
 }
 
-// benchFlags adds them to the command of a benchmark. What says what lasts for duration, otherwise how long
-// by default.
+// benchFlags adds them to the command of a benchmark. What says what lasts for duration, otherwise
+// how long by default.
 func benchFlags(cmd *cobra.Command, duration *time.Duration, otherwise time.Duration, what string) *benchOptions {
 	o := &benchOptions{out: cli.OutputFlag(cmd)}
 	flags := cmd.Flags()

@@ -197,8 +197,8 @@ func (w *Worker) SendRaw(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Work attacks routes of which nothing is known but what the index says, until there is no request left
-// to send.
+// Work attacks routes of which nothing is known but what the index says, until there is no request
+// left to send.
 func (w *Worker) Work(ctx context.Context, routes []IndexRoute) (err error) {
 	defer w.Close()
 	for err == nil && w.Take() {
