@@ -75,6 +75,14 @@ type Module struct {
 	Migrations fs.FS
 }
 
+// Problem says what an error of a module's rules, or what wraps it, is over HTTP: its status, its code of
+// lower-case words joined by '-', what has happened in a few words, and what to do about it. Where there is
+// more to say, write an httpapi.DomainProblem.
+func Problem(err error, status int, code, title, fix string) httpapi.DomainProblem {
+	meaning := title + ". Nothing was written."
+	return httpapi.DomainProblem{Err: err, Kind: httpapi.Kind{Code: code, Status: status, Title: title, Meaning: meaning, Fix: fix}}
+}
+
 // withDefaults returns the App with what was left out.
 func (a App) withDefaults() App {
 	a.Program = cmp.Or(a.Program, a.Name)
