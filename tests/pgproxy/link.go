@@ -223,13 +223,21 @@ func (l *link) statement(kind byte, message []byte) string {
 // commits reports whether a message makes the server commit: a COMMIT, or the end of a
 // flight of several statements, one of which locks rows, outside of a transaction.
 func (l *link) commits(kind byte, executes []string) bool {
-	n := len(executes)
+	if len(executes) == 0 {
+		return false
+	}
+	last := executes[len(executes)-1]
+	if kind == typeQuery { // which has all of them in one text
+		executes = strings.Split(strings.TrimRight(last, "; "), ";")
+		last = executes[len(executes)-1]
+	}
 	switch kind {
-	case typeQuery, typeBind:
-		return n > 0 && isCommitText(executes[n-1])
-	case typeSync:
-		return n > 1 && l.idle.Load() && !strings.HasPrefix(executes[0], "BEGIN") &&
+	case typeBind:
+		return isCommitText(last)
+	case typeQuery, typeSync:
+		whole := len(executes) > 1 && l.idle.Load() && !strings.HasPrefix(executes[0], "BEGIN") &&
 			slices.ContainsFunc(executes, func(sql string) bool { return strings.Contains(sql, "FOR UPDATE") })
+		return whole || kind == typeQuery && isCommitText(last)
 	}
 	return false
 }
