@@ -17,7 +17,7 @@ gofmt = $(shell go env GOROOT)/bin/gofmt
 # The peers of recount bench compare are a module of their own, tests/bench/peers. Without cgo one of them need not compile SQLite.
 peers := CGO_ENABLED=0 go
 
-.PHONY: help dev test test-all test-peers hostile fuzz postgres import-check bench bench-compare chaos chaos-long mutants lint fmt build programs
+.PHONY: help dev test test-all test-settings test-peers hostile fuzz postgres import-check bench bench-compare chaos chaos-long mutants lint fmt build programs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,9 +29,15 @@ dev: programs build ## run everything in one process, with a PostgreSQL of its o
 test: programs ## test all but what takes long, on one throw-away PostgreSQL
 	$(with_postgres) go test $(tags) -short $(ARGS) $(PKG)
 
-test-all: programs ## test with the race detector, and what takes long too
+test-all: programs ## test with the race detector, what takes long too, and under other settings
 	@[ -n "$(race)" ] || echo "no C compiler (see go env CC): testing without the race detector" >&2
 	$(with_postgres) go test $(tags) $(race) -timeout 15m $(ARGS) $(PKG)
+ifeq ($(PKG),./...)
+	@$(MAKE) test-settings
+endif
+
+test-settings: programs ## test under unkind settings of sessions, in other execution modes and behind poolers
+	$(with_postgres) sh scripts/test-settings.sh $(ARGS)
 
 # Which requests are sent: make hostile SEED=42
 SEED ?= $(shell date +%j%H%M)

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Tests what talks to PostgreSQL once more under other settings of sessions (RECOUNT_TEST_SETTINGS, see
+# internal/pgtest): a statement that works under those of today's server may not under a role's, a
+# pooler's or another execution mode of the driver. Usage: test-settings.sh [ARGUMENTS OF GO TEST]
+set -eu
+cd "$(dirname "$0")/.."
+
+# What takes long and is not about statements, and what makes modes and poolers of its own.
+skip='Fuzz|HostileClient|TestTheTestOf|TestADatabaseThatIsGone|TestASwitchEndsUnder|TestReadsGoOnDuringSwitches|TestALeaseIsRenewed'
+skip="$skip|TestALockedTable|TestRebuiltRowsAre|TestARebuildGoesOnAfterAKill|TestARebuildHoldsNoMore|TestLargeRows|TestPagesOfLargeRows"
+skip="$skip|TestCommitThatIsGivenUp|TestPagesAreBounded|TestPagingStays|TestStoreBe|TestStoreWithout|InEvery|TestEveryWay"
+
+under() {
+	settings=$1
+	shift
+	echo "== RECOUNT_TEST_SETTINGS=$settings"
+	RECOUNT_TEST_SETTINGS=$settings go test -tags failpoints -short -skip "$skip" $args "$@"
+}
+
+args=$*
+models="./projections ./queries ./snapshots"
+under unkind ./internal/pgsession ./migrations ./eventstore/pgstore ./shop $models
+under simple_protocol ./eventstore/pgstore ./shop $models
+# Behind a pooler the mode is exec.
+if command -v pgbouncer >/dev/null; then
+	under pooler-refuses $models
+	under pooler-ignores $models
+else
+	under exec $models
+fi
