@@ -30,10 +30,10 @@ import (
 //go:embed testdata/next-version.diff
 var nextVersion string
 
-// buildVersions builds this program, and the next version of it.
-func buildVersions(t *testing.T) (this, next string) {
+// overlayOfNext writes what go build needs to build the next version into a folder, and returns the
+// argument for it.
+func overlayOfNext(t *testing.T, dir string) (flag string) {
 	t.Helper()
-	dir := t.TempDir()
 	patch, err := mutants.ParsePatch("next-version", nextVersion)
 	if err != nil {
 		t.Fatal(err)
@@ -42,17 +42,18 @@ func buildVersions(t *testing.T) (this, next string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay, err := patch.Overlay(root, dir)
+	flag, err = patch.Overlay(root, dir)
 	if err != nil {
 		t.Fatalf("%v\nChange cmd/recount/testdata/next-version.diff to fit.", err)
 	}
-	this, next = filepath.Join(dir, "this"), filepath.Join(dir, "next")
-	for program, flags := range map[string][]string{this: nil, next: {overlay}} {
-		if err := chaos.Build(t.Context(), program, "cmd/recount", flags...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return this, next
+	return flag
+}
+
+// TestTheNextVersionCanBeMade finds a patch whose place has changed where the test that builds it is
+// left out.
+func TestTheNextVersionCanBeMade(t *testing.T) {
+	t.Parallel()
+	overlayOfNext(t, t.TempDir())
 }
 
 // TestTwoVersionsOfTheProgram deploys the next version of the program beside this one, kills this
@@ -64,7 +65,13 @@ func TestTwoVersionsOfTheProgram(t *testing.T) {
 		t.Skip("it builds the program twice")
 	}
 	t.Parallel()
-	this, next := buildVersions(t)
+	dir := t.TempDir()
+	this, next := filepath.Join(dir, "this"), filepath.Join(dir, "next")
+	for program, flags := range map[string][]string{this: nil, next: {overlayOfNext(t, dir)}} {
+		if err := chaos.Build(t.Context(), program, "cmd/recount", flags...); err != nil {
+			t.Fatal(err)
+		}
+	}
 	db := logtest.New(t)
 	d := &deployment{T: t, db: db}
 	old, urlOld := d.serve(this)
