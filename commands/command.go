@@ -17,10 +17,11 @@ type Command[S, E any] interface {
 	Decide(state S) ([]E, error)
 }
 
-// Creator is implemented by commands that only a stream which does not exist accepts, as a rule. They
-// are decided from the zero state before anything is read, and their events demand that there is no
-// stream. If there is one, or they decide nothing that an append would check, the stream is loaded
-// and they are decided again: a command that is no Creator in truth is slower, and not wrong.
+// Creator is implemented by commands that only a stream which does not exist accepts, as a rule.
+// They are decided from the zero state before anything is read, and their events demand that there
+// is no stream. If there is one, or they decide nothing that an append would check, the stream is
+// loaded and they are decided again: a command that is no Creator in truth is slower, and not
+// wrong.
 type Creator interface {
 	// CreatesStream does nothing.
 	CreatesStream()
@@ -43,8 +44,8 @@ type Options struct {
 	Expected eventstore.ExpectedVersion
 	// Receipt makes the command idempotent. Default: none.
 	Receipt *ReceiptRequest
-	// DryRun decides from the latest state and writes nothing, not even a receipt: Result.Planned is
-	// what would be appended. Nobody observes it.
+	// DryRun decides from the latest state and writes nothing, not even a receipt: Result.Planned
+	// is what would be appended. Nobody observes it.
 	DryRun bool
 
 	// CorrelationID names the business transaction that the command is part of.

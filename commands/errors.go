@@ -21,6 +21,7 @@ var (
 // refuse. No event was written; the same command may be accepted later, unless
 // it carries the same receipt.
 type RejectedError struct {
+	// Stream is the stream that refused it; of a unit, the one that it asked for first, or its name.
 	Stream string
 	// Version is the version of the stream that the refusal rests on, -1 if it
 	// does not exist.

@@ -23,9 +23,9 @@ type UnitConfig struct {
 	Observe func(Observation)
 }
 
-// Units run units: decisions over several streams of one store, whose events are appended all or none.
-// They take their turns on the streams in the queues of the handlers, so units and commands of a
-// process do not make each other's appends conflict. Units are safe for concurrent use.
+// Units run units: decisions over several streams of one store, whose events are appended all or
+// none. They take their turns on the streams in the queues of the handlers, so units and commands
+// of a process do not make each other's appends conflict. Units are safe for concurrent use.
 type Units struct {
 	*writer
 	config UnitConfig
@@ -50,8 +50,8 @@ type Unit struct {
 	ctx     context.Context
 	units   *Units
 	request *request
-	// parts are the streams that any decision of the unit has asked for, by name; asked are those of
-	// the present one, in order.
+	// parts are the streams that any decision of the unit has asked for, by name; asked are those
+	// of the present one, in order.
 	parts map[string]part
 	asked []part
 	// err is the first error of a call.
@@ -63,8 +63,8 @@ type part interface {
 	// enter waits for the stream's turn.
 	enter(context.Context) error
 	leave()
-	// reload takes up the state that the store has. The error is a *eventstore.ConflictError if it is
-	// another than before.
+	// reload takes up the state that the store has. The error is a *eventstore.ConflictError if it
+	// is another than before.
 	reload(context.Context) error
 	// reset drops the events that were put.
 	reset()
@@ -76,20 +76,21 @@ type part interface {
 	forget()
 }
 
-// Handle runs a unit: decide asks handlers of the store for the states that it needs, with Handler.Get,
-// and puts events, with Handler.Put. Handle returns when all events are durable. Nothing is written if
-// a stream that decide asked for has changed meanwhile, whether it put events there or not; it is then
-// decided again. An error of decide refuses the unit, and what it put is ignored.
+// Handle runs a unit: decide asks handlers of the store for the states that it needs, with
+// Handler.Get, and puts events, with Handler.Put. Handle returns when all events are durable.
+// Nothing is written if a stream that decide asked for has changed meanwhile, whether it put events
+// there or not; it is then decided again. An error of decide refuses the unit, and what it put is
+// ignored.
 //
-// Name says what kind of unit it is, such as "transfer"; errors and observations have it. Options are
-// those of a command; Expected must be left out, since decide knows all versions.
+// Name says what kind of unit it is, such as "transfer"; errors and observations have it. Options
+// are those of a command; Expected must be left out, since decide knows all versions.
 //
-// Decide is called several times: first to learn which streams there are, then with its turn on all of
-// them, in whose queues it enters in order of their names. It must be pure, like Command.Decide, but
-// for its calls of the Unit, and must not call Handle.
+// Decide is called several times: first to learn which streams there are, then with its turn on all
+// of them, in whose queues it enters in order of their names. It must be pure, like Command.Decide,
+// but for its calls of the Unit, and must not call Handle.
 //
-// Errors are those of Handler.Handle. A *RejectedError names the stream that decide asked for first, or
-// the unit if it asked for none.
+// Errors are those of Handler.Handle. A *RejectedError names the stream that decide asked for
+// first, or the unit if it asked for none.
 func (u *Units) Handle(ctx context.Context, name string, decide func(*Unit) error, o Options) (Result, error) {
 	if o.Expected != (eventstore.ExpectedVersion{}) && o.Expected != eventstore.Any {
 		return Result{}, &eventstore.InvalidError{Field: "expected version", Reason: "must be left out: " + name + " rests on several streams"}
@@ -117,8 +118,8 @@ func (tx *Unit) decide(decide func(*Unit) error) (refusal error) {
 	return decide(tx)
 }
 
-// runExclusive runs the unit while nothing else of the handlers runs on the streams that it has asked
-// for so far. If it asks for another one, nothing was done.
+// runExclusive runs the unit while nothing else of the handlers runs on the streams that it has
+// asked for so far. If it asks for another one, nothing was done.
 func (tx *Unit) runExclusive(decide func(*Unit) error) (outcome, error) {
 	if tx.err != nil {
 		return tx.units.unlessKnown(tx.ctx, *tx.request, tx.err)
@@ -180,8 +181,8 @@ func (tx *Unit) carryOut(refusal error) (outcome, error) {
 	return o, err
 }
 
-// reload takes up the states that the store has now. The error is a conflict if one is another than it
-// was; else they are all of one time.
+// reload takes up the states that the store has now. The error is a conflict if one is another than
+// it was; else they are all of one time.
 func (tx *Unit) reload() error {
 	var moved error
 	for _, p := range tx.asked {

@@ -127,8 +127,8 @@ func newPG(t *testing.T) func() wholeStore {
 	}
 }
 
-// transferBothWays lets eight workers move money between two accounts, each transfer twice, under one
-// key, and by two processes if there are two. Each comes to pass once.
+// transferBothWays lets eight workers move money between two accounts, each transfer twice, under
+// one key, and by two processes if there are two. Each comes to pass once.
 func transferBothWays(t *testing.T, banks ...bank) {
 	const each = 30
 	mustHandle(t, banks[0].accounts, "a", deposit{1000}, Options{})
@@ -277,15 +277,16 @@ func TestWhatAUnitReadIsChecked(t *testing.T) {
 	}
 }
 
-// A refusal, and a decision to do nothing, come of states that were there together, though no append
-// checks them.
+// A refusal, and a decision to do nothing, come of states that were there together, though no
+// append checks them.
 func TestUnitThatWritesNothingIsDecidedFromTheLatestStates(t *testing.T) {
 	t.Parallel()
 	store := newFaulty()
 	b, other := newBank(t, store, UnitConfig{}), newBank(t, store.Store, UnitConfig{})
 	mustHandle(t, b.accounts, "a", deposit{10}, Options{})
 	mustHandle(t, b.accounts, "b", deposit{10}, Options{})
-	// There are 20 at any time. In what is cached, and in what is read while they move, there are not.
+	// There are 20 at any time. In what is cached, and in what is read while they move, there are
+	// not.
 	move := func() { other.mustRun(t, other.transfer("a", "b", 5), Options{}) }
 	move()
 	reads := 0

@@ -9,12 +9,13 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// Get returns the state of the aggregate with the given id and its version, after the events that the
-// unit has put; -1 and the zero state if its stream does not exist or is deleted. The unit comes to
-// pass only if the stream is still at that version then. What the state refers to is shared: do not
-// write into it.
+// Get returns the state of the aggregate with the given id and its version, after the events that
+// the unit has put; -1 and the zero state if its stream does not exist or is deleted. The unit
+// comes to pass only if the stream is still at that version then. What the state refers to is
+// shared: do not write into it.
 //
-// An error, one of Handle, ends the unit, whatever it decides. Get returns the zero state from then on.
+// An error, one of Handle, ends the unit, whatever it decides. Get returns the zero state from then
+// on.
 func (h *Handler[S, E]) Get(tx *Unit, id string) (state S, version int64) {
 	p := h.partOf(tx, id)
 	if p == nil {
@@ -23,8 +24,8 @@ func (h *Handler[S, E]) Get(tx *Unit, id string) (state S, version int64) {
 	return p.now.state, p.now.version
 }
 
-// Peek is Get of a state that the unit does not rest on: the stream may change before the unit comes to
-// pass. What the unit has put is not in it.
+// Peek is Get of a state that the unit does not rest on: the stream may change before the unit
+// comes to pass. What the unit has put is not in it.
 func (h *Handler[S, E]) Peek(tx *Unit, id string) (state S, version int64) {
 	state, version, err := h.Load(tx.ctx, id)
 	if err != nil {
@@ -115,7 +116,8 @@ func (p *unitPart[S, E]) leave() {
 	p.queue.leave(p.stream)
 }
 
-// lookUp finds a state to decide from, if there is none: an append will tell whether it is the latest.
+// lookUp finds a state to decide from, if there is none: an append will tell whether it is the
+// latest.
 func (p *unitPart[S, E]) lookUp(ctx context.Context) error {
 	if p.isKnown {
 		return nil

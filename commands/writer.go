@@ -11,8 +11,8 @@ import (
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
-// writer does what is the same for a command on one stream and a unit over several: receipt, append,
-// answer, and observation.
+// writer does what is the same for a command on one stream and a unit over several: receipt,
+// append, answer, and observation.
 type writer struct {
 	store    eventstore.Store
 	receipts eventstore.ReceiptStore // nil: not supported
@@ -118,8 +118,9 @@ func (o outcome) report(err error) (Result, error) {
 	return r, nil
 }
 
-// unlessKnown answers a command that no append judged, because of err, with the outcome of its first
-// run, if there was one: that may be what moved the stream, in another process or while it waited.
+// unlessKnown answers a command that no append judged, because of err, with the outcome of its
+// first run, if there was one: that may be what moved the stream, in another process or while it
+// waited.
 func (w *writer) unlessKnown(ctx context.Context, r request, err error) (outcome, error) {
 	if o, found, lookUp := w.replay(ctx, r.Receipt); found || lookUp != nil {
 		return o, lookUp

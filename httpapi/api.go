@@ -16,9 +16,9 @@ import (
 type Config struct {
 	// Logger gets one line for each request. Default: nothing is logged.
 	Logger zerolog.Logger
-	// Actor returns who sends a request, as events and the scopes of idempotency keys have it: "" or 1
-	// to 512 bytes of UTF-8 without control characters. It is asked for every command. An error
-	// is 401 unauthenticated, or the problem that it is. Default: nobody.
+	// Actor returns who sends a request, as events and the scopes of idempotency keys have it: ""
+	// or 1 to 512 bytes of UTF-8 without control characters. It is asked for every command. An
+	// error is 401 unauthenticated, or the problem that it is. Default: nobody.
 	Actor func(*http.Request) (string, error)
 	// Problems turns errors of the domain into problems; the first match
 	// counts. A refusal that matches none is 422 rejected. Default: empty.
@@ -42,9 +42,9 @@ type Config struct {
 	MaxReadWait time.Duration
 	// CheckTimeout is how long the checks of /readyz may take. Default: 2s.
 	CheckTimeout time.Duration
-	// Hint returns what an operator does about an error that makes the service unavailable, in place
-	// of the Fix of its problem, and beside a check that fails; "" for an error it knows nothing of.
-	// Default: nothing.
+	// Hint returns what an operator does about an error that makes the service unavailable, in
+	// place of the Fix of its problem, and beside a check that fails; "" for an error it knows
+	// nothing of. Default: nothing.
 	Hint func(error) string
 	// Observe is told of every request that was answered, by many goroutines at
 	// once. Default: nobody.

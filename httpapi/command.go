@@ -20,8 +20,8 @@ type CommandOptions struct {
 	// command on one id, whichever route it comes by. A command with a name is served by those of
 	// Commands too; its path has one variable at most, the id. Default: method and path.
 	Name string
-	// Internal keeps a command with a name from HTTP: it has no route of its own, those of Commands do
-	// not know it, and API.Run runs it. Default: it is served.
+	// Internal keeps a command with a name from HTTP: it has no route of its own, those of Commands
+	// do not know it, and API.Run runs it. Default: it is served.
 	Internal bool
 	// Location makes the answer 201 Created with this path in Location. It is
 	// told the outcome, since on a replay that is the one of the first request.
@@ -57,11 +57,10 @@ func (r CommandRequest[Body]) Path(name string) string { return r.vars[name] }
 // result and error. Once begun it runs to its end even if the client hangs up,
 // for at most Config.Timeout.
 //
-// The answer is {"stream","version","position"}, and "streams" of a unit over several, with ETag and
-// Consistency-Token. With an Idempotency-Key the first answer of the domain,
-// be it a success or a refusal, is repeated byte for byte. Position is 0 if
-// there was nothing to do. With ?dry_run=1 nothing is written and the answer is {"events"}, those that
-// would be.
+// The answer is {"stream","version","position"}, and "streams" of a unit over several, with ETag
+// and Consistency-Token. With an Idempotency-Key the first answer of the domain, be it a success or
+// a refusal, is repeated byte for byte. Position is 0 if there was nothing to do. With ?dry_run=1
+// nothing is written and the answer is {"events"}, those that would be.
 func Command[Body any](a *API, method, path string, o CommandOptions, handle func(context.Context, CommandRequest[Body]) (commands.Result, error)) {
 	c := &command{Name: o.Name, Method: method, Path: path, Body: membersOf(reflect.TypeFor[Body]()), options: o}
 	c.read = func(call commandCall) (runCommand, error) {
@@ -79,7 +78,8 @@ func Command[Body any](a *API, method, path string, o CommandOptions, handle fun
 	a.addCommand(c)
 }
 
-// command is a command that was registered, whatever the type of its body. All ways to it lead here.
+// command is a command that was registered, whatever the type of its body. All ways to it lead
+// here.
 type command struct {
 	Name   string   `json:"name"`
 	Method string   `json:"method"`
@@ -186,8 +186,8 @@ func (c *command) serve(x *exchange) error {
 	return c.writeResult(x, call, result, "")
 }
 
-// untilTimeout returns the context of commands. What was begun is finished though its client hangs up:
-// the client cannot know how far it came, and a retry then finds an answer.
+// untilTimeout returns the context of commands. What was begun is finished though its client hangs
+// up: the client cannot know how far it came, and a retry then finds an answer.
 func (x *exchange) untilTimeout() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(x.r.Context()), x.api.config.Timeout)
 }
@@ -253,8 +253,8 @@ type plannedEvent struct {
 	Data          jsontext.Value `json:"data"`
 }
 
-// answerTo returns status and body of the answer to a command that was accepted, now or before. Id is in
-// it if it is not "".
+// answerTo returns status and body of the answer to a command that was accepted, now or before. Id
+// is in it if it is not "".
 func (c *command) answerTo(call commandCall, r commands.Result, id string) (status int, body any) {
 	if call.options.DryRun {
 		p := planned{Events: []plannedEvent{}}
@@ -301,8 +301,9 @@ func (x *exchange) writeToken(t eventstore.Token) {
 	}
 }
 
-// answer returns what the receipt is to keep. A refusal is kept whole: its request id stays that of the
-// first request. What a success says beside its status is in the outcome that the receipt keeps anyway.
+// answer returns what the receipt is to keep. A refusal is kept whole: its request id stays that of
+// the first request. What a success says beside its status is in the outcome that the receipt keeps
+// anyway.
 func (c *command) answer(x *exchange, refusal error) commands.Answer {
 	if refusal == nil {
 		return commands.Answer{Code: c.successStatus()}

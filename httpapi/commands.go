@@ -29,12 +29,13 @@ const (
 //
 //	{"type":"order.cancel","id":"17","data":{"reason":"…"},"expected_version":3,"key":"…"}
 //
-// and answers the same with "id" in it. The id is the variable of the command's path; where there is
-// none, the member id of its body. Expected_version is -1 for what is not there yet. The key may come
-// as Idempotency-Key.
+// and answers the same with "id" in it. The id is the variable of the command's path; where there
+// is none, the member id of its body. Expected_version is -1 for what is not there yet. The key may
+// come as Idempotency-Key.
 //
 // {"commands":[…]} has up to 100 of them, each judged by itself, one after the other, for at most
-// Config.Timeout together. The answer is {"items":[…]}, with status and result, or problem, of each.
+// Config.Timeout together. The answer is {"items":[…]}, with status and result, or problem, of
+// each.
 func Commands(a *API) {
 	a.handle(http.MethodGet, commandsPath, a.listCommands)
 	a.handle(http.MethodPost, commandsPath, a.serveCommands)
@@ -43,8 +44,8 @@ func Commands(a *API) {
 }
 
 // Run runs a command with a name, also an internal one, as POST /v1/commands does, for this program
-// itself. Of o.Receipt only the Key counts. The error is that of the handler, or a *Problem for what is
-// no such command.
+// itself. Of o.Receipt only the Key counts. The error is that of the handler, or a *Problem for
+// what is no such command.
 func (a *API) Run(ctx context.Context, name, id string, data []byte, o commands.Options) (commands.Result, error) {
 	c := a.command(name)
 	if c == nil {
@@ -163,7 +164,8 @@ func (a *API) serveCommands(x *exchange) error {
 	return c.writeResult(x, call, result, c.idOf(call, result))
 }
 
-// runOne runs one command of the body. After an error x.within says what part of it the error is of.
+// runOne runs one command of the body. After an error x.within says what part of it the error is
+// of.
 func (a *API) runOne(ctx context.Context, x *exchange, body commandBody, common commands.Options) (*command, commandCall, commands.Result, error) {
 	x.within = ""
 	c := a.command(body.Type)

@@ -1,10 +1,10 @@
 // Package httpapi serves commands and read models over HTTP: one place for
 // what all routes share. It knows nothing of any domain.
 //
-// An API is made with New. Command registers a route that runs a command, Read
-// one that answers a query; Commands adds the route that all commands share, for one or many of them,
-// and Run runs them in Go; AddCheck adds a condition for being ready. Serve
-// runs it and stops it without cutting off a command. GET / lists the routes.
+// An API is made with New. Command registers a route that runs a command, Read one that answers a
+// query; Commands adds the route that all commands share, for one or many of them, and Run runs them
+// in Go; AddCheck adds a condition for being ready. Serve runs it and stops it without cutting off a
+// command. GET / lists the routes.
 //
 // Every command route
 //

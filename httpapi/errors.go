@@ -171,8 +171,8 @@ var ofErrors = []struct {
 	{queries.ErrInvalidQuery, outcome{kind: kindInvalidParameter, tell: true}},
 }
 
-// ofClasses are what all other errors are. The text of those that a database or a network has a part in
-// is not for clients: it has names of tables and hosts.
+// ofClasses are what all other errors are. The text of those that a database or a network has a
+// part in is not for clients: it has names of tables and hosts.
 var ofClasses = map[eventstore.Class]outcome{
 	eventstore.ClassRejected:        {kind: kindRejected, tell: true},
 	eventstore.ClassOutcomeUnknown:  {kind: kindOutcomeUnknown, retryAfter: 1},

@@ -15,7 +15,7 @@ var (
 		"From the header of a request to the end of its answer; reads may wait for their read model.", seconds, "route", "method")
 
 	commandsTotal = counter("commands_total",
-		"Commands that were run, by what became of them: accepted, unchanged (nothing to do), rejected (by a rule), replayed (run before), conflict, failed.",
+		"Commands that were run, by what became of them: accepted, unchanged (nothing to do), rejected (by a rule), replayed (run before), conflict, failed. The category of one over several streams is its name.",
 		"category", "outcome")
 	commandSeconds = histogram("command_seconds",
 		"From taking a command to its answer, the wait for its turn on the stream included.", seconds, "category")
