@@ -75,7 +75,7 @@ func (o Options) check() error {
 	return nil
 }
 
-// State is where an operation stands.
+// State is where an operation stands, or what the subject of some is doing, in a word or two.
 type State string
 
 const (
@@ -90,7 +90,7 @@ const (
 	Cancelled State = "cancelled"
 )
 
-// States are all there are.
+// States are all that an operation may be in.
 func States() []State { return []State{Running, Done, Failed, Cancelled} }
 
 // Operation is long work on a subject. If the process that does it dies, any other that has the
@@ -132,12 +132,6 @@ type Reason string
 // Hints returns the words of a program for a code, such as those of Reason, what it is about, and the
 // schema of the log.
 type Hints func(code, subject, schema string) string
-
-// Trouble is why something does not get on at present, though it tries.
-type Trouble struct {
-	Error string    `json:"error"`
-	At    time.Time `json:"at"`
-}
 
 // Progress is how far an operation is.
 type Progress struct {

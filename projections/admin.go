@@ -112,7 +112,7 @@ type foundStatus struct {
 
 func scanStatus(row pgx.CollectableRow) (foundStatus, error) {
 	var s foundStatus
-	var f Failure
+	var f operations.Failure
 	var failedAt, troubleAt, unreadableAt *time.Time
 	var eventID *uuid.UUID
 	var trouble, unreadable *string

@@ -26,7 +26,7 @@ func TestPauseHoldsTheCheckpointUntilResume(t *testing.T) {
 	// From now on nothing may be applied, even by a runner that has not heard of it yet.
 	end := b.append("account-1", deposited{Amount: 2})
 	b.letGo("accounts")
-	if s := b.status("accounts"); s.State != Paused || s.Position != first.Position || s.LagEvents != 1 {
+	if s := b.status("accounts"); s.State != operations.Paused || s.Position != first.Position || s.LagEvents != 1 {
 		t.Errorf("status is %+v, want paused at position %d, one behind", s, first.Position)
 	}
 	for range 2 {
@@ -34,7 +34,7 @@ func TestPauseHoldsTheCheckpointUntilResume(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.reaches("accounts", Running, end.Position)
+	b.reaches("accounts", operations.Running, end.Position)
 }
 
 func TestAPausedProjectionIsLetGoWithoutEvents(t *testing.T) {
@@ -83,7 +83,7 @@ func TestTheAdminSaysWhatItCannotDo(t *testing.T) {
 		t.Errorf("Skip = %v, want that a reason is needed", err)
 	}
 	b.append("account-1", deposited{Note: "refuse"})
-	b.reaches("accounts", Failed, 0)
+	b.reaches("accounts", operations.Failed, 0)
 	if _, err := b.admin.Skip(ctx, "accounts", 7, "reason", "me"); !errors.Is(err, ErrNotFailed) || !strings.Contains(err.Error(), "at position 7: it stopped at 1") {
 		t.Errorf("Skip of another position = %v, want ErrNotFailed and where it stopped", err)
 	}
@@ -96,7 +96,7 @@ func TestLagIsTheAgeOfTheOldestEventLeft(t *testing.T) {
 	b.arrives(r, "accounts", b.append("account-1", deposited{}))
 	b.stop(r)
 	b.append("account-1", deposited{}, deposited{})
-	s := b.reaches("accounts", NoOwner, 1)
+	s := b.reaches("accounts", operations.NoOwner, 1)
 	if s.LagEvents != 2 || s.LagSeconds != s.Lag.Seconds() || s.LastEventAt == nil || s.LastEventAt.After(time.Now()) {
 		t.Errorf("status is %+v, want two events behind", s)
 	}
@@ -113,15 +113,15 @@ func TestStatesByWhatIsKnown(t *testing.T) {
 	for _, c := range []struct {
 		status Status
 		paused bool
-		want   State
+		want   operations.State
 	}{
-		{Status{Current: true}, false, NoOwner},
+		{Status{Current: true}, false, operations.NoOwner},
 		{Status{}, false, BeingBuilt},
-		{Status{}, true, Paused},
-		{Status{Owner: "a", Failure: &Failure{}}, true, Failed},
-		{Status{Owner: "a"}, false, Running},
-		{Status{Owner: "a", Lag: time.Minute}, false, CatchingUp},
-		{Status{Owner: "a", Trouble: &operations.Trouble{}}, false, Retrying},
+		{Status{}, true, operations.Paused},
+		{Status{Owner: "a", Failure: &operations.Failure{}}, true, operations.Failed},
+		{Status{Owner: "a"}, false, operations.Running},
+		{Status{Owner: "a", Lag: time.Minute}, false, operations.CatchingUp},
+		{Status{Owner: "a", Trouble: &operations.Trouble{}}, false, operations.Retrying},
 	} {
 		if c.status.setState(c.paused); c.status.State != c.want {
 			t.Errorf("%+v is %q, want %q", c.status, c.status.State, c.want)
@@ -131,7 +131,7 @@ func TestStatesByWhatIsKnown(t *testing.T) {
 
 func TestStatusAsJSON(t *testing.T) {
 	t.Parallel()
-	s := Status{Projection: "accounts", State: Running, Digest: eventstore.Digest{}.Add(1, [16]byte{1})}
+	s := Status{Projection: "accounts", State: operations.Running, Digest: eventstore.Digest{}.Add(1, [16]byte{1})}
 	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

@@ -164,7 +164,7 @@ func TestAppsInTwoSchemasShareNothing(t *testing.T) {
 	if err := banks.Pause(t.Context(), "accounts"); err != nil {
 		t.Fatal(err)
 	}
-	b.reaches("accounts", Paused, end.Position)
+	b.reaches("accounts", operations.Paused, end.Position)
 	other.arrives(tickets, "accounts", b.append("account-1", deposited{Amount: 1}))
 	for _, a := range []*Admin{banks, all} {
 		if got := b.listed(a); !slices.Equal(got, []string{"accounts"}) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/operations"
 )
 
 // prepareBalances queues what applyBalances does.
@@ -53,7 +55,7 @@ func TestABatchProjectorTriesAgain(t *testing.T) {
 		}
 		return prepareBalances(ctx, table, events, out)
 	})))
-	s := b.reaches("batch_accounts", Retrying, 0)
+	s := b.reaches("batch_accounts", operations.Retrying, 0)
 	if s.Position != 0 || s.Trouble.Error != "cannot be reached" {
 		t.Errorf("it is at %d with %+v, want 0 and the outage", s.Position, s.Trouble)
 	}
@@ -85,7 +87,7 @@ func TestABatchProjectorStopsOnWhatItCannotWrite(t *testing.T) {
 			}
 			b.append("account-5", deposited{Amount: 1000})
 			b.start(b.runner(newBatchAccounts(c.prepare)))
-			s := b.reaches("batch_accounts", Failed, 4)
+			s := b.reaches("batch_accounts", operations.Failed, 4)
 			if s.Position != 4 || s.Failure.Position != 5 || !strings.Contains(s.Failure.Error, c.want) {
 				t.Errorf("it stopped at %d by %+v, want 4 by position 5 and %q", s.Position, s.Failure, c.want)
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -206,7 +207,7 @@ func ExampleAdmin() {
 	defer runner.Stop(ctx)
 
 	admin := projections.NewAdmin(db.Pool, "", store)
-	s := waitFor(ctx, admin, projections.Failed)
+	s := waitFor(ctx, admin, operations.Failed)
 	fmt.Println(s.State, "at position", s.Failure.Position)
 	fmt.Println(s.Failure.Type, "of", s.Failure.Stream+":", s.Failure.Error)
 	fmt.Println("reason:", s.Failure.Reason)
@@ -216,7 +217,7 @@ func ExampleAdmin() {
 		log.Fatal(err)
 	}
 	fmt.Println("skipped:", skipped[0].Type, "because:", skipped[0].Reason)
-	s = waitFor(ctx, admin, projections.Running)
+	s = waitFor(ctx, admin, operations.Running)
 	fmt.Println(s.State, "after", s.Events, "events")
 	// Output:
 	// failed at position 4
@@ -227,7 +228,7 @@ func ExampleAdmin() {
 }
 
 // waitFor asks until the projection is in a state, with nothing left to apply.
-func waitFor(ctx context.Context, admin *projections.Admin, state projections.State) projections.Status {
+func waitFor(ctx context.Context, admin *projections.Admin, state operations.State) projections.Status {
 	for {
 		all, err := admin.Show(ctx, "balances")
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/operations"
 )
 
 func (b *bench) history(maxEvents int) *History {
@@ -144,7 +145,7 @@ func TestWhatWasSkippedIsNotInThePast(t *testing.T) {
 		t.Errorf("AsOf over an event that cannot be applied: %v, want its error", err)
 	}
 	b.start(b.runner(newAccounts(1)))
-	b.reaches("accounts", Failed, 1)
+	b.reaches("accounts", operations.Failed, 1)
 	if _, err := b.admin.Skip(t.Context(), "accounts", 0, "test", "test"); err != nil {
 		t.Fatal(err)
 	}

@@ -29,11 +29,11 @@ func TestOneOfManyProcessesRunsAProjection(t *testing.T) {
 		starting.Go(func() { b.startIn(ctx, r) })
 	}
 	starting.Wait()
-	first := b.reaches("accounts", Running, 0).Owner
+	first := b.reaches("accounts", operations.Running, 0).Owner
 	var end eventstore.Token
 	for range 50 {
 		end = b.append("account-1", deposited{Amount: 1})
-		b.reaches("accounts", Running, end.Position)
+		b.reaches("accounts", operations.Running, end.Position)
 	}
 	s := b.status("accounts")
 	if s.Owner != first {

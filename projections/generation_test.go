@@ -75,7 +75,7 @@ func TestANewVersionIsBuiltBesideTheOld(t *testing.T) {
 		t.Fatalf("Show = %d generations, %v, want 2", len(all), err)
 	}
 	for i, s := range all {
-		if s.Generation != i+1 || s.Version != i+1 || s.State != Running || s.Position != end.Position || s.InView != (i == 1) {
+		if s.Generation != i+1 || s.Version != i+1 || s.State != operations.Running || s.Position != end.Position || s.InView != (i == 1) {
 			t.Errorf("generation %d is %+v, want it running at the end, only the second live", i+1, s)
 		}
 	}

@@ -29,7 +29,7 @@ func TestABulkBuildFindsTheEventOfARowThatFitsNoIndex(t *testing.T) {
 	}
 	t.Cleanup(func() { b.stop(r) })
 	b.start(r)
-	s := b.reaches("accounts", Failed, bad.Position-1)
+	s := b.reaches("accounts", operations.Failed, bad.Position-1)
 	if s.Failure.Position != bad.Position || !strings.Contains(s.Failure.Error, "index row") {
 		t.Fatalf("the failure is %+v, want one of the event at %d", s.Failure, bad.Position)
 	}

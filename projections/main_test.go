@@ -19,6 +19,7 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/operations"
 )
 
 func TestMain(m *testing.M) {
@@ -197,7 +198,7 @@ func (b *bench) status(projection string) Status {
 }
 
 // reaches waits until the newest generation is in a state, at least at a position.
-func (b *bench) reaches(projection string, state State, position int64) Status {
+func (b *bench) reaches(projection string, state operations.State, position int64) Status {
 	b.Helper()
 	var s Status
 	b.eventually(func() error {

@@ -90,14 +90,14 @@ func TestALongLogIsBuiltInBulk(t *testing.T) {
 	}
 	defer b.stop(r)
 	b.start(r)
-	s := b.reaches("accounts", Failed, 0)
+	s := b.reaches("accounts", operations.Failed, 0)
 	if s.Failure.Position != end.Position-1 || s.Position != end.Position-2 {
 		t.Errorf("it stopped with %+v at %d, want the event at %d and all before it applied", s.Failure, s.Position, end.Position-1)
 	}
 	if _, err := b.admin.Skip(t.Context(), "accounts", s.Failure.Position, "a test", "test"); err != nil {
 		t.Fatal(err)
 	}
-	b.reaches("accounts", Running, end.Position)
+	b.reaches("accounts", operations.Running, end.Position)
 	b.eventually(func() error { return b.shows("accounts", 2) })
 	b.arrives(first, "accounts", b.append("account-2", deposited{Amount: 1}))
 	b.finish("accounts")

@@ -21,7 +21,7 @@ func inAnotherLog(t *testing.T, f *Fold[string, account]) (b *bench, r *Runner, 
 	b.admin = NewAdmin(b.pool(), b.db.Schema, b.store)
 	end = b.fill(5)
 	r = b.start(b.runner(f))
-	b.reaches("accounts", Failed, 0)
+	b.reaches("accounts", operations.Failed, 0)
 	return b, r, end
 }
 

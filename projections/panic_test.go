@@ -28,7 +28,7 @@ func TestADecoderThatPanicsStopsTheProjection(t *testing.T) {
 	b.append("account-1", deposited{Amount: 1})
 	bad := b.append("account-1", eventstore.Event{Type: "Exploding", SchemaVersion: 1, Data: []byte(`{}`)})
 	r := b.start(b.runner(f))
-	s := b.reaches("totals", Failed, 1)
+	s := b.reaches("totals", operations.Failed, 1)
 	if s.Failure.Position != bad.Position || !strings.Contains(s.Failure.Error, "an event that explodes") {
 		t.Errorf("the failure is %+v, want the panic at position %d", s.Failure, bad.Position)
 	}

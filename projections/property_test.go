@@ -12,6 +12,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/memstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // step is one thing that happens in a history.
@@ -126,12 +127,12 @@ func (b *bench) finish(projection string) {
 	b.Helper()
 	b.eventually(func() error {
 		s := b.serving(projection)
-		if s.State == Failed {
+		if s.State == operations.Failed {
 			if _, err := b.admin.Skip(b.Context(), projection, s.Failure.Position, "history", "test"); err != nil {
 				return err
 			}
 		}
-		if s.LagEvents > 0 || s.State != Running {
+		if s.LagEvents > 0 || s.State != operations.Running {
 			return fmt.Errorf("%s is %q, %d events behind: %+v %+v", projection, s.State, s.LagEvents, s.Failure, s.Trouble)
 		}
 		return nil

@@ -377,7 +377,7 @@ func TestAFirstBuildKeepsWhatCameBefore(t *testing.T) {
 	b.counted[pglog.Projection{Name: "accounts", Version: 1}] = eventstore.Filter{Types: r.workers[0].runs.types()}
 	t.Cleanup(func() { b.stop(r) })
 	b.start(r)
-	s := b.reaches("accounts", Failed, good.Position)
+	s := b.reaches("accounts", operations.Failed, good.Position)
 	if s.Position != good.Position || s.Events != good.Position || s.Failure == nil || s.Failure.Position != bad.Position-1 {
 		t.Errorf("it stopped as %+v (%+v), want it at %d for the event at %d", s, s.Failure, good.Position, bad.Position-1)
 	}
@@ -392,7 +392,7 @@ func TestAFirstBuildKeepsWhatCameBefore(t *testing.T) {
 		return err
 	})
 	for range 2 {
-		s := b.reaches("accounts", Failed, 0)
+		s := b.reaches("accounts", operations.Failed, 0)
 		if _, err := b.admin.Skip(t.Context(), "accounts", s.Failure.Position, "test", "test"); err != nil {
 			t.Fatal(err)
 		}

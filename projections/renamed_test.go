@@ -39,7 +39,7 @@ func TestARenamedTypeIsTheSameType(t *testing.T) {
 	}
 	wantBalance := func(f *Fold[string, account]) {
 		t.Helper()
-		s := b.reaches("accounts", Running, end.Position)
+		s := b.reaches("accounts", operations.Running, end.Position)
 		if a := b.rows(f, s.Table)["1"]; a.Balance != 12 || s.Events != 3 {
 			t.Errorf("the balance is %d of %d events, want 12 of 3", a.Balance, s.Events)
 		}

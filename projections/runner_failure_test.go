@@ -54,7 +54,7 @@ func TestAFailingEventStopsAtItsAppend(t *testing.T) {
 			end := b.append("account-1", deposited{Amount: 16})
 			b.start(b.runner(f, other))
 
-			s := b.reaches("accounts", Failed, 8)
+			s := b.reaches("accounts", operations.Failed, 8)
 			if s.Position != 8 || s.Events != 8 {
 				t.Errorf("it stopped at position %d after %d events, want 8 after 8: all of the appends before", s.Position, s.Events)
 			}
@@ -70,14 +70,14 @@ func TestAFailingEventStopsAtItsAppend(t *testing.T) {
 				t.Errorf("rows are %v, want a balance of 4 in account 1 and of 8 in account 2", got)
 			}
 			if c.eventType != "Deposited" { // which the other one handles too
-				b.reaches("totals", Running, end.Position)
+				b.reaches("totals", operations.Running, end.Position)
 			}
 
 			skips, err := b.admin.Skip(t.Context(), "accounts", 11, "known to be wrong", "the test")
 			if err != nil || len(skips) != 1 || skips[0].Position != 11 || skips[0].Failure != failed.Error {
 				t.Fatalf("Skip = %+v, %v, want the event at position 11", skips, err)
 			}
-			s = b.reaches("accounts", Running, end.Position)
+			s = b.reaches("accounts", operations.Running, end.Position)
 			if s.Events != 13 || s.Failure != nil {
 				t.Errorf("after Skip it has %d events and failure %v, want all 13", s.Events, s.Failure)
 			}
@@ -116,7 +116,7 @@ func TestAValueThatIsNotJSONNamesItsEvent(t *testing.T) {
 	b.append("x-1", deposited{Amount: 1})
 	b.append("x-2", deposited{Amount: 2}, deposited{Amount: 0}, deposited{Amount: 1})
 	b.start(b.runner(f))
-	s := b.reaches("ratios", Failed, 1)
+	s := b.reaches("ratios", operations.Failed, 1)
 	if s.Failure.Position != 3 || !strings.Contains(s.Failure.Error, "column ratios: json: unsupported value: NaN") {
 		t.Errorf("the failure is %+v, want position 3 with the column and the value", s.Failure)
 	}
@@ -141,7 +141,7 @@ func TestResumeTriesAgain(t *testing.T) {
 	})
 	end := b.append("x-1", deposited{})
 	b.start(b.runner(f))
-	first := b.reaches("counts", Failed, 0).Failure.At
+	first := b.reaches("counts", operations.Failed, 0).Failure.At
 	if err := b.admin.Resume(t.Context(), "counts"); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestResumeTriesAgain(t *testing.T) {
 	if err := b.admin.Resume(t.Context(), "counts"); err != nil {
 		t.Fatal(err)
 	}
-	b.reaches("counts", Running, end.Position)
+	b.reaches("counts", operations.Running, end.Position)
 }
 
 func TestWhichErrorsComeAgain(t *testing.T) {

@@ -14,8 +14,8 @@ func TestStatsCount(t *testing.T) {
 	r := b.start(b.runner(newAccounts(1), newTotals("totals")))
 	b.append("account-1", deposited{Amount: 1}, deposited{Amount: 1})
 	b.append("account-1", deposited{Note: "refuse"})
-	b.reaches("accounts", Failed, 2)
-	b.reaches("totals", Running, 3)
+	b.reaches("accounts", operations.Failed, 2)
+	b.reaches("totals", operations.Running, 3)
 	b.eventually(func() error {
 		for i, want := range []Stats{
 			{Projection: "accounts", Events: 2, Stops: 1},

@@ -15,6 +15,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/operations"
 )
 
 func TestAFoldFollowsTheLog(t *testing.T) {
@@ -40,7 +41,7 @@ func TestAFoldFollowsTheLog(t *testing.T) {
 	if diff := diffRows(got, want); diff != "" {
 		t.Error(diff)
 	}
-	if s.Events != 8 || s.State != Running || s.LagEvents != 0 || s.Owner != r.Owner() || s.Position != end.Position || !s.InView {
+	if s.Events != 8 || s.State != operations.Running || s.LagEvents != 0 || s.Owner != r.Owner() || s.Position != end.Position || !s.InView {
 		t.Errorf("status is %+v, want 8 events, running, no lag", s)
 	}
 	var balance, position int64
@@ -118,10 +119,10 @@ func TestStopGivesTheLeaseBackAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	r := b.start(b.runner(newAccounts(1)))
-	b.reaches("accounts", Running, 0)
+	b.reaches("accounts", operations.Running, 0)
 	b.stop(r)
-	if s := b.status("accounts"); s.State != NoOwner {
-		t.Errorf("after Stop the state is %q, want %q", s.State, NoOwner)
+	if s := b.status("accounts"); s.State != operations.NoOwner {
+		t.Errorf("after Stop the state is %q, want %q", s.State, operations.NoOwner)
 	}
 	select {
 	case <-r.Stopped():
@@ -152,11 +153,11 @@ func TestTheEndOfStartsContextStops(t *testing.T) {
 	if err := r.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	b.reaches("accounts", Running, 0)
+	b.reaches("accounts", operations.Running, 0)
 	cancel()
 	<-r.Stopped()
-	if s := b.status("accounts"); s.State != NoOwner {
-		t.Errorf("the state is %q, want %q", s.State, NoOwner)
+	if s := b.status("accounts"); s.State != operations.NoOwner {
+		t.Errorf("the state is %q, want %q", s.State, operations.NoOwner)
 	}
 }
 
@@ -304,7 +305,7 @@ func TestAnotherLogIsRefused(t *testing.T) {
 	b.append("account-1", deposited{Amount: 5})
 	b.append("account-1", deposited{Amount: 5})
 	b.start(b.runner(newAccounts(1)))
-	s := b.reaches("accounts", Failed, 0)
+	s := b.reaches("accounts", operations.Failed, 0)
 	if s.Position != 1 || s.Failure.Position != 0 || !strings.Contains(s.Failure.Error, "the token is of log") || s.Failure.Reason != ReasonLogChanged {
 		t.Errorf("status is %+v with failure %+v, want a failure about the log, without an event", s, s.Failure)
 	}
@@ -317,13 +318,13 @@ func TestAClosedStoreIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)
 	b.start(b.runner(newAccounts(1)))
-	b.reaches("accounts", Running, 0)
+	b.reaches("accounts", operations.Running, 0)
 	if err := b.store.(*memstore.Store).Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// The admin reads the log too, so it is asked with another store.
 	b.admin = NewAdmin(b.pool(), "", memstore.New(memstore.Config{}))
-	s := b.reaches("accounts", Retrying, 0)
+	s := b.reaches("accounts", operations.Retrying, 0)
 	if !strings.Contains(s.Trouble.Error, eventstore.ErrClosed.Error()) {
 		t.Errorf("the trouble is %q, want %q", s.Trouble.Error, eventstore.ErrClosed)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/operations"
 )
 
 func createBalances(ctx context.Context, tx pgx.Tx, table string) error {
@@ -84,14 +86,14 @@ func TestASQLProjectorsErrorNamesItsEvent(t *testing.T) {
 				b.append(fmt.Sprintf("account-%d", i), deposited{Amount: 1})
 			}
 			b.start(b.runner(newSQLAccounts()))
-			s := b.reaches("sql_accounts", Failed, 40)
+			s := b.reaches("sql_accounts", operations.Failed, 40)
 			if s.Position != 40 || s.Failure.Position != 43 || !strings.Contains(s.Failure.Error, c.error) {
 				t.Errorf("it stopped at %d by %+v, want 40 by position 43 and %q", s.Position, s.Failure, c.error)
 			}
 			if _, err := b.admin.Skip(t.Context(), "sql_accounts", 0, "test", "test"); err != nil {
 				t.Fatal(err)
 			}
-			b.reaches("sql_accounts", Running, 64)
+			b.reaches("sql_accounts", operations.Running, 64)
 		})
 	}
 }
@@ -121,7 +123,7 @@ func TestASQLProjectorThatMisusesItsTransactionStops(t *testing.T) {
 			b.append("account-1", deposited{})
 			b.start(b.runner(NewSQL(SQLConfig{Name: "sql_accounts", Version: 1, Types: []string{"Deposited"},
 				Create: createBalances, Apply: c.apply})))
-			s := b.reaches("sql_accounts", Failed, 0)
+			s := b.reaches("sql_accounts", operations.Failed, 0)
 			if s.Position != 0 || !strings.Contains(s.Failure.Error, c.want) {
 				t.Errorf("it stopped at %d by %q, want 0 by %q", s.Position, s.Failure.Error, c.want)
 			}

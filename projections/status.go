@@ -3,40 +3,22 @@ package projections
 import (
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/operations"
 )
 
-// State is what a projection is doing, in one word or two.
-type State string
-
+// The states of a projection besides those of everything that follows the log.
 const (
-	// Running: a process has it, and it is less than a second behind the log.
-	Running State = "running"
-	// CatchingUp: a process has it, and it is further behind.
-	CatchingUp State = "catching up"
-	// Retrying: a process has it and cannot go on for the reason in Trouble, but tries.
-	Retrying State = "retrying"
-	// Paused: an operator paused it. Resume.
-	Paused State = "paused"
-	// Failed: it stopped on Failure. Resume, or Skip.
-	Failed State = "failed"
-	// NoOwner: no process runs it.
-	NoOwner State = "no owner"
 	// BeingBuilt: a rebuild makes its rows; nobody reads them yet.
-	BeingBuilt State = "being built"
-	// Unreadable: the program that ran it stands aside before an event that it cannot read. A newer one
-	// goes on by itself.
-	Unreadable State = "unreadable"
+	BeingBuilt operations.State = "being built"
 	// Retired: another generation took its place; it is kept to roll back to.
-	Retired State = "retired"
+	Retired operations.State = "retired"
 )
 
-// States are all there are.
-func States() []State {
-	return []State{Running, CatchingUp, Retrying, Paused, Failed, NoOwner, Unreadable, BeingBuilt, Retired}
+// States are all that a projection may be in.
+func States() []operations.State {
+	return []operations.State{operations.Running, operations.CatchingUp, operations.Retrying, operations.Paused, operations.Failed,
+		operations.NoOwner, operations.Unreadable, BeingBuilt, Retired}
 }
 
 // Status is what is known of one generation of a projection.
@@ -55,9 +37,9 @@ type Status struct {
 	Known    bool `json:"known"`
 	ReadHere bool `json:"read_here"`
 	// Building says that it has not yet come to where the log was when it was made; reads wait.
-	Building bool   `json:"building"`
-	Table    string `json:"table"`
-	State    State  `json:"state"`
+	Building bool             `json:"building"`
+	Table    string           `json:"table"`
+	State    operations.State `json:"state"`
 	// Owner names the process that runs it (Runner.Owner); empty: none does.
 	Owner string `json:"owner,omitempty"`
 	// Checkpoint is how far the rows are.
@@ -75,7 +57,7 @@ type Status struct {
 	Digest eventstore.Digest `json:"digest"`
 	// LastEventAt is when the last of them was recorded.
 	LastEventAt *time.Time          `json:"last_event_at,omitempty"`
-	Failure     *Failure            `json:"failure,omitempty"`
+	Failure     *operations.Failure `json:"failure,omitempty"`
 	Trouble     *operations.Trouble `json:"trouble,omitempty"`
 	// Unreadable is what the program that stands aside cannot read.
 	Unreadable *operations.Trouble `json:"unreadable,omitempty"`
@@ -84,39 +66,11 @@ type Status struct {
 	copying, retired bool
 }
 
-// Failure is why a projection stopped.
-type Failure struct {
-	// Position, EventID, Type and Stream are those of the event; all zero if the log itself is the
-	// reason.
-	Position int64     `json:"position,omitempty"`
-	EventID  uuid.UUID `json:"event_id,omitzero"`
-	Type     string    `json:"type,omitempty"`
-	Stream   string    `json:"stream,omitempty"`
-	Error    string    `json:"error"`
-	// Reason is the code of what to do about it, Hint the words of the program for it.
-	Reason operations.Reason `json:"reason"`
-	Hint   string            `json:"hint"`
-	At     time.Time         `json:"at"`
-}
-
 // Skip is an event that was left out of a generation.
 type Skip struct {
-	Projection string    `json:"projection"`
-	Generation int       `json:"generation"`
-	Position   int64     `json:"position"`
-	EventID    uuid.UUID `json:"event_id"`
-	Type       string    `json:"type"`
-	// Failure is the error that the projection had stopped with.
-	Failure string    `json:"failure"`
-	Reason  string    `json:"reason"`
-	Actor   string    `json:"actor"`
-	At      time.Time `json:"at"`
-}
-
-// Desired is what an operator wants of a projection.
-type Desired struct {
-	Name   string `json:"name"`
-	Paused bool   `json:"paused"`
+	Projection string `json:"projection"`
+	Generation int    `json:"generation"`
+	operations.Skip
 }
 
 // Details is all that there is to say about a projection.
@@ -136,22 +90,22 @@ func (s *Status) setState(paused bool) {
 	case s.retired:
 		s.State = Retired
 	case s.Failure != nil:
-		s.State = Failed
+		s.State = operations.Failed
 	case s.copying:
 		s.State = BeingBuilt
 	case paused:
-		s.State = Paused
+		s.State = operations.Paused
 	case s.Trouble != nil:
-		s.State = Retrying
+		s.State = operations.Retrying
 	case s.Owner == "" && s.Unreadable != nil:
-		s.State = Unreadable
+		s.State = operations.Unreadable
 	case s.Owner == "" && !s.Current:
 		s.State = BeingBuilt // it is verified, or about to catch up
 	case s.Owner == "":
-		s.State = NoOwner
+		s.State = operations.NoOwner
 	case s.Lag > time.Second:
-		s.State = CatchingUp
+		s.State = operations.CatchingUp
 	default:
-		s.State = Running
+		s.State = operations.Running
 	}
 }

@@ -26,7 +26,7 @@ func TestAnUnreachableDatabaseIsNoFailure(t *testing.T) {
 		}
 		b.cutConnections()
 	}
-	s := b.reaches("accounts", Running, end.Position)
+	s := b.reaches("accounts", operations.Running, end.Position)
 	if got := b.rows(f, s.Table)["1"]; got.Balance != 200 || len(got.Notes) != 200 {
 		t.Errorf("the balance is %d with %d notes, want 200 of both", got.Balance, len(got.Notes))
 	}
@@ -47,14 +47,14 @@ func TestALockedTableIsTroubleNotFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	end := b.append("account-1", deposited{Amount: 1})
-	s := b.reaches("accounts", Retrying, 0)
+	s := b.reaches("accounts", operations.Retrying, 0)
 	if !strings.Contains(s.Trouble.Error, "timeout") && !strings.Contains(s.Trouble.Error, "deadline") {
 		t.Errorf("the trouble is %q, want that it took too long", s.Trouble.Error)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if s := b.reaches("accounts", Running, end.Position); s.Trouble != nil {
+	if s := b.reaches("accounts", operations.Running, end.Position); s.Trouble != nil {
 		t.Errorf("afterwards the trouble is %v, want none", s.Trouble)
 	}
 }
@@ -69,7 +69,7 @@ func TestTroubleOfLongAgoIsForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.reaches("accounts", Running, 0)
+	b.reaches("accounts", operations.Running, 0)
 }
 
 // leased returns the worker of a projection that nobody runs, and the lease to write its rows by hand.
@@ -128,7 +128,7 @@ func TestARefusedCheckpointIsTriedAgain(t *testing.T) {
 	}
 	rename("lease_lost", "gone")
 	last := b.append("account-1", opened{})
-	b.reaches("batch_accounts", Retrying, 1)
+	b.reaches("batch_accounts", operations.Retrying, 1)
 	rename("gone", "lease_lost")
 	b.arrives(r, "batch_accounts", last)
 }

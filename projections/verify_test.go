@@ -144,7 +144,7 @@ func TestARowThatIsTooFarIsFound(t *testing.T) {
 	b := newBench(t)
 	r, end := b.startFilled(newAccounts(1), 5)
 	b.append("account-3", deposited{Note: "refuse"})
-	b.reaches("accounts", Failed, end.Position)
+	b.reaches("accounts", operations.Failed, end.Position)
 	b.exec(`UPDATE recount.accounts_g1 SET recount_position = $1 WHERE id = '3'`, end.Position+1)
 	v := b.verify(r, "accounts")
 	if v.Differing != 1 || len(v.Differences) != 1 || len(v.Differences[0].Events) == 0 {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // TestTwoVersionsOfAProgram runs the old program, the next one beside it, the next alone, the old one
@@ -72,7 +73,7 @@ func TestTwoVersionsOfAProgram(t *testing.T) {
 				return err
 			}
 			for _, s := range all {
-				if s.State == Failed {
+				if s.State == operations.Failed {
 					t.Fatalf("%s version %d has failed: %+v", s.Projection, s.Version, s.Failure)
 				}
 				if s.Version == version && s.Position >= head.Position+20 {

@@ -94,14 +94,14 @@ func TestAnOldProgramStandsAside(t *testing.T) {
 			before := b.append("account-1", deposited{Amount: 1})
 			b.append("account-1", deposited{Amount: 1}, unreadable)
 			last := b.append("account-1", deposited{Amount: 1})
-			s := b.reaches("accounts", Unreadable, before.Position)
+			s := b.reaches("accounts", operations.Unreadable, before.Position)
 			if s.Position != before.Position || s.Failure != nil || s.Unreadable == nil || !strings.Contains(s.Unreadable.Error, unreadable.Type) {
 				t.Errorf("the status is %+v, want it to have come to %d and to say what it cannot read", s, before.Position)
 			}
 			b.codec = nextCodec(t)
 			next := b.start(b.runner(newAccounts(1)))
 			b.arrives(next, "accounts", last)
-			if s := b.reaches("accounts", Running, last.Position); s.Unreadable != nil {
+			if s := b.reaches("accounts", operations.Running, last.Position); s.Unreadable != nil {
 				t.Errorf("the status is %+v, want nothing to be unreadable", s)
 			}
 			if n := old.Stats()[0].StandAsides; n != 1 {
@@ -128,7 +128,7 @@ func TestOperationsStandAside(t *testing.T) {
 	old := b.start(b.runner(newAccounts(1)))
 	b.arrives(old, "accounts", b.append("account-1", deposited{Amount: 1}))
 	last := b.append("account-1", depositedV2)
-	b.reaches("accounts", Unreadable, 0)
+	b.reaches("accounts", operations.Unreadable, 0)
 	op, err := b.admin.Request(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts", Version: 1, Actor: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestOperationsStandAside(t *testing.T) {
 		}
 		return nil
 	})
-	b.reaches("accounts", Running, last.Position) // by either: the rows are past that event
+	b.reaches("accounts", operations.Running, last.Position) // by either: the rows are past that event
 }
 
 func TestThePastIsNotReadWithoutWhatIsUnknown(t *testing.T) {
@@ -190,11 +190,11 @@ func TestARestoreEndsStandingAside(t *testing.T) {
 	old := b.start(b.runner(newAccounts(1)))
 	b.arrives(old, "accounts", b.append("account-1", deposited{Amount: 1}))
 	b.append("account-1", depositedV2)
-	b.reaches("accounts", Unreadable, 1)
+	b.reaches("accounts", operations.Unreadable, 1)
 	b.exec(`DELETE FROM recount.events WHERE position > 1`)
 	b.exec(`INSERT INTO recount.log_incarnations (n, log_id, from_position, system_identifier, timeline, database_oid)
 		SELECT 2, log_id, 1, system_identifier, timeline, database_oid FROM recount.log_incarnations`)
 	open() // as the programs that append are started again
 	b.append("account-1", deposited{Amount: 1})
-	b.reaches("accounts", Running, 2)
+	b.reaches("accounts", operations.Running, 2)
 }

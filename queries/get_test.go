@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
@@ -170,7 +171,7 @@ func TestAStoppedProjectionAnswersAtOnce(t *testing.T) {
 			b.append("order-2", placed{Status: "refuse"})
 			for {
 				all, err := b.admin.Show(b.patiently(), "orders")
-				if err != nil || all[0].State == projections.Failed {
+				if err != nil || all[0].State == operations.Failed {
 					return err
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
@@ -37,7 +38,7 @@ func TestEveryWayToRunStatements(t *testing.T) {
 				t.Errorf("SQL = %v, %v, want [14]", counts, err)
 			}
 			b.append("order-2", placed{Status: "refuse"})
-			for s := (projections.Status{}); s.State != projections.Failed; {
+			for s := (projections.Status{}); s.State != operations.Failed; {
 				all, err := b.admin.Show(b.patiently(), "orders")
 				if err != nil {
 					t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -61,7 +62,7 @@ func (s *server) details(name string) (told projections.Details) {
 }
 
 // failureOf waits until a projection has stopped on an event.
-func (s *server) failureOf(name string) projections.Failure {
+func (s *server) failureOf(name string) operations.Failure {
 	s.Helper()
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)

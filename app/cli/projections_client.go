@@ -72,12 +72,12 @@ func (c *operationsClient) Details(ctx context.Context, name string) (v projecti
 
 // Pause stops a projection until Resume.
 func (c *operationsClient) Pause(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodPost, projectionPath(name)+"/pause", nil, new(projections.Desired))
+	return c.call(ctx, http.MethodPost, projectionPath(name)+"/pause", nil, new(operations.Desired))
 }
 
 // Resume lets a projection go on.
 func (c *operationsClient) Resume(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodPost, projectionPath(name)+"/resume", nil, new(projections.Desired))
+	return c.call(ctx, http.MethodPost, projectionPath(name)+"/resume", nil, new(operations.Desired))
 }
 
 // Drop removes a projection, or one version of it.

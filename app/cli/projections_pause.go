@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/operations"
 )
 
 func (prog *Program) projectionsPause(d *database) *cobra.Command {
@@ -48,7 +48,7 @@ func (prog *Program) projectionsSteer(d *database, cmd *cobra.Command, paused bo
 			for _, name := range names {
 				err := steer(op, cmd.Context(), name)
 				if err == nil {
-					err = out.Print(prog.Stdout, projections.Desired{Name: name, Paused: paused}, func(w io.Writer) { fmt.Fprintln(w, name, "is", now) })
+					err = out.Print(prog.Stdout, operations.Desired{Name: name, Paused: paused}, func(w io.Writer) { fmt.Fprintln(w, name, "is", now) })
 				}
 				if err != nil {
 					without, failed = append(without, name), append(failed, err)

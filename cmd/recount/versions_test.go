@@ -19,6 +19,7 @@ import (
 	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/tests/chaos"
 	"github.com/57528e99/recount/tests/mutants"
@@ -79,7 +80,7 @@ func TestTwoVersionsOfTheProgram(t *testing.T) {
 	d.takesMore()
 	newer, urlNewer := d.serve(next)
 	d.takesMore()
-	d.reaches(urlOld, "orders", 1, projections.Unreadable, "OrderSubmitted")
+	d.reaches(urlOld, "orders", 1, operations.Unreadable, "OrderSubmitted")
 	d.showsLines()
 	d.remove(urlOld)
 	old.signal(t, syscall.SIGKILL)
@@ -94,14 +95,14 @@ func TestTwoVersionsOfTheProgram(t *testing.T) {
 	d.remove(urlNewer)
 	newer.stopGently(t)
 	recount(t, db, cli.ExitOK, "projections", "resume", "sales_by_country")
-	d.reaches(urlOld, "sales_by_country", 1, projections.Unreadable, "OrderSubmitted", "StockReceived")
+	d.reaches(urlOld, "sales_by_country", 1, operations.Unreadable, "OrderSubmitted", "StockReceived")
 	refused := d.refused.Load()
 	until(t, "commands on what the next version wrote are refused", func() bool { return d.refused.Load() > refused })
 	d.takesMore()
 
 	// And on: it goes on by itself.
 	newer, _ = d.serve(next)
-	d.reaches(urlOld, "sales_by_country", 1, projections.Running)
+	d.reaches(urlOld, "sales_by_country", 1, operations.Running)
 	d.takesMore()
 	d.remove(urlOld)
 	old.stopGently(t)
@@ -234,7 +235,7 @@ func (d *deployment) takesMore() {
 
 // reaches waits until a server says of a version of a read model that it is in a state, before an
 // event of one of the types if any are given.
-func (d *deployment) reaches(url, projection string, version int, state projections.State, types ...string) {
+func (d *deployment) reaches(url, projection string, version int, state operations.State, types ...string) {
 	d.Helper()
 	until(d.T, fmt.Sprintf("%s is %s", projection, state), func() bool {
 		got := call(d.T, "GET", url+"/readyz?verbose", "")

@@ -16,7 +16,7 @@ import (
 func (r routes) projections(a *httpapi.API) {
 	httpapi.Read(a, "/v1/projections", httpapi.NoParams, r.listProjections)
 	httpapi.Read(a, "/v1/projections/{name}", httpapi.NoParams, r.showProjection)
-	var desired httpapi.ActionOptions[projections.Desired]
+	var desired httpapi.ActionOptions[operations.Desired]
 	httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/pause", desired, r.pause)
 	httpapi.Action(a, http.MethodPost, "/v1/projections/{name}/resume", desired, r.resume)
 	httpapi.Action(a, http.MethodDelete, "/v1/projections/{name}", httpapi.ActionOptions[projections.Dropped]{}, r.drop)
@@ -36,14 +36,14 @@ func (r routes) showProjection(ctx context.Context, in httpapi.ReadRequest[struc
 	return r.admin.Details(ctx, in.Path("name"))
 }
 
-func (r routes) pause(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
+func (r routes) pause(ctx context.Context, in httpapi.ActionRequest[struct{}]) (operations.Desired, error) {
 	name := in.Path("name")
-	return projections.Desired{Name: name, Paused: true}, r.admin.Pause(ctx, name)
+	return operations.Desired{Name: name, Paused: true}, r.admin.Pause(ctx, name)
 }
 
-func (r routes) resume(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Desired, error) {
+func (r routes) resume(ctx context.Context, in httpapi.ActionRequest[struct{}]) (operations.Desired, error) {
 	name := in.Path("name")
-	return projections.Desired{Name: name}, r.admin.Resume(ctx, name)
+	return operations.Desired{Name: name}, r.admin.Resume(ctx, name)
 }
 
 // drop removes a projection that nobody runs.

@@ -19,6 +19,7 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck"
 	"github.com/57528e99/recount/eventstore/logcheck/pglog"
 	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
@@ -200,15 +201,15 @@ func undecodable(w *world) {
 	end := w.deposits(s, 1, 1)
 	w.start(w.runner())
 	admin := projections.NewAdmin(w.db.Pool, w.db.Schema, s)
-	var state projections.State
+	var state operations.State
 	eventually(w.Context(), 30*time.Second, func() bool {
 		all, err := admin.Show(w.Context(), "balances")
 		if err == nil && len(all) > 0 {
 			state = all[0].State
 		}
-		return state == projections.Failed || w.position() >= end.Position
+		return state == operations.Failed || w.position() >= end.Position
 	})
-	w.want(state == projections.Failed, "the projection is %s at position %d, want it failed at 1", state, w.position())
+	w.want(state == operations.Failed, "the projection is %s at position %d, want it failed at 1", state, w.position())
 }
 
 // startedAndStopped starts and stops a projection and counts what goroutines are left of it. They
