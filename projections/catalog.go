@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,20 +16,19 @@ type catalog struct {
 	pool   *pgxpool.Pool
 	schema string
 	// app is that of the program; empty: it has no name.
-	app   string
-	texts *strings.Replacer
+	app string
 	// operations are those on projections.
 	operations *operations.Records
 }
 
 func newCatalog(pool *pgxpool.Pool, schema string, hints operations.Hints) *catalog {
-	c := &catalog{pool: pool, schema: schema, texts: strings.NewReplacer("{schema}", pgsql.Name(schema))}
+	c := &catalog{pool: pool, schema: schema}
 	c.operations = operations.NewRecords(pool, schema, "projection", c.discard, hints)
 	return c
 }
 
 // sql returns the text of a statement with the schema's name in it.
-func (c *catalog) sql(text string) string { return c.texts.Replace(text) }
+func (c *catalog) sql(text string) string { return pgsql.In(c.schema, text) }
 
 // txSettings bound, until the end of a transaction, how long its statements wait for a lock, and how
 // long others wait for its own locks if its process freezes or can no longer be reached. What gives

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,26 +78,15 @@ func TestAFrozenOwnerCannotWrite(t *testing.T) {
 		t.Run(kind.Name(), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			if err := frozenOwner(b, kind, nil); err != nil {
+			if err := frozenOwner(b, kind); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// TestTheTestOfTheFrozenOwnerCanFail takes the comparison of epochs out.
-func TestTheTestOfTheFrozenOwnerCanFail(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	noEpoch := strings.NewReplacer("{schema}", `"recount"`, "AND epoch = $3\n", "AND $3::bigint > 0\n")
-	err := frozenOwner(b, newAccounts(1), noEpoch)
-	if err == nil || !strings.Contains(err.Error(), "it has written") {
-		t.Errorf("without the epoch the scenario returned %v, want that the frozen owner has written", err)
-	}
-}
-
-// frozenOwner returns an error if the frozen owner writes. The texts, if any, replace the runners'.
-func frozenOwner(b *bench, p Projection, texts *strings.Replacer) error {
+// frozenOwner returns an error if the frozen owner writes.
+func frozenOwner(b *bench, p Projection) error {
 	var freeze sync.Once
 	frozen, thaw := make(chan struct{}), make(chan struct{})
 	first := b.runner(p)
@@ -124,9 +112,6 @@ func frozenOwner(b *bench, p Projection, texts *strings.Replacer) error {
 			<-release
 		})
 	}})
-	if texts != nil {
-		first.catalog.texts, second.catalog.texts = texts, texts
-	}
 	b.startIn(freezes, first)
 	end := b.append("account-1", deposited{Amount: 1}, deposited{Amount: 2})
 	<-frozen
