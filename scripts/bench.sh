@@ -32,6 +32,7 @@ case ${1-} in
 	measure project
 	measure rebuild
 	measure http
+	measure http --commands-only
 	kept >>"$dir/reports.json"
 	;;
 compare)
