@@ -27,8 +27,8 @@ func FuzzLoad(f *testing.F) {
 			Stream: "a-1", Version: position, Position: position + 1, AppendEnd: position + 1})
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		in := loader{names: make(map[string]string)}
-		if err := in.read(bytes.NewReader(text)); err != nil {
+		in := loader{names: make(map[string]string), open: make(map[int64]int)}
+		if err := readLines(bytes.NewReader(text), in.line); err != nil {
 			if !strings.HasPrefix(err.Error(), "line ") {
 				t.Errorf("%q is refused with %v, want the line", text, err)
 			}

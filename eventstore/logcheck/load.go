@@ -1,13 +1,9 @@
 package logcheck
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 )
 
 // Load reads the histories in files. What is behind the last end of a line in a
@@ -16,7 +12,8 @@ import (
 func Load(paths ...string) (History, error) {
 	l := loader{names: make(map[string]string)}
 	for _, path := range paths {
-		if err := l.file(path); err != nil {
+		l.open = make(map[int64]int)
+		if err := ReadLines(path, l.line); err != nil {
 			return History{}, fmt.Errorf("load the history in %s: %w", path, err)
 		}
 	}
@@ -27,39 +24,6 @@ type loader struct {
 	history History
 	open    map[int64]int     // the places of appends without an answer
 	names   map[string]string // of clients and streams, each once in memory
-}
-
-func (l *loader) file(path string) (err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	return l.read(file)
-}
-
-// read reads the text of one file.
-func (l *loader) read(from io.Reader) error {
-	l.open = make(map[int64]int)
-	lines := bufio.NewReaderSize(from, 1<<16)
-	for n := 1; ; n++ {
-		text, err := lines.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			var rest []byte
-			text = bytes.Clone(text)
-			rest, err = lines.ReadBytes('\n')
-			text = append(text, rest...)
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-		if err := l.line(text); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-	}
 }
 
 func (l *loader) line(text []byte) error {

@@ -1,11 +1,8 @@
 package logcheck
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"sync"
 
 	"github.com/57528e99/recount/eventstore"
@@ -15,7 +12,7 @@ import (
 // Recorder keeps the history in memory.
 type Recorder struct {
 	mu      sync.Mutex
-	file    *os.File // nil: the history is kept
+	file    *Lines // nil: the history is kept
 	history History
 	ops     int64
 	err     error // the first
@@ -26,34 +23,13 @@ type Recorder struct {
 // at most an unfinished line, which Create takes off when it opens the file
 // again.
 func Create(path string) (*Recorder, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	file, err := OpenLines(path)
 	if err != nil {
 		return nil, fmt.Errorf("record a history: %w", err)
-	}
-	if err := cutUnfinished(file); err != nil {
-		return nil, errors.Join(fmt.Errorf("record a history: %w", err), file.Close())
 	}
 	// Operations are numbered from the time, so that the numbers of one process
 	// do not come again in the next.
 	return &Recorder{file: file, ops: Now()}, nil
-}
-
-// cutUnfinished takes off what is behind the last end of a line.
-func cutUnfinished(file *os.File) error {
-	end, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	one := make([]byte, 1)
-	for ; end > 0; end-- {
-		if _, err := file.ReadAt(one, end-1); err != nil {
-			return err
-		}
-		if one[0] == '\n' {
-			break
-		}
-	}
-	return file.Truncate(end)
 }
 
 // line is a line of a file; one of its fields is set.
@@ -168,10 +144,7 @@ func (r *Recorder) Batch(b Batch) {
 
 // write needs the lock.
 func (r *Recorder) write(l line) {
-	text, err := json.Marshal(l)
-	if err == nil {
-		_, err = r.file.Write(append(text, '\n'))
-	}
+	err := r.file.Append(l)
 	if r.err == nil && err != nil {
 		r.err = fmt.Errorf("record a history: %w", err)
 	}

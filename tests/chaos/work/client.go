@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/57528e99/recount/eventstore/logcheck"
 	httpclient "github.com/57528e99/recount/httpapi/client"
 )
 
@@ -22,7 +23,7 @@ const clientCallers = 4
 type client struct {
 	spec    Spec
 	http    *http.Client
-	journal *journal
+	journal *logcheck.Lines
 
 	mu sync.Mutex
 	// answered are orders that were placed, for requests that come twice.
@@ -58,11 +59,11 @@ func runClient(ctx context.Context, s Spec) (err error) {
 	if err != nil {
 		return err
 	}
-	j, err := openJournal(path)
+	j, err := logcheck.OpenLines(path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.close()) }()
+	defer func() { err = errors.Join(err, j.Close()) }()
 	transport := &http.Transport{MaxIdleConnsPerHost: clientCallers}
 	defer transport.CloseIdleConnections()
 	c := &client{spec: s, http: &http.Client{Transport: transport, Timeout: 15 * time.Second}, journal: j}
@@ -101,7 +102,7 @@ func (c *client) call(ctx context.Context, rng *rand.Rand) {
 			continue
 		}
 		p := Placing{ID: strings.ReplaceAll(newID(rng, false).String(), "-", ""), Quantity: 1 + rng.IntN(9)}
-		if c.journal.write(p) != nil {
+		if c.journal.Append(p) != nil {
 			return
 		}
 		c.place(ctx, rng, p)
@@ -138,7 +139,7 @@ func (c *client) place(ctx context.Context, rng *rand.Rand, p Placing) {
 	if p.Status == http.StatusCreated && rng.IntN(4) == 0 {
 		p.Read = c.readTotal(ctx, rng, p)
 	}
-	if c.journal.write(p) == nil {
+	if c.journal.Append(p) == nil {
 		c.mu.Lock()
 		c.answered = append(c.answered, p)
 		c.mu.Unlock()

@@ -107,13 +107,13 @@ func (r *reader) changed(err error) error {
 	if !errors.As(err, &changed) {
 		return nil
 	}
-	j, err := openJournal(ChangedFile(r.spec.Dir, r.spec.Name))
+	j, err := logcheck.OpenLines(ChangedFile(r.spec.Dir, r.spec.Name))
 	if err != nil {
 		return err
 	}
-	err = j.write(Changed{r.spec.Name, r.incarnation, r.next - 1, changed.LastCommon})
+	err = j.Append(Changed{r.spec.Name, r.incarnation, r.next - 1, changed.LastCommon})
 	r.next, r.incarnation = changed.LastCommon+1, 0
-	return errors.Join(err, j.close())
+	return errors.Join(err, j.Close())
 }
 
 func lastChanged(s Spec) (last Changed, err error) {
@@ -122,9 +122,4 @@ func lastChanged(s Spec) (last Changed, err error) {
 		last = all[len(all)-1]
 	}
 	return last, err
-}
-
-// LoadChanged returns what a reader recorded in its ChangedFile.
-func LoadChanged(dir, name string) ([]Changed, error) {
-	return load(ChangedFile(dir, name), func(c Changed) bool { return c.Reader != "" })
 }

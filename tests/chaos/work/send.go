@@ -73,7 +73,7 @@ func (w *writer) appendCommit(ctx context.Context, fail bool, first logcheck.App
 		err = errClash
 	}
 	if err == nil {
-		err = w.rows.write(first.IDs[0])
+		err = w.rows.Append(first.IDs[0])
 	}
 	return done, err
 }

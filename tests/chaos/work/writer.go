@@ -27,7 +27,7 @@ type writer struct {
 	recorder *logcheck.Recorder
 	pace     *pacer
 	// rows has the appends that were acknowledged together with a row of the writer's.
-	rows *journal
+	rows *logcheck.Lines
 
 	mu sync.Mutex
 	// versions are those of streams as they were last seen.
@@ -48,10 +48,10 @@ func runWriter(ctx context.Context, s Spec) (err error) {
 		return err
 	}
 	w := &writer{spec: s, recorder: recorder, pace: newPacer(s.Rate, s.Events), versions: make(map[string]int64), epochs: make(map[int]int)}
-	if w.rows, err = openJournal(OwnFile(s.Dir, s.Name)); err != nil {
+	if w.rows, err = logcheck.OpenLines(OwnFile(s.Dir, s.Name)); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.rows.close()) }()
+	defer func() { err = errors.Join(err, w.rows.Close()) }()
 	w.pool, w.store, err = open(ctx, s)
 	if err != nil {
 		return ignoreEnd(ctx, err)
