@@ -9,12 +9,13 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// MaxAnswerBytes is how long the body of an Answer may be. What goes before it fits into the rest of the
+// MaxAnswerBytes is how long the body of an Answer may be. What goes before it fits into the rest
+// of the
 // 64 KiB of a receipt.
 const MaxAnswerBytes = 64<<10 - 32
 
-// The answer kept in a receipt begins with one of these bytes, which tells a replay whether the command
-// was accepted. Then comes the code on a line of its own, and the body.
+// The answer kept in a receipt begins with one of these bytes, which tells a replay whether the
+// command was accepted. Then comes the code on a line of its own, and the body.
 const (
 	kindAccepted = 1
 	kindRefused  = 2
@@ -29,7 +30,8 @@ func (a Answer) encode(refused bool) []byte {
 	return append(append(strconv.AppendInt(kept, int64(a.Code), 10), '\n'), a.Body...)
 }
 
-// decodeAnswer reads what encode returned; ok is false for anything that does not begin as that does.
+// decodeAnswer reads what encode returned; ok is false for anything that does not begin as that
+// does.
 func decodeAnswer(kept []byte) (a Answer, refused, ok bool) {
 	if len(kept) == 0 || kept[0] != kindAccepted && kept[0] != kindRefused {
 		return Answer{}, false, false
@@ -57,7 +59,8 @@ func (w *writer) checkReceipt(stream string, r *ReceiptRequest) error {
 		[]eventstore.StreamAppend{{Stream: stream, Expected: eventstore.Any}}, eventstore.AppendOptions{Receipt: &receipt})
 }
 
-// receipt returns the receipt to append with the outcome, and the answer in it; nil if none is wanted.
+// receipt returns the receipt to append with the outcome, and the answer in it; nil if none is
+// wanted.
 func (r request) receipt(refusal error) (_ *eventstore.Receipt, a Answer, _ error) {
 	if r.Receipt == nil {
 		return nil, a, nil

@@ -150,7 +150,8 @@ func TestAnswersFromTheCacheAreDecidedAgain(t *testing.T) {
 	}
 }
 
-// What creates a stream is decided without a look at it, and comes to the same as any other command.
+// What creates a stream is decided without a look at it, and comes to the same as any other
+// command.
 func TestCreatorReadsOnlyWhatIsThere(t *testing.T) {
 	t.Parallel()
 	store := newFaulty()

@@ -68,8 +68,8 @@ func canonical(body []byte) ([]byte, error) {
 	return value, nil
 }
 
-// withinBounds reports whether a body that is JSON passes checkText, in a fraction of the time. It may
-// take numbers that are in bounds for some that are not.
+// withinBounds reports whether a body that is JSON passes checkText, in a fraction of the time. It
+// may take numbers that are in bounds for some that are not.
 func withinBounds(body []byte) bool {
 	depth, digits := 0, 0
 	for i := 0; i < len(body); i++ {

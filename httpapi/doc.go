@@ -2,9 +2,9 @@
 // what all routes share. It knows nothing of any domain.
 //
 // An API is made with New. Command registers a route that runs a command, Read one that answers a
-// query; Commands adds the route that all commands share, for one or many of them, and Run runs them
-// in Go; AddCheck adds a condition for being ready. Serve runs it and stops it without cutting off a
-// command. GET / lists the routes.
+// query; Commands adds the route that all commands share, for one or many of them, and Run runs
+// them in Go; AddCheck adds a condition for being ready. Serve runs it and stops it without cutting
+// off a command. GET / lists the routes.
 //
 // Every command route
 //

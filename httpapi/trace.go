@@ -42,8 +42,8 @@ func traceID(h http.Header) string {
 	return m[1]
 }
 
-// trace adds what ties the events of a command to its request and to others: correlation, cause and,
-// if there is one, the trace context.
+// trace adds what ties the events of a command to its request and to others: correlation, cause
+// and, if there is one, the trace context.
 func (x *exchange) trace(o *commands.Options) (err error) {
 	o.CausationID = x.requestID
 	if o.CorrelationID, err = x.correlationID(); err != nil || x.traceID == "" {

@@ -1,6 +1,6 @@
-// Package operations keeps long work, such as the rebuild of a projection, in the database: what was
-// asked for, who works on it, how far it is, and how it ended. It outlives the process that works on
-// it: any other that can do the work goes on. One operation at a time works on a subject.
+// Package operations keeps long work, such as the rebuild of a projection, in the database: what
+// was asked for, who works on it, how far it is, and how it ended. It outlives the process that
+// works on it: any other that can do the work goes on. One operation at a time works on a subject.
 //
 // What the kinds of operations do is up to the package whose subjects they are about (Work).
 package operations
@@ -38,9 +38,9 @@ type Options struct {
 	// Throttle is how many events may be read in a second. It must be more than are appended, or the
 	// new rows never catch up. Default: 0, as many as there are.
 	Throttle int `json:"throttle,omitempty"`
-	// MemoryBytes bounds what is in memory at once, as estimated: rows, and pages of the log on their way
-	// to them. Rows that do not fit take another pass over the log; operations that read it together share
-	// the memory. Default: 256 MiB. Minimum: 64 KiB.
+	// MemoryBytes bounds what is in memory at once, as estimated: rows, and pages of the log on their
+	// way to them. Rows that do not fit take another pass over the log; operations that read it
+	// together share the memory. Default: 256 MiB. Minimum: 64 KiB.
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
 	// Verify compares what a rebuild has built with another fold of the log before it is shown.
 	Verify bool `json:"verify,omitempty"`
@@ -83,8 +83,8 @@ const (
 	Running State = "running"
 	// Done: it has done what was asked for; Result has what there is to tell.
 	Done State = "done"
-	// Failed: it cannot go on for the reason in Error. What it had built is gone, except for the first rows
-	// of a projection up to the event that stopped it.
+	// Failed: it cannot go on for the reason in Error. What it had built is gone, except for the first
+	// rows of a projection up to the event that stopped it.
 	Failed State = "failed"
 	// Cancelled: somebody cancelled it. What it had built is gone.
 	Cancelled State = "cancelled"
@@ -97,7 +97,8 @@ func States() []State { return []State{Running, Done, Failed, Cancelled} }
 // subject goes on.
 type Operation struct {
 	ID uuid.UUID `json:"id"`
-	// SubjectKind and Subject say what it works on: a projection, so far, and the name in JSON says so.
+	// SubjectKind and Subject say what it works on: a projection, so far, and the name in JSON says
+	// so.
 	SubjectKind string  `json:"-"`
 	Subject     string  `json:"projection"`
 	Kind        Kind    `json:"kind"`
@@ -129,8 +130,8 @@ type Operation struct {
 // sentence.
 type Reason string
 
-// Hints returns the words of a program for a code, such as those of Reason, what it is about, and the
-// schema of the log.
+// Hints returns the words of a program for a code, such as those of Reason, what it is about, and
+// the schema of the log.
 type Hints func(code, subject, schema string) string
 
 // Progress is how far an operation is.

@@ -6,8 +6,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// What follows the log, a projection for one, is in one of these states, or Running or Failed, or in
-// one that its package adds.
+// What follows the log, a projection for one, is in one of these states, or Running or Failed, or
+// in one that its package adds.
 const (
 	// CatchingUp: a process has it, and it is a second or more behind the log. Less is Running.
 	CatchingUp State = "catching up"

@@ -53,8 +53,8 @@ func (b *bench) listed(a *Admin) []string {
 	return slices.Compact(names)
 }
 
-// TestALogBelongsToTheAppsOnIt: another one is refused, and does nothing there, until it joins on purpose.
-// Then each has its own, and leaves the other's alone.
+// TestALogBelongsToTheAppsOnIt: another one is refused, and does nothing there, until it joins on
+// purpose. Then each has its own, and leaves the other's alone.
 func TestALogBelongsToTheAppsOnIt(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)
@@ -173,8 +173,8 @@ func TestAppsInTwoSchemasShareNothing(t *testing.T) {
 	}
 }
 
-// TestAnAppTakesOverWhatHasNone of what it has by name: rows of before stay as they are, and a program of
-// before goes on with them.
+// TestAnAppTakesOverWhatHasNone of what it has by name: rows of before stay as they are, and a
+// program of before goes on with them.
 func TestAnAppTakesOverWhatHasNone(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)

@@ -20,7 +20,8 @@ func (b *bench) history(maxEvents int) *History {
 	return h
 }
 
-// balanceAsOf returns the balance and the notes of an account at a moment; none if there was no row.
+// balanceAsOf returns the balance and the notes of an account at a moment; none if there was no
+// row.
 func (b *bench) balanceAsOf(h *History, id, stream string, at Moment) string {
 	b.Helper()
 	row, found, err := AsOf(b.Context(), h, newAccounts(1), id, stream, at)

@@ -185,8 +185,8 @@ func TestAWriteOfUnknownOutcomeIsNotRepeated(t *testing.T) {
 	}
 }
 
-// TestALeaseOutlivesNoClock: the server's clock was an hour ahead when a process that is gone took the
-// projection, and then an operation.
+// TestALeaseOutlivesNoClock: the server's clock was an hour ahead when a process that is gone took
+// the projection, and then an operation.
 func TestALeaseOutlivesNoClock(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -214,8 +214,8 @@ func TestALeaseOutlivesNoClock(t *testing.T) {
 	})
 }
 
-// TestASuccessorStartsWhenALeaseIsGivenBack, not when it looks again. The lease is given back by a process
-// that stops, and by one that stands aside for a program which can read more.
+// TestASuccessorStartsWhenALeaseIsGivenBack, not when it looks again. The lease is given back by a
+// process that stops, and by one that stands aside for a program which can read more.
 func TestASuccessorStartsWhenALeaseIsGivenBack(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -183,8 +183,8 @@ func TestNothingIsLeftAfterMigratingDown(t *testing.T) {
 	b.arrives(b.start(b.runner(newAccounts(1))), "accounts", eventstore.Token{})
 }
 
-// TestARunningProjectionComesBackAfterMigratingDownAndUp: what was taken away is made again from the
-// log, by the processes that went on running.
+// TestARunningProjectionComesBackAfterMigratingDownAndUp: what was taken away is made again from
+// the log, by the processes that went on running.
 func TestARunningProjectionComesBackAfterMigratingDownAndUp(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -210,8 +210,8 @@ func TestARunningProjectionComesBackAfterMigratingDownAndUp(t *testing.T) {
 	}
 }
 
-// TestAGenerationThatWasReplacedIsNotRun replaces a generation when a process has looked for the one that
-// serves and has not taken its lease yet.
+// TestAGenerationThatWasReplacedIsNotRun replaces a generation when a process has looked for the
+// one that serves and has not taken its lease yet.
 func TestAGenerationThatWasReplacedIsNotRun(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)
@@ -232,8 +232,8 @@ func TestAGenerationThatWasReplacedIsNotRun(t *testing.T) {
 	}
 }
 
-// startTwoVersions runs two versions of the accounts, of which the view shows the second, up to the end of a
-// log of one event.
+// startTwoVersions runs two versions of the accounts, of which the view shows the second, up to the
+// end of a log of one event.
 func (b *bench) startTwoVersions() (old, next *Runner, end eventstore.Token) {
 	b.Helper()
 	old, next = b.start(b.runner(newAccounts(1))), b.start(b.runner(newAccounts(2)))
@@ -244,8 +244,8 @@ func (b *bench) startTwoVersions() (old, next *Runner, end eventstore.Token) {
 	return old, next, end
 }
 
-// TestTheViewFollowsWhatIsRun: after the program of a new version was taken back, the view does not stay
-// on rows that nobody brings up to date any more; a restart alone moves nothing.
+// TestTheViewFollowsWhatIsRun: after the program of a new version was taken back, the view does not
+// stay on rows that nobody brings up to date any more; a restart alone moves nothing.
 func TestTheViewFollowsWhatIsRun(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
-// TestABulkBuildFindsTheEventOfARowThatFitsNoIndex: PostgreSQL does not say which row has a value that is
-// too long, when it makes the index of all.
+// TestABulkBuildFindsTheEventOfARowThatFitsNoIndex: PostgreSQL does not say which row has a value
+// that is too long, when it makes the index of all.
 func TestABulkBuildFindsTheEventOfARowThatFitsNoIndex(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)

@@ -114,8 +114,8 @@ func (b *bench) runner(projections ...Projection) *Runner {
 	return b.leasing(b.config().LeaseTTL, projections...)
 }
 
-// leasing is runner, with leases that last so long: on a busy machine short ones may end because they are
-// renewed too late, which must not happen where a test is about who has one.
+// leasing is runner, with leases that last so long: on a busy machine short ones may end because
+// they are renewed too late, which must not happen where a test is about who has one.
 func (b *bench) leasing(ttl time.Duration, projections ...Projection) *Runner {
 	b.Helper()
 	c := b.config()

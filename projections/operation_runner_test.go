@@ -188,8 +188,8 @@ func (b *bench) readOn(ctx context.Context, rows int) error {
 	return nil
 }
 
-// TestOperationsInEveryExecMode: behind a connection pooler statements cannot be prepared, and parameters
-// go as text.
+// TestOperationsInEveryExecMode: behind a connection pooler statements cannot be prepared, and
+// parameters go as text.
 func TestOperationsInEveryExecMode(t *testing.T) {
 	t.Parallel()
 	for _, mode := range pgtest.ExecModes() {

@@ -11,7 +11,8 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
-// inAnotherLog returns a bench whose projection has rows of a log of 60 events, and then finds one of 15.
+// inAnotherLog returns a bench whose projection has rows of a log of 60 events, and then finds one
+// of 15.
 func inAnotherLog(t *testing.T, f *Fold[string, account]) (b *bench, r *Runner, end eventstore.Token) {
 	t.Helper()
 	b = newUnjudged(t) // it is the first log that would be judged
@@ -25,8 +26,8 @@ func inAnotherLog(t *testing.T, f *Fold[string, account]) (b *bench, r *Runner, 
 	return b, r, end
 }
 
-// TestRowsOfAnotherLogAreRebuilt as the hint of that failure says. Positions of the one log say nothing
-// about the other: rows of this one need not come as far, and must not pretend to.
+// TestRowsOfAnotherLogAreRebuilt as the hint of that failure says. Positions of the one log say
+// nothing about the other: rows of this one need not come as far, and must not pretend to.
 func TestRowsOfAnotherLogAreRebuilt(t *testing.T) {
 	t.Parallel()
 	f := newAccounts(1)
@@ -48,7 +49,8 @@ func TestRowsOfAnotherLogAreRebuilt(t *testing.T) {
 	}
 }
 
-// TestARollbackToRowsOfAnotherLogIsRefused although they are as far, by their positions, as those shown.
+// TestARollbackToRowsOfAnotherLogIsRefused although they are as far, by their positions, as those
+// shown.
 func TestARollbackToRowsOfAnotherLogIsRefused(t *testing.T) {
 	t.Parallel()
 	f := newAccounts(1)

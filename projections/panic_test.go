@@ -14,7 +14,8 @@ type exploding struct{}
 
 func (*exploding) UnmarshalJSON([]byte) error { panic("an event that explodes") }
 
-// TestADecoderThatPanicsStopsTheProjection and nothing else: not the program, and what runs in it beside.
+// TestADecoderThatPanicsStopsTheProjection and nothing else: not the program, and what runs in it
+// beside.
 func TestADecoderThatPanicsStopsTheProjection(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

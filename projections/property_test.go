@@ -54,9 +54,9 @@ var histories = rapid.Custom(func(t *rapid.T) []step {
 	}), 1, 12).Draw(t, "steps")
 })
 
-// TestRowsAreTheFoldOfTheLog runs random histories, with restarts and lost connections in the middle
-// and an operator who skips what fails, and compares rows and checkpoint with a plain fold of the
-// log in memory.
+// TestRowsAreTheFoldOfTheLog runs random histories, with restarts and lost connections in the
+// middle and an operator who skips what fails, and compares rows and checkpoint with a plain fold
+// of the log in memory.
 func TestRowsAreTheFoldOfTheLog(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -67,8 +67,8 @@ func TestRowsAreTheFoldOfTheLog(t *testing.T) {
 	})
 }
 
-// TestTheTestOfHistoriesCanFail plants the fault that matters most: rows and checkpoint that are not
-// in one transaction.
+// TestTheTestOfHistoriesCanFail plants the fault that matters most: rows and checkpoint that are
+// not in one transaction.
 func TestTheTestOfHistoriesCanFail(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -179,8 +179,9 @@ func TestARebuildIsVerifiedAlthoughItWasKilled(t *testing.T) {
 	}
 }
 
-// TestIndexesWaitForWhoeverIsAtTheSameTable: a transaction of a process that lost its connection may be as far
-// as the next one, which goes on in its place. One waits for the other then, not each for the other.
+// TestIndexesWaitForWhoeverIsAtTheSameTable: a transaction of a process that lost its connection
+// may be as far as the next one, which goes on in its place. One waits for the other then, not each
+// for the other.
 func TestIndexesWaitForWhoeverIsAtTheSameTable(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)
@@ -276,9 +277,9 @@ func (b *bench) ended(id string) error {
 	return nil
 }
 
-// TestARebuildDuringWritesGoesBackInNothing: what is written while it catches up is in its rows when
-// they are shown. Faults that this is to find are in tests/mutants: bucket-twice, rebuild-loses-tail,
-// switch-early.
+// TestARebuildDuringWritesGoesBackInNothing: what is written while it catches up is in its rows
+// when they are shown. Faults that this is to find are in tests/mutants: bucket-twice,
+// rebuild-loses-tail, switch-early.
 func TestARebuildDuringWritesGoesBackInNothing(t *testing.T) {
 	t.Parallel()
 	b, f := newUnjudged(t), newAccounts(1)
@@ -314,8 +315,8 @@ func TestARebuildDuringWritesGoesBackInNothing(t *testing.T) {
 	}
 }
 
-// TestAFirstBuildKeepsWhatCameBefore: one in bulk that meets a bad event stops where one by one does, with
-// the appends before it applied, and goes on when the event is skipped.
+// TestAFirstBuildKeepsWhatCameBefore: one in bulk that meets a bad event stops where one by one
+// does, with the appends before it applied, and goes on when the event is skipped.
 func TestAFirstBuildKeepsWhatCameBefore(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)

@@ -68,8 +68,9 @@ func TestARenamedTypeIsTheSameType(t *testing.T) {
 	wantBalance(newAccounts(2))
 }
 
-// TestFormerNamesMayBeGivenLate: the rows of a version whose definition has the present name are not
-// those of another program once it is told the former ones; a verification finds what they lack.
+// TestFormerNamesMayBeGivenLate: the rows of a version whose definition has the present name are
+// not those of another program once it is told the former ones; a verification finds what they
+// lack.
 func TestFormerNamesMayBeGivenLate(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)

@@ -19,8 +19,8 @@ func raw(eventType string, version int, data string) eventstore.Event {
 	return eventstore.Event{Type: eventType, SchemaVersion: version, Data: []byte(data)}
 }
 
-// TestAFailingEventStopsAtItsAppend appends a good append, one whose third event is bad, and another
-// good one, and looks where the projection stops and why.
+// TestAFailingEventStopsAtItsAppend appends a good append, one whose third event is bad, and
+// another good one, and looks where the projection stops and why.
 func TestAFailingEventStopsAtItsAppend(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -216,7 +216,8 @@ func (s damagedReader) ReadAll(ctx context.Context, o eventstore.ReadOptions) it
 	}
 }
 
-// TestAnOperationDoesNotSendPeopleToSkip an event that the projection has applied: that would be refused.
+// TestAnOperationDoesNotSendPeopleToSkip an event that the projection has applied: that would be
+// refused.
 func TestAnOperationDoesNotSendPeopleToSkip(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)

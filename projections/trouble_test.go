@@ -72,7 +72,8 @@ func TestTroubleOfLongAgoIsForgotten(t *testing.T) {
 	b.reaches("accounts", operations.Running, 0)
 }
 
-// leased returns the worker of a projection that nobody runs, and the lease to write its rows by hand.
+// leased returns the worker of a projection that nobody runs, and the lease to write its rows by
+// hand.
 func (b *bench) leased() (*worker, *generationLease) {
 	b.Helper()
 	r := b.start(b.runner(newAccounts(1)))
@@ -133,8 +134,8 @@ func TestARefusedCheckpointIsTriedAgain(t *testing.T) {
 	b.arrives(r, "batch_accounts", last)
 }
 
-// TestABackupInPlaceOfTheDatabaseIsNoFailure: a process that has come further than the rows, which are
-// those of an older copy now, is told that the log has changed. The rows are fine.
+// TestABackupInPlaceOfTheDatabaseIsNoFailure: a process that has come further than the rows, which
+// are those of an older copy now, is told that the log has changed. The rows are fine.
 func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -167,8 +168,8 @@ func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 	}
 }
 
-// TestAnOperationSaysWhatKeepsItFromGoingOn: a rebuild cannot write for longer than its statements wait for
-// a lock. It names that while it tries again, and no more once it is done.
+// TestAnOperationSaysWhatKeepsItFromGoingOn: a rebuild cannot write for longer than its statements
+// wait for a lock. It names that while it tries again, and no more once it is done.
 func TestAnOperationSaysWhatKeepsItFromGoingOn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

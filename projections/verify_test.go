@@ -216,8 +216,8 @@ func TestARollbackCatchesUpFirst(t *testing.T) {
 	}
 }
 
-// TestARollbackGoesToTheOneBefore although the clock was set back after an earlier one was replaced. A
-// rebuild keeps that one, too.
+// TestARollbackGoesToTheOneBefore although the clock was set back after an earlier one was
+// replaced. A rebuild keeps that one, too.
 func TestARollbackGoesToTheOneBefore(t *testing.T) {
 	t.Parallel()
 	b, f := newBench(t), newAccounts(1)

@@ -10,9 +10,10 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
-// TestTwoVersionsOfAProgram runs the old program, the next one beside it, the next alone, the old one
-// again and at last the next, under load all the time. The next writes deposits in schema version 2 and
-// has another version of the accounts. Nothing fails, nobody resumes anything, and no deposit is lost.
+// TestTwoVersionsOfAProgram runs the old program, the next one beside it, the next alone, the old
+// one again and at last the next, under load all the time. The next writes deposits in schema
+// version 2 and has another version of the accounts. Nothing fails, nobody resumes anything, and no
+// deposit is lost.
 func TestTwoVersionsOfAProgram(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)

@@ -36,8 +36,8 @@ var (
 	frozenEvent = eventstore.Event{Type: "Frozen", Data: []byte(`{}`)}
 )
 
-// TestUnknownTypesAreRefused: a log with events that no read model would ever show is not taken for one
-// without them.
+// TestUnknownTypesAreRefused: a log with events that no read model would ever show is not taken for
+// one without them.
 func TestUnknownTypesAreRefused(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -80,8 +80,8 @@ func TestUnknownTypesAreRefused(t *testing.T) {
 	}
 }
 
-// TestAnOldProgramStandsAside: it stops right before what it cannot read, be it a type that none of its
-// projections handles, marks nothing as failed, and a newer program goes on by itself.
+// TestAnOldProgramStandsAside: it stops right before what it cannot read, be it a type that none of
+// its projections handles, marks nothing as failed, and a newer program goes on by itself.
 func TestAnOldProgramStandsAside(t *testing.T) {
 	t.Parallel()
 	for name, unreadable := range map[string]eventstore.Event{"a schema version": depositedV2, "a type": frozenEvent} {
@@ -173,8 +173,8 @@ func TestThePastIsNotReadWithoutWhatIsUnknown(t *testing.T) {
 	}
 }
 
-// TestARestoreEndsStandingAside: the log that is restored to before the event which this program cannot
-// read has another one in its place.
+// TestARestoreEndsStandingAside: the log that is restored to before the event which this program
+// cannot read has another one in its place.
 func TestARestoreEndsStandingAside(t *testing.T) {
 	t.Parallel()
 	b := newUnjudged(t)

@@ -8,8 +8,9 @@ import (
 	"github.com/57528e99/recount/app"
 )
 
-// The categories of the streams. Names of events, in the modules, and versions are those in the log: a name
-// stays for ever, and a change of what is in an event is a new version with an upcaster from the one before.
+// The categories of the streams. Names of events, in the modules, and versions are those in the
+// log: a name stays for ever, and a change of what is in an event is a new version with an upcaster
+// from the one before.
 const (
 	categoryOrder  = "order"
 	categoryStock  = "stock"
@@ -25,8 +26,8 @@ func App() app.App {
 	}
 }
 
-// welcome says what to try: lines that can be copied as they are. The id is new each time, so they work as
-// often as the server is started.
+// welcome says what to try: lines that can be copied as they are. The id is new each time, so they
+// work as often as the server is started.
 func welcome(at app.Running) string {
 	id := "try-" + strings.ToLower(rand.Text()[:6])
 	order := `{"id":"` + id + `","customer_id":"ann","country":"Norway","currency":"NOK",` +

@@ -11,10 +11,10 @@ import (
 	"github.com/57528e99/recount/queries"
 )
 
-// reads answers the reads of a service. Lists are pages of at most limit items, with a cursor for the
-// parameter after. Orders and the history of a customer are newest first. Sales can be sorted by any member of
-// their rows but the currency, e.g. sort=units, or sort=-units for the best sellers first; without sort they
-// are in the order of what they are summed by.
+// reads answers the reads of a service. Lists are pages of at most limit items, with a cursor for
+// the parameter after. Orders and the history of a customer are newest first. Sales can be sorted
+// by any member of their rows but the currency, e.g. sort=units, or sort=-units for the best
+// sellers first; without sort they are in the order of what they are summed by.
 type reads struct{ *app.Service }
 
 // asOf reads the parameter as_of: a position in the log, or a time in RFC 3339
@@ -34,8 +34,8 @@ func asOf(p *httpapi.Params) *projections.Moment {
 	return &projections.Moment{RecordedAt: at}
 }
 
-// presentOnly answers as_of where rows or sums of many streams are asked for: their past would take a
-// fold of the whole log for every answer.
+// presentOnly answers as_of where rows or sums of many streams are asked for: their past would take
+// a fold of the whole log for every answer.
 func presentOnly(p *httpapi.Params) {
 	p.Refuse("as_of", "is not taken here: what rests on many streams is answered as it is now; it is for one order (/v1/orders/{id}) or one article (/v1/stock/{sku})")
 }

@@ -1,11 +1,13 @@
 // Package shop is the reference application: orders, stock and returns of a
 // shop, from a command over HTTP to a read model.
 //
-// It holds no rules, those are in domain, and no machinery. App, in app.go, is its table of contents.
+// It holds no rules, those are in domain, and no machinery. App, in app.go, is its table of
+// contents.
 //
-// Each thing is a module and has two files: orders.go has the rows of orders and the fold that makes them,
-// orders_http.go the module, its commands and events, and the bodies and answers of its routes. problems.go
-// has what a refusal becomes over HTTP. sales_sql.go has the statement that adds sales up.
+// Each thing is a module and has two files: orders.go has the rows of orders and the fold that
+// makes them, orders_http.go the module, its commands and events, and the bodies and answers of its
+// routes. problems.go has what a refusal becomes over HTTP. sales_sql.go has the statement that
+// adds sales up.
 //
 // Sales are counted per day in UTC. An order counts, with its units and its
 // amount, on the day it was placed; cancelled, it is taken out of that day

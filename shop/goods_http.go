@@ -67,7 +67,8 @@ func (b goodsBody) goodsLines() []goods.Line {
 	return lines
 }
 
-// request puts id and business time of the body into a request. Other is the time under its other name.
+// request puts id and business time of the body into a request. Other is the time under its other
+// name.
 func (b goodsBody) request(r *app.Request, other httpapi.Time) error {
 	r.At = cmp.Or(b.At, other).Or(r.Now)
 	if b.ID == nil {

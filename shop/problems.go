@@ -6,8 +6,8 @@ import (
 	"github.com/57528e99/recount/httpapi"
 )
 
-// What the errors of the domain are over HTTP: 422 if the request can never be accepted, 409 if the state of
-// things is against it.
+// What the errors of the domain are over HTTP: 422 if the request can never be accepted, 409 if the
+// state of things is against it.
 var (
 	kindInvalidInput = httpapi.Kind{Code: "invalid-input", Status: http.StatusUnprocessableEntity,
 		Title:   "A value is not one that the shop takes",

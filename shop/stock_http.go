@@ -11,8 +11,8 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// stockModule has the streams stock-{sku}, one for each article, and a read model of them. They get long: every
-// line of every order adds to one.
+// stockModule has the streams stock-{sku}, one for each article, and a read model of them. They get
+// long: every line of every order adds to one.
 func stockModule() app.Module {
 	return app.Module{
 		Name: "stock",
@@ -86,8 +86,8 @@ func commit(r *app.Request, b reservationBody) (stock.Commit, error) {
 	return stock.Commit{SKU: r.ID, OrderID: b.OrderID, Quantity: b.Quantity, At: r.At}, checkSKU(r)
 }
 
-// checkSKU checks the article code in the path. The domain checks it too, but would blame a member of the
-// body.
+// checkSKU checks the article code in the path. The domain checks it too, but would blame a member
+// of the body.
 func checkSKU(r *app.Request) error {
 	var invalid *goods.InvalidError
 	if !errors.As(goods.CheckSKU("/sku", r.ID), &invalid) {

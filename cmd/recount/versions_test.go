@@ -50,8 +50,8 @@ func overlayOfNext(t *testing.T, dir string) (flag string) {
 	return flag
 }
 
-// TestTheNextVersionCanBeMade finds a patch whose place has changed where the test that builds it is
-// left out.
+// TestTheNextVersionCanBeMade finds a patch whose place has changed where the test that builds it
+// is left out.
 func TestTheNextVersionCanBeMade(t *testing.T) {
 	t.Parallel()
 	overlayOfNext(t, t.TempDir())

@@ -62,7 +62,8 @@ func (l *Lines) Append(v any) error {
 // Close closes the file.
 func (l *Lines) Close() error { return l.file.Close() }
 
-// ReadLines calls use with each line of a file that is finished. Its text is of use until use returns.
+// ReadLines calls use with each line of a file that is finished. Its text is of use until use
+// returns.
 func ReadLines(path string, use func(text []byte) error) (err error) {
 	file, err := os.Open(path)
 	if err != nil {

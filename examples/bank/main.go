@@ -1,5 +1,5 @@
-// Bank is a service on package app: accounts, transfers between them, statements and daily totals. It has
-// the whole command line of one:
+// Bank is a service on package app: accounts, transfers between them, statements and daily totals.
+// It has the whole command line of one:
 //
 //	go run ./examples/bank dev
 package main

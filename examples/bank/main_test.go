@@ -81,7 +81,8 @@ func wantBalances(t *testing.T, c *app.Commands, want map[string]int64) {
 	}
 }
 
-// TestManyTellersAtTwoAccounts: whoever transfers the same money at the same time is told of no conflict.
+// TestManyTellersAtTwoAccounts: whoever transfers the same money at the same time is told of no
+// conflict.
 func TestManyTellersAtTwoAccounts(t *testing.T) {
 	t.Parallel()
 	c, _ := inMemory(t)

@@ -23,8 +23,8 @@ func Register(a *httpapi.API, admin *projections.Admin) {
 
 type routes struct{ admin *projections.Admin }
 
-// Problems are what the errors of projections and of operations on them are over HTTP. Program is how the
-// program is called on the command line.
+// Problems are what the errors of projections and of operations on them are over HTTP. Program is
+// how the program is called on the command line.
 func Problems(program string) []httpapi.DomainProblem {
 	all := []httpapi.DomainProblem{
 		{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},

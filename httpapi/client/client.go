@@ -1,5 +1,5 @@
-// Package client sends a request to an HTTP API and reads its answer to the end. It is below everything
-// else of httpapi, so that programs that only ask need no server.
+// Package client sends a request to an HTTP API and reads its answer to the end. It is below
+// everything else of httpapi, so that programs that only ask need no server.
 package client
 
 import (
@@ -29,8 +29,8 @@ type Answer struct {
 	Body   []byte
 }
 
-// Do sends a request with c and reads the answer, whatever its status. Only a connection whose answer
-// was read to its end is used again.
+// Do sends a request with c and reads the answer, whatever its status. Only a connection whose
+// answer was read to its end is used again.
 func Do(ctx context.Context, c *http.Client, q Request) (Answer, error) {
 	r, err := http.NewRequestWithContext(ctx, q.Method, q.URL, bytes.NewReader(q.Body))
 	if err != nil {

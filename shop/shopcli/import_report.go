@@ -69,7 +69,8 @@ func importReportOf(t onlineretail.Totals, r onlineretail.Report, differences on
 	return v
 }
 
-// amount writes minor units, a hundred of which are one of the currency: 95533893 as 955,338.93 GBP.
+// amount writes minor units, a hundred of which are one of the currency: 95533893 as 955,338.93
+// GBP.
 func amount(minor int64, currency string) string {
 	sign := ""
 	if minor < 0 {

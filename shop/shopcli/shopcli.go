@@ -1,4 +1,5 @@
-// Package shopcli adds to the command line of the shop: imports, and made-up orders for development.
+// Package shopcli adds to the command line of the shop: imports, and made-up orders for
+// development.
 package shopcli
 
 import (

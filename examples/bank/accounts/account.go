@@ -173,8 +173,8 @@ func (c Withdraw) Decide(a Account) ([]Event, error) {
 	return []Event{Withdrawn{money}}, err
 }
 
-// Settle asks for the interest of a month to be paid, 1 % a year of what is in the account. The bank itself
-// does, once a month.
+// Settle asks for the interest of a month to be paid, 1 % a year of what is in the account. The
+// bank itself does, once a month.
 type Settle struct {
 	Month string    `json:"month"`
 	At    time.Time `json:"at" app:"time"`

@@ -1,4 +1,5 @@
-// Package accounts is a module of a bank: accounts, transfers between them, and what is read of both.
+// Package accounts is a module of a bank: accounts, transfers between them, and what is read of
+// both.
 //
 // account.go has the rules, readmodels.go what is made of the events, and this file what there is.
 package accounts

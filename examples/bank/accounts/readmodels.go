@@ -15,7 +15,8 @@ type balance struct {
 	UpdatedAt    time.Time
 }
 
-// lineKey is the place of a line in the statement of an account: the version of the event in its stream.
+// lineKey is the place of a line in the statement of an account: the version of the event in its
+// stream.
 type lineKey struct {
 	Account string
 	Version int64
@@ -42,8 +43,8 @@ type dayTotal struct {
 	Moves             int64
 }
 
-// readModels are those of a module. A fold that changes what rows it makes gets another Version: its rows are
-// made anew beside the present ones, which are read meanwhile.
+// readModels are those of a module. A fold that changes what rows it makes gets another Version:
+// its rows are made anew beside the present ones, which are read meanwhile.
 type readModels struct {
 	balances   *projections.Fold[string, balance]
 	statements *projections.Fold[lineKey, line]
@@ -72,8 +73,8 @@ func newReadModels() readModels {
 	return m
 }
 
-// moves says that E moves money into the account, or out of it if sign is -1. Of names the amount and the
-// other account.
+// moves says that E moves money into the account, or out of it if sign is -1. Of names the amount
+// and the other account.
 func moves[E any](m readModels, kind string, sign int64, of func(E) (money Money, other string)) {
 	projections.Update(m.balances, projections.ByID, func(b *balance, e E, _ projections.Recorded) error {
 		money, _ := of(e)
