@@ -166,6 +166,8 @@ func TestWhichErrorsComeAgain(t *testing.T) {
 		`SELECT * FROM missing`:                    true,
 		`SELECT` + `FROM FROM`:                     true,
 		`DO $$BEGIN RAISE 'no'; END$$`:             true,
+		"SELECT '\x00'":                            true, // a message that cannot be read
+		`DO $$BEGIN RAISE SQLSTATE '08006'; END$$`: false,
 		`SELECT recount.lease_lost()`:              false,
 		`DO $$BEGIN RAISE SQLSTATE '40P01'; END$$`: false,
 		`DO $$BEGIN RAISE SQLSTATE '53100'; END$$`: false,
