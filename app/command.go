@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +50,8 @@ type CommandOption func(*commandSpec)
 // Internal keeps a command off HTTP: only this program's own code runs it.
 func Internal(s *commandSpec) { s.internal = true }
 
-// OptionalBody takes a request without a body for one with {}.
+// OptionalBody takes a request without a body for one with {}. A command that is its own body needs it not if
+// all of its members are filled in.
 func OptionalBody(s *commandSpec) { s.optionalBody = true }
 
 // NoLocation answers 200 without Location where a stream was made: there is nothing to GET.
@@ -103,10 +105,19 @@ func newCommandSpec[C any](name string, options []CommandOption) commandSpec {
 		fill(r, reflect.ValueOf(&c).Elem())
 		return c, nil
 	})(&s)
+	s.optionalBody = isFilledIn(s.command)
 	for _, option := range options {
 		option(&s)
 	}
 	return s
+}
+
+// isFilledIn reports whether all fields of a command have a tag.
+func isFilledIn(command reflect.Type) bool {
+	return command.Kind() == reflect.Struct && !slices.ContainsFunc(reflect.VisibleFields(command), func(f reflect.StructField) bool {
+		_, tagged := f.Tag.Lookup(tagKey)
+		return !tagged
+	})
 }
 
 func (s commandSpec) mistakes() (all []error) {

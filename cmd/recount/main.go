@@ -4,9 +4,10 @@ package main
 
 import (
 	"github.com/57528e99/recount/app/cli"
+	"github.com/57528e99/recount/app/scaffold"
 	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/shop/shopcli"
 	"github.com/57528e99/recount/tests/bench/benchcli"
 )
 
-func main() { cli.Main(shop.App(), shopcli.Extension(), benchcli.Extension()) }
+func main() { cli.Main(shop.App(), shopcli.Extension(), scaffold.Extension(), benchcli.Extension()) }
