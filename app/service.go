@@ -167,23 +167,40 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	api.AddCheck("database", func(ctx context.Context) error {
-		_, err := s.Log.Head(ctx)
-		return err
-	})
-	api.AddCheck("log", func(ctx context.Context) error { return s.Log.CheckAdopted(ctx) })
-	api.AddCheck("appends", func(ctx context.Context) error { return s.Log.CheckWritable(ctx) })
-	api.AddCheck("migrations", func(ctx context.Context) error {
-		// On the pool: requests must not open connections as they like.
-		now, err := migrations.StatusOf(ctx, s.Pool, s.Schema)
-		return cmp.Or(err, now.Check(s.Schema))
-	})
+	for _, c := range s.Checks() {
+		api.AddCheck(c.Name, c.Run)
+	}
 	api.AddDetail("projections", func(ctx context.Context) (any, error) { return s.Admin.List(ctx) })
 	if o.Roles == nil || o.has(RoleAPI) {
 		s.register(api)
 	}
 	_, err = api.Handler()
 	return api, err
+}
+
+// Check is something that must hold for a Service to work.
+type Check struct {
+	// Name says what it is about.
+	Name string
+	// Run returns an error if it does not hold.
+	Run func(context.Context) error
+}
+
+// Checks are what /readyz looks at.
+func (s *Service) Checks() []Check {
+	return []Check{
+		{"database", func(ctx context.Context) error {
+			_, err := s.Log.Head(ctx)
+			return err
+		}},
+		{"log", func(ctx context.Context) error { return s.Log.CheckAdopted(ctx) }},
+		{"appends", func(ctx context.Context) error { return s.Log.CheckWritable(ctx) }},
+		{"migrations", func(ctx context.Context) error {
+			// On the pool: requests must not open connections as they like.
+			now, err := migrations.StatusOf(ctx, s.Pool, s.Schema)
+			return cmp.Or(err, now.Check(s.Schema))
+		}},
+	}
 }
 
 // register adds the routes of all modules, and those for operators.

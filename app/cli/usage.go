@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,6 +80,20 @@ func OneArg(name string) cobra.PositionalArgs {
 			return UsageError(cmd, "%s needs one %s, got %d arguments", cmd.CommandPath(), name, len(args))
 		case args[0] == "":
 			return UsageError(cmd, "%s needs one %s, and it must not be empty", cmd.CommandPath(), name)
+		}
+		return nil
+	}
+}
+
+// ArgsBetween says that a command takes so many arguments, none of which may be empty; high
+// -1: any number from low.
+func ArgsBetween(low, high int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < low || high >= 0 && len(args) > high:
+			return UsageError(cmd, "%s has the form: %s; got %d arguments", cmd.CommandPath(), cmd.UseLine(), len(args))
+		case slices.Contains(args, ""):
+			return UsageError(cmd, "the arguments of %s must not be empty", cmd.CommandPath())
 		}
 		return nil
 	}

@@ -99,7 +99,7 @@ func genEvent(prog *cli.Program) *cobra.Command {
 		Use:     "event PACKAGE TYPE [FIELD:TYPE...]",
 		Short:   "Add an event to an aggregate",
 		Example: "  {program} gen event note Archived reason:string",
-		Args:    cobra.MinimumNArgs(2),
+		Args:    cli.ArgsBetween(2, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			fields, err := ParseFields(args[2:])
 			if err == nil {
@@ -116,7 +116,7 @@ func genCommandType(prog *cli.Program) *cobra.Command {
 		Use:     "command PACKAGE TYPE [FIELD:TYPE...]",
 		Short:   "Add a command to an aggregate",
 		Example: "  {program} gen command note Archive --event Archived reason:string",
-		Args:    cobra.MinimumNArgs(2),
+		Args:    cli.ArgsBetween(2, -1),
 	}
 	cmd.Flags().StringVar(&event, "event", "", "event that it causes, which has the same fields (default none)")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
@@ -134,7 +134,7 @@ func genProjection(prog *cli.Program) *cobra.Command {
 		Use:     "projection PACKAGE NAME",
 		Short:   "Add a read model of an aggregate's events, and a route that reads it",
 		Example: "  {program} gen projection note note_history",
-		Args:    cobra.ExactArgs(2),
+		Args:    cli.ArgsBetween(2, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return done(prog, Projection(args[0], args[1]), "projection "+args[1]+"; say in its functions what events do to a row")
 		},
