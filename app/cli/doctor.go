@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -83,7 +84,7 @@ func (prog *Program) findingOf(p projections.Status) finding {
 	switch {
 	case p.Failure != nil:
 		f.State, f.Why, f.Hint = findingFailed, p.Failure.Error, p.Failure.Hint
-	case p.State == projections.Paused:
+	case p.State == operations.Paused:
 		f.State, f.Why, f.Hint = findingWarning, "it is paused", prog.hints().Fill("{program} projections resume "+p.Projection)
 	case p.ReadHere && p.LagSeconds > lagPatience.Seconds():
 		f.State, f.Why = findingWarning, fmt.Sprintf("it is %d events and %.0f s behind", p.LagEvents, p.LagSeconds)
