@@ -98,6 +98,25 @@ func (c *Codec) Names(name string) []string {
 	return t.names()
 }
 
+// Version is a schema version of an event type.
+type Version struct {
+	Version int
+	// Type is the Go type that events of the version are read as, before they are upcast.
+	Type reflect.Type
+}
+
+// Versions returns those that can be read of the type that has a name, present or former: the oldest first.
+func (c *Codec) Versions(name string) (all []Version) {
+	t, ok := c.byName[name]
+	if !ok {
+		return nil
+	}
+	for _, up := range t.upcasters {
+		all = append(all, Version{up.from, up.old})
+	}
+	return append(all, Version{t.version, t.goType})
+}
+
 // TypeName returns the present event type name of a registered Go type.
 func (c *Codec) TypeName(t reflect.Type) (name string, ok bool) {
 	found, ok := c.byGo[t]

@@ -30,7 +30,15 @@ func (r ActionRequest[Body]) Path(name string) string { return r.vars[name] }
 // harm when it is repeated. Body is a struct, see Validator; a request without
 // one is taken for {}. The answer is JSON of T.
 func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle func(context.Context, ActionRequest[Body]) (T, error)) {
-	a.handle(method, path, func(x *exchange) error {
+	status := http.StatusOK
+	if o.Location != nil {
+		status = http.StatusAccepted
+	}
+	r := Route{
+		Method: method, Path: path, Sort: SortAction, Body: reflect.TypeFor[Body](), OptionalBody: true,
+		Answers: []Answer{jsonAnswer[T](status)},
+	}
+	a.handle(r, func(x *exchange) error {
 		var in ActionRequest[Body]
 		text, err := x.readBody()
 		if err != nil {
@@ -53,11 +61,9 @@ func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle
 		if err != nil {
 			return err
 		}
-		if o.Location == nil {
-			return x.writeJSON(http.StatusOK, answer)
+		if o.Location != nil {
+			x.w.Header().Set("Location", o.Location(answer))
 		}
-		x.w.Header().Set("Location", o.Location(answer))
-		return x.writeJSON(http.StatusAccepted, answer)
+		return x.writeJSON(status, answer)
 	})
-	a.lastRoute().Body = membersOf(reflect.TypeFor[Body]())
 }

@@ -104,13 +104,16 @@ type API struct {
 	router   *mux.Router
 	guarded  http.Handler // the router behind the guard against other sites
 	kinds    map[string]Kind
-	routes   []route
+	routes   []Route
 	commands []*command // those with a name
 	checks   []check
 	details  []detail
 	running  inProgress
 	draining atomic.Bool
 	mistakes []error
+
+	section         string
+	sectionProblems []DomainProblem
 }
 
 // New returns an API that serves its index at /, /livez, /readyz and the pages
@@ -141,11 +144,13 @@ func New(config Config) (*API, error) {
 }
 
 func (a *API) serveBuiltins() {
-	a.handle(http.MethodGet, "/", a.index)
-	a.handle(http.MethodGet, "/livez", a.livez)
-	a.handle(http.MethodGet, "/readyz", a.readyz)
-	a.handle(http.MethodGet, "/problems", a.problemList)
-	a.handle(http.MethodGet, problemPath+"{code}", a.problemPage)
+	a.handle(Route{Method: http.MethodGet, Path: "/", Answers: []Answer{jsonAnswer[index](http.StatusOK)}}, a.index)
+	healthy := []Answer{jsonAnswer[health](http.StatusOK)}
+	a.handle(Route{Method: http.MethodGet, Path: "/livez", Answers: healthy}, a.livez)
+	a.handle(Route{Method: http.MethodGet, Path: "/readyz", Answers: healthy}, a.readyz)
+	page := []Answer{{Status: http.StatusOK, ContentType: htmlType}}
+	a.handle(Route{Method: http.MethodGet, Path: "/problems", Answers: page}, a.problemList)
+	a.handle(Route{Method: http.MethodGet, Path: problemPath + "{code}", Answers: page}, a.problemPage)
 }
 
 // Handler returns the handler of the whole API. Mistakes made while routes were
@@ -163,18 +168,18 @@ func (a *API) mistake(format string, args ...any) {
 
 // handle registers a route. One for GET answers HEAD too: net/http leaves the
 // body out.
-func (a *API) handle(method, path string, h func(*exchange) error) {
-	r := route{Method: method, Path: path}
+func (a *API) handle(r Route, h func(*exchange) error) {
 	if slices.ContainsFunc(a.routes, r.same) {
-		a.mistake("route %s %s is registered twice", method, path)
+		a.mistake("route %s %s is registered twice", r.Method, r.Path)
 	}
-	methods := []string{method}
-	if method == http.MethodGet {
+	methods := []string{r.Method}
+	if r.Method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
-	if err := a.router.Path(path).Methods(methods...).Handler(a.handler(path, h)).GetError(); err != nil {
-		a.mistake("route %s %s: %w", method, path, err)
+	if err := a.router.Path(r.Path).Methods(methods...).Handler(a.handler(r.Path, h)).GetError(); err != nil {
+		a.mistake("route %s %s: %w", r.Method, r.Path, err)
 	}
+	r.Section, r.problems, r.authenticated = a.section, a.sectionProblems, a.config.Actor != nil
 	a.routes = append(a.routes, r)
 }
 

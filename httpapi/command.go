@@ -63,6 +63,7 @@ func (r CommandRequest[Body]) Path(name string) string { return r.vars[name] }
 // nothing is written and the answer is {"events"}, those that would be.
 func Command[Body any](a *API, method, path string, o CommandOptions, handle func(context.Context, CommandRequest[Body]) (commands.Result, error)) {
 	c := &command{Name: o.Name, Method: method, Path: path, Body: membersOf(reflect.TypeFor[Body]()), options: o}
+	c.body = reflect.TypeFor[Body]()
 	c.read = func(call commandCall) (runCommand, error) {
 		in := CommandRequest[Body]{vars: call.vars, Header: call.header}
 		if len(call.text) > 0 || !o.OptionalBody {
@@ -86,6 +87,7 @@ type command struct {
 	Path   string   `json:"path"`
 	Body   []member `json:"body,omitzero"`
 
+	body    reflect.Type
 	options CommandOptions
 	// variables are the names of those in the path.
 	variables []string
@@ -111,6 +113,8 @@ type runCommand func(context.Context, commands.Options) (commands.Result, error)
 // dryRun is the parameter of commands that are not to be carried out.
 const dryRun = "dry_run"
 
+var ofDryRun = Parameter{Name: dryRun, Type: "boolean"}
+
 var variablePattern = regexp.MustCompile(`{([^}:]*)`)
 
 func (a *API) addCommand(c *command) {
@@ -118,9 +122,11 @@ func (a *API) addCommand(c *command) {
 		c.variables = append(c.variables, m[1])
 	}
 	if !c.options.Internal {
-		a.handle(c.Method, c.Path, c.serve)
-		a.lastRoute().Parameters = []string{dryRun}
-		a.lastRoute().Body = c.Body
+		a.handle(Route{
+			Method: c.Method, Path: c.Path, Sort: SortCommand, Command: c.Name, Parameters: []Parameter{ofDryRun},
+			Body: c.body, OptionalBody: c.options.OptionalBody,
+			Answers: []Answer{jsonAnswer[acknowledgement](c.successStatus()), jsonAnswer[planned](http.StatusOK)},
+		}, c.serve)
 	}
 	switch {
 	case c.Name == "" && c.options.Internal:

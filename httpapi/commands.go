@@ -37,10 +37,15 @@ const (
 // Config.Timeout together. The answer is {"items":[…]}, with status and result, or problem, of
 // each.
 func Commands(a *API) {
-	a.handle(http.MethodGet, commandsPath, a.listCommands)
-	a.handle(http.MethodPost, commandsPath, a.serveCommands)
-	a.lastRoute().Parameters = []string{dryRun}
-	a.lastRoute().Body = membersOf(reflect.TypeFor[commandsBody]())
+	a.handle(Route{Method: http.MethodGet, Path: commandsPath, Answers: []Answer{jsonAnswer[commandList](http.StatusOK)}}, a.listCommands)
+	a.handle(Route{
+		Method: http.MethodPost, Path: commandsPath, Sort: SortCommand, AnyCommand: true,
+		Parameters: []Parameter{ofDryRun}, Body: reflect.TypeFor[commandsBody](),
+		Answers: []Answer{
+			jsonAnswer[acknowledgement](http.StatusOK), jsonAnswer[acknowledgement](http.StatusCreated),
+			jsonAnswer[planned](http.StatusOK), jsonAnswer[batch](http.StatusOK),
+		},
+	}, a.serveCommands)
 }
 
 // Run runs a command with a name, also an internal one, as POST /v1/commands does, for this program
@@ -101,13 +106,16 @@ func (a *API) served() []*command {
 	return slices.DeleteFunc(slices.Clone(a.commands), func(c *command) bool { return c.options.Internal })
 }
 
+// commandList is the answer of GET /v1/commands.
+type commandList struct {
+	Commands []*command `json:"commands"`
+}
+
 func (a *API) listCommands(x *exchange) error {
 	if err := newParams(x.r.URL.RawQuery).err(); err != nil {
 		return err
 	}
-	return x.writeJSON(http.StatusOK, struct {
-		Commands []*command `json:"commands"`
-	}{a.served()})
+	return x.writeJSON(http.StatusOK, commandList{a.served()})
 }
 
 func (a *API) serveCommands(x *exchange) error {
@@ -204,10 +212,13 @@ type batchItem struct {
 	Replayed bool           `json:"replayed,omitzero"`
 }
 
+// batch is the answer to a batch.
+type batch struct {
+	Items []batchItem `json:"items"`
+}
+
 func (a *API) serveBatch(ctx context.Context, x *exchange, list []commandBody, common commands.Options) error {
-	var answer struct {
-		Items []batchItem `json:"items"`
-	}
+	var answer batch
 	var last eventstore.Token
 	for _, body := range list {
 		c, call, result, err := a.runOne(ctx, x, body, common)

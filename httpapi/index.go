@@ -11,8 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// route is a line of the index that GET / answers.
-type route struct {
+// indexLine is a route in the index that GET / answers.
+type indexLine struct {
 	Method string `json:"method"`
 	Path   string `json:"path"`
 	// Parameters are the names of the query parameters.
@@ -30,21 +30,27 @@ type member struct {
 	Members []member `json:"members,omitzero"`
 }
 
-func (r route) same(other route) bool { return r.Method == other.Method && r.Path == other.Path }
-
-// lastRoute is the one that was registered last.
-func (a *API) lastRoute() *route { return &a.routes[len(a.routes)-1] }
+// index is the answer of GET /.
+type index struct {
+	Routes []indexLine `json:"routes"`
+}
 
 func (a *API) index(x *exchange) error {
-	return x.writeJSON(http.StatusOK, struct {
-		Routes []route `json:"routes"`
-	}{a.routes})
+	var all index
+	for _, r := range a.routes {
+		line := indexLine{Method: r.Method, Path: r.Path, Body: membersOf(r.Body)}
+		for _, p := range r.Parameters {
+			line.Parameters = append(line.Parameters, p.Name)
+		}
+		all.Routes = append(all.Routes, line)
+	}
+	return x.writeJSON(http.StatusOK, all)
 }
 
 // membersOf returns the members that a struct is decoded from. Those of a type
-// within itself are left out: they would have no end.
+// within itself are left out: they would have no end. No type has none.
 func membersOf(t reflect.Type, within ...reflect.Type) []member {
-	if t.Kind() != reflect.Struct || slices.Contains(within, t) {
+	if t == nil || t.Kind() != reflect.Struct || slices.Contains(within, t) {
 		return nil
 	}
 	var list []member

@@ -144,6 +144,9 @@ var (
 		"detail says which rule it was; the same command will be refused until the state has changed.")
 )
 
+// NotFound is the problem of what there is not, with a hint of its own.
+func NotFound(detail, hint string) *Problem { return kindNotFound.Problem(detail).withHint(hint) }
+
 // Problems of idempotency keys.
 var (
 	kindInvalidIdempotencyKey = define(http.StatusBadRequest, "invalid-idempotency-key", "Invalid idempotency key",

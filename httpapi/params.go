@@ -21,14 +21,40 @@ const maxParamBytes = 512
 // A parameter that was not given, or is wrong, is the zero value unless said
 // otherwise; if one is wrong the handler is not called.
 type Params struct {
-	values  url.Values
-	known   []string
-	refused []string
-	problem *Problem
+	values url.Values
+	known  []string
+	// described are those of known, if they are asked for.
+	described []Parameter
+	describe  bool
+	refused   []string
+	problem   *Problem
 }
 
 // NoParams is for routes that take no query parameters.
 func NoParams(*Params) struct{} { return struct{}{} }
+
+// parametersOf returns the parameters that parse takes. Which values there are of one may depend on the
+// value of another.
+func parametersOf(parse func(*Params)) []Parameter {
+	ask := func(values url.Values) []Parameter {
+		p := &Params{values: values, describe: true}
+		parse(p)
+		return p.described
+	}
+	all := ask(nil)
+	for _, offered := range all {
+		for _, value := range offered.Values {
+			for i, p := range ask(url.Values{offered.Name: {value}}) {
+				for _, v := range p.Values {
+					if !slices.Contains(all[i].Values, v) {
+						all[i].Values = append(all[i].Values, v)
+					}
+				}
+			}
+		}
+	}
+	return all
+}
 
 func newParams(rawQuery string) *Params {
 	values, err := url.ParseQuery(rawQuery)
@@ -43,7 +69,7 @@ func newParams(rawQuery string) *Params {
 // Text returns a text: valid UTF-8 of 1 to 512 bytes without control
 // characters.
 func (p *Params) Text(name string) string {
-	value, ok := p.take(name)
+	value, ok := p.take(Parameter{Name: name, Type: "string"})
 	if !ok {
 		return ""
 	}
@@ -56,7 +82,7 @@ func (p *Params) Text(name string) string {
 
 // OneOf returns one of the allowed values; the first one if none was given.
 func (p *Params) OneOf(name string, allowed ...string) string {
-	value, ok := p.take(name)
+	value, ok := p.take(Parameter{Name: name, Type: "string", Values: allowed})
 	switch {
 	case !ok:
 		return allowed[0]
@@ -70,7 +96,7 @@ func isEmpty(s string) bool { return s == "" }
 
 // Int returns a whole number from low to high; def if none was given.
 func (p *Params) Int(name string, def, low, high int64) int64 {
-	value, ok := p.take(name)
+	value, ok := p.take(Parameter{Name: name, Type: "integer", Low: low, High: high, Default: def})
 	if !ok {
 		return def
 	}
@@ -91,7 +117,7 @@ func (p *Params) Limit(def, highest int) int {
 // Day returns the beginning of a day in UTC, given as 2011-12-09; the zero time
 // if none was given.
 func (p *Params) Day(name string) time.Time {
-	value, ok := p.take(name)
+	value, ok := p.take(Parameter{Name: name, Type: "string", Format: "date"})
 	if !ok {
 		return time.Time{}
 	}
@@ -106,7 +132,7 @@ func (p *Params) Day(name string) time.Time {
 
 // Flag reports whether a parameter was given that has no value, or true or 1.
 func (p *Params) Flag(name string) bool {
-	value, ok := p.take(name)
+	value, ok := p.take(Parameter{Name: name, Type: "boolean"})
 	if ok && value != "" && value != "true" && value != "1" {
 		p.Fail(name, "must be given without a value, or as true or 1")
 	}
@@ -130,16 +156,20 @@ func (p *Params) Refuse(name, why string) {
 	}
 }
 
-func (p *Params) take(name string) (value string, given bool) {
-	p.known = append(p.known, name)
-	values := p.values[name]
+func (p *Params) take(d Parameter) (value string, given bool) {
+	p.known = append(p.known, d.Name)
+	if p.describe {
+		d.Values = slices.DeleteFunc(slices.Clone(d.Values), isEmpty)
+		p.described = append(p.described, d)
+	}
+	values := p.values[d.Name]
 	switch len(values) {
 	case 0:
 		return "", false
 	case 1:
 		return values[0], true
 	}
-	p.Fail(name, "must be given once")
+	p.Fail(d.Name, "must be given once")
 	return "", false
 }
 

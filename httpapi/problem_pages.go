@@ -11,6 +11,7 @@ import (
 
 const (
 	jsonType    = "application/json"
+	htmlType    = "text/html; charset=utf-8"
 	problemType = "application/problem+json"
 	problemPath = "/problems/"
 )
@@ -96,6 +97,6 @@ func (x *exchange) writePage(name string, data any) error {
 		return fmt.Errorf("render page %s: %w", name, err)
 	}
 	x.w.Header().Set("Content-Security-Policy", "default-src 'none'")
-	x.write(http.StatusOK, "text/html; charset=utf-8", b.Bytes())
+	x.write(http.StatusOK, htmlType, b.Bytes())
 	return nil
 }

@@ -42,9 +42,12 @@ type Versioned interface{ StreamVersion() int64 }
 // Read registers a route that answers with JSON of T, or a Page. Parse takes
 // the query parameters; use NoParams if there are none. The parameter
 // consistency and the headers Consistency-Token, Prefer and If-None-Match are
-// taken care of. Parse is called once without any, for the index at /.
+// taken care of. Parse is called without any too, and with each of the values that
+// it offers for one, to know what there are.
 func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(context.Context, ReadRequest[P]) (T, error)) {
-	a.handle(http.MethodGet, path, func(x *exchange) error {
+	r := Route{Method: http.MethodGet, Path: path, Sort: SortRead, Answers: []Answer{jsonAnswer[T](http.StatusOK)}}
+	r.Parameters = append(parametersOf(func(p *Params) { parse(p) }), Parameter{Name: "consistency", Type: "string"})
+	a.handle(r, func(x *exchange) error {
 		var in ReadRequest[P]
 		params := newParams(x.r.URL.RawQuery)
 		in.Params = parse(params)
@@ -70,9 +73,6 @@ func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(cont
 		}
 		return x.writeRead(answer)
 	})
-	asked := newParams("")
-	parse(asked)
-	a.lastRoute().Parameters = append(asked.known, "consistency")
 }
 
 // readConditions are what goes with every read.
@@ -125,23 +125,30 @@ func (x *exchange) writeRead(v any) error {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
 	h := x.w.Header()
-	h.Set("Cache-Control", "private, no-cache")
-	h.Set("ETag", entityTag(v, body))
 	if page, ok := v.(interface{ nextCursor() Cursor }); ok && page.nextCursor() != "" {
 		h.Set("Link", "<"+x.nextURL(page.nextCursor())+`>; rel="next"`)
 	}
-	if matchesNone(x.r.Header.Values("If-None-Match"), h.Get("ETag")) {
-		x.w.WriteHeader(http.StatusNotModified)
-		return nil
+	tag := bodyTag(body)
+	if versioned, ok := v.(Versioned); ok {
+		tag = versionTag(versioned.StreamVersion())
 	}
-	x.write(http.StatusOK, jsonType, append(body, '\n'))
+	x.writeTagged(tag, jsonType, append(body, '\n'))
 	return nil
 }
 
-func entityTag(v any, body []byte) string {
-	if versioned, ok := v.(Versioned); ok {
-		return versionTag(versioned.StreamVersion())
+// writeTagged answers with a body, or with 304 if the client has the one with that tag.
+func (x *exchange) writeTagged(tag, contentType string, body []byte) {
+	h := x.w.Header()
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("ETag", tag)
+	if matchesNone(x.r.Header.Values("If-None-Match"), tag) {
+		x.w.WriteHeader(http.StatusNotModified)
+		return
 	}
+	x.write(http.StatusOK, contentType, body)
+}
+
+func bodyTag(body []byte) string {
 	sum := sha256.Sum256(body)
 	return `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }
