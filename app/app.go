@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/httpapi/openapi"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -156,6 +157,24 @@ func (a App) Problems() (all []httpapi.DomainProblem) {
 		all = append(all, m.Problems...)
 	}
 	return append(all, adminapi.Problems(a.ProgramName())...)
+}
+
+// OpenAPI returns the document that describes the API: what a server answers at /openapi.json.
+func (a App) OpenAPI() ([]byte, error) {
+	if err := a.Check(); err != nil {
+		return nil, err
+	}
+	a = a.withDefaults()
+	api, err := (&Service{App: a}).newAPI(Options{})
+	if err != nil {
+		return nil, err
+	}
+	codec, err := a.Codec()
+	return openapi.Document(a.info(), api, codec), err
+}
+
+func (a App) info() openapi.Info {
+	return openapi.Info{Title: a.Name, Description: a.Short, Version: BuildOf(a).Version}
 }
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,47}$`)

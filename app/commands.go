@@ -109,7 +109,6 @@ func (c *Commands) Do(ctx context.Context, name, id string, command any, o comma
 			if reflect.TypeOf(command) != unit.spec.command {
 				return commands.Result{}, wrongCommand(name, unit.spec, command)
 			}
-			command, _ = unit.spec.completed(command, "", &o)
 			return unit.do(ctx, c, command, o)
 		}
 	}

@@ -30,8 +30,8 @@ type Read struct {
 func Row[R any](path string, f *projections.Fold[string, R]) Read {
 	variables := variablesOf(path)
 	return Read{path,
-		func(s *Service, a *httpapi.API) {
-			httpapi.Read(a, path, httpapi.NoParams, func(ctx context.Context, in httpapi.ReadRequest[struct{}]) (map[string]any, error) {
+		func(s *Service, api *httpapi.API) {
+			httpapi.Read(api, path, httpapi.NoParams, func(ctx context.Context, in httpapi.ReadRequest[struct{}]) (map[string]any, error) {
 				key := in.Path(variables[len(variables)-1])
 				row, err := queries.Get(ctx, s.Reader, f, key, in.Token)
 				if err != nil {
@@ -39,6 +39,7 @@ func Row[R any](path string, f *projections.Fold[string, R]) Read {
 				}
 				return members(f, key, row)
 			})
+			api.Answers(rowType(f))
 		},
 		func() error {
 			if len(variables) == 0 {
@@ -102,10 +103,11 @@ func List[K comparable, R any](path string, f *projections.Fold[K, R], o ListOpt
 		return page, nil
 	}
 	return Read{path,
-		func(s *Service, a *httpapi.API) {
-			httpapi.Read(a, path, parse, func(ctx context.Context, in httpapi.ReadRequest[query]) (httpapi.Page[map[string]any], error) {
+		func(s *Service, api *httpapi.API) {
+			httpapi.Read(api, path, parse, func(ctx context.Context, in httpapi.ReadRequest[query]) (httpapi.Page[map[string]any], error) {
 				return read(ctx, s, in)
 			})
+			api.Answers(pageType(rowType(f)))
 		},
 		func() error {
 			layout, err := f.Layout()
@@ -208,6 +210,34 @@ func members[K comparable, R any](f *projections.Fold[K, R], key K, row R) (map[
 	}
 	return all, nil
 }
+
+// rowType is the type of structs that are as JSON what members returns. Check has found the columns that make
+// none.
+func rowType[K comparable, R any](f *projections.Fold[K, R]) reflect.Type {
+	layout, err := f.Layout()
+	if err != nil {
+		return reflect.TypeFor[map[string]any]()
+	}
+	var fields []reflect.StructField
+	for i, c := range slices.Concat(layout.Key, layout.Row) {
+		t := c.New().Type()
+		if !c.Nullable {
+			t = t.Elem()
+		}
+		fields = append(fields, reflect.StructField{Name: fmt.Sprintf("Column%d", i), Type: t, Tag: jsonName(c.Name)})
+	}
+	return reflect.StructOf(fields)
+}
+
+// pageType is the type of an httpapi.Page of items.
+func pageType(item reflect.Type) reflect.Type {
+	return reflect.StructOf([]reflect.StructField{
+		{Name: "Items", Type: reflect.SliceOf(item), Tag: jsonName("items")},
+		{Name: "Next", Type: reflect.TypeFor[httpapi.Cursor](), Tag: jsonName("next")},
+	})
+}
+
+func jsonName(name string) reflect.StructTag { return reflect.StructTag(fmt.Sprintf(`json:%q`, name)) }
 
 func columnOf(l projections.Layout, name string) (rowmap.Column, bool) {
 	if c, ok := l.Key.Find(name); ok {

@@ -15,10 +15,10 @@ import (
 	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/app/telemetry"
 	"github.com/57528e99/recount/commands"
-	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/httpapi/openapi"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
@@ -33,11 +33,7 @@ type Service struct {
 	// Schema is the schema of the log.
 	Schema string
 	Pool   *pgxpool.Pool
-	// Log is the event store, and Postgres the same with what only that can do.
-	Log      Log
-	Postgres *pgstore.Store
-	// Rows are those of the folds of a Service in memory; nil with a database.
-	Rows *projections.InMemory
+	Log    *pgstore.Store
 	// Commands run the commands.
 	Commands *Commands
 	// Reader and History read the read models, and what they were.
@@ -59,43 +55,9 @@ type Service struct {
 	projections []projections.Projection
 }
 
-// Log is the event store of a Service.
-type Log interface {
-	eventstore.Store
-	eventstore.MultiStreamAppender
-	eventstore.ReceiptStore
-	eventstore.StreamManager
-	eventstore.ContentLister
-	Close(context.Context) error
-}
-
 // Open connects to a database that was migrated, and makes a Service of an App. Nothing runs before
 // Start. Close releases it.
 func Open(ctx context.Context, a App, o Options) (_ *Service, err error) {
-	s, err := newService(a, o)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close(ctx))
-		}
-	}()
-	if s.Pool, err = openPool(ctx, o.DSN, cmp.Or(o.MaxConns, 20), s.App.Program); err != nil {
-		return nil, err
-	}
-	s.Postgres, err = pgstore.Open(ctx, pgstore.Config{
-		Pool: s.Pool, Schema: s.Schema, ReceiptTTL: o.ReceiptTTL, ObserveAppend: s.Metrics.Append, ObserveBatch: s.Metrics.Batch,
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.Log = s.Postgres
-	return s, s.make()
-}
-
-// newService returns a Service that has no log yet.
-func newService(a App, o Options) (_ *Service, err error) {
 	if err := a.Check(); err != nil {
 		return nil, err
 	}
@@ -110,7 +72,21 @@ func newService(a App, o Options) (_ *Service, err error) {
 	s := &Service{App: a, Schema: o.Schema, Logger: o.Logger, hints: hint.Program(a.Program), options: o}
 	build := BuildOf(a)
 	s.Metrics = telemetry.New(telemetry.Build{Version: build.Version, Revision: build.Revision, Go: build.Go})
-	return s, nil
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(ctx))
+		}
+	}()
+	if s.Pool, err = openPool(ctx, o.DSN, cmp.Or(o.MaxConns, 20), a.Program); err != nil {
+		return nil, err
+	}
+	s.Log, err = pgstore.Open(ctx, pgstore.Config{
+		Pool: s.Pool, Schema: s.Schema, ReceiptTTL: o.ReceiptTTL, ObserveAppend: s.Metrics.Append, ObserveBatch: s.Metrics.Batch,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, s.make()
 }
 
 // only returns the modules with the given names; all, if there are none.
@@ -163,7 +139,7 @@ func (s *Service) make() (err error) {
 	if err != nil {
 		return err
 	}
-	s.Metrics.Watch(telemetry.Sources{Pool: s.Pool, Store: s.Postgres, Admin: s.Admin, Known: s.projections, Runner: s.Runner})
+	s.Metrics.Watch(telemetry.Sources{Pool: s.Pool, Store: s.Log, Admin: s.Admin, Known: s.projections, Runner: s.Runner})
 	s.API, err = s.newAPI(s.options)
 	return err
 }
@@ -192,14 +168,14 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Rows == nil {
-		for _, c := range s.Checks() {
-			api.AddCheck(c.Name, c.Run)
-		}
-		api.AddDetail("projections", func(ctx context.Context) (any, error) { return s.Admin.List(ctx) })
+	for _, c := range s.Checks() {
+		api.AddCheck(c.Name, c.Run)
 	}
+	api.AddDetail("projections", func(ctx context.Context) (any, error) { return s.Admin.List(ctx) })
 	if o.Roles == nil || o.has(RoleAPI) {
-		s.register(api)
+		if err := s.register(api); err != nil {
+			return nil, err
+		}
 	}
 	_, err = api.Handler()
 	return api, err
@@ -213,15 +189,15 @@ type Check struct {
 	Run func(context.Context) error
 }
 
-// Checks are what /readyz looks at, of a Service with a database.
+// Checks are what /readyz looks at.
 func (s *Service) Checks() []Check {
 	return []Check{
 		{"database", func(ctx context.Context) error {
 			_, err := s.Log.Head(ctx)
 			return err
 		}},
-		{"log", func(ctx context.Context) error { return s.Postgres.CheckAdopted(ctx) }},
-		{"appends", func(ctx context.Context) error { return s.Postgres.CheckWritable(ctx) }},
+		{"log", func(ctx context.Context) error { return s.Log.CheckAdopted(ctx) }},
+		{"appends", func(ctx context.Context) error { return s.Log.CheckWritable(ctx) }},
 		{"migrations", func(ctx context.Context) error {
 			// On the pool: requests must not open connections as they like.
 			now, err := migrations.StatusOf(ctx, s.Pool, s.Schema)
@@ -230,39 +206,56 @@ func (s *Service) Checks() []Check {
 	}
 }
 
-// register adds the routes of all modules, and those for operators.
-func (s *Service) register(api *httpapi.API) {
-	for _, aggregate := range s.App.aggregates() {
+// register adds the routes of all modules, those for operators, and those that say what there is.
+func (s *Service) register(api *httpapi.API) error {
+	codec, err := s.App.Codec()
+	if err != nil {
+		return err
+	}
+	openapi.Register(api, s.App.info(), codec)
+	for _, m := range s.App.Modules {
+		api.Section(m.Name, m.Problems...)
+		s.registerModule(api, m)
+	}
+	api.Section("commands", s.App.Problems()...)
+	httpapi.Commands(api)
+	api.Section("operations", adminapi.Problems(s.App.Program)...)
+	adminapi.Register(api, s.Admin)
+	return nil
+}
+
+func (s *Service) registerModule(api *httpapi.API, m Module) {
+	for _, aggregate := range m.Aggregates {
 		b := aggregate.unbound()
 		if s.Commands != nil {
 			b = s.Commands.byCategory[aggregate.Category()]
 		}
 		b.register(api)
 	}
-	for _, unit := range s.App.units() {
+	for _, unit := range m.Units {
 		unit.register(api, s.Commands)
 	}
-	httpapi.Commands(api)
-	for _, m := range s.App.Modules {
-		for _, read := range m.Reads {
-			read.register(s, api)
-		}
-		if m.Routes != nil {
-			m.Routes(s, api)
-		}
+	for _, read := range m.Reads {
+		read.register(s, api)
 	}
-	if s.Rows == nil {
-		adminapi.Register(api, s.Admin)
+	if m.Routes != nil {
+		m.Routes(s, api)
 	}
 }
 
 // Start makes sure that the log is the App's, or is to be, and starts what the roles say. What it
 // starts runs until Close, not only until ctx ends: requests that are still served wait for it.
 func (s *Service) Start(ctx context.Context) error {
-	if s.Rows == nil {
-		if err := s.enterLog(ctx); err != nil {
-			return err
-		}
+	if err := s.Log.CheckAdopted(ctx); err != nil {
+		// Reads work all the same, and somebody may want to look before adopting it.
+		s.Logger.Error().Err(err).Str("hint", s.hints.Of(err, "")).Msg("appends are disabled")
+	}
+	enter := s.Admin.Enter
+	if s.options.AdoptLog {
+		enter = s.Admin.Join
+	}
+	if err := enter(ctx); err != nil {
+		return err
 	}
 	if s.App.Setup != nil {
 		if err := s.App.Setup(ctx, s); err != nil {
@@ -276,17 +269,6 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("start projections: %w", err)
 	}
 	return nil
-}
-
-func (s *Service) enterLog(ctx context.Context) error {
-	if err := s.Postgres.CheckAdopted(ctx); err != nil {
-		// Reads work all the same, and somebody may want to look before adopting it.
-		s.Logger.Error().Err(err).Str("hint", s.hints.Of(err, "")).Msg("appends are disabled")
-	}
-	if s.options.AdoptLog {
-		return s.Admin.Join(ctx)
-	}
-	return s.Admin.Enter(ctx)
 }
 
 // Serve answers requests until ctx ends, and those that are being worked on then. Operators are

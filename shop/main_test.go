@@ -13,6 +13,7 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
+	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/shop"
 )
@@ -24,7 +25,7 @@ type server struct {
 	testing.TB
 	*httptest.Server
 	db    *pgtest.DB
-	store app.Log
+	store *pgstore.Store
 }
 
 // must makes a test of an error that cannot be handled.
