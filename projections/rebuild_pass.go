@@ -3,9 +3,14 @@ package projections
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"math/bits"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -183,4 +188,162 @@ func (p *foldProjector[K, Row]) foldKeys(ctx context.Context, s pass, m *memory[
 		}
 		return true, nil
 	})
+}
+
+// shard is the rows of some buckets, in memory, within a bound. When they grow beyond it, the
+// highest of its buckets are given up, one after the other, and are left for another pass: so how
+// many rows there are need not be known before.
+type shard[K comparable, Row any] struct {
+	projector *foldProjector[K, Row]
+	limit     int64
+	size      int64
+	buckets   map[int]*bucket[K, Row]
+	// from is the lowest bucket that was given up, if any was.
+	from    int
+	givenUp bool
+}
+
+// bucket is the rows of one bucket.
+type bucket[K comparable, Row any] struct {
+	rows *memory[K, Row]
+	size int64
+}
+
+func newShard[K comparable, Row any](p *foldProjector[K, Row], limit int64) *shard[K, Row] {
+	return &shard[K, Row]{projector: p, limit: limit, buckets: make(map[int]*bucket[K, Row])}
+}
+
+// held reports whether the shard has all rows of a bucket that it was asked for.
+func (s *shard[K, Row]) held(bucket int) bool { return !s.givenUp || bucket < s.from }
+
+// errTooLarge is returned if a single bucket does not fit.
+var errTooLarge = errors.New("a part of the rows that cannot be divided does not fit in the memory allowed")
+
+// apply folds a page's part.
+func (s *shard[K, Row]) apply(parts []part[K, Row], failed *firstFailure) error {
+	for _, part := range parts {
+		switch {
+		case !s.held(part.bucket):
+			continue
+		case failed.before(part.event.Position):
+			return nil
+		}
+		b := s.buckets[part.bucket]
+		if b == nil {
+			b = &bucket[K, Row]{rows: newMemory(s.projector)}
+			s.buckets[part.bucket] = b
+		}
+		e := b.rows.want(part.change.key)
+		if err := b.rows.change(e, part.change, part.event.Position); err != nil {
+			failed.add(&eventError{event: part.event, err: err})
+			return nil
+		}
+		grown := e.measure(reflect.ValueOf(&part.change.key).Elem())
+		b.size += grown
+		s.size += grown
+		if s.size > s.limit {
+			if err := s.shrink(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rowOverhead is what an entry costs beside its key and row: places in a map and a list.
+const rowOverhead = 112
+
+// measure returns by how much a row that changed has grown. It is measured when it changes for the
+// first, second, fourth, eighth time and so on: rows that take long to measure are long because
+// they changed often.
+func (e *entry[Row]) measure(key reflect.Value) (grown int64) {
+	e.touched++
+	if bits.OnesCount64(e.touched) != 1 {
+		return 0
+	}
+	size := rowOverhead + 2*int64(key.Type().Size()) + sizeOf(key)
+	if e.row != nil {
+		row := reflect.ValueOf(e.row).Elem()
+		size += int64(row.Type().Size()) + sizeOf(row)
+	}
+	grown, e.size = size-e.size, size
+	return grown
+}
+
+// shrink gives buckets up until the rest fits.
+func (s *shard[K, Row]) shrink() error {
+	for s.size > s.limit {
+		if len(s.buckets) == 1 {
+			return fmt.Errorf("%w: %d bytes for each worker", errTooLarge, s.limit)
+		}
+		highest := slices.Max(slices.Collect(maps.Keys(s.buckets)))
+		s.size -= s.buckets[highest].size
+		delete(s.buckets, highest)
+		s.from, s.givenUp = highest, true
+	}
+	return nil
+}
+
+// bucketOf returns the bucket of a key, as it comes back from the table, among n. It is the same in
+// every process: a rebuild that is resumed keeps the buckets that another one finished.
+func bucketOf(key reflect.Value, n int) int {
+	h := mix(fold64(offset64, key))
+	return int(h % uint64(n))
+}
+
+// FNV-1a, with a finalizer: its lower bits alone are poor for numbers in a row.
+const (
+	offset64 = 14695981039346656037
+	prime64  = 1099511628211
+)
+
+func fold64(h uint64, v reflect.Value) uint64 {
+	switch {
+	case v.CanInt():
+		return foldUint(h, uint64(v.Int()))
+	case v.CanUint():
+		return foldUint(h, v.Uint())
+	}
+	switch v.Kind() {
+	case reflect.String:
+		for _, b := range []byte(v.String()) {
+			h = (h ^ uint64(b)) * prime64
+		}
+		return (h ^ 0xff) * prime64 // so that "a", "bc" is not "ab", "c"
+	case reflect.Bool:
+		if v.Bool() {
+			return foldUint(h, 1)
+		}
+		return foldUint(h, 0)
+	case reflect.Array:
+		for i := range v.Len() {
+			h = fold64(h, v.Index(i))
+		}
+		return h
+	case reflect.Struct:
+		if t, ok := v.Interface().(time.Time); ok {
+			return foldUint(h, uint64(t.UnixMicro()))
+		}
+		for i := range v.NumField() {
+			h = fold64(h, v.Field(i))
+		}
+		return h
+	default:
+		panic(fmt.Sprintf("a key cannot have a %s", v.Type())) // rowmap.Key refuses it
+	}
+}
+
+func foldUint(h, u uint64) uint64 {
+	for range 8 {
+		h = (h ^ u&0xff) * prime64
+		u >>= 8
+	}
+	return h
+}
+
+// mix is the finalizer of SplitMix64.
+func mix(h uint64) uint64 {
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
 }
