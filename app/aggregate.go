@@ -153,11 +153,11 @@ func (b *boundAggregate[S, E]) command(ctx context.Context, name, id string, val
 		if c.spec.name != name {
 			continue
 		}
-		command, ok := value.(commands.Command[S, E])
-		if !ok || reflect.TypeOf(value) != c.spec.command {
+		if reflect.TypeOf(value) != c.spec.command {
 			return commands.Result{}, wrongCommand(b.of.category+"."+name, c.spec, value)
 		}
-		return b.handler.Handle(ctx, id, command, o)
+		value, id = c.spec.completed(value, id, &o)
+		return b.handler.Handle(ctx, id, value.(commands.Command[S, E]), o)
 	}
 	return commands.Result{}, &eventstore.InvalidError{Field: "command", Reason: fmt.Sprintf("%q is none of %s", name, b.of.category)}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -74,8 +75,8 @@ type Request struct {
 	// ID is that of the stream. It is empty for a command that creates one: set it, or it will be a
 	// new UUID.
 	ID string
-	// Now is when the request came, and At when what it is about happened: the same unless something
-	// else is set.
+	// Now is when the request came, and At when what it is about happened: the same unless
+	// something else is set.
 	Now, At time.Time
 	// Actor is who App.Actor says that the request is from.
 	Actor string
@@ -189,6 +190,18 @@ func fill(r *Request, command reflect.Value) {
 			v.SetString(r.Actor)
 		}
 	}
+}
+
+// completed returns a command of this program's own code with what a request would have filled in,
+// and the id of its stream.
+func (s commandSpec) completed(command any, id string, o *commands.Options) (any, string) {
+	now := eventstore.Microseconds(time.Now())
+	r := &Request{ID: id, Now: now, At: cmp.Or(o.At, now), Actor: o.Actor}
+	full := reflect.New(s.command).Elem()
+	full.Set(reflect.ValueOf(command))
+	fill(r, full)
+	o.At = r.At
+	return full.Interface(), r.ID
 }
 
 // NewID returns a UUID that is later in order than those made before.

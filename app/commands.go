@@ -109,6 +109,7 @@ func (c *Commands) Do(ctx context.Context, name, id string, command any, o comma
 			if reflect.TypeOf(command) != unit.spec.command {
 				return commands.Result{}, wrongCommand(name, unit.spec, command)
 			}
+			command, _ = unit.spec.completed(command, "", &o)
 			return unit.do(ctx, c, command, o)
 		}
 	}

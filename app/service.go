@@ -15,6 +15,7 @@ import (
 	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/app/telemetry"
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
@@ -33,7 +34,11 @@ type Service struct {
 	// Schema is the schema of the log.
 	Schema string
 	Pool   *pgxpool.Pool
-	Log    *pgstore.Store
+	// Log is the event store, and Postgres the same with what only that can do.
+	Log      Log
+	Postgres *pgstore.Store
+	// Rows are those of the folds of a Service in memory; nil with a database.
+	Rows *projections.InMemory
 	// Commands run the commands.
 	Commands *Commands
 	// Reader and History read the read models, and what they were.
@@ -55,9 +60,43 @@ type Service struct {
 	projections []projections.Projection
 }
 
+// Log is the event store of a Service.
+type Log interface {
+	eventstore.Store
+	eventstore.MultiStreamAppender
+	eventstore.ReceiptStore
+	eventstore.StreamManager
+	eventstore.ContentLister
+	Close(context.Context) error
+}
+
 // Open connects to a database that was migrated, and makes a Service of an App. Nothing runs before
 // Start. Close releases it.
 func Open(ctx context.Context, a App, o Options) (_ *Service, err error) {
+	s, err := newService(a, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(ctx))
+		}
+	}()
+	if s.Pool, err = openPool(ctx, o.DSN, cmp.Or(o.MaxConns, 20), s.App.Program); err != nil {
+		return nil, err
+	}
+	s.Postgres, err = pgstore.Open(ctx, pgstore.Config{
+		Pool: s.Pool, Schema: s.Schema, ReceiptTTL: o.ReceiptTTL, ObserveAppend: s.Metrics.Append, ObserveBatch: s.Metrics.Batch,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Log = s.Postgres
+	return s, s.make()
+}
+
+// newService returns a Service that has no log yet.
+func newService(a App, o Options) (_ *Service, err error) {
 	if err := a.Check(); err != nil {
 		return nil, err
 	}
@@ -72,21 +111,7 @@ func Open(ctx context.Context, a App, o Options) (_ *Service, err error) {
 	s := &Service{App: a, Schema: o.Schema, Logger: o.Logger, hints: hint.Program(a.Program), options: o}
 	build := BuildOf(a)
 	s.Metrics = telemetry.New(telemetry.Build{Version: build.Version, Revision: build.Revision, Go: build.Go})
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close(ctx))
-		}
-	}()
-	if s.Pool, err = openPool(ctx, o.DSN, cmp.Or(o.MaxConns, 20), a.Program); err != nil {
-		return nil, err
-	}
-	s.Log, err = pgstore.Open(ctx, pgstore.Config{
-		Pool: s.Pool, Schema: s.Schema, ReceiptTTL: o.ReceiptTTL, ObserveAppend: s.Metrics.Append, ObserveBatch: s.Metrics.Batch,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s, s.make()
+	return s, nil
 }
 
 // only returns the modules with the given names; all, if there are none.
@@ -139,7 +164,7 @@ func (s *Service) make() (err error) {
 	if err != nil {
 		return err
 	}
-	s.Metrics.Watch(telemetry.Sources{Pool: s.Pool, Store: s.Log, Admin: s.Admin, Known: s.projections, Runner: s.Runner})
+	s.Metrics.Watch(telemetry.Sources{Pool: s.Pool, Store: s.Postgres, Admin: s.Admin, Known: s.projections, Runner: s.Runner})
 	s.API, err = s.newAPI(s.options)
 	return err
 }
@@ -168,10 +193,12 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range s.Checks() {
-		api.AddCheck(c.Name, c.Run)
+	if s.Rows == nil {
+		for _, c := range s.Checks() {
+			api.AddCheck(c.Name, c.Run)
+		}
+		api.AddDetail("projections", func(ctx context.Context) (any, error) { return s.Admin.List(ctx) })
 	}
-	api.AddDetail("projections", func(ctx context.Context) (any, error) { return s.Admin.List(ctx) })
 	if o.Roles == nil || o.has(RoleAPI) {
 		if err := s.register(api); err != nil {
 			return nil, err
@@ -189,15 +216,15 @@ type Check struct {
 	Run func(context.Context) error
 }
 
-// Checks are what /readyz looks at.
+// Checks are what /readyz looks at, of a Service with a database.
 func (s *Service) Checks() []Check {
 	return []Check{
 		{"database", func(ctx context.Context) error {
 			_, err := s.Log.Head(ctx)
 			return err
 		}},
-		{"log", func(ctx context.Context) error { return s.Log.CheckAdopted(ctx) }},
-		{"appends", func(ctx context.Context) error { return s.Log.CheckWritable(ctx) }},
+		{"log", func(ctx context.Context) error { return s.Postgres.CheckAdopted(ctx) }},
+		{"appends", func(ctx context.Context) error { return s.Postgres.CheckWritable(ctx) }},
 		{"migrations", func(ctx context.Context) error {
 			// On the pool: requests must not open connections as they like.
 			now, err := migrations.StatusOf(ctx, s.Pool, s.Schema)
@@ -219,8 +246,10 @@ func (s *Service) register(api *httpapi.API) error {
 	}
 	api.Section("commands", s.App.Problems()...)
 	httpapi.Commands(api)
-	api.Section("operations", adminapi.Problems(s.App.Program)...)
-	adminapi.Register(api, s.Admin)
+	if s.Rows == nil {
+		api.Section("operations", adminapi.Problems(s.App.Program)...)
+		adminapi.Register(api, s.Admin)
+	}
 	return nil
 }
 
@@ -246,16 +275,10 @@ func (s *Service) registerModule(api *httpapi.API, m Module) {
 // Start makes sure that the log is the App's, or is to be, and starts what the roles say. What it
 // starts runs until Close, not only until ctx ends: requests that are still served wait for it.
 func (s *Service) Start(ctx context.Context) error {
-	if err := s.Log.CheckAdopted(ctx); err != nil {
-		// Reads work all the same, and somebody may want to look before adopting it.
-		s.Logger.Error().Err(err).Str("hint", s.hints.Of(err, "")).Msg("appends are disabled")
-	}
-	enter := s.Admin.Enter
-	if s.options.AdoptLog {
-		enter = s.Admin.Join
-	}
-	if err := enter(ctx); err != nil {
-		return err
+	if s.Rows == nil {
+		if err := s.enterLog(ctx); err != nil {
+			return err
+		}
 	}
 	if s.App.Setup != nil {
 		if err := s.App.Setup(ctx, s); err != nil {
@@ -269,6 +292,17 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("start projections: %w", err)
 	}
 	return nil
+}
+
+func (s *Service) enterLog(ctx context.Context) error {
+	if err := s.Postgres.CheckAdopted(ctx); err != nil {
+		// Reads work all the same, and somebody may want to look before adopting it.
+		s.Logger.Error().Err(err).Str("hint", s.hints.Of(err, "")).Msg("appends are disabled")
+	}
+	if s.options.AdoptLog {
+		return s.Admin.Join(ctx)
+	}
+	return s.Admin.Enter(ctx)
 }
 
 // Serve answers requests until ctx ends, and those that are being worked on then. Operators are

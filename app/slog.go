@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -33,7 +34,9 @@ func (w slogWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 		return len(line), nil
 	}
 	var fields map[string]any
-	if err := json.Unmarshal(line, &fields); err != nil {
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.UseNumber() // a float64 would lose digits of positions
+	if err := d.Decode(&fields); err != nil {
 		return 0, err
 	}
 	message, _ := fields[zerolog.MessageFieldName].(string)
@@ -42,11 +45,27 @@ func (w slogWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 		switch name {
 		case zerolog.MessageFieldName, zerolog.LevelFieldName, zerolog.TimestampFieldName:
 		default:
-			r.AddAttrs(slog.Any(name, fields[name]))
+			r.AddAttrs(slog.Any(name, plain(fields[name])))
 		}
 	}
 	if err := w.to.Handle(ctx, r); err != nil {
 		return 0, err
 	}
 	return len(line), nil
+}
+
+// plain returns a number as an integer if it is one.
+func plain(v any) any {
+	number, ok := v.(json.Number)
+	if !ok {
+		return v
+	}
+	if n, err := number.Int64(); err == nil {
+		return n
+	}
+	f, err := number.Float64()
+	if err != nil {
+		return v
+	}
+	return f
 }

@@ -169,6 +169,7 @@ var ofErrors = []struct {
 	{projections.ErrLongHistory, outcome{kind: kindLongHistory, tell: true}},
 	{queries.ErrInvalidCursor, outcome{kind: kindInvalidCursor}},
 	{queries.ErrInvalidQuery, outcome{kind: kindInvalidParameter, tell: true}},
+	{queries.ErrInMemory, outcome{kind: kindNotSupported, tell: true}},
 }
 
 // ofClasses are what all other errors are. The text of those that a database or a network has a

@@ -25,9 +25,9 @@ var (
 type Moment struct {
 	// Position, if it is not 0, is that of the last event that counts.
 	Position int64
-	// RecordedAt, if Position is 0, is the time up to which events count that were recorded then. It
-	// is the time by the store's clock, not the business time in the events, and to the microsecond.
-	// A time to come is the present.
+	// RecordedAt, if Position is 0, is the time up to which events count that were recorded then.
+	// It is the time by the store's clock, not the business time in the events, and to the
+	// microsecond. A time to come is the present.
 	RecordedAt time.Time
 }
 
@@ -41,7 +41,8 @@ func (m Moment) before(e Recorded) bool {
 
 // HistoryConfig says where a History reads.
 type HistoryConfig struct {
-	// Pool and Schema are those of Config: what an operator skipped is skipped here too.
+	// Pool and Schema are those of Config: what an operator skipped is skipped here too. Without a
+	// Pool there is no operator.
 	Pool   *pgxpool.Pool
 	Schema string
 	// Store is the log, and Codec knows the types of its events.
@@ -49,7 +50,8 @@ type HistoryConfig struct {
 	Codec *eventstore.Codec
 	// Categories and IgnoreTypes are those of Config.
 	Categories, IgnoreTypes []string
-	// MaxEvents is how many events of the fold's types are read for one row at most. Default: 100000.
+	// MaxEvents is how many events of the fold's types are read for one row at most. Default:
+	// 100000.
 	MaxEvents int
 }
 
@@ -62,8 +64,8 @@ type History struct {
 
 // NewHistory returns access to the past of a log.
 func NewHistory(c HistoryConfig) (*History, error) {
-	if c.Pool == nil || c.Store == nil || c.Codec == nil {
-		return nil, errors.New("projections.HistoryConfig needs a Pool, a Store and a Codec")
+	if c.Store == nil || c.Codec == nil {
+		return nil, errors.New("projections.HistoryConfig needs a Store and a Codec")
 	}
 	if c.Schema == "" {
 		c.Schema = pgsql.DefaultSchema
@@ -125,6 +127,9 @@ func AsOf[K comparable, Row any](ctx context.Context, h *History, f *Fold[K, Row
 
 // skips returns the events that are left out of the generation that this version reads.
 func (h *History) skips(ctx context.Context, p Projection, runs projector, position int64) (map[int64]bool, error) {
+	if h.config.Pool == nil {
+		return nil, nil
+	}
 	g, err := h.catalog.serving(ctx, h.catalog.pool, p, runs)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil

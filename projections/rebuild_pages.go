@@ -142,16 +142,24 @@ func (p *foldProjector[K, Row]) decodePage(s pass, page *page, failed *firstFail
 
 // touch applies to the rows that m has or wants what an event does to them, and returns that.
 func (p *foldProjector[K, Row]) touch(m *memory[K, Row], codec *eventstore.Codec, e Recorded) (changes[K, Row], error) {
+	cs, err := p.decode(codec, e)
+	if err != nil {
+		return nil, err
+	}
+	cs = slices.DeleteFunc(cs, func(c change[K, Row]) bool { return m.entries[c.key] == nil })
+	if err := m.apply(cs, e.Position); err != nil {
+		return nil, &eventError{event: e, err: err}
+	}
+	return cs, nil
+}
+
+// decode returns what an event does.
+func (p *foldProjector[K, Row]) decode(codec *eventstore.Codec, e Recorded) (cs changes[K, Row], err error) {
 	value, err := decodeEvent(codec, e)
-	var cs changes[K, Row]
 	if err == nil {
 		cs, err = p.changes(Decoded{Event: e, Value: value})
 	}
 	if err != nil {
-		return nil, &eventError{event: e, err: err}
-	}
-	cs = slices.DeleteFunc(cs, func(c change[K, Row]) bool { return m.entries[c.key] == nil })
-	if err := m.apply(cs, e.Position); err != nil {
 		return nil, &eventError{event: e, err: err}
 	}
 	return cs, nil

@@ -81,26 +81,12 @@ func (o order) cursor(list string, value func(rowmap.Column) any) (string, error
 // after returns the condition that rows come after a cursor, with parameters behind those in args,
 // and all parameters. The empty cursor is before all rows: there is no condition.
 func (o order) after(cursor, of string, args []any) (condition string, _ []any, _ error) {
-	if cursor == "" || len(o.columns) == 0 {
-		return "", args, nil
-	}
-	var values []json.RawMessage
-	if err := parseCursor(cursor, of, &values); err != nil {
-		return "", nil, err
-	}
-	if len(values) != len(o.columns) {
-		return "", nil, ErrInvalidCursor
+	place, err := o.place(cursor, of)
+	if err != nil || place == nil {
+		return "", args, err
 	}
 	var parameters []string
-	for i, c := range o.columns {
-		value := c.New()
-		if err := json.Unmarshal(values[i], value.Interface()); err != nil {
-			return "", nil, ErrInvalidCursor
-		}
-		arg, err := convert(c, value.Elem().Interface())
-		if err != nil {
-			return "", nil, ErrInvalidCursor
-		}
+	for _, arg := range place {
 		args = append(args, arg)
 		parameters = append(parameters, fmt.Sprintf("$%d", len(args)))
 	}
@@ -109,6 +95,33 @@ func (o order) after(cursor, of string, args []any) (condition string, _ []any, 
 		operator = "<"
 	}
 	return fmt.Sprintf("(%s) %s (%s)", list(o.names()), operator, strings.Join(parameters, ", ")), args, nil
+}
+
+// place returns the values of the row that a cursor is of, as parameters; nil, if the cursor is
+// empty.
+func (o order) place(cursor, of string) (place []any, _ error) {
+	if cursor == "" || len(o.columns) == 0 {
+		return nil, nil
+	}
+	var values []json.RawMessage
+	if err := parseCursor(cursor, of, &values); err != nil {
+		return nil, err
+	}
+	if len(values) != len(o.columns) {
+		return nil, ErrInvalidCursor
+	}
+	for i, c := range o.columns {
+		value := c.New()
+		if err := json.Unmarshal(values[i], value.Interface()); err != nil {
+			return nil, ErrInvalidCursor
+		}
+		arg, err := convert(c, value.Elem().Interface())
+		if err != nil {
+			return nil, ErrInvalidCursor
+		}
+		place = append(place, arg)
+	}
+	return place, nil
 }
 
 // pageSize is what a page has so far, of limit rows and eventstore.DefaultPageBytes at most; limit

@@ -16,6 +16,8 @@ var (
 	// ErrInvalidQuery is returned for a query that the projection cannot answer, whatever its rows
 	// are: unknown or not indexed columns, values of the wrong type, text with NUL.
 	ErrInvalidQuery = eventstore.NewError(eventstore.ClassInvalid, "invalid query")
+	// ErrInMemory is returned by SQL for rows that are in memory.
+	ErrInMemory = eventstore.NewError(eventstore.ClassNotSupported, "SQL needs PostgreSQL, and the rows are in memory; a test has it with apptest.Postgres")
 )
 
 // BehindError is returned when a projection has not come as far as a read wants. Try again later.

@@ -70,6 +70,9 @@ func Find[K comparable, Row any](ctx context.Context, r *Reader, f *projections.
 	if err != nil {
 		return Page[K, Row]{}, fmt.Errorf("find in %s: %w", f.Name(), err)
 	}
+	if r.config.InMemory != nil {
+		return findInMemory(ctx, r, f, p, l)
+	}
 	var page Page[K, Row]
 	var size pageSize
 	at, err := r.read(ctx, []source{{f.Name(), f.Version()}}, l.Token, func(b *pgx.Batch, tables []string, use func() bool) {
@@ -91,11 +94,16 @@ func Find[K comparable, Row any](ctx context.Context, r *Reader, f *projections.
 	}
 	page.At = at
 	if size.full {
-		last := page.Items[len(page.Items)-1]
-		key, row := reflect.ValueOf(last.Key), reflect.ValueOf(last.Row)
-		page.Next, err = p.cursor(p.shape, func(c rowmap.Column) any { return valueOf(c, layout, key, row) })
+		page.Next, err = cursorOf(p, page)
 	}
 	return page, err
+}
+
+// cursorOf returns the cursor of the page after one.
+func cursorOf[K comparable, Row any](p *plan, page Page[K, Row]) (string, error) {
+	last := page.Items[len(page.Items)-1]
+	key, row := reflect.ValueOf(last.Key), reflect.ValueOf(last.Row)
+	return p.cursor(p.shape, func(c rowmap.Column) any { return valueOf(c, p.layout, key, row) })
 }
 
 func scanItem[K comparable, Row any](rows pgx.Rows, layout projections.Layout, item *Item[K, Row]) error {

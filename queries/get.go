@@ -18,6 +18,9 @@ import (
 //
 // Errors: ErrNotFound, *BehindError, *eventstore.LogChangedError.
 func Get[K comparable, Row any](ctx context.Context, r *Reader, f *projections.Fold[K, Row], key K, token eventstore.Token) (Row, error) {
+	if r.config.InMemory != nil {
+		return getInMemory(ctx, r, f, key, token)
+	}
 	var row Row
 	layout, err := f.Layout()
 	if err != nil {

@@ -22,6 +22,8 @@ import (
 type Config struct {
 	// Pool is the database with the rows.
 	Pool *pgxpool.Pool
+	// InMemory has the rows of folds, if there is no Pool: for Get and Find. Log must be set then.
+	InMemory *projections.InMemory
 	// Schema has the tables. Default: recount.
 	Schema string
 	// Projections are those that this program knows: SQL reads the generations of their versions.
@@ -65,8 +67,8 @@ type source struct {
 
 // NewReader returns a reader.
 func NewReader(c Config) (*Reader, error) {
-	if c.Pool == nil {
-		return nil, errors.New("queries.Config.Pool must be set")
+	if c.Pool == nil && (c.InMemory == nil || c.Log == nil) {
+		return nil, errors.New("queries.Config.Pool must be set, or InMemory and Log")
 	}
 	if c.Schema == "" {
 		c.Schema = pgsql.DefaultSchema

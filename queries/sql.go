@@ -30,7 +30,8 @@ const readOnly = `SELECT set_config('transaction_read_only', 'on', true)`
 //
 // All rows are in memory at once; SQLPage is for those that may be many or large.
 //
-// Errors: ErrInvalidQuery, *BehindError, *eventstore.LogChangedError, those of the statement.
+// Errors: ErrInvalidQuery, *BehindError, *eventstore.LogChangedError, ErrInMemory, those of the
+// statement.
 func SQL[T any](ctx context.Context, r *Reader, token eventstore.Token, sql string, args ...any) ([]T, error) {
 	rows, _, err := selectRows[T](ctx, r, 0, token, sql, args)
 	return rows, err
@@ -39,6 +40,9 @@ func SQL[T any](ctx context.Context, r *Reader, token eventstore.Token, sql stri
 // selectRows is SQL for a page of at most limit rows, 0: for all. It reports whether there are
 // more.
 func selectRows[T any](ctx context.Context, r *Reader, limit int, token eventstore.Token, sql string, args []any) (all []T, more bool, err error) {
+	if r.config.InMemory != nil {
+		return nil, false, ErrInMemory
+	}
 	sources, err := r.sources(sql)
 	if err != nil {
 		return nil, false, err

@@ -13,7 +13,6 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
-	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/shop"
 )
@@ -25,7 +24,7 @@ type server struct {
 	testing.TB
 	*httptest.Server
 	db    *pgtest.DB
-	store *pgstore.Store
+	store app.Log
 }
 
 // must makes a test of an error that cannot be handled.

@@ -44,7 +44,7 @@ this database: what it remembers of the log may be lost, so it takes no commands
 			return err
 		}
 		return d.withLog(cmd.Context(), app.Options{}, func(s *app.Service) error {
-			incarnation, lastCommon, err := s.Log.Adopt(cmd.Context())
+			incarnation, lastCommon, err := s.Postgres.Adopt(cmd.Context())
 			if err != nil {
 				return err
 			}

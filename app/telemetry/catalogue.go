@@ -51,7 +51,7 @@ var (
 	projectionLag      = gauge("projection_lag_events", "Positions of the log that are left to go through.", "projection")
 	projectionSeconds  = gauge("projection_lag_seconds", "Age of the oldest event not yet applied; 0 if there is none.", "projection")
 	projectionState    = gauge("projection_state",
-		"1 for the state that it is in, as recount projections show says it.", "projection", "state")
+		"1 for the state that it is in, as the command projections show says it.", "projection", "state")
 	projectionGeneration = gauge("projection_generation", "Number of the table of rows that this program reads.", "projection")
 	projectionRunning    = gauge("projection_runs_here", "1 if this process applies its events.", "projection")
 	projectionEvents     = counter("projection_events_total", "Events that this process has applied to it.", "projection")

@@ -2,15 +2,17 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
-	"github.com/57528e99/recount/app"
-	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/examples/bank/accounts"
 )
+
+func TestMain(m *testing.M) { apptest.Main(m) }
 
 func TestTheDescriptionHasNoMistakes(t *testing.T) {
 	t.Parallel()
@@ -19,23 +21,11 @@ func TestTheDescriptionHasNoMistakes(t *testing.T) {
 	}
 }
 
-// inMemory runs the bank's commands without a database.
-func inMemory(t *testing.T) (*app.Commands, *memstore.Store) {
-	t.Helper()
-	store := memstore.New(memstore.Config{})
-	t.Cleanup(func() { store.Close(t.Context()) })
-	c, err := app.NewCommands(bank(), store, app.CommandsConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, store
-}
-
 func TestCommands(t *testing.T) {
 	t.Parallel()
-	c, store := inMemory(t)
+	x := apptest.New(t, bank())
 	// A withdrawal as it was written in the bank's first year.
-	_, err := store.Append(t.Context(), eventstore.StreamAppend{Stream: "account-old", Expected: eventstore.NoStream, Events: []eventstore.Event{
+	_, err := x.Service.Log.Append(t.Context(), eventstore.StreamAppend{Stream: "account-old", Expected: eventstore.NoStream, Events: []eventstore.Event{
 		{Type: "AccountOpened", Data: []byte(`{"owner":"Old","currency":"EUR"}`)},
 		{Type: "MoneyDeposited", Data: []byte(`{"amount_minor":100,"currency":"EUR"}`)},
 		{Type: "Withdrawn", SchemaVersion: 1, Data: []byte(`{"cents":40}`)},
@@ -64,50 +54,106 @@ func TestCommands(t *testing.T) {
 		{"transfer", "", accounts.Transfer{From: "ada", To: "bob", AmountMinor: 1}, accounts.ErrNotOpen},
 		{"transfer", "", accounts.Transfer{From: "ada", To: "kim", AmountMinor: 1}, accounts.ErrCurrencies},
 	} {
-		if _, err := c.Do(t.Context(), step.name, step.id, step.command, commands.Options{}); !errors.Is(err, step.want) {
+		if err := x.Do(step.name, step.id, step.command); !errors.Is(err, step.want) {
 			t.Errorf("%s %s %+v: %v, want %v", step.name, step.id, step.command, err, step.want)
 		}
 	}
-	wantBalances(t, c, map[string]int64{"account-ada": 500_000, "account-old": 476, "account-kim": 0})
+	wantBalances(t, x, map[string]int64{"account-ada": 500_000, "account-old": 476, "account-kim": 0})
 }
 
-func wantBalances(t *testing.T, c *app.Commands, want map[string]int64) {
+func wantBalances(t *testing.T, x *apptest.Test, want map[string]int64) {
 	t.Helper()
 	for stream, balance := range want {
-		state, _, err := c.State(t.Context(), stream, commands.Moment{})
-		if err != nil || state.(accounts.Account).Balance != balance {
-			t.Errorf("state of %s = %+v, %v; want a balance of %d", stream, state, err, balance)
+		if state := x.State(stream).(accounts.Account); state.Balance != balance {
+			t.Errorf("state of %s = %+v, want a balance of %d", stream, state, balance)
 		}
 	}
 }
 
-// TestManyTellersAtTwoAccounts: whoever transfers the same money at the same time is told of no
-// conflict.
+// TestManyTellersAtTwoAccounts: whoever transfers the same money at the same time is told of no conflict.
 func TestManyTellersAtTwoAccounts(t *testing.T) {
 	t.Parallel()
-	c, _ := inMemory(t)
-	do := func(name, id string, command any) {
-		if _, err := c.Do(t.Context(), name, id, command, commands.Options{}); err != nil {
-			t.Errorf("%s %s %+v: %v", name, id, command, err)
-		}
-	}
+	x := apptest.New(t, bank())
 	for _, id := range []string{"ada", "ben"} {
-		do("account.open", id, accounts.Open{Owner: id, Currency: "EUR"})
-		do("account.deposit", id, accounts.Deposit{AmountMinor: 1000})
+		x.Given("account-"+id, accounts.Opened{Owner: id, Currency: "EUR"}, accounts.Deposited{Money: accounts.Money{AmountMinor: 1000}})
 	}
 	var tellers sync.WaitGroup
 	for n := range 8 {
 		tellers.Go(func() {
-			from, to := "ada", "ben"
+			c := accounts.Transfer{From: "ada", To: "ben", AmountMinor: int64(1 + n)}
 			if n%2 == 1 {
-				from, to = to, from
+				c.From, c.To = c.To, c.From
 			}
 			for range 20 {
-				do("transfer", "", accounts.Transfer{From: from, To: to, AmountMinor: int64(1 + n)})
+				if err := x.Do("transfer", "", c); err != nil {
+					t.Errorf("%+v: %v", c, err)
+				}
 			}
 		})
 	}
 	tellers.Wait()
 	// Those of ada send 1, 3, 5 and 7 at a time, and those of ben 2, 4, 6 and 8.
-	wantBalances(t, c, map[string]int64{"account-ada": 1000 + 20*(20-16), "account-ben": 1000 - 20*(20-16)})
+	wantBalances(t, x, map[string]int64{"account-ada": 1000 + 20*(20-16), "account-ben": 1000 - 20*(20-16)})
+}
+
+// TestTheWholeBank over HTTP, from commands to read models, in memory and on PostgreSQL.
+func TestTheWholeBank(t *testing.T) {
+	t.Parallel()
+	t.Run("in memory", func(t *testing.T) {
+		t.Parallel()
+		useBank(t, apptest.New(t, bank()))
+	})
+	t.Run("on PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		x := apptest.Postgres(t, bank())
+		useBank(t, x)
+		answers(t, x, "GET /v1/totals?currency=EUR", 200, `{"items":[{"day":"2026-03-02","currency":"EUR","in_minor":1000,"out_minor":100,"moves":2}]`)
+		answers(t, x, "GET /v1/totals?currency=NOK", 200, `"items":[]`)
+	})
+}
+
+// answers sends a request, as "METHOD path body", and wants an answer with a text.
+func answers(t *testing.T, x *apptest.Test, request string, status int, want string) {
+	t.Helper()
+	parts := append(strings.SplitN(request, " ", 3), "")
+	w := x.Request(parts[0], parts[1], parts[2], "X-Forwarded-User: tina", fmt.Sprintf("Idempotency-Key: %q", request))
+	if w.Code != status || !strings.Contains(w.Body.String(), want) {
+		t.Errorf("%s = %d %s, want %d with %s", request, w.Code, w.Body, status, want)
+	}
+}
+
+func useBank(t *testing.T, x *apptest.Test) {
+	const transfer = `POST /v1/transfers {"from":"ada","to":"ben","amount_minor":600}`
+	for _, step := range []struct {
+		request string
+		status  int
+		want    string
+	}{
+		{`POST /v1/accounts {"id":"ada","owner":"Ada","currency":"EUR"}`, 201, `"stream":"account-ada"`},
+		{`POST /v1/accounts {"id":"ben","owner":"Ben","currency":"EUR"}`, 201, `"version":0`},
+		{`POST /v1/accounts/ada/deposit {"amount_minor":1000,"at":"2026-03-01T23:30:00-02:00"}`, 200, `"version":1`},
+		{`POST /v1/accounts/ada/withdraw {"amount_minor":100,"at":"2026-03-01T23:30:00-02:00"}`, 200, `"version":2`},
+		{`POST /v1/accounts/ada/withdraw {"amount_minor":901}`, 409, "insufficient-funds"},
+		{`POST /v1/accounts/ada/deposit {"amount_minor":0}`, 422, `"pointer":"/amount_minor"`},
+		{`POST /v1/accounts/ada/settle {"month":"2026-03"}`, 404, "not-found"},
+		{transfer, 200, `"stream":"account-ben"`},
+		{transfer, 200, `"version":3`}, // the same again
+		{`POST /v1/transfers {"from":"ada","to":"ben","amount_minor":301}`, 409, "insufficient-funds"},
+		{`POST /v1/transfers {"from":"ada","to":"bob","amount_minor":1}`, 404, "account-not-found"},
+		{`GET /v1/accounts/ada`, 200, `"balance_minor":300`},
+		{`GET /v1/accounts/bob`, 404, "not-found"},
+		{`GET /v1/accounts?owner=Ben`, 200, `"balance_minor":600,"currency":"EUR","id":"ben"`},
+		{`GET /v1/accounts/ada/statement?limit=2`, 200, `"amount_minor":-100,`},
+		{`GET /v1/accounts/ben/statement`, 200, `"kind":"received","other":"ada","version":1`},
+	} {
+		answers(t, x, step.request, step.status, step.want)
+	}
+	if err := x.Do("account.settle", "ben", accounts.Settle{Month: "2026-03"}); err != nil {
+		t.Error(err)
+	}
+	for e, err := range x.Service.Log.ReadStream(t.Context(), "account-ben", eventstore.ReadOptions{}) {
+		if err != nil || e.Type == "MoneyReceived" && !strings.Contains(string(e.Metadata), `"actor":"tina"`) {
+			t.Errorf("metadata = %s, %v; want those of tina", e.Metadata, err)
+		}
+	}
 }

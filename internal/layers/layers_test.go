@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 	"path"
 	"reflect"
 	"regexp"
@@ -37,10 +38,10 @@ var units = []unit{
 	{"operations", 30}, {"commands", 31}, {"projections", 31},
 	{"queries", 40}, {"snapshots", 40},
 	{"app/hint", 50}, {"httpapi", 50}, {"httpapi/adminapi", 51}, {"httpapi/openapi", 51}, {"app/telemetry", 51}, {"app", 52},
-	{"app/cli", 53}, {"app/scaffold", 54},
+	{"app/cli", 53}, {"app/apptest", 53}, {"app/scaffold", 54},
 	{"shop", 60}, {"examples", 60},
 	{"tests", 70}, {"tests/bench", 71}, {"tests/chaos", 71}, {"tests/bench/peers", 72}, {"tests/trials", 72},
-	{"cmd", 80}, {"scripts", 80}, {"docs/tour", 80},
+	{"cmd", 80}, {"scripts", 80},
 }
 
 // layer is the row of the table in CONTRIBUTING.md.
@@ -56,7 +57,7 @@ var restricted = []struct {
 }{
 	{module + "/domain", []string{"domain", "shop", "tests/bench"}, true, "the engine knows nothing of the shop"},
 	{module + "/shop", []string{"shop", "tests/bench", "tests/chaos", "cmd"}, true, "the engine knows nothing of the shop"},
-	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "eventstore/logcheck", "app", "operations", "projections", "queries", "snapshots", "tests", "cmd", "docs/tour"}, false,
+	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "eventstore/logcheck", "app", "operations", "projections", "queries", "snapshots", "tests", "cmd"}, false,
 		"the driver stays in the packages that own tables"},
 	{"github.com/prometheus", []string{"app/telemetry"}, true, "the engine tells plain numbers"},
 }
@@ -71,6 +72,26 @@ func TestPackagesStayInTheirLayers(t *testing.T) {
 	}
 	for _, v := range violations(files) {
 		t.Error(v)
+	}
+}
+
+// TestAServiceNeedsNoCommandLine: who has a main of their own uses package app, and gets neither the command
+// line with it, nor a PostgreSQL, nor what tests need.
+func TestAServiceNeedsNoCommandLine(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"/app").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	packages := strings.Fields(string(out))
+	if !slices.Contains(packages, module+"/projections") {
+		t.Errorf("these cannot be all packages that app imports: %q", packages)
+	}
+	for _, imported := range packages {
+		for _, never := range []string{"testing", "github.com/spf13", module + "/app/cli", module + "/internal/pgembed", module + "/internal/pgtest"} {
+			if within(imported, never) {
+				t.Errorf("app imports %s", imported)
+			}
+		}
 	}
 }
 
@@ -172,7 +193,7 @@ type file struct {
 }
 
 // speakers may say command lines of recount.
-var speakers = []string{"cmd", "app", "shop", "httpapi/adminapi", "tests", "scripts", "docs/tour"}
+var speakers = []string{"cmd", "app", "shop", "httpapi/adminapi", "tests", "scripts"}
 
 var commandLine = regexp.MustCompile(`(?m)^[^/\n]*["` + "`" + `][^"\n]*\brecount (dev|serve|migrate|db|import|projections|snapshots|streams|log|bench) ?[a-z]*\b`)
 

@@ -1,6 +1,7 @@
 package rowmap
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -138,6 +139,27 @@ func (cs Columns) Normalize(v reflect.Value) error {
 			continue
 		}
 		if err := c.kind.normalize(field); err != nil {
+			return &ValueError{Column: c.Name, Err: err}
+		}
+	}
+	return nil
+}
+
+// Unshare gives v, in which a row was copied, what it has as JSON of its own, as it would come back
+// from the table. A value that cannot be written is a *ValueError.
+func (cs Columns) Unshare(v reflect.Value) error {
+	for _, c := range cs {
+		if c.Type != "jsonb" {
+			continue
+		}
+		field := c.field(v)
+		text, err := json.Marshal(field.Interface())
+		if err == nil {
+			own := reflect.New(field.Type())
+			err = json.Unmarshal(text, own.Interface())
+			field.Set(own.Elem())
+		}
+		if err != nil {
 			return &ValueError{Column: c.Name, Err: err}
 		}
 	}

@@ -63,7 +63,8 @@ event store, in [tests/bench/peers](../tests/bench/peers/doc.go). A ratio ` + "`
 
 What is not claimed: that a figure holds on another machine, or when server and program have one each; that a store which is faster or
 slower here is so with other events, settings or versions; that an event store can be judged by its speed. Clients run on the machine of
-the server and take their share of it. Each figure is of one run.
+the server and take their share of it. Each figure is of one run. Where the load average was above the number of cores, other work ran
+meanwhile: trust the ratios there, and no rate.
 `
 
 // machines returns the machines that reports come from, once each, whatever was measured on them.

@@ -1,0 +1,220 @@
+package apptest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/queries"
+)
+
+// Test is an App that runs for a test. What goes wrong with the App itself, rather than with a
+// command, fails the test: above all a fold that stops.
+type Test struct {
+	// Service is what runs.
+	Service *app.Service
+
+	t testing.TB
+	// reported are the folds whose failure the test was told.
+	reported map[string]bool
+}
+
+// New runs an App in memory until the test ends.
+func New(t testing.TB, a app.App) *Test {
+	t.Helper()
+	s, err := app.InMemory(a, app.Options{Logger: logger(t)})
+	return start(t, s, err)
+}
+
+// logger writes warnings and errors to the test's log.
+func logger(t testing.TB) zerolog.Logger {
+	return zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
+}
+
+func start(t testing.TB, s *app.Service, err error) *Test {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &Test{Service: s, t: t, reported: make(map[string]bool)}
+	t.Cleanup(func() {
+		x.checkProjections()
+		if err := s.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// Do runs a command by its name: "category.command" on the stream with an id, or a unit, whose id
+// is empty. Fields with a tag of package app that are empty are filled in. The error is that of the
+// command, see commands.Handler.Handle: compare it with errors.Is.
+func (x *Test) Do(name, id string, command any, options ...commands.Options) error {
+	x.t.Helper()
+	var o commands.Options
+	for _, o = range options {
+	}
+	_, err := x.Service.Do(x.t.Context(), name, id, command, o)
+	x.checkFolds()
+	return err
+}
+
+// Given appends events to a stream, whatever commands would say.
+func (x *Test) Given(stream string, events ...any) {
+	x.t.Helper()
+	a := eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any}
+	for _, value := range events {
+		e, err := x.Service.Commands.Codec().Encode(value)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		a.Events = append(a.Events, e)
+	}
+	if _, err := x.Service.Log.Append(x.t.Context(), a, eventstore.AppendOptions{}); err != nil {
+		x.t.Fatal(err)
+	}
+	x.checkFolds()
+}
+
+// Events returns the events of a stream; none, if it does not exist.
+func (x *Test) Events(stream string) (all []any) {
+	x.t.Helper()
+	for e, err := range x.Service.Log.ReadStream(x.t.Context(), stream, eventstore.ReadOptions{}) {
+		if errors.Is(err, eventstore.ErrStreamNotFound) {
+			return nil
+		}
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		value, err := x.Service.Commands.Codec().Decode(e.Event)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		all = append(all, value)
+	}
+	return all
+}
+
+// State returns the state of a stream, of the type that its aggregate has: the zero value, if the
+// stream does not exist.
+func (x *Test) State(stream string) any {
+	x.t.Helper()
+	state, _, err := x.Service.Commands.State(x.t.Context(), stream, commands.Moment{})
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return state
+}
+
+// Request has the App's routes answer a request. A body is sent as JSON; headers are "Name: value".
+// A GET sees everything that was written before it.
+func (x *Test) Request(method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	x.t.Helper()
+	r := httptest.NewRequestWithContext(x.t.Context(), method, path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if method == "GET" {
+		if head := x.head(); head.Position > 0 {
+			r.Header.Set("Consistency-Token", head.String())
+			r.Header.Set("Prefer", "wait=9")
+		}
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ":")
+		r.Header.Set(name, strings.TrimSpace(value))
+	}
+	w := httptest.NewRecorder()
+	x.Service.API.ServeHTTP(w, r)
+	x.checkFolds()
+	return w
+}
+
+// Row returns the row of a fold that has a key, after everything that was written.
+func Row[K comparable, R any](x *Test, f *projections.Fold[K, R], key K) (row R, found bool) {
+	x.t.Helper()
+	row, err := queries.Get(queries.WithWait(x.t.Context(), patience), x.Service.Reader, f, key, x.head())
+	if errors.Is(err, queries.ErrNotFound) {
+		return row, false
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return row, true
+}
+
+// Rows returns all rows of a fold in the order of their keys, after everything that was written.
+func Rows[K comparable, R any](x *Test, f *projections.Fold[K, R]) (all []queries.Item[K, R]) {
+	x.t.Helper()
+	for l := (queries.List{Limit: queries.MaxLimit, Token: x.head()}); ; {
+		page, err := queries.Find(queries.WithWait(x.t.Context(), patience), x.Service.Reader, f, l)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		all = append(all, page.Items...)
+		if l.Cursor = page.Next; l.Cursor == "" {
+			return all
+		}
+	}
+}
+
+// patience is how long projections have to see what was written.
+const patience = 30 * time.Second
+
+func (x *Test) head() eventstore.Token {
+	x.t.Helper()
+	head, err := x.Service.Log.Head(x.t.Context())
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return head
+}
+
+// checkFolds tells the test of folds in memory that have stopped.
+func (x *Test) checkFolds() {
+	x.t.Helper()
+	if x.Service.Rows == nil {
+		return
+	}
+	if _, err := x.Service.Rows.Follow(x.t.Context()); err != nil {
+		x.t.Fatal(err)
+	}
+	failures := x.Service.Rows.Failures()
+	for _, name := range slices.Sorted(maps.Keys(failures)) {
+		if !x.reported[name] {
+			x.reported[name] = true
+			x.t.Error(failures[name])
+		}
+	}
+}
+
+// checkProjections tells the test of projections that have stopped.
+func (x *Test) checkProjections() {
+	x.t.Helper()
+	if x.Service.Admin == nil {
+		return
+	}
+	all, err := x.Service.Admin.List(context.WithoutCancel(x.t.Context()))
+	if err != nil {
+		x.t.Error(err)
+	}
+	for _, p := range all {
+		if p.Failure != nil {
+			x.t.Errorf("projection %s: event %s at position %d: %s", p.Projection, p.Failure.Type, p.Failure.Position, p.Failure.Error)
+		}
+	}
+}
