@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDocumentsShowThisProgram: the Go that README.md shows is in the bank, or in what they
+// TestDocumentsShowThisProgram: the Go that README.md and docs/service.md show is in the bank, or in what they
 // name.
 func TestDocumentsShowThisProgram(t *testing.T) {
 	t.Parallel()
@@ -19,7 +19,7 @@ func TestDocumentsShowThisProgram(t *testing.T) {
 		}
 		source += string(text)
 	}
-	for _, name := range []string{"../../README.md"} {
+	for _, name := range []string{"../../README.md", "../../docs/service.md"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
