@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/57528e99/recount/eventstore"
@@ -165,7 +167,7 @@ func (a App) OpenAPI() ([]byte, error) {
 		return nil, err
 	}
 	a = a.withDefaults()
-	api, err := (&Service{App: a}).newAPI(Options{})
+	api, err := (&Service{App: a, here: a}).newAPI(Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +179,12 @@ func (a App) info() openapi.Info {
 	return openapi.Info{Title: a.Name, Description: a.Short, Version: BuildOf(a).Version}
 }
 
+// isNil reports whether an interface has nothing in it, or a pointer to nothing.
+func isNil[T any](x T) bool {
+	v := reflect.ValueOf(x)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,47}$`)
 
 // Check reports all mistakes of the description that can be found without a database: names that
@@ -185,11 +193,17 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,47}$`)
 // other.
 func (a App) Check() error {
 	mistakes := a.checkNames()
+	if len(mistakes) > 0 {
+		return errors.Join(mistakes...)
+	}
 	for _, aggregate := range a.aggregates() {
 		mistakes = append(mistakes, aggregate.mistakes()...)
 	}
 	for _, unit := range a.units() {
 		mistakes = append(mistakes, unit.spec.mistakes()...)
+		if len(variablesOf(unit.path)) > 0 {
+			mistakes = append(mistakes, fmt.Errorf("app: unit %q: its path %s must have no variables; what it is about is in the body", unit.spec.name, unit.path))
+		}
 	}
 	for _, m := range a.Modules {
 		for _, read := range m.Reads {
@@ -203,7 +217,7 @@ func (a App) Check() error {
 		return errors.Join(append(mistakes, err)...)
 	}
 	mistakes = append(mistakes, projections.Check(codec, a.Projections()...))
-	if _, err := (&Service{App: a.withDefaults()}).newAPI(Options{}); err != nil {
+	if _, err := (&Service{App: a.withDefaults(), here: a}).newAPI(Options{}); err != nil {
 		mistakes = append(mistakes, err)
 	}
 	return errors.Join(mistakes...)
@@ -226,7 +240,7 @@ func (a App) checkNames() (mistakes []error) {
 	for _, m := range a.Modules {
 		name("a module", m.Name)
 		for _, p := range m.Projections {
-			if p == nil {
+			if isNil(p) {
 				mistakes = append(mistakes, fmt.Errorf("app: a projection of module %q is nil", m.Name))
 			} else if taken["a projection"+p.Name()] {
 				mistakes = append(mistakes, fmt.Errorf("app: a projection is called %q, as another one is", p.Name()))
@@ -234,6 +248,9 @@ func (a App) checkNames() (mistakes []error) {
 				taken["a projection"+p.Name()] = true
 			}
 		}
+	}
+	if slices.ContainsFunc(a.aggregates(), isNil[Aggregate]) {
+		return append(mistakes, errors.New("app: an aggregate of a module is nil"))
 	}
 	for _, category := range a.Categories() {
 		if taken["a category"+category] {

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,73 @@ type unnamed struct{ Amount int64 }
 
 func (unnamed) Decide(purse) ([]purseEvent, error) { return nil, nil }
 
+type secret struct {
+	who string `app:"actor"`
+}
+
+func (c secret) Decide(purse) ([]purseEvent, error) { return nil, errors.New(c.who) }
+
+// TestAPathMayHaveAPatternForTheID, and a category a dot.
+func TestAPathMayHaveAPatternForTheID(t *testing.T) {
+	t.Parallel()
+	all := app.NewAggregate[purse, purseEvent]("old.purse", "/v1/old/{name:[a-z]+}").
+		Events(app.Event[filled]("PurseFilled", 1)).Commands(app.Do[fill]("fill"))
+	s, err := app.InMemory(app.App{Name: "wallet", Modules: []app.Module{{Name: "purses", Aggregates: []app.Aggregate{all}}}}, app.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(t.Context())
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("POST", "/v1/old/ann/fill", strings.NewReader(`{"amount":5}`))
+	r.Header.Set("Content-Type", "application/json")
+	s.API.ServeHTTP(w, r)
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"stream":"old.purse-ann"`) {
+		t.Errorf("POST /v1/old/ann/fill = %d %s", w.Code, w.Body)
+	}
+	if _, err := s.Do(t.Context(), "old.purse.fill", "ann", fill{Amount: 1}, commands.Options{}); err != nil {
+		t.Error(err)
+	}
+	if state, _, err := s.Commands.State(t.Context(), "old.purse-ann", commands.Moment{}); err != nil || state != (purse{6}) {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+	if _, err := s.Do(t.Context(), "old.purse.fill", "", fill{}, commands.Options{}); !errors.Is(err, eventstore.ErrInvalid) {
+		t.Errorf("without an id: %v, want an invalid command", err)
+	}
+}
+
+// TestOnlySomeModules: a module runs beside others, though it uses what they describe.
+func TestOnlySomeModules(t *testing.T) {
+	t.Parallel()
+	described := purses()
+	units := app.Module{Name: "payments", Units: described.Units}
+	described.Units = nil
+	a := app.App{Name: "wallet", Modules: []app.Module{described, units}}
+	s, err := app.InMemory(a, app.Options{Only: []string{"payments"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(t.Context())
+	for _, c := range []struct {
+		path, body string
+		status     int
+	}{
+		{"/v1/purses", `{"id":"ann","amount":5}`, 404},
+		{"/v1/payments", `{"from":"ann","to":"ben","amount":0}`, 200},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", c.path, strings.NewReader(c.body))
+		r.Header.Set("Content-Type", "application/json")
+		if s.API.ServeHTTP(w, r); w.Code != c.status {
+			t.Errorf("POST %s = %d %s, want %d", c.path, w.Code, w.Body, c.status)
+		}
+	}
+	for _, o := range []app.Options{{Only: []string{"loans"}}, {Roles: []string{"projection"}}} {
+		if _, err := app.InMemory(a, o); err == nil {
+			t.Errorf("%+v is accepted", o)
+		}
+	}
+}
+
 func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 	t.Parallel()
 	counts := projections.NewFold[string, struct{ N int64 }](projections.Table{Name: "counts", Version: 1})
@@ -139,6 +207,17 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 			m.Units = append(m.Units, app.Across("repay", "/v1/payments", func(*app.Tx, pay) error { return nil }))
 		}),
 			"route POST /v1/payments is registered twice"},
+		{with(func(_ *app.App, m *app.Module) { m.Aggregates = append(m.Aggregates, nil) }), "an aggregate of a module is nil"},
+		{with(func(_ *app.App, m *app.Module) {
+			m.Projections = []projections.Projection{(*projections.Fold[string, purse])(nil)}
+		}), "is nil"},
+		{with(func(_ *app.App, m *app.Module) {
+			m.Units = []app.Unit{app.Across("give", "/v1/purses/{id}/give", func(*app.Tx, pay) error { return nil })}
+		}), "must have no variables"},
+		{with(func(_ *app.App, m *app.Module) {
+			m.Aggregates = []app.Aggregate{app.NewAggregate[purse, purseEvent]("purse", "/v1/purses").
+				Events(app.Event[filled]("PurseFilled", 1)).Commands(app.Do[secret]("hide"))}
+		}), `field who is tagged app:"actor", so it must be exported`},
 	} {
 		err := c.app.Check()
 		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {

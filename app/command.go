@@ -41,7 +41,7 @@ func Do[C commands.Command[S, E], S any, E commands.Event[S]](name string, optio
 // Created with Location {path}/{id}.
 func Create[C commands.Command[S, E], S any, E commands.Event[S]](name string, options ...CommandOption) CommandOf[S, E] {
 	spec := newCommandSpec[C](name, options)
-	spec.creates = true
+	spec.creates, spec.makesID = true, true
 	return CommandOf[S, E]{spec}
 }
 
@@ -84,13 +84,15 @@ type Request struct {
 	Header http.Header
 
 	options *commands.Options
+	// makesID says that a new id is made where there is none.
+	makesID bool
 }
 
 // commandSpec is a command without its types.
 type commandSpec struct {
-	name                                        string
-	command                                     reflect.Type
-	creates, internal, optionalBody, noLocation bool
+	name                                                 string
+	command                                              reflect.Type
+	creates, makesID, internal, optionalBody, noLocation bool
 	// body is what requests are decoded to, and built what comes of it.
 	body, built reflect.Type
 	route       func(a *httpapi.API, path string, o httpapi.CommandOptions, idVariable string, run runCommand)
@@ -141,11 +143,19 @@ func (s commandSpec) mistakes() (all []error) {
 
 // fieldMistakes are those of a command that is its own body.
 func (s commandSpec) fieldMistakes() (all []error) {
+	seen := make(map[string]bool)
 	for _, f := range reflect.VisibleFields(s.command) {
 		tag, tagged := f.Tag.Lookup(tagKey)
-		_, named := f.Tag.Lookup("json")
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		named := name != ""
 		want, known := tagTypes[tag]
 		switch {
+		case f.Anonymous && f.Type.Kind() == reflect.Pointer:
+			all = append(all, fmt.Errorf("app: command %q: %s must not be embedded as a pointer", s.name, f.Name))
+		case tagged && !f.IsExported():
+			all = append(all, fmt.Errorf("app: command %q: field %s is tagged app:%q, so it must be exported", s.name, f.Name, tag))
+		case tagged && seen[tag]:
+			all = append(all, fmt.Errorf("app: command %q: two fields are tagged app:%q", s.name, tag))
 		case !f.IsExported() || f.Anonymous:
 		case tagged && !known:
 			all = append(all, fmt.Errorf(`app: command %q: field %s is tagged app:%q; there are "id", "time" and "actor"`, s.name, f.Name, tag))
@@ -155,6 +165,7 @@ func (s commandSpec) fieldMistakes() (all []error) {
 			all = append(all, fmt.Errorf("app: command %q: field %s has no name in JSON: give it a tag, such as `json:%q`, or use Body",
 				s.name, f.Name, strings.ToLower(f.Name)))
 		}
+		seen[tag] = seen[tag] || tagged
 	}
 	return all
 }
@@ -177,7 +188,7 @@ func fill(r *Request, command reflect.Value) {
 			if r.ID == "" {
 				r.ID = v.String()
 			}
-			if r.ID == "" {
+			if r.ID == "" && r.makesID {
 				r.ID = NewID()
 			}
 			v.SetString(r.ID)
@@ -187,7 +198,9 @@ func fill(r *Request, command reflect.Value) {
 			}
 			v.Set(reflect.ValueOf(r.At))
 		case "actor":
-			v.SetString(r.Actor)
+			if r.Actor != "" {
+				v.SetString(r.Actor)
+			}
 		}
 	}
 }
@@ -196,7 +209,7 @@ func fill(r *Request, command reflect.Value) {
 // and the id of its stream.
 func (s commandSpec) completed(command any, id string, o *commands.Options) (any, string) {
 	now := eventstore.Microseconds(time.Now())
-	r := &Request{ID: id, Now: now, At: cmp.Or(o.At, now), Actor: o.Actor}
+	r := &Request{ID: id, Now: now, At: cmp.Or(o.At, now), Actor: o.Actor, makesID: s.makesID}
 	full := reflect.New(s.command).Elem()
 	full.Set(reflect.ValueOf(command))
 	fill(r, full)
@@ -211,7 +224,7 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 func (s commandSpec) register(a *httpapi.API, category string, path resourcePath, run runCommand) {
 	o := httpapi.CommandOptions{Name: category + "." + s.name, Internal: s.internal, OptionalBody: s.optionalBody}
 	if !s.creates {
-		s.route(a, path.of+"/{"+path.variable+"}/"+s.name, o, path.variable, run)
+		s.route(a, path.of+"/"+path.pattern+"/"+s.name, o, path.variable, run)
 		return
 	}
 	if !s.noLocation {
@@ -223,15 +236,15 @@ func (s commandSpec) register(a *httpapi.API, category string, path resourcePath
 // route adds a route whose bodies are B.
 func route[B any](a *httpapi.API, path string, o httpapi.CommandOptions, idVariable string, build func(*Request, B) (any, error), run runCommand) {
 	httpapi.Command(a, http.MethodPost, path, o, func(ctx context.Context, in httpapi.CommandRequest[B]) (commands.Result, error) {
-		r := &Request{Now: in.Now, At: in.Now, Actor: in.Options.Actor, Header: in.Header, options: &in.Options}
-		if idVariable != "" {
+		r := &Request{Now: in.Now, At: in.Now, Actor: in.Options.Actor, Header: in.Header, options: &in.Options, makesID: idVariable == ""}
+		if !r.makesID {
 			r.ID = in.Path(idVariable)
 		}
 		command, err := build(r, in.Body)
 		if err != nil {
 			return commands.Result{}, err
 		}
-		if r.ID == "" {
+		if r.ID == "" && r.makesID {
 			r.ID = NewID()
 		}
 		in.Options.At = r.At
@@ -239,14 +252,15 @@ func route[B any](a *httpapi.API, path string, o httpapi.CommandOptions, idVaria
 	})
 }
 
-// resourcePath is where the streams of an aggregate are: of/{variable}.
-type resourcePath struct{ of, variable string }
+// resourcePath is where the streams of an aggregate are: of/pattern, in which the variable is the id.
+type resourcePath struct{ of, pattern, variable string }
 
-var lastVariable = regexp.MustCompile(`^(.*)/\{([^{}/]+)\}$`)
+// lastVariable may have a pattern for its values, as in {sku:[A-Z]+}.
+var lastVariable = regexp.MustCompile(`^(.*)/(\{([^{}/:]+)(:[^/]*)?\})$`)
 
 func newResourcePath(path string) resourcePath {
 	if m := lastVariable.FindStringSubmatch(path); m != nil {
-		return resourcePath{m[1], m[2]}
+		return resourcePath{m[1], m[2], m[3]}
 	}
-	return resourcePath{path, "id"}
+	return resourcePath{path, "{id}", "id"}
 }

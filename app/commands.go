@@ -113,7 +113,8 @@ func (c *Commands) Do(ctx context.Context, name, id string, command any, o comma
 			return unit.do(ctx, c, command, o)
 		}
 	}
-	category, verb, _ := strings.Cut(name, ".")
+	dot := max(strings.LastIndexByte(name, '.'), 0) // a category may have others
+	category, verb := name[:dot], strings.TrimPrefix(name[dot:], ".")
 	b, ok := c.byCategory[category]
 	if !ok {
 		return commands.Result{}, &eventstore.InvalidError{Field: "command",

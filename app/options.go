@@ -29,7 +29,7 @@ type Options struct {
 	MaxConns int32
 	// Roles are what Start starts. Default: all.
 	Roles []string
-	// Only are the names of the modules that run here. Default: all.
+	// Only are the names of the modules whose routes and projections are here. Default: all.
 	Only []string
 	// Logger gets what happens. Default: none. Slog makes one of a *slog.Logger.
 	Logger zerolog.Logger

@@ -29,7 +29,7 @@ import (
 // Service is an App on a database. What it is made of may be used by itself, as long as it is not
 // closed.
 type Service struct {
-	// App is the description, with its defaults, of the modules that run here.
+	// App is the description, with its defaults.
 	App App
 	// Schema is the schema of the log.
 	Schema string
@@ -56,8 +56,10 @@ type Service struct {
 
 	hints   hint.Program
 	options Options
-	// projections are the read models, and what makes the snapshots.
-	projections []projections.Projection
+	// projections are the read models and what makes the snapshots, runs those of the modules here.
+	projections, runs []projections.Projection
+	// here is the App with the modules that have routes and projections here.
+	here App
 }
 
 // Log is the event store of a Service.
@@ -101,14 +103,20 @@ func newService(a App, o Options) (_ *Service, err error) {
 		return nil, err
 	}
 	a = a.withDefaults()
-	if a.Modules, err = a.only(o.Only); err != nil {
+	here := a
+	if here.Modules, err = a.only(o.Only); err != nil {
 		return nil, err
 	}
 	if o.Roles == nil {
 		o.Roles = Roles()
 	}
+	for _, role := range o.Roles {
+		if !slices.Contains(Roles(), role) {
+			return nil, fmt.Errorf("app: there is no role %q; there are %s", role, inWords(Roles()))
+		}
+	}
 	o.Schema = cmp.Or(o.Schema, a.Schema, migrations.DefaultSchema)
-	s := &Service{App: a, Schema: o.Schema, Logger: o.Logger, hints: hint.Program(a.Program), options: o}
+	s := &Service{App: a, Schema: o.Schema, Logger: o.Logger, hints: hint.Program(a.Program), options: o, here: here}
 	build := BuildOf(a)
 	s.Metrics = telemetry.New(telemetry.Build{Version: build.Version, Revision: build.Revision, Go: build.Go})
 	return s, nil
@@ -144,7 +152,14 @@ func (s *Service) make() (err error) {
 	if err != nil {
 		return err
 	}
-	s.projections = append(s.App.Projections(), s.Snapshots.Projections(s.Logger, s.Commands.SnapshotSources()...)...)
+	makers := s.Snapshots.Projections(s.Logger, s.Commands.SnapshotSources()...)
+	s.projections = append(s.App.Projections(), makers...)
+	s.runs = s.here.Projections()
+	for i, source := range s.Commands.SnapshotSources() {
+		if slices.Contains(s.here.Categories(), source.Category()) {
+			s.runs = append(s.runs, makers[i])
+		}
+	}
 	s.Admin = projections.NewAdmin(s.Pool, s.Schema, s.Log, s.projections...).WithHints(s.hints.In).ForApp(s.App.Name)
 	if s.options.has(RoleProjections) {
 		if s.Runner, err = s.NewRunner(); err != nil {
@@ -176,7 +191,7 @@ func (s *Service) NewRunner() (*projections.Runner, error) {
 		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger, Hints: s.hints.In,
 		Categories: s.App.Categories(), IgnoreTypes: s.options.IgnoreTypes,
 		BuildOnCommand: s.options.BuildOnCommand, DropUnusedAfter: s.options.DropUnusedAfter,
-	}, s.projections...)
+	}, s.runs...)
 }
 
 // newAPI makes the routes. Without the role there are those for the health of the process alone. A
@@ -240,7 +255,7 @@ func (s *Service) register(api *httpapi.API) error {
 		return err
 	}
 	openapi.Register(api, s.App.info(), codec)
-	for _, m := range s.App.Modules {
+	for _, m := range s.here.Modules {
 		api.Section(m.Name, m.Problems...)
 		s.registerModule(api, m)
 	}
@@ -313,8 +328,14 @@ func (s *Service) Serve(ctx context.Context, ln, admin net.Listener) error {
 	}
 	adminCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	served := make(chan error, 1)
-	go func() { served <- s.Metrics.Serve(adminCtx, admin) }()
+	go func() {
+		err := s.Metrics.Serve(adminCtx, admin)
+		cancel() // nobody should be served without being seen
+		served <- err
+	}()
 	err := s.API.Serve(ctx, ln, httpapi.ServeOptions{})
 	stop()
 	return errors.Join(err, <-served)
@@ -326,25 +347,28 @@ func (s *Service) Do(ctx context.Context, name, id string, command any, o comman
 	return s.Commands.Do(ctx, name, id, command, o)
 }
 
-// closeTimeout bounds a goodbye that should take no time.
-const closeTimeout = 20 * time.Second
+// closeTimeout bounds each part of a goodbye that should take no time.
+const closeTimeout = 10 * time.Second
 
 // Close stops what runs, from the outside in: projections give their leases back, the log writes
-// what waits. It takes 20 s at most.
+// what waits. Each of the three takes 10 s at most.
 func (s *Service) Close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
 	var errs []error
-	if s.Runner != nil {
-		if err := s.Runner.Stop(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop projections: %w", err))
+	end := func(what string, f func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		if err := f(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
 	}
+	if s.Runner != nil {
+		end("stop projections", s.Runner.Stop)
+	}
 	if s.Log != nil {
-		errs = append(errs, s.Log.Close(ctx))
+		end("close the log", s.Log.Close)
 	}
 	if s.Pool != nil {
-		errs = append(errs, closePool(ctx, s.Pool))
+		end("close the pool", func(ctx context.Context) error { return closePool(ctx, s.Pool) })
 	}
 	return errors.Join(errs...)
 }

@@ -21,7 +21,7 @@ type Unit struct {
 // times, and must do nothing else: see commands.Units.
 func Across[C any](name, path string, decide func(*Tx, C) error, options ...CommandOption) Unit {
 	spec := newCommandSpec[C](name, options)
-	spec.noLocation = true
+	spec.noLocation, spec.makesID = true, true
 	return Unit{spec, path, func(u *commands.Unit, c *Commands, command any) error {
 		return decide(&Tx{u, c}, command.(C))
 	}}
@@ -36,18 +36,26 @@ type Tx struct {
 // Get returns the state of a stream, and its version: -1, with the zero state, if there is none.
 // After an error, which ends the command, it returns nothing but that.
 func (a *AggregateOf[S, E]) Get(tx *Tx, id string) (state S, version int64) {
-	return a.handler(tx).Get(tx.unit, id)
+	h := a.handler(tx)
+	if h == nil {
+		return state, -1
+	}
+	return h.Get(tx.unit, id)
 }
 
 // Put adds events to a stream.
 func (a *AggregateOf[S, E]) Put(tx *Tx, id string, events ...E) {
-	a.handler(tx).Put(tx.unit, id, events...)
+	if h := a.handler(tx); h != nil {
+		h.Put(tx.unit, id, events...)
+	}
 }
 
+// handler returns the aggregate's handler; nil, and the unit fails, if the App has none.
 func (a *AggregateOf[S, E]) handler(tx *Tx) *commands.Handler[S, E] {
 	b, ok := tx.commands.byCategory[a.category].(*boundAggregate[S, E])
 	if !ok {
-		panic(fmt.Sprintf("app: a unit uses aggregate %q, which is in no module that runs here", a.category))
+		tx.unit.Fail(fmt.Errorf("app: a unit uses aggregate %q, which is in no module of %s", a.category, tx.commands.app.Name))
+		return nil
 	}
 	return b.handler
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/57528e99/recount/internal/failpoint"
 )
 
+// maxRounds bounds how often a unit is decided anew because it asks for further streams.
+const maxRounds = 100
+
 // UnitConfig says how Units work. All may be left out.
 type UnitConfig struct {
 	// Retries is how often one unit is decided again because others wrote to one
@@ -102,13 +105,14 @@ func (u *Units) Handle(ctx context.Context, name string, decide func(*Unit) erro
 		tx := &Unit{ctx: ctx, units: u, request: r, parts: make(map[string]part)}
 		// What this comes to does not count: it had no turns.
 		_ = tx.decide(decide)
-		for {
+		for range maxRounds {
 			known := len(tx.parts)
 			o, err := tx.runExclusive(decide)
 			if len(tx.parts) == known {
 				return o, err
 			}
 		}
+		return outcome{}, fmt.Errorf("unit %s: decide asks for other streams each time it is called, so far for %d: it must be pure", name, len(tx.parts))
 	})
 }
 
@@ -195,4 +199,5 @@ func (tx *Unit) reload() error {
 	return moved
 }
 
-func (tx *Unit) fail(err error) { tx.err = cmp.Or(tx.err, err) }
+// Fail ends the unit with an error, whatever it decides.
+func (tx *Unit) Fail(err error) { tx.err = cmp.Or(tx.err, err) }

@@ -29,7 +29,7 @@ func (h *Handler[S, E]) Get(tx *Unit, id string) (state S, version int64) {
 func (h *Handler[S, E]) Peek(tx *Unit, id string) (state S, version int64) {
 	state, version, err := h.Load(tx.ctx, id)
 	if err != nil {
-		tx.fail(err)
+		tx.Fail(err)
 	}
 	return state, version
 }
@@ -43,7 +43,7 @@ func (h *Handler[S, E]) Put(tx *Unit, id string, events ...E) {
 	}
 	encoded, next, err := h.prepare(p.stream, tx.request.metadata, p.now, events)
 	if err != nil {
-		tx.fail(err)
+		tx.Fail(err)
 		return
 	}
 	p.events, p.now = append(p.events, encoded...), next
@@ -73,7 +73,7 @@ func (h *Handler[S, E]) partOf(tx *Unit, id string) *unitPart[S, E] {
 		err = fmt.Errorf("the handler of category %q has another store than the unit", h.config.Category)
 	}
 	if err != nil {
-		tx.fail(err)
+		tx.Fail(err)
 		return nil
 	}
 	if tx.parts[stream] == nil {
@@ -81,14 +81,14 @@ func (h *Handler[S, E]) partOf(tx *Unit, id string) *unitPart[S, E] {
 	}
 	p, ok := tx.parts[stream].(*unitPart[S, E])
 	if !ok || p.Handler != h {
-		tx.fail(fmt.Errorf("two handlers of category %q are in one unit", h.config.Category))
+		tx.Fail(fmt.Errorf("two handlers of category %q are in one unit", h.config.Category))
 		return nil
 	}
 	if slices.Contains(tx.asked, part(p)) {
 		return p
 	}
 	if err := p.lookUp(tx.ctx); err != nil {
-		tx.fail(err)
+		tx.Fail(err)
 		return nil
 	}
 	p.reset()

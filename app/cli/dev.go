@@ -109,15 +109,18 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	prog.greet(d, db, urlOf(ln), urlOf(admin), time.Since(begun))
 
 	var beside sync.WaitGroup
+	besideCtx, endBeside := context.WithCancel(ctx)
+	defer endBeside()
 	for _, do := range d.beside {
 		beside.Go(func() {
 			// It is no reason to stop: the server works.
-			if err := do(ctx, urlOf(ln)); err != nil {
+			if err := do(besideCtx, urlOf(ln)); err != nil {
 				prog.Report(err)
 			}
 		})
 	}
 	err = service.Serve(ctx, ln, admin)
+	endBeside()
 	beside.Wait()
 	return errors.Join(err, db.endedBy(ctx))
 }
