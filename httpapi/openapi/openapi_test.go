@@ -2,6 +2,8 @@ package openapi_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"math/big"
 	"net/http"
@@ -217,6 +219,24 @@ func TestEventsHaveSchemas(t *testing.T) {
 		if w := get(t, a, c.target); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%s = %d %s, want %d %s", c.target, w.Code, w.Body, c.status, c.want)
 		}
+	}
+}
+
+// The page has a policy by which a browser runs its own script, and nothing else.
+func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
+	t.Parallel()
+	a, _ := bank(t)
+	w := get(t, a, "/docs")
+	_, from, _ := strings.Cut(w.Body.String(), "<script>")
+	script, _, _ := strings.Cut(from, "</script>")
+	sum := sha256.Sum256([]byte(script))
+	policy := w.Header().Get("Content-Security-Policy")
+	if want := "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; w.Code != 200 || !strings.Contains(script, `fetch("/openapi.json")`) ||
+		!strings.HasPrefix(policy, "default-src 'none'; connect-src 'self'") || !strings.Contains(policy, want) {
+		t.Errorf("/docs = %d with the policy %q, want %q in it", w.Code, policy, want)
+	}
+	if page := w.Body.String(); strings.Contains(page, "://") || strings.Contains(page, " src=") || strings.Contains(page, "innerHTML") {
+		t.Error("the page has something from elsewhere in it, or takes texts for HTML")
 	}
 }
 

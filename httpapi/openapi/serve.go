@@ -1,6 +1,10 @@
 package openapi
 
 import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed" // docs.html
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -10,13 +14,33 @@ import (
 	"github.com/57528e99/recount/httpapi"
 )
 
-// Register adds the routes of the document, and of the schemas of the events that a codec has.
+// page shows the document to people. It loads nothing but that.
+//
+//go:embed docs.html
+var page []byte
+
+// policy lets the page run what is in it, and nothing that gets into it.
+var policy = "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src " +
+	hashOf("script") + "; style-src " + hashOf("style")
+
+// hashOf returns the hash of the content of an element of the page.
+func hashOf(element string) string {
+	_, from, _ := bytes.Cut(page, []byte("<"+element+">"))
+	content, _, _ := bytes.Cut(from, []byte("</"+element+">"))
+	sum := sha256.Sum256(content)
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// Register adds the routes of the document, of a page that shows it, and of the schemas of the events that a codec has.
 func Register(a *httpapi.API, info Info, codec *eventstore.Codec) {
 	a.AddFile("/openapi.json", httpapi.File{ContentType: "application/json", Read: func() func(func(string) string) ([]byte, error) {
 		// Routes may be registered until the API is served.
 		made := sync.OnceValue(func() []byte { return Document(info, a, codec) })
 		return func(func(string) string) ([]byte, error) { return made(), nil }
 	}()})
+	a.AddFile("/docs", httpapi.File{ContentType: "text/html; charset=utf-8", Policy: policy, Read: func(func(string) string) ([]byte, error) {
+		return page, nil
+	}})
 	a.AddFile("/schemas/{event}/{version}", httpapi.File{ContentType: "application/schema+json", Read: func(path func(string) string) ([]byte, error) {
 		schema := EventSchema(codec, path("event"), path("version"))
 		if schema == nil {
