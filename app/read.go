@@ -69,7 +69,7 @@ func List[K comparable, R any](path string, f *projections.Fold[K, R], o ListOpt
 		after   string
 	}
 	parse := func(p *httpapi.Params) query {
-		q := query{make(map[string]string), p.Limit(queries.DefaultLimit, queries.MaxLimit), p.Text("after")}
+		q := query{make(map[string]string), p.Limit(queries.DefaultLimit, queries.MaxLimit), p.Cursor("after")}
 		for _, name := range o.Filters {
 			if text := p.Text(name); text != "" {
 				q.filters[name] = text
@@ -139,32 +139,33 @@ type SQLOptions struct {
 // SQL answers GET path with the rows of a statement over read models, see queries.SQL.
 func SQL[T any](path, sql string, o SQLOptions) Read {
 	type query struct {
-		params map[string]*string
+		params map[string]string
 		limit  int
 		after  string
 	}
 	variables := variablesOf(path)
 	parse := func(p *httpapi.Params) query {
-		q := query{params: make(map[string]*string)}
+		q := query{params: make(map[string]string)}
 		for _, name := range o.Params {
 			if slices.Contains(variables, name) {
 				continue
 			}
 			if text := p.Text(name); text != "" {
-				q.params[name] = &text
+				q.params[name] = text
 			}
 		}
 		if len(o.OrderBy) > 0 {
-			q.limit, q.after = p.Limit(queries.DefaultLimit, queries.MaxLimit), p.Text("after")
+			q.limit, q.after = p.Limit(queries.DefaultLimit, queries.MaxLimit), p.Cursor("after")
 		}
 		return q
 	}
 	read := func(ctx context.Context, s *Service, in httpapi.ReadRequest[query]) (page httpapi.Page[T], err error) {
 		args := make([]any, len(o.Params))
 		for i, name := range o.Params {
-			args[i] = in.Params.params[name]
 			if slices.Contains(variables, name) {
 				args[i] = in.Path(name)
+			} else if text, given := in.Params.params[name]; given {
+				args[i] = text
 			}
 		}
 		if len(o.OrderBy) == 0 {

@@ -125,13 +125,14 @@ func TestSQLPagesLeadThroughTheList(t *testing.T) {
 		PlacedAt time.Time
 	}
 	list := queries.SQLList{
-		SQL: `SELECT id, placed_at FROM {orders} WHERE total >= $1`, Args: []any{0}, OrderBy: []string{"placed_at", "id"},
+		SQL: `SELECT id, placed_at FROM {orders} WHERE total >= $1`, OrderBy: []string{"placed_at", "id"},
 	}
 	for _, desc := range []bool{false, true} {
 		for _, limit := range []int{0, 1, 7, 40} {
 			list.Desc, list.Limit, list.Cursor = desc, limit, ""
 			var all []row
 			for pages := 0; pages == 0 || list.Cursor != ""; pages++ {
+				list.Args = []any{new(int)} // the same value at another address
 				rows, next, err := queries.SQLPage[row](b.patiently(), b.reader, list)
 				if err != nil {
 					t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/rowmap"
@@ -50,7 +51,7 @@ func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next s
 	if len(o.columns) == 0 || l.Limit < 0 {
 		return nil, "", invalidf("a page of a list needs an order and a limit from 1")
 	}
-	which := fmt.Sprintf("%s %v %q %v", l.SQL, l.Args, l.OrderBy, l.Desc)
+	which := fmt.Sprintf("%s %v %q %v", l.SQL, valuesOf(l.Args), l.OrderBy, l.Desc)
 	where, args, err := o.after(l.Cursor, which, l.Args)
 	if err != nil {
 		return nil, "", err
@@ -66,4 +67,16 @@ func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next s
 	last := reflect.ValueOf(rows[len(rows)-1])
 	next, err = o.cursor(which, func(c rowmap.Column) any { return c.Value(last) })
 	return rows, next, err
+}
+
+// valuesOf returns parameters with what they point to in place of pointers: an address is another one in the
+// next request.
+func valuesOf(args []any) []any {
+	values := slices.Clone(args)
+	for i, arg := range args {
+		if v := reflect.ValueOf(arg); v.Kind() == reflect.Pointer && !v.IsNil() {
+			values[i] = v.Elem().Interface()
+		}
+	}
+	return values
 }
