@@ -12,7 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-const maxParamBytes = 512
+// maxParamBytes bounds a text, and maxCursorBytes a cursor: it holds the values of columns, each of which may be
+// such a text.
+const maxParamBytes, maxCursorBytes = 512, 4096
 
 // Params reads the query parameters of a read. A route says what it takes by
 // asking for it; what it does not ask for is an error of the client. So every
@@ -69,11 +71,18 @@ func newParams(rawQuery string) *Params {
 // Text returns a text: valid UTF-8 of 1 to 512 bytes without control
 // characters.
 func (p *Params) Text(name string) string {
-	value, ok := p.take(Parameter{Name: name, Type: "string"})
+	return p.text(name, maxParamBytes)
+}
+
+// Cursor returns the cursor of a page, as Page.Next has it: a text of up to 4 KiB.
+func (p *Params) Cursor(name string) string { return p.text(name, maxCursorBytes) }
+
+func (p *Params) text(name string, maxBytes int) string {
+	value, ok := p.take(Parameter{Name: name, Type: "string", MaxBytes: maxBytes})
 	if !ok {
 		return ""
 	}
-	if fault := invalidText(value); fault != "" {
+	if fault := invalidTextOf(value, maxBytes); fault != "" {
 		p.Fail(name, fault)
 		return ""
 	}
@@ -201,12 +210,14 @@ func (p *Params) err() error {
 
 // invalidText says what is wrong with text that is to become an id or a name; ""
 // if nothing is.
-func invalidText(s string) string {
+func invalidText(s string) string { return invalidTextOf(s, maxParamBytes) }
+
+func invalidTextOf(s string, maxBytes int) string {
 	switch {
 	case s == "":
 		return "must not be empty"
-	case len(s) > maxParamBytes:
-		return fmt.Sprintf("must have at most %d bytes", maxParamBytes)
+	case len(s) > maxBytes:
+		return fmt.Sprintf("must have at most %d bytes", maxBytes)
 	case !utf8.ValidString(s):
 		return "must be valid UTF-8"
 	case strings.ContainsFunc(s, unicode.IsControl):

@@ -46,7 +46,7 @@ type Versioned interface{ StreamVersion() int64 }
 // it offers for one, to know what there are.
 func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(context.Context, ReadRequest[P]) (T, error)) {
 	r := Route{Method: http.MethodGet, Path: path, Sort: SortRead, Answers: []Answer{jsonAnswer[T](http.StatusOK)}}
-	r.Parameters = append(parametersOf(func(p *Params) { parse(p) }), Parameter{Name: "consistency", Type: "string"})
+	r.Parameters = append(parametersOf(func(p *Params) { parse(p) }), Parameter{Name: "consistency", Type: "string", MaxBytes: maxParamBytes})
 	a.handle(r, func(x *exchange) error {
 		var in ReadRequest[P]
 		params := newParams(x.r.URL.RawQuery)

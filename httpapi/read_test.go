@@ -29,7 +29,7 @@ func parseFilter(p *httpapi.Params) filter {
 		Status:   p.OneOf("status", "", "open", "closed"),
 		Day:      p.Day("day"),
 		Limit:    p.Limit(2, 10),
-		After:    p.Text("after"),
+		After:    p.Cursor("after"),
 	}
 	if f.Customer == "nobody" && f.Status != "" {
 		p.Fail("status", "must not be given for nobody")
@@ -101,7 +101,7 @@ func TestPages(t *testing.T) {
 
 func TestQueryParameters(t *testing.T) {
 	h := reads(t)
-	for _, query := range []string{"", "status=open&day=2011-12-09&limit=10", "customer=%C3%A9", "consistency=" + token(4)} {
+	for _, query := range []string{"", "status=open&day=2011-12-09&limit=10", "customer=%C3%A9", "consistency=" + token(4), "after=" + long(4096)} {
 		if resp := do(h, "GET", "/list?"+query, ""); resp.StatusCode != 200 {
 			t.Errorf("%s: %s", query, text(t, resp))
 		}
@@ -118,6 +118,7 @@ func TestQueryParameters(t *testing.T) {
 		"customer=a%00":                  "customer: must not have control characters",
 		"customer=%FF":                   "customer: must be valid UTF-8",
 		"customer=" + long(600):          "customer: must have at most 512 bytes",
+		"after=" + long(4097):            "after: must have at most 4096 bytes",
 		"day=2011-02-30":                 "day: must be a day, e.g. 2011-12-09",
 		"day=0000-01-01":                 "day: must be a day",
 		"day=0001-01-01":                 "day: must be a day", // the zero time is no filter

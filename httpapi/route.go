@@ -56,6 +56,8 @@ type Parameter struct {
 	Format string
 	// Values are all that there are; none: any of the type.
 	Values []string
+	// MaxBytes is the most that a text may have, which has one at least.
+	MaxBytes int
 	// Low, High and Default are those of an integer.
 	Low, High, Default int64
 }

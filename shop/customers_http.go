@@ -65,7 +65,7 @@ type historyPage struct {
 
 func historyPageOf(p *httpapi.Params) historyPage {
 	presentOnly(p)
-	return historyPage{limit: p.Limit(queries.DefaultLimit, queries.MaxLimit), after: p.Text("after")}
+	return historyPage{limit: p.Limit(queries.DefaultLimit, queries.MaxLimit), after: p.Cursor("after")}
 }
 
 // customer answers with a customer that has ordered or returned something; there

@@ -140,7 +140,7 @@ func orderQueryOf(p *httpapi.Params) orderQuery {
 			Day:     p.Day("day"),
 		},
 		limit: p.Limit(queries.DefaultLimit, maxOrders),
-		after: p.Text("after"),
+		after: p.Cursor("after"),
 	}
 }
 

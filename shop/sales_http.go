@@ -81,7 +81,7 @@ func salesQueryOf(p *httpapi.Params) salesQuery {
 	return salesQuery{
 		salesList: salesList{By: by, From: dayOr(from, "0001-01-01"), To: dayOr(to, "9999-12-31"), Sort: sort, Descending: descending},
 		limit:     p.Limit(maxSales, maxSales),
-		after:     p.Text("after"),
+		after:     p.Cursor("after"),
 	}
 }
 

@@ -146,8 +146,8 @@ func schemaOf(p httpapi.Parameter) object {
 		o["format"] = p.Format
 	case len(p.Values) > 0:
 		o["enum"] = p.Values
-	case p.Type == "string":
-		o["minLength"], o["maxLength"] = 1, 512
+	case p.MaxBytes > 0:
+		o["minLength"], o["maxLength"] = 1, p.MaxBytes
 	}
 	return o
 }
