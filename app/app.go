@@ -73,8 +73,8 @@ type Module struct {
 	Routes func(*Service, *httpapi.API)
 	// Problems are what errors of the module's rules are over HTTP.
 	Problems []httpapi.DomainProblem
-	// Migrations make tables of the module's own: files NNNN_name.up.sql in the root, in the order of
-	// their numbers, each once and in a transaction. Default: none.
+	// Migrations make tables of the module's own in the schema of the log, see migrations.OfModule.
+	// Their names should begin with the App's, as other Apps may be there. Default: none.
 	Migrations fs.FS
 }
 
@@ -211,6 +211,9 @@ func (a App) Check() error {
 				mistakes = append(mistakes, err)
 			}
 		}
+	}
+	if _, err := a.Migrations(); err != nil {
+		mistakes = append(mistakes, err)
 	}
 	codec, err := a.Codec()
 	if err != nil || len(mistakes) > 0 {

@@ -242,8 +242,9 @@ func (s *Service) Checks() []Check {
 		{"appends", func(ctx context.Context) error { return s.Postgres.CheckWritable(ctx) }},
 		{"migrations", func(ctx context.Context) error {
 			// On the pool: requests must not open connections as they like.
-			now, err := migrations.StatusOf(ctx, s.Pool, s.Schema)
-			return cmp.Or(err, now.Check(s.Schema))
+			return s.App.checkMigrated(s.Schema, func(set migrations.Set) (migrations.State, error) {
+				return set.StatusOf(ctx, s.Pool, s.Schema)
+			})
 		}},
 	}
 }

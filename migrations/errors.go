@@ -14,26 +14,31 @@ var ErrLocked = errors.New("a table stayed locked by another session")
 // how it ended, for example by a crash. Nothing is done until an operator has looked.
 type DirtyError struct {
 	Schema  string
-	Version uint // the version that the cut-off migration was going to
+	Module  string // empty: the log's tables
+	Version uint   // the version that the cut-off migration was going to
 }
 
 func (e *DirtyError) Error() string {
-	return fmt.Sprintf("schema %q is marked dirty at version %d: a migration was cut off", e.Schema, e.Version)
+	return fmt.Sprintf("%s is marked dirty at version %d: a migration was cut off", tablesOf(strconv.Quote(e.Schema), e.Module), e.Version)
 }
 
-// Reason returns the code of what to do about it, the version and the schema.
+// Reason returns the code of what to do about it, the version or module, and the schema.
 func (e *DirtyError) Reason() (code, subject, schema string) {
+	if e.Module != "" {
+		return "module-migration-cut-off", e.Module, e.Schema
+	}
 	return "migration-cut-off", strconv.FormatUint(uint64(e.Version), 10), e.Schema
 }
 
 // BehindError is returned by State.Check for tables that are older than this binary needs them.
 type BehindError struct {
 	Schema          string
+	Module          string // empty: the log's tables
 	Current, Latest uint
 }
 
 func (e *BehindError) Error() string {
-	return fmt.Sprintf("schema %s is at version %d, this program needs version %d", e.Schema, e.Current, e.Latest)
+	return fmt.Sprintf("%s is at version %d, this program needs version %d", tablesOf(e.Schema, e.Module), e.Current, e.Latest)
 }
 
 // Reason returns the code of what to do about it, and the schema.
@@ -59,14 +64,23 @@ func (e *PoolerError) Hint() string {
 // know.
 type NewerError struct {
 	Schema          string
+	Module          string // empty: the log's tables
 	Current, Latest uint
 }
 
 func (e *NewerError) Error() string {
-	return fmt.Sprintf("schema %q is at version %d, this binary knows versions up to %d", e.Schema, e.Current, e.Latest)
+	return fmt.Sprintf("%s is at version %d, this binary knows versions up to %d", tablesOf(strconv.Quote(e.Schema), e.Module), e.Current, e.Latest)
 }
 
 // Hint says how to get on.
 func (e *NewerError) Hint() string {
 	return "run a binary at least as new as the one that migrated the database"
+}
+
+// tablesOf says whose tables an error is about.
+func tablesOf(schema, module string) string {
+	if module == "" {
+		return "schema " + schema
+	}
+	return fmt.Sprintf("module %s in schema %s", module, schema)
 }

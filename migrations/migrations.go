@@ -19,9 +19,10 @@ type Move struct{ From, To uint }
 
 // State is what Status finds.
 type State struct {
-	Current uint // version of the schema's tables; 0: none yet
-	Latest  uint // the highest version that this binary knows
-	Dirty   bool // a migration to or from Current was cut off; see DirtyError
+	Module  string // whose tables they are; empty: the log's
+	Current uint   // version of the schema's tables; 0: none yet
+	Latest  uint   // the highest version that this binary knows
+	Dirty   bool   // a migration to or from Current was cut off; see DirtyError
 }
 
 // Pending reports whether Up has something to do.
@@ -33,15 +34,15 @@ func (s State) Pending() bool { return s.Current < s.Latest }
 func (s State) Check(schema string) error {
 	switch {
 	case s.Dirty:
-		return &DirtyError{Schema: schema, Version: s.Current}
+		return &DirtyError{Schema: schema, Module: s.Module, Version: s.Current}
 	case s.Pending():
-		return &BehindError{Schema: schema, Current: s.Current, Latest: s.Latest}
+		return &BehindError{Schema: schema, Module: s.Module, Current: s.Current, Latest: s.Latest}
 	}
 	return nil
 }
 
 // Latest returns the highest version that this binary knows; 0 if it has no migrations.
-func Latest() uint { return embedded.latest() }
+func Latest() uint { return embedded.Latest() }
 
 // Up takes the tables of schema to the latest version, creating the schema if it is missing.
 // It may be called by several processes at once.
@@ -51,38 +52,40 @@ func Latest() uint { return embedded.latest() }
 // locked for patience. The tables then are at the version before the file that did not pass.
 // ctx ends the wait for locks and stops between two files; a file that runs is finished.
 func Up(ctx context.Context, dsn, schema string) (Move, error) {
-	return embedded.up(ctx, dsn, schema)
+	return embedded.Up(ctx, dsn, schema)
 }
 
 // Down takes the tables of schema back to version to, 0 being none at all. This deletes data.
 // A version above the current one is an error; else errors are those of Up. The schema itself
 // stays.
 func Down(ctx context.Context, dsn, schema string, to uint) (Move, error) {
-	return embedded.down(ctx, dsn, schema, to)
+	return embedded.Down(ctx, dsn, schema, to)
 }
 
 // Force declares that the tables of schema are at version, without touching them. It is the way
 // out of a DirtyError, for an operator who has looked.
 func Force(ctx context.Context, dsn, schema string, version uint) error {
-	return embedded.force(ctx, dsn, schema, version)
+	return embedded.Force(ctx, dsn, schema, version)
 }
 
-func (s set) up(ctx context.Context, dsn, schema string) (Move, error) {
+// Up is the function of that name.
+func (s Set) Up(ctx context.Context, dsn, schema string) (Move, error) {
 	// What is up to date takes no settings, nor a lock.
-	if now, err := s.status(ctx, dsn, schema); err == nil && !now.Dirty && now.Current == now.Latest {
+	if now, err := s.Status(ctx, dsn, schema); err == nil && !now.Dirty && now.Current == now.Latest {
 		return Move{From: now.Current, To: now.Current}, nil
 	}
 	if err := createSchema(ctx, dsn, schema); err != nil {
 		return Move{}, err
 	}
 	return s.move(ctx, dsn, schema, func(m *migrate.Migrate, _ uint) (uint, error) {
-		return s.latest(), m.Up()
+		return s.Latest(), m.Up()
 	})
 }
 
-func (s set) down(ctx context.Context, dsn, schema string, to uint) (Move, error) {
+// Down is the function of that name.
+func (s Set) Down(ctx context.Context, dsn, schema string, to uint) (Move, error) {
 	// A schema that is not there cannot be opened, and is at version 0.
-	now, err := s.status(ctx, dsn, schema)
+	now, err := s.Status(ctx, dsn, schema)
 	if err != nil || now.Current == 0 && !now.Dirty && to == 0 {
 		return Move{}, err
 	}
@@ -100,9 +103,10 @@ func (s set) down(ctx context.Context, dsn, schema string, to uint) (Move, error
 	})
 }
 
-func (s set) force(ctx context.Context, dsn, schema string, version uint) error {
-	if version > s.latest() {
-		return fmt.Errorf("force version %d: the highest known version is %d", version, s.latest())
+// Force is the function of that name.
+func (s Set) Force(ctx context.Context, dsn, schema string, version uint) error {
+	if version > s.Latest() {
+		return fmt.Errorf("force version %d: the highest known version is %d", version, s.Latest())
 	}
 	m, _, err := s.open(ctx, dsn, schema)
 	if err != nil {
@@ -120,7 +124,7 @@ func (s set) force(ctx context.Context, dsn, schema string, version uint) error 
 }
 
 // move opens the schema, reads its version and lets step take it to another.
-func (s set) move(ctx context.Context, dsn, schema string, step func(*migrate.Migrate, uint) (uint, error)) (Move, error) {
+func (s Set) move(ctx context.Context, dsn, schema string, step func(*migrate.Migrate, uint) (uint, error)) (Move, error) {
 	m, d, err := s.open(ctx, dsn, schema)
 	if err != nil {
 		return Move{}, fmt.Errorf("migrate schema %q: %w", schema, err)
@@ -133,14 +137,14 @@ func (s set) move(ctx context.Context, dsn, schema string, step func(*migrate.Mi
 	if err != nil && !errors.Is(err, migrate.ErrNilVersion) {
 		return Move{}, fmt.Errorf("migrate schema %q: %w", schema, err)
 	}
-	if latest := s.latest(); from > latest {
-		return Move{}, &NewerError{Schema: schema, Current: from, Latest: latest}
+	if latest := s.Latest(); from > latest {
+		return Move{}, &NewerError{Schema: schema, Module: s.module, Current: from, Latest: latest}
 	}
 	to, err := step(m, from)
 	var dirty migrate.ErrDirty
 	switch {
 	case errors.As(err, &dirty):
-		return Move{}, &DirtyError{Schema: schema, Version: uint(max(dirty.Version, 0))}
+		return Move{}, &DirtyError{Schema: schema, Module: s.module, Version: uint(max(dirty.Version, 0))}
 	case err != nil && !errors.Is(err, migrate.ErrNoChange):
 		return Move{}, fmt.Errorf("migrate schema %q from version %d to %d: %w", schema, from, to, err)
 	case ctx.Err() != nil:

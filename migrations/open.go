@@ -19,8 +19,6 @@ import (
 )
 
 const (
-	versionTable = "schema_migrations"
-
 	// lockTimeout bounds every wait of a migration for a lock, and so the time that appends can
 	// be stuck behind it. It is longer than PostgreSQL's deadlock_timeout (1s): after that time
 	// an autovacuum in the way is cancelled; a shorter wait would never get past one.
@@ -87,7 +85,7 @@ func checkSchema(schema string) error {
 
 // open returns a migrator for schema, which must exist, and the driver that it uses. Its Close ends
 // the connection.
-func (s set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, *driver, error) {
+func (s Set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, *driver, error) {
 	cfg, err := connConfig(dsn, schema)
 	if err != nil {
 		return nil, nil, err
@@ -100,7 +98,7 @@ func (s set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, *d
 	d := &driver{ctx: ctx}
 	// WithInstance creates the version table under the migrators' lock, hence the wait.
 	err = whileLocked(ctx, migratorWait, func() (err error) {
-		d.Driver, err = migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: schema, MigrationsTable: versionTable})
+		d.Driver, err = migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: schema, MigrationsTable: s.table})
 		return err
 	})
 	if err != nil {

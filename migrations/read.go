@@ -16,11 +16,6 @@ import (
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
-// set is a set of migration files.
-type set struct{ files fs.FS }
-
-var embedded = set{files}
-
 // file is one direction of one migration.
 type file struct {
 	version   uint
@@ -29,10 +24,10 @@ type file struct {
 }
 
 // list returns the files of one direction in ascending order of version.
-func (s set) list(d source.Direction) []file {
+func (s Set) list(d source.Direction) []file {
 	entries, err := fs.ReadDir(s.files, ".")
 	if err != nil {
-		return nil // the files are part of the binary
+		return nil // the files are part of the binary, and were checked
 	}
 	var out []file
 	for _, e := range entries {
@@ -45,7 +40,8 @@ func (s set) list(d source.Direction) []file {
 	return out
 }
 
-func (s set) latest() uint {
+// Latest is the function of that name.
+func (s Set) Latest() uint {
 	ups := s.list(source.Up)
 	if len(ups) == 0 {
 		return 0
@@ -56,10 +52,11 @@ func (s set) latest() uint {
 // Status reports which version the tables of schema are at. It changes nothing, and a schema
 // that does not exist is at version 0.
 func Status(ctx context.Context, dsn, schema string) (State, error) {
-	return embedded.status(ctx, dsn, schema)
+	return embedded.Status(ctx, dsn, schema)
 }
 
-func (s set) status(ctx context.Context, dsn, schema string) (State, error) {
+// Status is the function of that name.
+func (s Set) Status(ctx context.Context, dsn, schema string) (State, error) {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return State{}, fmt.Errorf("read the database's address: %w", err)
@@ -69,7 +66,7 @@ func (s set) status(ctx context.Context, dsn, schema string) (State, error) {
 		return State{}, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer closeConn(ctx, conn)
-	return s.statusOf(ctx, conn, schema)
+	return s.StatusOf(ctx, conn, schema)
 }
 
 // Querier is a connection to the database, or a pool of them.
@@ -79,16 +76,17 @@ type Querier interface {
 
 // StatusOf is Status for those who have a connection.
 func StatusOf(ctx context.Context, db Querier, schema string) (State, error) {
-	return embedded.statusOf(ctx, db, schema)
+	return embedded.StatusOf(ctx, db, schema)
 }
 
-func (s set) statusOf(ctx context.Context, db Querier, schema string) (State, error) {
+// StatusOf is the function of that name.
+func (s Set) StatusOf(ctx context.Context, db Querier, schema string) (State, error) {
 	if err := checkSchema(schema); err != nil {
 		return State{}, err
 	}
-	st := State{Latest: s.latest()}
+	st := State{Module: s.module, Latest: s.Latest()}
 	var version int
-	query := `SELECT version, dirty FROM ` + pgsql.Name(schema, versionTable)
+	query := `SELECT version, dirty FROM ` + pgsql.Name(schema, s.table)
 	err := db.QueryRow(ctx, query).Scan(&version, &st.Dirty)
 	if err != nil && !pgerr.Is(err, pgerr.NoTable) && !errors.Is(err, pgx.ErrNoRows) {
 		return State{}, fmt.Errorf("read the version of schema %q: %w", schema, err)
@@ -101,23 +99,24 @@ func (s set) statusOf(ctx context.Context, db Querier, schema string) (State, er
 // for those who apply it with psql; empty if the versions are the same. It creates the schema and
 // records the version, as Up and Down do.
 func SQL(schema string, from, to uint) (string, error) {
-	return embedded.sql(schema, from, to)
+	return embedded.SQL(schema, from, to)
 }
 
-func (s set) sql(schema string, from, to uint) (string, error) {
+// SQL is the function of that name.
+func (s Set) SQL(schema string, from, to uint) (string, error) {
 	if err := checkSchema(schema); err != nil {
 		return "", err
 	}
-	if latest := s.latest(); max(from, to) > latest {
+	if latest := s.Latest(); max(from, to) > latest {
 		return "", fmt.Errorf("version %d is unknown: the highest known version is %d", max(from, to), latest)
 	}
 	if from == to {
 		return "", nil
 	}
 	var b strings.Builder
-	name := pgsql.Name(schema)
+	name, table := pgsql.Name(schema), pgsql.Name(s.table)
 	fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\nSET search_path = %s;\nSET lock_timeout = '%v';\n", name, name, lockTimeout)
-	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n", versionTable)
+	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n", table)
 	for _, step := range s.path(from, to) {
 		body, err := fs.ReadFile(s.files, step.name)
 		if err != nil {
@@ -127,9 +126,13 @@ func (s set) sql(schema string, from, to uint) (string, error) {
 		if step.direction == source.Down {
 			reached--
 		}
-		fmt.Fprintf(&b, "\n-- %s\nBEGIN;\n%s\nTRUNCATE %s;\n", step.name, strings.TrimSpace(string(body)), versionTable)
+		sql := strings.TrimSpace(string(body))
+		if !strings.HasSuffix(sql, ";") {
+			sql += "\n;"
+		}
+		fmt.Fprintf(&b, "\n-- %s\nBEGIN;\n%s\nTRUNCATE %s;\n", step.name, sql, table)
 		if reached > 0 {
-			fmt.Fprintf(&b, "INSERT INTO %s (version, dirty) VALUES (%d, false);\n", versionTable, reached)
+			fmt.Fprintf(&b, "INSERT INTO %s (version, dirty) VALUES (%d, false);\n", table, reached)
 		}
 		b.WriteString("COMMIT;\n")
 	}
@@ -138,7 +141,7 @@ func (s set) sql(schema string, from, to uint) (string, error) {
 
 // path returns the files between two versions in the order to run them. Versions have no gaps;
 // a test keeps that.
-func (s set) path(from, to uint) []file {
+func (s Set) path(from, to uint) []file {
 	direction, low, high := source.Up, from, to
 	if from > to {
 		direction, low, high = source.Down, to, from

@@ -7,12 +7,15 @@ import (
 	"github.com/57528e99/recount/internal/pgtest"
 )
 
-// Postgres runs an App on a database of its own, which was migrated, until the test ends. The
+// Postgres runs an App on a database of its own, with the tables of its modules too, until the test ends. The
 // server is the one that $RECOUNT_TEST_DATABASE_URL names, else one of this test process, which the
 // first test that needs it starts: see Main. Without PostgreSQL on the machine the test is skipped.
 func Postgres(t testing.TB, a app.App) *Test {
 	t.Helper()
 	db := pgtest.New(t)
+	if _, err := a.MigrateUp(t.Context(), db.Direct, db.Schema); err != nil {
+		t.Fatal(err)
+	}
 	s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8, Logger: logger(t)})
 	return start(t, s, err)
 }

@@ -105,24 +105,18 @@ func (d *database) withLog(ctx context.Context, o app.Options, use func(*app.Ser
 	o.Schema, o.Roles, o.MaxConns, o.ReceiptTTL = d.schema, []string{}, 16, -1 // operations on all projections take two or three each
 	s, err := app.Open(ctx, d.prog.App, o)
 	if err != nil {
-		return lacksTables(ctx, o, err)
+		return d.lacksTables(ctx, o, err)
 	}
-	defer func() { err = lacksTables(ctx, o, errors.Join(err, s.Close(ctx))) }()
+	defer func() { err = d.lacksTables(ctx, o, errors.Join(err, s.Close(ctx))) }()
 	return use(s)
 }
 
 // lacksTables says that the tables are behind, if that is why err came about.
-func lacksTables(ctx context.Context, o app.Options, err error) error {
+func (d *database) lacksTables(ctx context.Context, o app.Options, err error) error {
 	if !pgerr.LacksTables(err) {
 		return err
 	}
-	return cmp.Or(checkMigrated(ctx, o.DSN, o.Schema), err)
-}
-
-// checkMigrated returns an error if the tables cannot be used, or are not known to be.
-func checkMigrated(ctx context.Context, dsn, schema string) error {
-	now, err := migrations.Status(ctx, dsn, schema)
-	return cmp.Or(err, now.Check(schema))
+	return cmp.Or(d.prog.App.CheckMigrated(ctx, o.DSN, o.Schema), err)
 }
 
 // describe names a database for people, without its password.

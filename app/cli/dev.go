@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/app"
-	"github.com/57528e99/recount/migrations"
 )
 
 // dev is what dev is asked for.
@@ -94,7 +93,7 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	ctx, release := db.whileItRuns(ctx)
 	defer release()
 
-	if _, err := migrations.Up(ctx, db.dsn, d.schema); err != nil {
+	if _, err := prog.App.MigrateUp(ctx, db.dsn, d.schema); err != nil {
 		return err
 	}
 	d.options.DSN, d.options.Schema, d.options.Logger = db.dsn, d.schema, logger

@@ -5,11 +5,9 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-
-	"github.com/57528e99/recount/migrations"
 )
 
-func (prog *Program) migrateDown(d *database) *cobra.Command {
+func (prog *Program) migrateDown(d *migrating) *cobra.Command {
 	var to uint
 	var yes bool
 	cmd := &cobra.Command{
@@ -29,7 +27,11 @@ func (prog *Program) migrateDown(d *database) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		now, err := migrations.Status(cmd.Context(), dsn, d.schema)
+		set, err := d.set()
+		if err != nil {
+			return err
+		}
+		now, err := set.Status(cmd.Context(), dsn, d.schema)
 		if err != nil {
 			return err
 		}
@@ -39,16 +41,16 @@ func (prog *Program) migrateDown(d *database) *cobra.Command {
 			return err
 		}
 		if to < now.Current {
-			consequence := fmt.Sprintf("going from version %d to %d in schema %s of database %s deletes data for ever", now.Current, to, d.schema, describe(dsn))
+			consequence := fmt.Sprintf("going from version %d to %d in %s of database %s deletes data for ever", now.Current, to, d.tables(), describe(dsn))
 			if err := prog.confirm(cmd.Context(), yes, consequence); err != nil {
 				return err
 			}
 		}
-		done, err := migrations.Down(cmd.Context(), dsn, d.schema, to)
+		done, err := set.Down(cmd.Context(), dsn, d.schema, to)
 		if err != nil {
 			return err
 		}
-		return out.Print(prog.Stdout, move(done), func(w io.Writer) { fmt.Fprintln(w, move(done)) })
+		return out.Print(prog.Stdout, move{From: done.From, To: done.To}, func(w io.Writer) { fmt.Fprintln(w, move{From: done.From, To: done.To}) })
 	}
 	return cmd
 }

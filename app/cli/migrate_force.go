@@ -6,8 +6,6 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
-
-	"github.com/57528e99/recount/migrations"
 )
 
 // forced is what migrate force prints, as JSON.
@@ -16,7 +14,7 @@ type forced struct {
 	Version uint64 `json:"version"`
 }
 
-func (prog *Program) migrateForce(d *database) *cobra.Command {
+func (prog *Program) migrateForce(d *migrating) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "force VERSION",
@@ -30,22 +28,26 @@ func (prog *Program) migrateForce(d *database) *cobra.Command {
 		if err != nil {
 			return UsageError(cmd, "version %q is not a whole number", args[0])
 		}
-		if latest := migrations.Latest(); uint(version) > latest {
+		set, err := d.set()
+		if err != nil {
+			return err
+		}
+		if latest := set.Latest(); uint(version) > latest {
 			return UsageError(cmd, "version %d is unknown: the highest known version is %d", version, latest)
 		}
 		dsn, err := d.locate(cmd.Context())
 		if err != nil {
 			return err
 		}
-		consequence := fmt.Sprintf("schema %s of database %s will count as being at version %d, whatever its tables are", d.schema, describe(dsn), version)
+		consequence := fmt.Sprintf("%s of database %s will count as being at version %d, whatever its tables are", d.tables(), describe(dsn), version)
 		if err := prog.confirm(cmd.Context(), yes, consequence); err != nil {
 			return err
 		}
-		if err := migrations.Force(cmd.Context(), dsn, d.schema, uint(version)); err != nil {
+		if err := set.Force(cmd.Context(), dsn, d.schema, uint(version)); err != nil {
 			return err
 		}
 		return out.Print(prog.Stdout, forced{d.schema, version}, func(w io.Writer) {
-			fmt.Fprintf(w, "schema %s counts as being at version %d\n", d.schema, version)
+			fmt.Fprintf(w, "%s counts as being at version %d\n", d.tables(), version)
 		})
 	}
 	return cmd

@@ -8,15 +8,22 @@ import (
 	"github.com/57528e99/recount/migrations"
 )
 
-func (prog *Program) migrateSQL(d *database) *cobra.Command {
+func (prog *Program) migrateSQL(d *migrating) *cobra.Command {
 	var from, to uint
 	cmd := &cobra.Command{
 		Use:     "sql",
 		Short:   "Print a migration as a script for psql",
 		Example: "  {program} migrate sql --from 1 | psql --set ON_ERROR_STOP=1 \"$DATABASE_URL\"",
 		Args:    NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			script, err := migrations.SQL(d.schema, from, to)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set, err := d.set()
+			if err != nil {
+				return err
+			}
+			if !cmd.Flags().Changed("to") {
+				to = set.Latest()
+			}
+			script, err := set.SQL(d.schema, from, to)
 			if err != nil {
 				return &Failure{ExitUsage, err, ""}
 			}

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/app"
-	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -86,13 +85,19 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 // prepare migrates, if that is wanted, and makes sure that the tables are there.
 func (s *serving) prepare(ctx context.Context, logger zerolog.Logger) error {
 	if s.migrate {
-		done, err := migrations.Up(ctx, s.database.url, s.database.schema)
+		done, err := s.database.prog.App.MigrateUp(ctx, s.database.url, s.database.schema)
 		if err != nil {
 			return err
 		}
-		logger.Info().Uint("from", done.From).Uint("to", done.To).Msg("migrated")
+		for _, m := range done {
+			line := logger.Info()
+			if m.Module != "" {
+				line = line.Str("module", m.Module)
+			}
+			line.Uint("from", m.From).Uint("to", m.To).Msg("migrated")
+		}
 	}
-	return checkMigrated(ctx, s.database.url, s.database.schema)
+	return s.database.prog.App.CheckMigrated(ctx, s.database.url, s.database.schema)
 }
 
 func (prog *Program) serveCommand() *cobra.Command {

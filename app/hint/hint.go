@@ -21,6 +21,9 @@ var texts = map[operations.Reason]string{
 	"migration-cut-off": "each migration is one transaction, so it is there wholly or not at all: look whether the tables are as " +
 		"{program} migrate sql shows for version {subject}, then run {program} migrate force VERSION{flags} with the version " +
 		"they are at and migrate again",
+	"module-migration-cut-off": "each migration is one transaction, so it is there wholly or not at all: look whether the tables are as " +
+		"{program} migrate sql --module {subject} shows, then run {program} migrate force VERSION --module {subject}{flags} with the " +
+		"version they are at and migrate again",
 
 	"operation-running": "wait for it, or cancel it: {program} projections cancel {subject}{flags}",
 	"operation-ending":  "try again in a moment",
