@@ -1,58 +1,137 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/cli"
-	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
-	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/examples/bank/accounts"
+	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/shop"
 )
 
-// TestAnotherAppsLogIsLeftAlone: every command that works on projections or snapshots says whose
-// the log is, and makes nothing there, until the shop has joined it on purpose.
-func TestAnotherAppsLogIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	db := logtest.New(t)
-	codec, err := eventstore.NewCodec(eventstore.TypeOf[noted]("Noted", 1))
-	if err != nil {
-		t.Fatal(err)
+// party is the program of an App on a database, which has read models and snapshots of its own there.
+type party struct {
+	app app.App
+	// projections, stream and schema are its own.
+	projections, stream, schema string
+	db                          *pgtest.DB
+}
+
+// run runs a command and returns what it said.
+func (p party) run(ctx context.Context, said *transcript, args ...string) (code int) {
+	env := map[string]string{"RECOUNT_DATABASE": p.db.DSN, "RECOUNT_SCHEMA": p.schema, "RECOUNT_ADMIN": "off", "RECOUNT_MAX_CONNECTIONS": "8"}
+	prog := &cli.Program{App: p.app, Stdin: strings.NewReader(""), Stdout: said, Stderr: said, Getenv: func(name string) string { return env[name] }}
+	return prog.Run(ctx, args)
+}
+
+// runs runs a command, wants it to end with a code and to say something, and returns all it said.
+func (p party) runs(t *testing.T, command string, want int, parts ...string) string {
+	t.Helper()
+	said := newTranscript()
+	code := p.run(t.Context(), said, strings.Fields(command)...)
+	text, _ := said.read()
+	if code != want {
+		t.Errorf("%s %s: exit code %d, want %d:\n%s", p.app.Name, command, code, want, text)
 	}
-	fold := projections.NewFold[string, noted](projections.Table{Name: "notes", Version: 1})
-	projections.Upsert(fold, projections.ByID, func(row *noted, e noted, _ projections.Recorded) error { *row = e; return nil })
-	runner, err := projections.NewRunner(projections.Config{App: "bank", Pool: db.Pool, Store: openStore(t, db), Codec: codec}, fold)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := runner.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := runner.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for _, command := range []string{
-		"serve --listen 127.0.0.1:0 --admin off", "serve --roles api --listen 127.0.0.1:0 --admin off",
-		"projections ls", "projections rebuild --all", "projections drop notes --yes", "snapshots rebuild", "snapshots ls", "snapshots purge --yes",
-	} {
-		said := newTranscript()
-		a := program(cli.Program{Stdin: strings.NewReader(""), Stdout: said, Stderr: said, Getenv: func(string) string { return "" }})
-		code := a.Run(t.Context(), append(strings.Fields(command), "--database", db.DSN))
-		text, _ := said.read()
-		if code != cli.ExitConflict || !strings.Contains(text, `belongs to app "bank", this program is app "shop"`) || !strings.Contains(text, "--adopt-log") {
-			t.Errorf("recount %s: exit code %d, want %d and whose the log is:\n%s", command, code, cli.ExitConflict, text)
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s %s does not say %q:\n%s", p.app.Name, command, part, text)
 		}
 	}
+	return text
+}
 
-	server, url := startServe(t, db, "--adopt-log")
-	placeAndRead(t, url, url, "1")
-	if got := call(t, "DELETE", url+"/v1/projections/notes", ""); got.status != http.StatusConflict || !strings.Contains(got.body, "projection-of-another-app") {
-		t.Errorf("DELETE of the bank's projection = %d %s, want 409 projection-of-another-app", got.status, got.body)
+// serve serves while use uses it.
+func (p party) serve(t *testing.T, use func(url string), flags ...string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	said, ended := newTranscript(), make(chan struct{})
+	code := 0
+	go func() {
+		defer close(ended)
+		code = p.run(ctx, said, append([]string{"serve", "--listen", "127.0.0.1:0"}, flags...)...)
+	}()
+	use(said.await(t, `"url":"([^"]+)"`, ended)[1])
+	stop()
+	if <-ended; code != cli.ExitOK {
+		text, _ := said.read()
+		t.Errorf("%s serve: exit code %d:\n%s", p.app.Name, code, text)
 	}
-	server.stopGently(t)
-	text := recount(t, db, cli.ExitOK, "projections", "ls", "--all")
-	if !strings.Contains(text, "orders") || strings.Contains(text, "notes") {
-		t.Errorf("projections ls --all shows\n%s\nwant the shop's alone", text)
+}
+
+// depositAndRead deposits 1 at the bank, and reads what the account has then.
+func depositAndRead(t *testing.T, url, balance string) {
+	t.Helper()
+	done := call(t, "POST", url+"/v1/accounts/ada/deposit", `{"amount_minor":1}`)
+	got := call(t, "GET", url+"/v1/accounts/ada", "", "Consistency-Token", done.header.Get("Consistency-Token"), "Prefer", "wait=10")
+	if got.status != http.StatusOK || !strings.Contains(got.body, `"balance_minor":`+balance+`,`) {
+		t.Errorf("deposit = %d %s, then GET = %d %s; want a balance of %s", done.status, done.body, got.status, got.body, balance)
+	}
+}
+
+// TestTwoAppsOnOneDatabase: the shop and the bank, in one schema and in two, do not touch each other. In one
+// the second is refused, and makes nothing there, until it joins on purpose.
+func TestTwoAppsOnOneDatabase(t *testing.T) {
+	t.Parallel()
+	for name, schema := range map[string]string{"one schema": "", "two schemas": "ledger"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := logtest.New(t)
+			bank := party{app.App{Name: "bank", Modules: []app.Module{accounts.Module()}}, "balances statements daily_totals", "account-ada", schema, db}
+			shop := party{shop.App(), "orders stock_levels customer_history", "stock-TEA", "", db}
+			bank.runs(t, "migrate up", cli.ExitOK)
+			bank.serve(t, func(url string) {
+				call(t, "POST", url+"/v1/accounts", `{"id":"ada","owner":"Ada","currency":"EUR"}`)
+				depositAndRead(t, url, "1")
+			})
+			bank.runs(t, "snapshots rebuild --stream "+bank.stream, cli.ExitOK)
+			// Nobody is there that the shop could disturb in a schema of its own.
+			notThere, join := cli.ExitNotFound, []string(nil)
+			if schema == "" {
+				notThere, join = cli.ExitConflict, []string{"--adopt-log"}
+				for _, command := range []string{
+					"serve --listen 127.0.0.1:0", "serve --roles api --listen 127.0.0.1:0", "projections ls",
+					"projections rebuild --all", "projections drop balances --yes", "snapshots rebuild", "snapshots ls", "snapshots purge --yes",
+				} {
+					shop.runs(t, command, cli.ExitConflict, `belongs to app "bank", this program is app "shop"`, "recount serve --adopt-log")
+				}
+			}
+			shop.serve(t, func(url string) {
+				placeAndRead(t, url, url, "1")
+				call(t, "POST", url+"/v1/stock/TEA/receive", `{"quantity":1}`)
+				for _, name := range strings.Fields(bank.projections) {
+					if got := call(t, "DELETE", url+"/v1/projections/"+name, ""); got.status != http.StatusConflict && got.status != http.StatusNotFound {
+						t.Errorf("DELETE of the bank's projection = %d %s", got.status, got.body)
+					}
+				}
+			}, join...)
+
+			for own, other := range map[*party]*party{&bank: &shop, &shop: &bank} {
+				for _, command := range []string{"projections ls --all", "projections rebuild --all", "projections verify --all", "snapshots rebuild --stream " + own.stream, "snapshots ls"} {
+					text := own.runs(t, command, cli.ExitOK)
+					for _, name := range append(strings.Fields(other.projections), other.stream) {
+						if strings.Contains(text, name) {
+							t.Errorf("%s %s touches %s:\n%s", own.app.Name, command, name, text)
+						}
+					}
+				}
+				for _, name := range strings.Fields(other.projections) {
+					own.runs(t, "projections drop "+name+" --yes", notThere)
+					own.runs(t, "projections rebuild "+name, cli.ExitNotFound)
+				}
+				own.runs(t, "projections ls --all", cli.ExitOK, strings.Fields(own.projections)...)
+				own.runs(t, "snapshots ls", cli.ExitOK, own.stream)
+			}
+			shop.runs(t, "snapshots purge --yes", cli.ExitOK, "removed")
+			bank.runs(t, "snapshots ls", cli.ExitOK, bank.stream)
+			bank.serve(t, func(url string) { depositAndRead(t, url, "2") })
+			shop.serve(t, func(url string) { placeAndRead(t, url, url, "2") })
+		})
 	}
 }
