@@ -51,23 +51,30 @@ a read model, and a test. It needs the go command.`,
 					"say where a clone is: --recount DIR")
 			}
 		}
-		if err := asUsage(New(name, module, name)); err != nil {
-			return err
-		}
 		requirement := []string{"mod", "edit", "-require=" + recount + "@" + version}
 		if clone != "" {
 			dir, err := filepath.Abs(clone)
 			if err != nil {
 				return err
 			}
+			if !isClone(dir) {
+				return cli.Fail(cli.ExitUsage, fmt.Errorf("%s is no clone of Recount: its go.mod is not that of %s", clone, recount),
+					"get one: git clone https://"+recount)
+			}
 			requirement = []string{"mod", "edit", "-require=" + recount + "@v0.0.0", "-replace=" + recount + "=" + dir}
 		}
-		for _, args := range [][]string{{"mod", "init", module}, requirement, {"mod", "tidy"}} {
-			if _, err := runGo(cmd.Context(), name, args...); err != nil {
-				return err
+		err := New(name, module, name, func(dir string) error {
+			for _, args := range [][]string{{"mod", "init", module}, requirement, {"mod", "tidy"}} {
+				if _, err := runGo(cmd.Context(), dir, args...); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return asUsage(err)
 		}
-		_, err := fmt.Fprintf(prog.Stdout, "%s is there. Try it: cd %s && go run . dev\n", name, name)
+		_, err = fmt.Fprintf(prog.Stdout, "%s is there. Try it: cd %s && go run . dev\n", name, name)
 		return err
 	}
 	return cmd
@@ -85,11 +92,11 @@ func genAggregate(prog *cli.Program) *cobra.Command {
 		Example: "  {program} gen aggregate invoice",
 		Args:    cli.OneArg("name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			module, err := runGo(cmd.Context(), ".", "list", "-m")
+			path, err := runGo(cmd.Context(), ".", "list")
 			if err != nil {
 				return err
 			}
-			return done(prog, Aggregate(".", module, args[0]), "package "+args[0])
+			return done(prog, Aggregate(".", path, args[0]), "package "+args[0])
 		},
 	}
 }
@@ -172,8 +179,7 @@ func findClone() string {
 	}
 	for _, dir := range places {
 		for ; ; dir = filepath.Dir(dir) {
-			text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-			if err == nil && bytes.HasPrefix(text, []byte("module "+recount+"\n")) {
+			if isClone(dir) {
 				return dir
 			}
 			if dir == filepath.Dir(dir) {
@@ -182,6 +188,12 @@ func findClone() string {
 		}
 	}
 	return ""
+}
+
+// isClone reports whether a folder has Recount's source.
+func isClone(dir string) bool {
+	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	return err == nil && bytes.HasPrefix(text, []byte("module "+recount+"\n"))
 }
 
 // runGo runs the go command in a folder, and returns what it prints.

@@ -7,10 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"go/format"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 	"unicode"
@@ -35,28 +39,61 @@ var (
 	typePattern = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,47}$`)
 )
 
-// New writes a service into the folder dir, which must not be there or be empty, with one aggregate: all but
-// its go.mod.
-func New(dir, module, name string) error {
+// taken are names that templates use, beside those of the language, and folders that the go command skips:
+// an aggregate of such a name would not compile.
+var taken = []string{
+	"app", "apptest", "cli", "create", "created", "errors", "event", "http", "httpapi", "main", "module",
+	"projections", "row", "service", "test", "testdata", "testing", "time", "vendor",
+}
+
+// isTaken reports whether a name cannot be that of a package or a variable in what templates write.
+func isTaken(name string) bool {
+	return token.IsKeyword(name) || types.Universe.Lookup(name) != nil || slices.Contains(taken, name)
+}
+
+// New writes a service into the folder dir, which must not be there or be empty, with one aggregate. Complete
+// adds what is missing, such as go.mod, in the folder that it is given: dir is there when all was done, or not
+// at all.
+func New(dir, module, name string, complete func(dir string) error) (err error) {
 	if !namePattern.MatchString(name) {
 		return invalid("the name %q must have lower-case letters, digits, '_' and '-', and begin with a letter", name)
 	}
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return invalid("%s is there and not empty", dir)
 	}
+	making, err := os.MkdirTemp(filepath.Dir(dir), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(making)) }() // it is gone if it was renamed
 	for path, from := range map[string]string{"main.go": "main.go", "README.md": "README.md", "Makefile": "Makefile", ".gitignore": "gitignore"} {
-		if err := write(filepath.Join(dir, path), from, map[string]string{"Name": name}); err != nil {
+		if err := write(filepath.Join(making, path), from, map[string]string{"Name": name}); err != nil {
 			return err
 		}
 	}
-	return Aggregate(dir, module, "note")
+	if err := Aggregate(making, module, "note"); err != nil {
+		return err
+	}
+	if err := complete(making); err != nil {
+		return err
+	}
+	if err := os.Chmod(making, 0o755); err != nil {
+		return err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(making, dir)
 }
 
 // Aggregate writes a package with an aggregate, its test, and adds its module to the App. Dir has package
-// main, whose import path is module.
-func Aggregate(dir, module, name string) error {
+// main, whose import path is path.
+func Aggregate(dir, path, name string) error {
 	if !namePattern.MatchString(name) || strings.ContainsAny(name, "-_") {
 		return invalid("the aggregate %q must be a lower-case word", name)
+	}
+	if isTaken(name) || isTaken(name+"s") {
+		return invalid("%q means something in the Go that an aggregate is written in; take another name", name)
 	}
 	about := map[string]string{
 		"Package": name, "Category": name, "Kebab": name, "State": camel(name), "Table": name + "s", "TableName": camel(name) + "s",
@@ -66,13 +103,21 @@ func Aggregate(dir, module, name string) error {
 	if err != nil {
 		return fmt.Errorf("find the Modules of the App in %s: %w", dir, err)
 	}
+	if main.uses(name) {
+		return invalid("%s has a %s already", main.path, name)
+	}
+	if err := os.Mkdir(filepath.Join(dir, name), 0o755); errors.Is(err, fs.ErrExist) {
+		return invalid("%s is there already", filepath.Join(dir, name))
+	} else if err != nil {
+		return err
+	}
 	for file, from := range map[string]string{name + ".go": "aggregate.go", name + "_test.go": "aggregate_test.go"} {
 		if err := write(filepath.Join(dir, name, file), from, about); err != nil {
 			return err
 		}
 	}
-	main.insert(main.at, name+".Module()")
-	main.addImport(module + "/" + name)
+	main.insert(main.place, name+".Module()")
+	main.addImport(path + "/" + name)
 	return main.save()
 }
 
@@ -83,10 +128,15 @@ type Field struct{ Name, Type, JSON string }
 func ParseFields(texts []string) (fields []Field, err error) {
 	for _, text := range texts {
 		name, typ, _ := strings.Cut(text, ":")
-		if !regexp.MustCompile(`^[a-z][a-z0-9_]*$`).MatchString(name) || !regexp.MustCompile(`^[\[\]*A-Za-z0-9_.]+$`).MatchString(typ) {
+		_, err := parser.ParseExpr(typ)
+		if !regexp.MustCompile(`^[a-z][a-z0-9_]*$`).MatchString(name) || !regexp.MustCompile(`^[\[\]*A-Za-z0-9_.]+$`).MatchString(typ) || err != nil {
 			return nil, invalid("the field %q must be NAME:TYPE, such as amount_minor:int64", text)
 		}
-		fields = append(fields, Field{camel(name), typ, name})
+		f := Field{camel(name), typ, name}
+		if slices.Contains([]string{"At", "Decide", "Evolve"}, f.Name) || slices.ContainsFunc(fields, func(o Field) bool { return o.Name == f.Name }) {
+			return nil, invalid("the field %q would be a second %s", text, f.Name)
+		}
+		fields = append(fields, f)
 	}
 	return fields, nil
 }
@@ -117,14 +167,21 @@ func addType(dir, typ, from, method string, fields []Field, event string, regist
 	if err != nil {
 		return err
 	}
-	if f.declares(typ) {
-		return invalid("%s has a %s already", f.path, typ)
+	declared, err := declaredIn(dir)
+	switch {
+	case err != nil:
+		return err
+	case declared[typ] != "":
+		return invalid("%s has a %s already", declared[typ], typ)
+	case event != "" && declared[event] == "":
+		return invalid("there is no event %s in %s; add it first", event, dir)
 	}
 	var text bytes.Buffer
 	if err := templates.ExecuteTemplate(&text, from+".tmpl", map[string]any{"Type": typ, "State": state, "Fields": fields, "Event": event}); err != nil {
 		return err
 	}
-	f.insert(f.at, register(state))
+	f.insert(f.place, register(state))
+	f.addImport("time")
 	f.append(text.String())
 	return f.save()
 }
@@ -138,27 +195,41 @@ func Projection(dir, name string) error {
 	if err != nil {
 		return fmt.Errorf("find the events of the aggregate in %s: %w", dir, err)
 	}
-	table := camel(name)
-	about := map[string]any{"Package": f.file.Name.Name, "Type": table, "Table": lowerFirst(table), "SQLTable": name, "Events": f.events()}
-	if err := write(filepath.Join(dir, name+".go"), "projection.go", about); err != nil {
+	projections, err := findIn(dir, isListOf("Projections"))
+	if err != nil {
+		return fmt.Errorf("find the Projections of the module in %s: %w", dir, err)
+	}
+	reads, err := findIn(dir, isListOf("Reads"))
+	if err != nil {
+		return fmt.Errorf("find the Reads of the module in %s: %w", dir, err)
+	}
+	statement, ok := projections.statementAt(projections.at)
+	if other, _ := reads.statementAt(reads.at); !ok || reads.path != projections.path || other != statement {
+		return invalid("the Projections and Reads of the module in %s are not in one statement of a function; add it by hand", dir)
+	}
+	fold := camel(name)
+	variable := lowerFirst(fold)
+	declared, err := declaredIn(dir)
+	if err != nil {
 		return err
 	}
-	for _, c := range []struct {
-		field, text string
-	}{
-		{"Projections", lowerFirst(table)},
-		{"Reads", fmt.Sprintf(`app.Row("/v1/%s/{id}", %s)`, strings.ReplaceAll(name, "_", "-"), lowerFirst(table))},
-	} {
-		m, err := findIn(dir, isListOf(c.field))
-		if err != nil {
-			return fmt.Errorf("find %s of the module in %s: %w", c.field, dir, err)
-		}
-		m.insert(m.at, c.text)
-		if err := m.save(); err != nil {
-			return err
+	for _, made := range []string{fold + "Row", "new" + fold} {
+		if declared[made] != "" {
+			return invalid("%s has a %s already", declared[made], made)
 		}
 	}
-	return nil
+	if isTaken(variable) || projections.uses(variable) {
+		return invalid("%q means something in %s; take another name", variable, projections.path)
+	}
+	about := map[string]any{"Package": f.file.Name.Name, "Type": fold, "SQLTable": name, "Events": f.events()}
+	// Without '_', whose last word the go command may take for a system that the file is for.
+	if err := write(filepath.Join(dir, strings.ReplaceAll(name, "_", "")+".go"), "projection.go", about); err != nil {
+		return err
+	}
+	projections.inserts = append(projections.inserts, insertion{statement, variable + " := new" + fold + "()\n"})
+	projections.insert(projections.place, variable)
+	projections.insert(reads.place, fmt.Sprintf(`app.Row("/v1/%s/{id}", %s)`, strings.ReplaceAll(name, "_", "-"), variable))
+	return projections.save()
 }
 
 // write makes a file of a template. One that is there stays.

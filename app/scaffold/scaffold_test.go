@@ -2,7 +2,9 @@ package scaffold_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,16 +24,27 @@ func TestANewServiceWorks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a program")
 	}
-	clone, err := filepath.Abs("../..")
+	dir := t.TempDir()
+	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(t.TempDir())
+	clone, err := filepath.Rel(dir, filepath.Join(here, "../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
 	recount(t, cli.ExitOK, "new", "tickets", "--module", "example.org/tickets", "--recount", clone)
 	if entries, err := os.ReadDir("tickets"); err != nil || len(entries) > 7 {
 		t.Errorf("%d entries, %v; want main, README, Makefile, .gitignore, the module and go.mod with go.sum", len(entries), err)
 	}
 	recount(t, cli.ExitUsage, "new", "tickets", "--recount", clone)
+	recount(t, cli.ExitUsage, "new", "Others", "--recount", clone)
+	recount(t, cli.ExitUsage, "new", "others", "--recount", "tickets") // which is no clone of Recount
+	recount(t, cli.ExitFailure, "new", "others", "--recount", clone, "--module", "no module")
+	if left, err := os.ReadDir("."); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v is there; want nothing of what failed", left, err)
+	}
 	t.Chdir("tickets")
 	for _, args := range []string{
 		"gen event note Archived reason:string",
@@ -43,9 +56,6 @@ func TestANewServiceWorks(t *testing.T) {
 		recount(t, cli.ExitOK, strings.Fields(args)...)
 		recount(t, cli.ExitUsage, strings.Fields(args)...) // it is there now
 	}
-	for _, args := range []string{"gen event note archived", "gen event note Sent to", "gen event nowhere Sent", "gen aggregate two-words", "gen projection note Note"} {
-		recount(t, cli.ExitUsage, strings.Fields(args)...)
-	}
 	if out := run(t, "gofmt", "-l", "."); out != "" {
 		t.Errorf("not formatted: %s", out)
 	}
@@ -55,8 +65,77 @@ func TestANewServiceWorks(t *testing.T) {
 	serves(t)
 }
 
-// recount runs a command line of the program that has the commands.
-func recount(t *testing.T, want int, args ...string) {
+// TestWhatCannotBeMadeIsRefused: the exit code says that the command was wrong, and no file changes.
+func TestWhatCannotBeMadeIsRefused(t *testing.T) {
+	t.Chdir(t.TempDir())
+	module := func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module tickets\n"), 0o644)
+	}
+	if err := scaffold.New("tickets", "tickets", "tickets", module); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("tickets")
+	if err := os.CopyFS("apart", os.DirFS("note")); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("apart/note.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A module that is not in the form that gen can add a projection to.
+	if err := os.WriteFile("apart/note.go", []byte(strings.ReplaceAll(string(text), "Reads: ", "Routes: ")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t)
+	for _, args := range []string{
+		"gen aggregate two-words", "gen aggregate note", "gen aggregate map", "gen aggregate type", "gen aggregate string",
+		"gen aggregate app", "gen aggregate http", "gen aggregate main", "gen aggregate test", "gen aggregate row",
+		"gen aggregate projection", // whose read model would be called as a package
+		"gen aggregate vendor",
+		"gen event nowhere Sent", "gen event note archived", "gen event note Created", "gen event note Module", "gen event note TestCreate",
+		"gen event note Sent to", "gen event note Sent to:", "gen event note Sent to:[]", "gen event note Sent at:string",
+		"gen event note Sent evolve:bool", "gen event note Sent to:string to:string",
+		"gen command note Create", "gen command note Note", "gen command note Archive --event Archived",
+		"gen projection note Note", "gen projection note notes", "gen projection note aggregate", "gen projection note type",
+		"gen projection apart history",
+	} {
+		said := recount(t, cli.ExitUsage, strings.Fields(args)...)
+		if strings.Contains(said, "{program}") {
+			t.Errorf("recount %s: %s", args, said)
+		}
+		if after := tree(t); after != before {
+			t.Fatalf("recount %s changed files", args)
+		}
+	}
+	prog := cli.New(app.App{Name: "factory"}, scaffold.Extension())
+	var said strings.Builder
+	prog.Stderr = &said
+	if prog.Run(t.Context(), strings.Fields("gen projection apart history")); !strings.Contains(said.String(), "factory new writes") {
+		t.Errorf("%s; want the name of the program", said.String())
+	}
+}
+
+// tree is what is in the files here.
+func tree(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := fs.WalkDir(os.DirFS("."), ".", func(path string, d fs.DirEntry, err error) error {
+		fmt.Fprintln(&all, path)
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+// recount runs a command line of the program that has the commands, and returns what it says.
+func recount(t *testing.T, want int, args ...string) string {
 	t.Helper()
 	var said strings.Builder
 	prog := cli.New(app.App{Name: "recount"}, scaffold.Extension())
@@ -64,6 +143,7 @@ func recount(t *testing.T, want int, args ...string) {
 	if code := prog.Run(t.Context(), args); code != want {
 		t.Fatalf("recount %s: exit code %d, want %d\n%s", strings.Join(args, " "), code, want, said.String())
 	}
+	return said.String()
 }
 
 func run(t *testing.T, name string, args ...string) string {

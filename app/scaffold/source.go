@@ -19,11 +19,16 @@ type source struct {
 	text []byte
 	file *ast.File
 	fset *token.FileSet
-	// at is the end of the list that it was found by, and full says that the list has something in it.
-	at   int
-	full bool
+	// place is the list that it was found by.
+	place
 
 	inserts []insertion
+}
+
+// place is where a list ends in the text, and full says that the list has something in it.
+type place struct {
+	at   int
+	full bool
 }
 
 type insertion struct {
@@ -86,16 +91,13 @@ func isListOf(field string) list {
 
 var isModules = isListOf("Modules")
 
-// findIn returns the file of a folder that has the list. It must be there once.
-func findIn(dir string, wanted list) (found *source, err error) {
+// sourcesIn returns the Go files of a folder.
+func sourcesIn(dir string) (all []*source, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		return nil, err
 	}
 	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
 		s := &source{path: path, fset: token.NewFileSet()}
 		if s.text, err = os.ReadFile(path); err != nil {
 			return nil, err
@@ -103,11 +105,26 @@ func findIn(dir string, wanted list) (found *source, err error) {
 		if s.file, err = parser.ParseFile(s.fset, path, s.text, parser.ParseComments); err != nil {
 			return nil, err
 		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// findIn returns the file of a folder that has the list. It must be there once.
+func findIn(dir string, wanted list) (found *source, err error) {
+	sources, err := sourcesIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sources {
+		if strings.HasSuffix(s.path, "_test.go") {
+			continue
+		}
 		several := false
 		ast.Inspect(s.file, func(n ast.Node) bool {
 			if end, full, ok := wanted(n); ok {
 				several = several || found != nil
-				s.at, s.full, found = s.offset(end), full, s
+				s.place, found = place{s.offset(end), full}, s
 			}
 			return true
 		})
@@ -116,7 +133,7 @@ func findIn(dir string, wanted list) (found *source, err error) {
 		}
 	}
 	if found == nil {
-		return nil, invalid("there is none, in the form that recount new writes; add it by hand")
+		return nil, invalid("there is none, in the form that {program} new writes; add it by hand")
 	}
 	return found, nil
 }
@@ -152,26 +169,71 @@ func (s *source) events() (types []string) {
 	return types
 }
 
-// declares reports whether the file has a type.
-func (s *source) declares(typ string) (found bool) {
+// declaredIn returns what the package of a folder declares, its tests included, and in which file.
+func declaredIn(dir string) (files map[string]string, err error) {
+	sources, err := sourcesIn(dir)
+	files = make(map[string]string)
+	for _, s := range sources {
+		for _, d := range s.file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil {
+					files[d.Name.Name] = s.path
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						files[spec.Name.Name] = s.path
+					case *ast.ValueSpec:
+						for _, name := range spec.Names {
+							files[name.Name] = s.path
+						}
+					}
+				}
+			}
+		}
+	}
+	return files, err
+}
+
+// uses reports whether the file has an identifier.
+func (s *source) uses(name string) (found bool) {
 	ast.Inspect(s.file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		found = found || ok && spec.Name.Name == typ
+		id, ok := n.(*ast.Ident)
+		found = found || ok && id.Name == name
 		return !found
 	})
 	return found
 }
 
-// insert adds an element at the end of the list.
-func (s *source) insert(at int, text string) {
+// statementAt returns where the statement of a function's body begins that has a place in it.
+func (s *source) statementAt(at int) (begin int, ok bool) {
+	for _, d := range s.file.Decls {
+		f, isFunc := d.(*ast.FuncDecl)
+		if !isFunc || f.Body == nil {
+			continue
+		}
+		for _, statement := range f.Body.List {
+			if begin := s.offset(statement.Pos()); begin <= at && at < s.offset(statement.End()) {
+				return begin, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// insert adds an element at the end of a list.
+func (s *source) insert(to place, text string) {
+	at := to.at
 	before := strings.TrimRight(string(s.text[:at]), " \t\n")
 	switch {
-	case s.full && strings.HasSuffix(before, ","):
+	case to.full && strings.HasSuffix(before, ","):
 		text += ",\n"
-	case s.full:
+	case to.full:
 		text = ", " + text
 	}
-	if s.full && !strings.HasSuffix(before, ",") {
+	if to.full && !strings.HasSuffix(before, ",") {
 		at = len(before)
 	}
 	s.inserts = append(s.inserts, insertion{at, text})
