@@ -100,9 +100,9 @@ func (c CommandsConfig) every(a Aggregate) int {
 }
 
 // Do runs a command by its name, "category.command" or that of a unit, which has no id, as this
-// program's own code does: internal ones too. Errors are those of commands.Handler.Handle; a name
-// or a type that there is not is an
-// *eventstore.InvalidError.
+// program's own code does: internal ones too. Fields with a tag of Do are filled in as from a request:
+// the id, or a new one if that is empty, the time if it is zero, and o.Actor. Errors are those of
+// commands.Handler.Handle; a name or a type that there is not is an *eventstore.InvalidError.
 func (c *Commands) Do(ctx context.Context, name, id string, command any, o commands.Options) (commands.Result, error) {
 	for _, unit := range c.app.units() {
 		if unit.spec.name == name {

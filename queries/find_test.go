@@ -37,10 +37,10 @@ func (b *bench) fill() []queries.Item[string, order] {
 }
 
 // pages reads a list to its end and returns the keys.
-func (b *bench) pages(l queries.List) ([]string, error) {
+func (b *bench) pages(r *queries.Reader, l queries.List) ([]string, error) {
 	var keys []string
 	for {
-		page, err := queries.Find(b.Context(), b.reader, b.orders, l)
+		page, err := queries.Find(b.Context(), r, b.orders, l)
 		if err != nil {
 			return nil, err
 		}
@@ -57,13 +57,21 @@ func (b *bench) pages(l queries.List) ([]string, error) {
 	}
 }
 
-// TestPagesAreTheListInOrder compares random lists, read in pages of random size, with a plain
-// filter and sort.
+// TestPagesAreTheListInOrder compares random lists, read in pages of random size from PostgreSQL and
+// from memory, with a plain filter and sort.
 func TestPagesAreTheListInOrder(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.start()
 	all := b.fill()
+	rows, err := projections.NewInMemory(b.store, b.codec, b.orders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inMemory, err := queries.NewReader(queries.Config{InMemory: rows, Log: b.store})
+	if err != nil {
+		t.Fatal(err)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		l := queries.List{Desc: rapid.Bool().Draw(t, "desc"), Limit: rapid.IntRange(1, 50).Draw(t, "limit"), Where: map[string]any{}}
 		customer := rapid.SampledFrom([]any{nil, "ann", "Bob", "nobody"})
@@ -109,9 +117,11 @@ func TestPagesAreTheListInOrder(t *testing.T) {
 		for _, item := range want {
 			keys = append(keys, item.Key)
 		}
-		got, err := b.pages(l)
-		if err != nil || !slices.Equal(got, keys) {
-			t.Fatalf("pages of %+v = %q, %v, want %q", l, got, err, keys)
+		for from, reader := range map[string]*queries.Reader{"PostgreSQL": b.reader, "memory": inMemory} {
+			got, err := b.pages(reader, l)
+			if err != nil || !slices.Equal(got, keys) {
+				t.Fatalf("pages of %+v from %s = %q, %v, want %q", l, from, got, err, keys)
+			}
 		}
 	})
 }

@@ -29,7 +29,7 @@ func TestEveryWayToRunStatements(t *testing.T) {
 			if _, err := queries.Get(b.patiently(), b.reader, b.orders, "1", token); err != nil {
 				t.Errorf("Get: %v", err)
 			}
-			keys, err := b.pages(queries.List{Where: map[string]any{"customer_id": "ann"}, OrderBy: "placed_at", Limit: 3})
+			keys, err := b.pages(b.reader, queries.List{Where: map[string]any{"customer_id": "ann"}, OrderBy: "placed_at", Limit: 3})
 			if err != nil || len(keys) != 14 {
 				t.Errorf("Find = %q, %v, want 14 orders", keys, err)
 			}
