@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -90,6 +92,50 @@ func TestCommandsOnAnyStore(t *testing.T) {
 		if state, _, err := c.State(t.Context(), stream, commands.Moment{}); err != nil || state != want {
 			t.Errorf("state of %s = %+v, %v; want %+v", stream, state, err, want)
 		}
+	}
+}
+
+// The answers of rows and lists have the columns, though their Go type is a map.
+func TestTheDocumentHasTheColumns(t *testing.T) {
+	t.Parallel()
+	type row struct {
+		Balance int64
+		At      *time.Time
+	}
+	m, balances := purses(), projections.NewFold[string, row](projections.Table{Name: "balances", Version: 1})
+	projections.Upsert(balances, projections.ByID, func(r *row, e filled, _ projections.Recorded) error { r.Balance += e.Amount; return nil })
+	m.Projections = []projections.Projection{balances}
+	m.Reads = []app.Read{app.Row("/v1/purses/{id}", balances), app.List("/v1/purses", balances, app.ListOptions{})}
+	text, err := app.App{Name: "wallet", Modules: []app.Module{m}}.OpenAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type schema struct {
+		Type       any
+		Items      *schema
+		Properties map[string]schema
+	}
+	var document struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct {
+				Content map[string]struct{ Schema schema }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	answer := func(path string) schema {
+		return document.Paths[path]["get"].Responses["200"].Content["application/json"].Schema
+	}
+	for _, got := range []schema{answer("/v1/purses/{id}"), *answer("/v1/purses").Properties["items"].Items} {
+		columns := fmt.Sprintf("id %v, balance %v, at %v", got.Properties["id"].Type, got.Properties["balance"].Type, got.Properties["at"].Type)
+		if want := "id string, balance integer, at [string null]"; columns != want || len(got.Properties) != 3 {
+			t.Errorf("schema = %+v, want %s", got, want)
+		}
+	}
+	if _, err := (app.App{}).OpenAPI(); err == nil {
+		t.Error("an App without a name has a document")
 	}
 }
 

@@ -2,9 +2,14 @@ package shop_test
 
 import (
 	"flag"
+	"net/http/httptest"
 	"os"
 	"testing"
 
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+
+	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/httpapi/openapi"
 	"github.com/57528e99/recount/shop"
 )
@@ -30,5 +35,50 @@ func TestTheAPIBreaksNoClient(t *testing.T) {
 	}
 	if string(before) != string(now) {
 		t.Errorf("%s is not what the API is now: go test ./shop -run TestTheAPIBreaksNoClient -update writes it", golden)
+	}
+}
+
+func TestAnswersAreAsTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	x := apptest.New(t, shop.App())
+	document := must[libopenapi.Document](t)(libopenapi.NewDocument(must[[]byte](t)(shop.App().OpenAPI())))
+	v, errs := validator.NewValidator(document)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if ok, errs := v.ValidateDocument(); !ok {
+		t.Errorf("the document is no OpenAPI: %v", errs)
+	}
+	order := orderJSON("o1", "ann", "Norway", "NOK", "2030-01-02T03:04:05Z", lineJSON("TEA-1", 2, 4500))
+	for _, c := range []struct {
+		method, target, body string
+		status               int
+	}{
+		{"POST", "/v1/orders?dry_run=1", order, 200},
+		{"POST", "/v1/orders", order, 201},
+		{"POST", "/v1/orders", order, 409},
+		{"POST", "/v1/orders", "{", 400},
+		{"POST", "/v1/orders/o1/confirm", "", 200},
+		{"POST", "/v1/orders/o2/cancel", `{"reason":"none"}`, 404},
+		{"POST", "/v1/stock/TEA-1/receive", `{"quantity":5}`, 200},
+		{"POST", "/v1/commands", `{"type":"order.ship","id":"o1"}`, 200},
+		{"POST", "/v1/commands", `{"commands":[{"type":"order.complete","id":"o1"},{"type":"order.complete","id":"o2"}]}`, 200},
+		{"GET", "/v1/commands", "", 200},
+		{"GET", "/v1/orders/o1", "", 200},
+		{"GET", "/v1/orders/o2", "", 404},
+		{"GET", "/v1/orders?limit=0", "", 400},
+		{"GET", "/v1/stock/TEA-1", "", 200},
+		{"GET", "/", "", 200},
+		{"GET", "/livez", "", 200},
+	} {
+		w := x.Request(c.method, c.target, c.body)
+		if w.Code != c.status {
+			t.Errorf("%s %s = %d %s, want %d", c.method, c.target, w.Code, w.Body, c.status)
+		}
+		if ok, errs := v.ValidateHttpResponse(httptest.NewRequest(c.method, c.target, nil), w.Result()); !ok {
+			for _, err := range errs {
+				t.Errorf("%s %s = %d %s: %v %v", c.method, c.target, w.Code, w.Body, err, err.SchemaValidationErrors)
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -73,23 +74,24 @@ type document struct {
 // template is a variable in a path, with a pattern or without.
 var template = regexp.MustCompile(`\{([^}:]+)[^}]*\}`)
 
+// tags are the sections, the routes of the API itself at the end.
 func (d document) tags() (tags []object) {
-	var names []string
+	names := []string{own}
 	for _, r := range d.routes {
 		if !slices.Contains(names, sectionOf(r)) {
 			names = append(names, sectionOf(r))
-			tags = append(tags, object{"name": sectionOf(r)})
 		}
+	}
+	for _, name := range append(names[1:], own) {
+		tags = append(tags, object{"name": name})
 	}
 	return tags
 }
 
-func sectionOf(r httpapi.Route) string {
-	if r.Section == "" {
-		return "server"
-	}
-	return r.Section
-}
+// own is the section of routes that are in none.
+const own = "server"
+
+func sectionOf(r httpapi.Route) string { return cmp.Or(r.Section, own) }
 
 func (d document) operation(r httpapi.Route) object {
 	o := object{
