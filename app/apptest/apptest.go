@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,12 +21,13 @@ import (
 )
 
 // Test is an App that runs for a test. What goes wrong with the App itself, rather than with a
-// command, fails the test: above all a fold that stops.
+// command, fails the test: above all a fold that stops. It is safe for concurrent use.
 type Test struct {
 	// Service is what runs.
 	Service *app.Service
 
 	t testing.TB
+	mu sync.Mutex
 	// reported are the folds whose failure the test was told.
 	reported map[string]bool
 }
@@ -193,6 +195,8 @@ func (x *Test) checkFolds() {
 	if _, err := x.Service.Rows.Follow(x.t.Context()); err != nil {
 		x.t.Fatal(err)
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	failures := x.Service.Rows.Failures()
 	for _, name := range slices.Sorted(maps.Keys(failures)) {
 		if !x.reported[name] {

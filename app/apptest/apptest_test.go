@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -220,7 +221,11 @@ func TestAFoldThatStopsFailsTheTest(t *testing.T) {
 		r := &recorder{TB: t}
 		x := apptest.New(r, a)
 		x.Given("jar-ann", event)
-		x.Given("jar-ben", put{Coins: 1, At: at})
+		var others sync.WaitGroup
+		for range 3 {
+			others.Go(func() { x.Given("jar-ben", put{Coins: 1, At: at}) })
+		}
+		others.Wait()
 		if len(r.errors) != 1 || !strings.Contains(r.errors[0], "projection jars") || !strings.Contains(r.errors[0], name) {
 			t.Errorf("the test was told %q, want once that jars has stopped: %s", r.errors, name)
 		}
