@@ -26,7 +26,7 @@ type Test struct {
 	// Service is what runs.
 	Service *app.Service
 
-	t testing.TB
+	t  testing.TB
 	mu sync.Mutex
 	// reported are the folds whose failure the test was told.
 	reported map[string]bool
