@@ -36,8 +36,9 @@ type App struct {
 	Schema string
 	// Modules are the parts of the service.
 	Modules []Module
-	// Actor says on whose behalf a request is made: it is in the metadata of the events, and keys of
-	// idempotency are kept apart by it. An error refuses the request. Default: nobody is named.
+	// Actor says on whose behalf a command is sent: it is in the metadata of the events, and keys of
+	// idempotency are kept apart by it. An error refuses the command. Reads and the routes for
+	// operators do not ask it: Middleware guards them. Default: nobody is named.
 	Actor func(*http.Request) (string, error)
 	// Middleware is around all routes, the first outermost.
 	Middleware []func(http.Handler) http.Handler
