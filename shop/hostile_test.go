@@ -214,7 +214,7 @@ func TestBadReads(t *testing.T) {
 		{"/v1/customers/unknown?after=" + made, 400, "invalid-cursor"},
 		{"/v1/orders?after=" + made, 400, "invalid-cursor"},
 		{"/v1/orders?after=%00", 400, "invalid-parameter"},
-		{"/v1/orders?after=" + strings.Repeat("a", 600), 400, "invalid-parameter"},
+		{"/v1/orders?after=" + strings.Repeat("a", 4097), 400, "invalid-parameter"},
 		{"/v1/orders?limit=0", 400, "invalid-parameter"},
 		{"/v1/orders?limit=101", 400, "invalid-parameter"},
 		{"/v1/orders?limit=1e1", 400, "invalid-parameter"},
