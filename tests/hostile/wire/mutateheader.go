@@ -54,7 +54,7 @@ var headerMutations = []mutation{
 		return c.Method == "POST"
 	}, on(403, "cross-origin")},
 	{"garbage for a token", func(l *Luck, c *Call) bool {
-		if _, ok := c.Get("Consistency-Token"); ok || c.Method != "GET" || strings.Contains(c.Target, "consistency=") || !strings.Contains(c.Route, "/v1/") {
+		if _, ok := c.Get("Consistency-Token"); ok || c.Method != "GET" || strings.Contains(c.Target, "consistency=") || !c.takes("consistency") {
 			return false
 		}
 		c.Set("Consistency-Token", Pick(l, []string{"A", "AQAA", "....", strings.Repeat("A", 3000)}))
