@@ -35,7 +35,8 @@ var units = []unit{
 	{"eventstore", 10}, {"domain/money", 10}, {"domain/goods", 11}, {"domain/order", 12}, {"domain/returns", 12}, {"domain/stock", 12},
 	{"eventstore/logcheck", 13}, {"eventstore/storetest", 14},
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
-	{"operations", 30}, {"commands", 31}, {"projections", 31},
+	{"delivery/pattern", 0}, {"operations", 30}, {"commands", 31}, {"projections", 31},
+	{"delivery", 32}, {"delivery/webhook", 33}, {"delivery/targettest", 33},
 	{"queries", 40}, {"snapshots", 40},
 	{"app/hint", 50}, {"httpapi", 50}, {"httpapi/adminapi", 51}, {"httpapi/openapi", 51}, {"app/telemetry", 51}, {"app", 52},
 	{"app/cli", 53}, {"app/apptest", 53}, {"app/scaffold", 54},
@@ -57,7 +58,7 @@ var restricted = []struct {
 }{
 	{module + "/domain", []string{"domain", "shop", "tests/bench"}, true, "the engine knows nothing of the shop"},
 	{module + "/shop", []string{"shop", "tests/bench", "tests/chaos", "cmd"}, true, "the engine knows nothing of the shop"},
-	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "eventstore/logcheck", "app", "operations", "projections", "queries", "snapshots", "tests", "cmd"}, false,
+	{"github.com/jackc/pgx", []string{"migrations", "internal", "eventstore/pgstore", "eventstore/logcheck", "app", "operations", "projections", "delivery", "queries", "snapshots", "tests", "cmd"}, false,
 		"the driver stays in the packages that own tables"},
 	{"github.com/prometheus", []string{"app/telemetry"}, true, "the engine tells plain numbers"},
 }

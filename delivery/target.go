@@ -1,0 +1,146 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// Target delivers events. It is used from several goroutines at once.
+type Target interface {
+	// Deliver delivers the events of one attempt, in order. Nil says that all are delivered. A *PartialError says
+	// which are not; any other error says that it does not know of any that it is. See Permanent,
+	// Throttled, Gone and Stop for what an error may say besides.
+	//
+	// It returns soon after ctx is done. It may be called again with events that it has delivered.
+	Deliver(ctx context.Context, d *Delivery) error
+}
+
+// Delivery is one attempt.
+type Delivery struct {
+	Subscription string
+	// Events are at least one. All are of one key, or the first in line of theirs.
+	Events []Event
+	// Epoch and the positions of events only grow, per partition, whatever process delivers: who must not
+	// see an old owner after a new one compares the epochs.
+	Partition int
+	Epoch     int64
+	// Replay names the replay that it is of; empty: it is none.
+	Replay string
+}
+
+// Event is an event as it is delivered.
+type Event struct {
+	*eventstore.RecordedEvent
+	// MessageID identifies the event among those of all streams and logs: see MessageID.
+	MessageID uuid.UUID
+	// Attempt counts those of the event, from 1.
+	Attempt int
+	// Redrive says that an operator let a dead letter be tried again: later events of its key may have been
+	// delivered before.
+	Redrive bool
+	// Redacted says that the data was erased.
+	Redacted bool
+}
+
+// MessageID returns the id of an event for receivers, who may know events of several streams and logs: ids
+// of events are unique in their stream only. It is the UUIDv5 of stream, NUL and event id in the namespace
+// of the log's id.
+func MessageID(log uuid.UUID, e *eventstore.RecordedEvent) uuid.UUID {
+	name := make([]byte, 0, len(e.Stream)+1+36)
+	name = append(append(name, e.Stream...), 0)
+	name = append(name, e.ID.String()...)
+	return uuid.NewSHA1(log, name)
+}
+
+// PartialError says that some events of a batch are not delivered. What is of the key of one that is not,
+// and behind it, counts as not delivered either.
+type PartialError struct {
+	// Failed has why, by the index in Delivery.Events.
+	Failed map[int]error
+}
+
+func (e *PartialError) Error() string {
+	for i, err := range e.Failed {
+		if len(e.Failed) == 1 {
+			return fmt.Sprintf("event %d of the batch: %v", i, err)
+		}
+	}
+	return fmt.Sprintf("%d events of the batch failed", len(e.Failed))
+}
+
+// Outcome is what an error of a Target means.
+type Outcome int
+
+const (
+	// Done: it is delivered.
+	Done Outcome = iota
+	// Transient: it failed, and may succeed later.
+	Transient
+	// PermanentFailure: it failed, and would again.
+	PermanentFailure
+	// ThrottledOutcome: the target takes nothing for a time. The event did not fail.
+	ThrottledOutcome
+	// GoneOutcome: the target does not want events any more. The subscription stops.
+	GoneOutcome
+	// StopOutcome: the subscription is to stop.
+	StopOutcome
+	// Undecodable: this program cannot read the event, and another may.
+	Undecodable
+)
+
+var outcomeNames = [...]string{"done", "transient", "permanent", "throttled", "gone", "stop", "undecodable"}
+
+// String returns the outcome as one lower-case word.
+func (o Outcome) String() string { return outcomeNames[o] }
+
+type outcomeError struct {
+	error
+	outcome Outcome
+	after   time.Duration
+}
+
+func (e *outcomeError) Unwrap() error { return e.error }
+
+// Permanent returns an error that says that the event would fail again: it is a dead letter at once if it
+// is charged.
+func Permanent(err error) error { return &outcomeError{err, PermanentFailure, 0} }
+
+// RetryAfter returns an error that says that the event may succeed, and not before a time.
+func RetryAfter(err error, after time.Duration) error { return &outcomeError{err, Transient, after} }
+
+// Throttled returns an error that says that the target takes nothing for a time; 0: it did not say for how long.
+func Throttled(err error, after time.Duration) error {
+	return &outcomeError{err, ThrottledOutcome, after}
+}
+
+// Gone returns an error that says that the target wants no events any more.
+func Gone(err error) error { return &outcomeError{err, GoneOutcome, 0} }
+
+// Stop returns an error that stops the subscription until an operator resumes it.
+func Stop(err error) error { return &outcomeError{err, StopOutcome, 0} }
+
+// OutcomeOf returns what an error of a Target means, and how long to wait, 0 if it does not say. An error that
+// says nothing is judged by eventstore.ClassOf: what can never succeed is permanent, the rest transient.
+func OutcomeOf(err error) (Outcome, time.Duration) {
+	var said *outcomeError
+	switch {
+	case err == nil:
+		return Done, 0
+	case errors.As(err, &said):
+		return said.outcome, said.after
+	}
+	switch eventstore.ClassOf(err) {
+	case eventstore.ClassUnknownSchema:
+		return Undecodable, 0
+	case eventstore.ClassRejected, eventstore.ClassInvalid, eventstore.ClassTooLarge, eventstore.ClassUnreadable, eventstore.ClassReused,
+		eventstore.ClassDeleted, eventstore.ClassNotSupported:
+		return PermanentFailure, 0
+	}
+	return Transient, 0
+}

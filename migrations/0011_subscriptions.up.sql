@@ -1,0 +1,173 @@
+-- Subscriptions: durable consumers of the log, and what of it they have not done. New tables only: it
+-- waits for nobody.
+
+-- Epochs are of one sequence for all partitions of all subscriptions, and ids are never used again: if
+-- they began anew with a subscription that is made again, or with other partitions, the owner of before,
+-- frozen all the while, could write.
+CREATE SEQUENCE subscription_epochs;
+
+-- Processes that deliver. A process leases itself, not its partitions; one that was too late comes back
+-- with another id.
+CREATE TABLE subscription_members (
+    id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    app        text        COLLATE "C" NOT NULL,
+    -- Who it is, to operators.
+    process    text        NOT NULL,
+    -- What it can run: a target, or a handler by its name.
+    can_run    text[]      COLLATE "C" NOT NULL,
+    expires_at timestamptz NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0);
+
+-- Counts what members have to look at: changes of subscriptions, and wishes of operators. It is raised in
+-- the transaction of the change; a sequence would show a number before what it stands for.
+CREATE TABLE subscription_changes (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    n        bigint  NOT NULL DEFAULT 0
+);
+INSERT INTO subscription_changes DEFAULT VALUES;
+
+CREATE TABLE subscriptions (
+    id               bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- NULL: it was deleted, and its rows are being removed.
+    name             text        COLLATE "C" UNIQUE,
+    app              text        COLLATE "C" NOT NULL,
+    -- JSON, with what was left out filled in. Text: it is given back as it is.
+    definition       text        NOT NULL,
+    revision         bigint      NOT NULL DEFAULT 1,
+    desired          text        NOT NULL DEFAULT 'running' CHECK (desired IN ('running', 'paused')),
+    -- What of can_run a member must have.
+    needs            text        COLLATE "C" NOT NULL,
+    partitions       integer     NOT NULL CHECK (partitions BETWEEN 1 AND 256 AND partitions & (partitions - 1) = 0),
+    -- Events at or below it are before its start.
+    start_position   bigint      NOT NULL CHECK (start_position >= 0),
+    -- Halving: how many partitions it is to have, and the position that all run to first.
+    halving_to       integer,
+    barrier          bigint,
+    -- Why it stopped, until it is resumed. The event is missing if the log itself is the reason.
+    stopped_at       timestamptz,
+    stopped_position bigint,
+    failure          text,
+    failure_reason   text,
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by       text        NOT NULL,
+    updated_at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- A partition is a queue in order of position, of the keys whose hash falls to it. Everything that matches
+-- at or below position is delivered, or has a row in subscription_parked; nothing above it has one.
+--
+-- The row is updated all the time: nothing that changes is indexed.
+CREATE TABLE subscription_partitions (
+    subscription  bigint  NOT NULL REFERENCES subscriptions ON DELETE CASCADE,
+    partition     integer NOT NULL CHECK (partition >= 0),
+    -- A row of subscription_members; NULL or gone: nobody has it. Only who has the epoch may write.
+    member        bigint,
+    epoch         bigint  NOT NULL DEFAULT nextval('subscription_epochs'),
+    -- The revision of the definition that it delivers by.
+    revision      bigint  NOT NULL DEFAULT 1,
+    log_id        uuid    NOT NULL,
+    incarnation   bigint  NOT NULL,
+    position      bigint  NOT NULL CHECK (position >= 0),
+    -- While partitions are halved: how far it had read when it stopped reading.
+    read_to       bigint,
+    -- Since it was made: events that matched at or below position, and those of them that were delivered.
+    matched       bigint  NOT NULL DEFAULT 0,
+    delivered     bigint  NOT NULL DEFAULT 0,
+    last_event_at timestamptz,
+    -- What keeps it from getting on, by the word of its owner.
+    trouble       text,
+    trouble_at    timestamptz,
+    PRIMARY KEY (subscription, partition)
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
+
+-- Events that failed, or wait behind one of their key. The payload is in the log.
+CREATE TABLE subscription_parked (
+    subscription    bigint      NOT NULL,
+    position        bigint      NOT NULL,
+    -- 0, but for sources that have several entries at a position.
+    ordinal         integer     NOT NULL DEFAULT 0,
+    partition       integer     NOT NULL,
+    key             text        COLLATE "C" NOT NULL,
+    -- waiting: for its next attempt; blocked: behind one of its key; ready and leased: of subscriptions that
+    -- are pulled; dead: not tried again by itself.
+    state           text        NOT NULL CHECK (state IN ('waiting', 'blocked', 'ready', 'leased', 'dead')),
+    -- Attempts that were made, and those of them that count against the event.
+    attempts        integer     NOT NULL DEFAULT 0,
+    charged         integer     NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz,
+    -- Of the last failure.
+    class           text,
+    error           text,
+    first_failed_at timestamptz,
+    last_failed_at  timestamptz,
+    dead_at         timestamptz,
+    token           uuid,
+    -- What an operator wants done with it, for the owner to do, and who wants it: retry, redrive, discard.
+    wanted          text,
+    wanted_by       text,
+    wanted_reason   text,
+    PRIMARY KEY (subscription, position, ordinal)
+);
+CREATE INDEX subscription_parked_partition ON subscription_parked (subscription, partition, position);
+CREATE INDEX subscription_parked_wanted ON subscription_parked (subscription, partition) WHERE wanted IS NOT NULL;
+ALTER TABLE subscription_parked SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
+
+-- Definitions as they were, and from which position on a partition delivers by one.
+CREATE TABLE subscription_revisions (
+    subscription bigint      NOT NULL REFERENCES subscriptions ON DELETE CASCADE,
+    revision     bigint      NOT NULL,
+    definition   text        NOT NULL,
+    made_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    made_by      text        NOT NULL,
+    PRIMARY KEY (subscription, revision)
+);
+CREATE TABLE subscription_revision_starts (
+    subscription  bigint  NOT NULL,
+    partition     integer NOT NULL,
+    revision      bigint  NOT NULL,
+    -- The first position that it judged.
+    from_position bigint  NOT NULL,
+    PRIMARY KEY (subscription, partition, revision),
+    FOREIGN KEY (subscription, revision) REFERENCES subscription_revisions ON DELETE CASCADE
+);
+
+-- Tries to deliver an event. They happened, whoever has the partition now: they are written without the
+-- fence of epochs.
+CREATE TABLE subscription_attempts (
+    subscription bigint      NOT NULL,
+    position     bigint      NOT NULL,
+    ordinal      integer     NOT NULL DEFAULT 0,
+    attempt      integer     NOT NULL,
+    at           timestamptz NOT NULL,
+    took         interval    NOT NULL,
+    -- done, failed, throttled, gone, stop, undecodable.
+    outcome      text        NOT NULL,
+    -- Whether it counts against the event.
+    charged      boolean     NOT NULL,
+    class        text,
+    status       integer,
+    error        text,
+    -- The first bytes of what the target answered.
+    answer       text,
+    process      text        NOT NULL
+);
+CREATE INDEX subscription_attempts_event ON subscription_attempts (subscription, position);
+CREATE INDEX subscription_attempts_at ON subscription_attempts USING brin (at);
+
+-- What handlers that remember have done, by message id.
+CREATE TABLE subscription_effects (
+    subscription bigint NOT NULL,
+    message_id   uuid   NOT NULL,
+    PRIMARY KEY (subscription, message_id)
+);
+
+-- What operators did.
+CREATE TABLE subscription_audit (
+    subscription bigint      NOT NULL,
+    name         text        NOT NULL,
+    at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor        text        NOT NULL,
+    action       text        NOT NULL,
+    detail       text        NOT NULL
+);
+CREATE INDEX subscription_audit_latest ON subscription_audit (subscription, at);
