@@ -190,8 +190,8 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,47}$`)
 
 // Check reports all mistakes of the description that can be found without a database: names that
 // are not valid or are given twice, events that no reader of the log could tell apart, bodies whose
-// members have no names, projections of events that no aggregate has, routes that exclude each
-// other.
+// members have no names, projections of events that no aggregate has, reads of projections that no
+// module has or that no index serves, routes that exclude each other.
 func (a App) Check() error {
 	mistakes := a.checkNames()
 	if len(mistakes) > 0 {
@@ -208,8 +208,8 @@ func (a App) Check() error {
 	}
 	for _, m := range a.Modules {
 		for _, read := range m.Reads {
-			if err := read.check(); err != nil {
-				mistakes = append(mistakes, err)
+			for _, err := range read.mistakes(a) {
+				mistakes = append(mistakes, fmt.Errorf("app: read %s: %w", read.path, err))
 			}
 		}
 	}

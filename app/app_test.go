@@ -220,6 +220,23 @@ func TestOnlySomeModules(t *testing.T) {
 	}
 }
 
+type balanceRow struct {
+	Owner  string
+	Amount int64
+	Seal   []byte
+	Tags   map[string]string
+}
+
+type total struct{ Sum int64 }
+
+func newBalances(version int) *projections.Fold[string, balanceRow] {
+	f := projections.NewFold[string, balanceRow](projections.Table{Name: "balances", Version: version, Indexes: []projections.Index{
+		{Columns: []string{"owner"}}, {Columns: []string{"owner", "amount"}},
+	}})
+	projections.Upsert(f, projections.ByID, func(b *balanceRow, e filled, _ projections.Recorded) error { b.Amount += e.Amount; return nil })
+	return f
+}
+
 func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 	t.Parallel()
 	counts := projections.NewFold[string, struct{ N int64 }](projections.Table{Name: "counts", Version: 1})
@@ -229,6 +246,15 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 		change(&a, &m)
 		a.Modules = append(a.Modules, m)
 		return a
+	}
+	balances := newBalances(1)
+	reads := func(read app.Read) app.App {
+		return with(func(_ *app.App, m *app.Module) {
+			m.Projections, m.Reads = []projections.Projection{balances}, []app.Read{read}
+		})
+	}
+	sum := func(path, sql string, params ...string) app.Read {
+		return app.SQL[total](path, sql, app.SQLOptions{Params: params})
 	}
 	for _, c := range []struct {
 		app  app.App
@@ -248,6 +274,35 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 		{with(func(_ *app.App, m *app.Module) {
 			m.Reads = []app.Read{app.List("/v1/counts", counts, app.ListOptions{Filters: []string{"colour"}})}
 		}), `"colour" is no column of counts`},
+		{reads(app.Row("/v1/balances", balances)), "read /v1/balances: the path must have one variable, at its end"},
+		{reads(app.Row("/v1/{kind}/balances/{id}", balances)), "must have one variable, at its end"},
+		{reads(app.Row("/v1/balances/{id}/now", balances)), "must have one variable, at its end"},
+		{reads(app.Row("/v1/balances/{id:[a-z]{3}}", balances)), ""},
+		{reads(app.Row("/v1/counts/{id}", counts)), `no module has the projection "counts"`},
+		{reads(app.Row("/v1/balances/{id}", newBalances(2))), `version 2 of projection "balances", and its module has version 1`},
+		{reads(app.List("/v1/counts", counts, app.ListOptions{})), `no module has the projection "counts"`},
+		{reads(app.List("/v1/balances", balances, app.ListOptions{Filters: []string{"owner"}, OrderBy: "amount"})),
+			"read /v1/balances: a request without filters: invalid query: no index serves it: add one on (amount)"},
+		{reads(app.List("/v1/balances", balances, app.ListOptions{Filters: []string{"owner", "amount"}})),
+			"a request with amount: invalid query: no index serves it: add one on (amount)"},
+		{reads(app.List("/v1/balances/{amount}", balances, app.ListOptions{OrderBy: "owner"})), "add one on (amount, owner)"},
+		{reads(app.List("/v1/balances", balances, app.ListOptions{Filters: []string{"owner"}})), ""},
+		{reads(app.List("/v1/owners/{owner}", balances, app.ListOptions{OrderBy: "amount"})), ""},
+		{reads(app.List("/v1/balances", balances, app.ListOptions{Filters: []string{"tags"}})), "tags is jsonb"},
+		{reads(app.List("/v1/balances", balances, app.ListOptions{Filters: []string{"seal"}})), "seal is bytes"},
+		{reads(app.List("/v1/balances", balances, app.ListOptions{OrderBy: "seal"})), "seal can be NULL"},
+		{reads(app.List("/v1/balances", balances, app.ListOptions{Filters: []string{"limit"}})), `the parameter "limit" means something else in reads`},
+		{reads(app.List("/v1/owners/{owner}", balances, app.ListOptions{Filters: []string{"owner"}})), `the parameter "owner" is there twice`},
+		{reads(sum("/v1/sums", `SELECT sum(amount) AS sum FROM {balances} WHERE owner = $1 AND id <> $2`, "owner")), "the statement has $2, and 1 parameters have names"},
+		{reads(sum("/v1/sums", `SELECT sum(amount) AS sum FROM {balances} WHERE '$1' <> "$1" AND a$1 > 0 -- $1`, "owner")),
+			"read /v1/sums: invalid query: the statement has no $1, which is to be owner"},
+		{reads(sum("/v1/sums/{owner}", `SELECT sum(amount) AS sum FROM {balances}`)), "{owner} in the path is not among Params"},
+		{reads(sum("/v1/sums/{owner}", `SELECT sum(amount) AS sum FROM {balances} WHERE owner=$1 /* $2 */ AND E'\'$2' <> $$ $2 $$`, "owner")), ""},
+		{reads(sum("/v1/sums", `SELECT $1`, "owner")), "the statement names no projection"},
+		{reads(sum("/v1/sums", `SELECT count(*) AS sum FROM {counts}`)), `no module has the projection "counts"`},
+		{reads(sum("/v1/sums", `SELECT sum(amount) AS sum FROM {balances} WHERE owner = $1`, "as_of")), `the parameter "as_of" means something else`},
+		{reads(app.SQL[total]("/v1/sums", `SELECT sum(amount) AS sum FROM {balances}`, app.SQLOptions{OrderBy: []string{"owner"}})),
+			`app_test.total has no field for the column "owner"`},
 		{with(func(_ *app.App, m *app.Module) { m.Projections = []projections.Projection{counts} }), "counts"},
 		{with(func(_ *app.App, m *app.Module) {
 			m.Units = append(m.Units, app.Across("repay", "/v1/payments", func(*app.Tx, pay) error { return nil }))
@@ -267,7 +322,7 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 	} {
 		err := c.app.Check()
 		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("Check() = %v, want %q", err, c.want)
+			t.Errorf("Check() = %v\nwant %q", err, c.want)
 		}
 	}
 }

@@ -2,37 +2,35 @@ package app
 
 import (
 	"context"
-	"encoding"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 	"regexp"
 	"slices"
 
-	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
-	"github.com/57528e99/recount/internal/rowmap"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 )
 
-// Read is a route that answers from read models: a Row, a List, or an SQL. Members of what it
-// answers are called as the columns are.
+// Read is a route that answers from read models: a Row, a List, or an SQL. Its ETag is a weak one, of the
+// bytes of the answer: it is for If-None-Match, and no version for If-Match. App.Check finds what is wrong
+// with one that can be told without a database.
 type Read struct {
 	path     string
 	register func(*Service, *httpapi.API)
-	// check returns what is wrong with it.
-	check func() error
+	mistakes func(App) []error
 }
 
-// Row answers GET path, which ends with a variable, with the row of a fold that has that key. The
-// answer has the key's column too.
+// Row answers GET path with the row of a fold whose key is the only variable of the path, at its end. The
+// members of the answer are the columns of the row and the key, by their names.
 func Row[R any](path string, f *projections.Fold[string, R]) Read {
 	variables := variablesOf(path)
 	return Read{path,
 		func(s *Service, api *httpapi.API) {
 			httpapi.Read(api, path, httpapi.NoParams, func(ctx context.Context, in httpapi.ReadRequest[struct{}]) (map[string]any, error) {
-				key := in.Path(variables[len(variables)-1])
+				key := in.Path(variables[0])
 				row, err := queries.Get(ctx, s.Reader, f, key, in.Token)
 				if err != nil {
 					return nil, err
@@ -41,18 +39,20 @@ func Row[R any](path string, f *projections.Fold[string, R]) Read {
 			})
 			api.Answers(rowType(f))
 		},
-		func() error {
-			if len(variables) == 0 {
-				return fmt.Errorf("app: read %s: it must end with a variable, for the key", path)
+		func(a App) []error {
+			all := a.foldMistakes(f)
+			if len(variables) != 1 || !lastVariable.MatchString(path) {
+				all = append(all, errors.New("the path must have one variable, at its end, for the key"))
 			}
-			return nil
+			return all
 		}}
 }
 
-// ListOptions say which rows of a fold a List has, and in which order. Together with the variables
-// in the path they must fit one of the fold's indexes, see queries.List.
+// ListOptions say which rows of a fold a List has, and in which order.
 type ListOptions struct {
-	// Filters are columns that a client may ask a value of, by parameters of their names.
+	// Filters are columns that a client may ask a value of, by parameters of their names. It may give
+	// all of them, some or none: each choice, together with the variables in the path and OrderBy, needs
+	// an index that serves it, see queries.List.
 	Filters []string
 	// OrderBy is a column that is never NULL. Default: the key.
 	OrderBy string
@@ -61,18 +61,21 @@ type ListOptions struct {
 }
 
 // List answers GET path with a page of the rows of a fold, with the parameters limit and after. A
-// variable in the path is a column, which has the value in all rows.
+// variable in the path is a column, which has the value in all rows. The members of the items are the
+// columns of the row and the key, by their names.
 func List[K comparable, R any](path string, f *projections.Fold[K, R], o ListOptions) Read {
 	type query struct {
-		filters map[string]string
-		limit   int
-		after   string
+		where map[string]any
+		limit int
+		after string
 	}
+	layout, invalid := f.Layout()
 	parse := func(p *httpapi.Params) query {
-		q := query{make(map[string]string), p.Limit(queries.DefaultLimit, queries.MaxLimit), p.Cursor("after")}
+		q := query{make(map[string]any), p.Limit(queries.DefaultLimit, queries.MaxLimit), p.Cursor("after")}
 		for _, name := range o.Filters {
-			if text := p.Text(name); text != "" {
-				q.filters[name] = text
+			column, _ := layout.Column(name)
+			if value := column.New(); p.Scan(name, value.Interface()) {
+				q.where[name] = value.Elem().Interface()
 			}
 		}
 		return q
@@ -80,14 +83,15 @@ func List[K comparable, R any](path string, f *projections.Fold[K, R], o ListOpt
 	variables := variablesOf(path)
 	read := func(ctx context.Context, s *Service, in httpapi.ReadRequest[query]) (page httpapi.Page[map[string]any], err error) {
 		for _, name := range variables {
-			in.Params.filters[name] = in.Path(name)
-		}
-		where, err := whereOf(f, in.Params.filters)
-		if err != nil {
-			return page, err
+			column, _ := layout.Column(name)
+			value := column.New()
+			if err := in.ScanPath(name, value.Interface()); err != nil {
+				return page, err
+			}
+			in.Params.where[name] = value.Elem().Interface()
 		}
 		found, err := queries.Find(ctx, s.Reader, f, queries.List{
-			Where: where, OrderBy: o.OrderBy, Desc: o.Desc, Limit: in.Params.limit, Cursor: in.Params.after, Token: in.Token,
+			Where: in.Params.where, OrderBy: o.OrderBy, Desc: o.Desc, Limit: in.Params.limit, Cursor: in.Params.after, Token: in.Token,
 		})
 		if err != nil {
 			return page, err
@@ -109,24 +113,66 @@ func List[K comparable, R any](path string, f *projections.Fold[K, R], o ListOpt
 			})
 			api.Answers(pageType(rowType(f)))
 		},
-		func() error {
-			layout, err := f.Layout()
-			if err != nil {
-				return err
+		func(a App) []error {
+			if invalid != nil {
+				return []error{invalid}
 			}
+			all := append(a.foldMistakes(f), parameterMistakes(variables, o.Filters)...)
 			for _, name := range slices.Concat(variables, o.Filters) {
-				if _, ok := columnOf(layout, name); !ok {
-					return fmt.Errorf("app: read %s: %q is no column of %s", path, name, f.Name())
+				if c, ok := layout.Column(name); !ok {
+					all = append(all, fmt.Errorf("%q is no column of %s", name, f.Name()))
+				} else if c.Type == "bytea" {
+					all = append(all, fmt.Errorf("column %s is bytes, of which no text is a value", name))
 				}
 			}
-			return nil
+			if len(all) > 0 {
+				return all
+			}
+			for given := range choices(o.Filters) {
+				if err := queries.CheckList(f, slices.Concat(variables, given), o.OrderBy); err != nil {
+					all = append(all, fmt.Errorf("a request %s: %w", withParameters(given), err))
+				}
+				if len(all) == maxChoices {
+					break
+				}
+			}
+			return all
 		}}
+}
+
+// maxChoices is how many choices of filters are reported that no index serves: of many filters there are
+// more than anybody reads.
+const maxChoices = 8
+
+// choices yields all choices of some of names, in their order.
+func choices(names []string) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		if len(names) == 0 {
+			yield(nil)
+			return
+		}
+		last := len(names) - 1
+		for without := range choices(names[:last]) {
+			if !yield(without) || !yield(append(slices.Clone(without), names[last])) {
+				return
+			}
+		}
+	}
+}
+
+func withParameters(names []string) string {
+	if len(names) == 0 {
+		return "without filters"
+	}
+	return "with " + inWords(names)
 }
 
 // SQLOptions say how an SQL is read.
 type SQLOptions struct {
-	// Params are the names of $1, $2, … in the statement: of variables in the path, else of parameters
-	// of the request, which are NULL if they are left out. Default: there are none.
+	// Params are the names of $1, $2, … in the statement: of variables in the path, all of which are
+	// among them, else of parameters of the request, which are NULL if they are left out. PostgreSQL reads
+	// their texts as what they are in the statement; one that it cannot read is refused. Default: there
+	// are none.
 	Params []string
 	// OrderBy are columns that give each row its place, see queries.SQLList: the answer then is a
 	// page, with the parameters limit and after. Default: all rows are answered, as the statement
@@ -136,7 +182,9 @@ type SQLOptions struct {
 	Desc bool
 }
 
-// SQL answers GET path with the rows of a statement over read models, see queries.SQL.
+// SQL answers GET path with the rows of a statement over read models, see queries.SQL: the columns of the
+// statement are the fields of T by their names in SQL, and the members of the items those by their names in
+// JSON.
 func SQL[T any](path, sql string, o SQLOptions) Read {
 	type query struct {
 		params map[string]string
@@ -144,12 +192,10 @@ func SQL[T any](path, sql string, o SQLOptions) Read {
 		after  string
 	}
 	variables := variablesOf(path)
+	ofRequest := slices.DeleteFunc(slices.Clone(o.Params), func(name string) bool { return slices.Contains(variables, name) })
 	parse := func(p *httpapi.Params) query {
 		q := query{params: make(map[string]string)}
-		for _, name := range o.Params {
-			if slices.Contains(variables, name) {
-				continue
-			}
+		for _, name := range ofRequest {
 			if text := p.Text(name); text != "" {
 				q.params[name] = text
 			}
@@ -170,12 +216,18 @@ func SQL[T any](path, sql string, o SQLOptions) Read {
 		}
 		if len(o.OrderBy) == 0 {
 			page.Items, err = queries.SQL[T](ctx, s.Reader, in.Token, sql, args...)
-			return page, err
+		} else {
+			var next string
+			page.Items, next, err = queries.SQLPage[T](ctx, s.Reader, queries.SQLList{
+				SQL: sql, Args: args, OrderBy: o.OrderBy, Desc: o.Desc, Limit: in.Params.limit, Cursor: in.Params.after, Token: in.Token,
+			})
+			page.Next = httpapi.Cursor(next)
 		}
-		rows, next, err := queries.SQLPage[T](ctx, s.Reader, queries.SQLList{
-			SQL: sql, Args: args, OrderBy: o.OrderBy, Desc: o.Desc, Limit: in.Params.limit, Cursor: in.Params.after, Token: in.Token,
-		})
-		return httpapi.Page[T]{Items: rows, Next: httpapi.Cursor(next)}, err
+		var refused *queries.ParameterError
+		if errors.As(err, &refused) && refused.Number <= len(o.Params) {
+			err = in.Invalid(o.Params[refused.Number-1], refused.Reason)
+		}
+		return page, err
 	}
 	return Read{path,
 		func(s *Service, a *httpapi.API) {
@@ -183,10 +235,60 @@ func SQL[T any](path, sql string, o SQLOptions) Read {
 				return read(ctx, s, in)
 			})
 		},
-		func() error { return nil }}
+		func(a App) []error {
+			all := parameterMistakes(nil, ofRequest)
+			for _, name := range variables {
+				if !slices.Contains(o.Params, name) {
+					all = append(all, fmt.Errorf("{%s} in the path is not among Params", name))
+				}
+			}
+			from, mistakes := queries.CheckSQL[T](sql, o.Params, o.OrderBy)
+			all = append(all, mistakes...)
+			for _, name := range from {
+				if !slices.ContainsFunc(a.Projections(), func(p projections.Projection) bool { return p.Name() == name }) {
+					all = append(all, noProjection(name))
+				}
+			}
+			return all
+		}}
 }
 
-var variable = regexp.MustCompile(`\{([^{}/]+)\}`)
+// reserved are parameters of the query that reads have, or may have, anyway.
+var reserved = []string{"limit", "after", "consistency", "as_of"}
+
+// parameterMistakes are those of the names of parameters of a read whose path has variables.
+func parameterMistakes(variables, names []string) (all []error) {
+	for i, name := range names {
+		switch {
+		case slices.Contains(reserved, name):
+			all = append(all, fmt.Errorf("the parameter %q means something else in reads, as %s do", name, inWords(reserved)))
+		case slices.Contains(names[:i], name), slices.Contains(variables, name):
+			all = append(all, fmt.Errorf("the parameter %q is there twice", name))
+		}
+	}
+	return all
+}
+
+// foldMistakes reports a fold of a read that no module has.
+func (a App) foldMistakes(f projections.Projection) []error {
+	for _, p := range a.Projections() {
+		switch {
+		case p.Name() != f.Name():
+		case p.Version() != f.Version():
+			return []error{fmt.Errorf("it is of version %d of projection %q, and its module has version %d", f.Version(), f.Name(), p.Version())}
+		default:
+			return nil
+		}
+	}
+	return []error{noProjection(f.Name())}
+}
+
+func noProjection(name string) error {
+	return fmt.Errorf("no module has the projection %q: add it to Projections", name)
+}
+
+// variable is one in a path, with a pattern or without.
+var variable = regexp.MustCompile(`\{([^{}/:]+)(?::(?:[^{}]|\{[^{}]*\})*)?\}`)
 
 // variablesOf returns the names of the variables in a path.
 func variablesOf(path string) (names []string) {
@@ -239,43 +341,3 @@ func pageType(item reflect.Type) reflect.Type {
 }
 
 func jsonName(name string) reflect.StructTag { return reflect.StructTag(fmt.Sprintf(`json:%q`, name)) }
-
-func columnOf(l projections.Layout, name string) (rowmap.Column, bool) {
-	if c, ok := l.Key.Find(name); ok {
-		return c, true
-	}
-	return l.Row.Find(name)
-}
-
-// whereOf returns values of columns, as they are in Go, from their texts.
-func whereOf[K comparable, R any](f *projections.Fold[K, R], texts map[string]string) (map[string]any, error) {
-	layout, err := f.Layout()
-	if err != nil {
-		return nil, err
-	}
-	where := make(map[string]any, len(texts))
-	for name, text := range texts {
-		column, ok := columnOf(layout, name)
-		if !ok {
-			return nil, fmt.Errorf("%q is no column of %s: %w", name, f.Name(), queries.ErrInvalidQuery)
-		}
-		v := column.New()
-		if err := setText(v, text); err != nil {
-			return nil, &eventstore.InvalidError{Field: name, Reason: fmt.Sprintf("must be a %v, it is %q", v.Type().Elem(), text)}
-		}
-		where[name] = v.Elem().Interface()
-	}
-	return where, nil
-}
-
-// setText sets what v points to from text.
-func setText(v reflect.Value, text string) error {
-	if t, ok := v.Interface().(encoding.TextUnmarshaler); ok {
-		return t.UnmarshalText([]byte(text))
-	}
-	if v.Elem().Kind() == reflect.String {
-		v.Elem().SetString(text)
-		return nil
-	}
-	return json.Unmarshal([]byte(text), v.Interface())
-}

@@ -111,7 +111,7 @@ func (p *Params) Int(name string, def, low, high int64) int64 {
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < low || n > high {
-		p.Fail(name, fmt.Sprintf("must be a whole number from %d to %d", low, high))
+		p.Fail(name, wholeNumber(low, high).Error())
 		return def
 	}
 	return n
@@ -146,6 +146,24 @@ func (p *Params) Flag(name string) bool {
 		p.Fail(name, "must be given without a value, or as true or 1")
 	}
 	return ok
+}
+
+// Scan reads a parameter into what into points to, by its type: a text, a whole
+// number, a number, true or false, a time of RFC 3339, 16 bytes as a UUID, or
+// what its UnmarshalText takes. It reports whether the parameter was given and
+// is right; else what into points to is of no use.
+func (p *Params) Scan(name string, into any) bool {
+	d := parameterFor(into)
+	d.Name = name
+	value, ok := p.take(d)
+	if !ok {
+		return false
+	}
+	fault := scanText(value, into)
+	if fault != "" {
+		p.Fail(name, fault)
+	}
+	return fault == ""
 }
 
 // Fail says that a parameter is wrong, e.g. beside another one. Detail says

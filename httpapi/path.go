@@ -21,11 +21,15 @@ func (x *exchange) pathVars() (pathVars, error) {
 			fault = invalidText(value)
 		}
 		if fault != "" {
-			return nil, kindInvalidPath.Problem("{"+name+"} in "+x.route+" "+fault+".").withParameter(name, fault)
+			return nil, invalidPath(name, x.route, fault)
 		}
 		vars[name] = value
 	}
 	return vars, nil
+}
+
+func invalidPath(name, path, fault string) *Problem {
+	return kindInvalidPath.Problem("{"+name+"} in "+path+" "+fault+".").withParameter(name, fault)
 }
 
 // list returns the values in the order of their names.

@@ -33,6 +33,24 @@ type ReadRequest[P any] struct {
 // without control characters.
 func (r ReadRequest[P]) Path(name string) string { return r.vars[name] }
 
+// ScanPath reads a variable part of the path into what into points to, as
+// Params.Scan does a parameter. Its error is the problem to answer with.
+func (r ReadRequest[P]) ScanPath(name string, into any) error {
+	if fault := scanText(r.Path(name), into); fault != "" {
+		return r.Invalid(name, fault)
+	}
+	return nil
+}
+
+// Invalid is the problem of a variable part of the path, or of a parameter, that
+// is wrong. Detail says what it must be.
+func (r ReadRequest[P]) Invalid(name, detail string) *Problem {
+	if _, ok := r.vars[name]; ok {
+		return invalidPath(name, "the path", detail)
+	}
+	return kindInvalidParameter.Problem(name+" "+detail+".").withParameter(name, detail)
+}
+
 // Versioned is implemented by answers that are the state of one stream at one
 // version, and nothing else. Their ETag is the one that commands on the stream
 // answer with, so it can be sent back in If-Match. Other answers have a weak

@@ -50,15 +50,15 @@ type Route struct {
 // Parameter is a query parameter.
 type Parameter struct {
 	Name string
-	// Type is that of JSON: string, integer or boolean.
+	// Type is that of JSON: string, integer, number or boolean.
 	Type string
-	// Format is date for a day, else empty.
+	// Format is that of OpenAPI: date, date-time, uuid, int64; else empty.
 	Format string
 	// Values are all that there are; none: any of the type.
 	Values []string
 	// MaxBytes is the most that a text may have, which has one at least.
 	MaxBytes int
-	// Low, High and Default are those of an integer.
+	// Low, High and Default are those of an integer without a Format.
 	Low, High, Default int64
 }
 

@@ -25,18 +25,26 @@ func (t *Time) UnmarshalJSON(value []byte) error {
 	if err != nil {
 		return errTime
 	}
-	parsed, err := time.Parse(time.RFC3339, string(text))
+	parsed, err := parseTime(string(text))
 	if err != nil {
-		return errTime
+		return err
+	}
+	*t = Time{parsed, true}
+	return nil
+}
+
+func parseTime(text string) (time.Time, error) {
+	parsed, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, errTime
 	}
 	parsed = eventstore.Microseconds(parsed)
 	// The offset may lead out of the years that can be written again. The zero
 	// time is left out too: to most code it is no time.
 	if parsed.IsZero() || parsed.Year() < 1 || parsed.Year() > 9999 {
-		return errTime
+		return time.Time{}, errTime
 	}
-	*t = Time{parsed, true}
-	return nil
+	return parsed, nil
 }
 
 // Or returns the time, or now if none was given.

@@ -49,6 +49,20 @@ func (e *BehindError) Error() string {
 // Unwrap returns ErrBehind.
 func (e *BehindError) Unwrap() error { return ErrBehind }
 
+// ParameterError is returned by SQL and SQLPage for a text that is not of the type that a parameter has in
+// the statement, or has what PostgreSQL does not keep. It matches ErrInvalidQuery.
+type ParameterError struct {
+	// Number is that of the parameter: 1 for $1.
+	Number int
+	// Reason says what is wrong with it.
+	Reason string
+}
+
+func (e *ParameterError) Error() string { return fmt.Sprintf("parameter $%d %s", e.Number, e.Reason) }
+
+// Unwrap returns ErrInvalidQuery.
+func (e *ParameterError) Unwrap() error { return ErrInvalidQuery }
+
 func invalidf(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidQuery}, args...)...)
 }

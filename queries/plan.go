@@ -31,7 +31,7 @@ func newPlan(projection string, layout projections.Layout, l List) (*plan, error
 		return nil, invalidf("the limit is %d, it must be from 1 to %d", l.Limit, MaxLimit)
 	}
 	equal := slices.Sorted(maps.Keys(l.Where))
-	if err := p.checkColumns(equal, l.OrderBy); err != nil {
+	if err := checkList(layout, equal, l.OrderBy); err != nil {
 		return nil, err
 	}
 	for _, name := range equal {
@@ -51,31 +51,43 @@ func newPlan(projection string, layout projections.Layout, l List) (*plan, error
 	return p, err
 }
 
-// checkColumns finds an index that serves the list.
-func (p *plan) checkColumns(equal []string, orderBy string) error {
+// CheckList returns an ErrInvalidQuery if Find refuses a List whose Where has the columns equal and whose
+// OrderBy is orderBy, whatever their values are. It says which index is missing.
+func CheckList[K comparable, Row any](f *projections.Fold[K, Row], equal []string, orderBy string) error {
+	layout, err := f.Layout()
+	if err != nil {
+		return err
+	}
+	return checkList(layout, slices.Sorted(slices.Values(equal)), orderBy)
+}
+
+// checkList is CheckList with equal in order.
+func checkList(layout projections.Layout, equal []string, orderBy string) error {
 	for _, name := range append(slices.Clone(equal), orderBy) {
-		if _, ok := p.layout.Column(name); !ok && name != "" {
+		switch c, ok := layout.Column(name); {
+		case !ok && name != "":
 			return invalidf("there is no column %q", name)
+		case c.Type == "jsonb":
+			return invalidf("column %s is jsonb, make what is looked for a column of its own", name)
 		}
 	}
-	key := projections.Index{Columns: p.layout.Key.Names()}
+	if c, _ := layout.Column(orderBy); c.Nullable {
+		return invalidf("column %s can be NULL, order by one that cannot", orderBy)
+	}
+	key := projections.Index{Columns: layout.Key.Names()}
 	described := []string{}
-	for _, index := range append([]projections.Index{key}, p.layout.Indexes...) {
-		columns := p.layout.IndexColumns(index)
-		if fits(columns, equal, orderBy, p.layout.Key.Names()) {
+	for _, index := range append([]projections.Index{key}, layout.Indexes...) {
+		columns := layout.IndexColumns(index)
+		if fits(columns, equal, orderBy, layout.Key.Names()) {
 			return nil
 		}
 		described = append(described, "("+strings.Join(columns, ", ")+")")
 	}
-	return invalidf("no index begins with the columns %s and goes on with %s; there are %s", strings.Join(equal, ", "),
-		orNone(orderBy, "the key"), strings.Join(described, ", "))
-}
-
-func orNone(s, otherwise string) string {
-	if s == "" {
-		return otherwise
+	missing := equal
+	if orderBy != "" && !slices.Contains(equal, orderBy) {
+		missing = append(slices.Clone(equal), orderBy)
 	}
-	return s
+	return invalidf("no index serves it: add one on (%s); there are %s", strings.Join(missing, ", "), strings.Join(described, ", "))
 }
 
 // fits reports whether an index begins with the columns of equal, in any order, and goes on with
@@ -118,11 +130,7 @@ func (p *plan) orderBy(equal []string, l List) error {
 		names = append([]string{l.OrderBy}, slices.DeleteFunc(names, func(n string) bool { return n == l.OrderBy })...)
 	}
 	for _, name := range names {
-		c, _ := p.layout.Column(name)
-		if c.Nullable {
-			return invalidf("column %s can be NULL, order by one that cannot", name)
-		}
-		if !slices.Contains(equal, name) {
+		if c, _ := p.layout.Column(name); !slices.Contains(equal, name) {
 			p.columns = append(p.columns, c)
 		}
 	}

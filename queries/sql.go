@@ -3,15 +3,18 @@ package queries
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/internal/rowmap"
 )
 
@@ -30,8 +33,8 @@ const readOnly = `SELECT set_config('transaction_read_only', 'on', true)`
 //
 // All rows are in memory at once; SQLPage is for those that may be many or large.
 //
-// Errors: ErrInvalidQuery, *BehindError, *eventstore.LogChangedError, ErrInMemory, those of the
-// statement.
+// Errors: ErrInvalidQuery, *ParameterError, *BehindError, *eventstore.LogChangedError, ErrInMemory,
+// those of the statement.
 func SQL[T any](ctx context.Context, r *Reader, token eventstore.Token, sql string, args ...any) ([]T, error) {
 	rows, _, err := selectRows[T](ctx, r, 0, token, sql, args)
 	return rows, err
@@ -49,12 +52,12 @@ func selectRows[T any](ctx context.Context, r *Reader, limit int, token eventsto
 	}
 	for i, arg := range args {
 		if !storable(arg) {
-			return nil, false, invalidf("parameter $%d: the text has a NUL or is not UTF-8", i+1)
+			return nil, false, &ParameterError{i + 1, "has a NUL or is not UTF-8"}
 		}
 	}
 	columns, err := columnsOf(reflect.TypeFor[T]())
 	if err != nil {
-		return nil, false, invalidf("%w", err)
+		return nil, false, err
 	}
 	var size pageSize
 	_, err = r.read(ctx, sources, token, func(b *pgx.Batch, tables []string, use func() bool) {
@@ -78,24 +81,85 @@ func selectRows[T any](ctx context.Context, r *Reader, limit int, token eventsto
 		})
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("query %s: %w", names(sources), err)
+		return nil, false, fmt.Errorf("query %s: %w", names(sources), unreadable(err, args))
 	}
 	return all, size.full, nil
 }
 
+// unreadable returns a *ParameterError if PostgreSQL could not read a text among args as what the statement
+// takes, else err.
+func unreadable(err error, args []any) error {
+	texts := make(map[int]string)
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			texts[i+1] = text
+		}
+	}
+	if number, message := pgerr.UnreadText(err, texts); number > 0 {
+		return &ParameterError{number, "is not what the statement takes: " + message}
+	}
+	return err
+}
+
 // sources returns the projections that a statement names, each once.
-func (r *Reader) sources(sql string) ([]source, error) {
-	var all []source
+func (r *Reader) sources(sql string) (all []source, _ error) {
+	named, err := projectionsIn(sql)
+	for _, name := range named {
+		all = append(all, source{projection: name, version: r.versions[name]})
+	}
+	return all, err
+}
+
+// projectionsIn returns the names of the projections in a statement, each once.
+func projectionsIn(sql string) (all []string, _ error) {
 	for _, match := range sourceName.FindAllStringSubmatch(sql, -1) {
-		s := source{projection: match[1], version: r.versions[match[1]]}
-		if !slices.Contains(all, s) {
-			all = append(all, s)
+		if !slices.Contains(all, match[1]) {
+			all = append(all, match[1])
 		}
 	}
 	if len(all) == 0 {
 		return nil, invalidf("the statement names no projection; write its name in braces, as in SELECT … FROM {orders}")
 	}
 	return all, nil
+}
+
+// sqlToken is what a statement is made of that may have a '$' in it: texts, quoted names, comments and names,
+// and last, as the group, the number of a parameter.
+var sqlToken = regexp.MustCompile(`(?s)[eE]'(?:[^'\\]|\\.)*'|'[^']*'|"[^"]*"|--[^\n]*|/\*.*?\*/|\$\$.*?\$\$|[\pL_][\pL0-9_$]*|\$([1-9][0-9]*)`)
+
+// CheckSQL returns the projections that a statement of SQL[T] names, and those mistakes that can be found
+// without a database. Params are the names of $1, $2, …: the statement has all of them, and no others.
+// OrderBy, if there is any, is that of a SQLPage[T].
+func CheckSQL[T any](sql string, params, orderBy []string) (projections []string, mistakes []error) {
+	add := func(err error) {
+		if err != nil {
+			mistakes = append(mistakes, err)
+		}
+	}
+	projections, err := projectionsIn(sql)
+	add(err)
+	used := make(map[string]bool)
+	for _, match := range sqlToken.FindAllStringSubmatch(sql, -1) {
+		used[match[1]] = true
+	}
+	delete(used, "") // of tokens that are no parameters
+	for i, name := range params {
+		number := strconv.Itoa(i + 1)
+		if !used[number] {
+			add(invalidf("the statement has no $%s, which is to be %s", number, name))
+		}
+		delete(used, number)
+	}
+	for _, number := range slices.Sorted(maps.Keys(used)) {
+		add(invalidf("the statement has $%s, and %d parameters have names", number, len(params)))
+	}
+	if len(orderBy) > 0 {
+		_, _, err = orderOf[T](orderBy)
+	} else {
+		_, err = columnsOf(reflect.TypeFor[T]())
+	}
+	add(err)
+	return projections, mistakes
 }
 
 func fill(sql string, sources []source, tables []string) string {
@@ -122,13 +186,19 @@ type resultColumns struct {
 	fields rowmap.Columns
 }
 
-func columnsOf(t reflect.Type) (resultColumns, error) {
+func columnsOf(t reflect.Type) (columns resultColumns, err error) {
+	columns.goType = t
 	if t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() {
-		fields, err := rowmap.Of(t)
-		return resultColumns{goType: t, fields: fields}, err
+		columns.fields, err = rowmap.Of(t)
+	} else {
+		var c rowmap.Column
+		c, err = rowmap.Scalar(t, "value")
+		columns.single = &c
 	}
-	c, err := rowmap.Scalar(t, "value")
-	return resultColumns{goType: t, single: &c}, err
+	if err != nil {
+		return columns, invalidf("%w", err)
+	}
+	return columns, nil
 }
 
 // inOrder returns the columns in the order of the result's.

@@ -96,7 +96,7 @@ func TestSQLRefusesWhatItCannotDo(t *testing.T) {
 	try("no projection", "names no projection", true, of(`SELECT 1 AS id`))
 	try("unknown column", `no field for the column "total"`, true, of(`SELECT id, total FROM {orders}`))
 	try("missing column", `has no column "id"`, true, of(`SELECT FROM {orders}`))
-	try("NUL", "$1: the text has a NUL", true, of(`SELECT id FROM {orders} WHERE id = $1`, "\x00"))
+	try("NUL", "$1 has a NUL", true, of(`SELECT id FROM {orders} WHERE id = $1`, "\x00"))
 	try("writes", "read-only transaction", false, of(`DELETE FROM {orders} RETURNING id`))
 	try("syntax", "syntax error", false, of(`SELEC id FROM {orders}`))
 	try("NULL", "cannot scan NULL", false, of(`SELECT NULL::text AS id FROM {orders}`))

@@ -36,21 +36,14 @@ func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next s
 	if l.Limit == 0 {
 		l.Limit = DefaultLimit
 	}
-	fields, err := rowmap.Of(reflect.TypeFor[T]())
+	fields, columns, err := orderOf[T](l.OrderBy)
 	if err != nil {
-		return nil, "", invalidf("%w", err)
+		return nil, "", err
 	}
-	o := order{desc: l.Desc}
-	for _, name := range l.OrderBy {
-		c, ok := fields.Find(name)
-		if !ok || c.Nullable {
-			return nil, "", invalidf("%s has no field for the column %q that cannot be NULL", reflect.TypeFor[T](), name)
-		}
-		o.columns = append(o.columns, c)
-	}
-	if len(o.columns) == 0 || l.Limit < 0 {
+	if len(columns) == 0 || l.Limit < 0 {
 		return nil, "", invalidf("a page of a list needs an order and a limit from 1")
 	}
+	o := order{columns, l.Desc}
 	which := fmt.Sprintf("%s %v %q %v", l.SQL, valuesOf(l.Args), l.OrderBy, l.Desc)
 	where, args, err := o.after(l.Cursor, which, l.Args)
 	if err != nil {
@@ -67,6 +60,22 @@ func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next s
 	last := reflect.ValueOf(rows[len(rows)-1])
 	next, err = o.cursor(which, func(c rowmap.Column) any { return c.Value(last) })
 	return rows, next, err
+}
+
+// orderOf returns the columns of T, and those of names among them.
+func orderOf[T any](names []string) (fields rowmap.Columns, columns []rowmap.Column, _ error) {
+	fields, err := rowmap.Of(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, nil, invalidf("%w", err)
+	}
+	for _, name := range names {
+		c, ok := fields.Find(name)
+		if !ok || c.Nullable {
+			return nil, nil, invalidf("%s has no field for the column %q that cannot be NULL", reflect.TypeFor[T](), name)
+		}
+		columns = append(columns, c)
+	}
+	return fields, columns, nil
 }
 
 // valuesOf returns parameters with what they point to in place of pointers: an address is another one in the

@@ -65,7 +65,7 @@ type size struct {
 
 func newJars() *projections.Fold[string, jarRow] {
 	f := projections.NewFold[string, jarRow](projections.Table{Name: "jars", Version: 1,
-		Indexes: []projections.Index{{Columns: []string{"size", "coins"}}}})
+		Indexes: []projections.Index{{Columns: []string{"size", "coins"}}, {Columns: []string{"coins"}}}})
 	projections.Upsert(f, projections.ByID, func(r *jarRow, e put, _ projections.Recorded) error {
 		if e.Coins == 13 {
 			panic("thirteen coins")

@@ -142,10 +142,10 @@ func (d document) parameters(r httpapi.Route) []object {
 func schemaOf(p httpapi.Parameter) object {
 	o := object{"type": p.Type}
 	switch {
-	case p.Type == "integer":
-		o["minimum"], o["maximum"], o["default"] = p.Low, p.High, p.Default
 	case p.Format != "":
 		o["format"] = p.Format
+	case p.Type == "integer":
+		o["minimum"], o["maximum"], o["default"] = p.Low, p.High, p.Default
 	case len(p.Values) > 0:
 		o["enum"] = p.Values
 	case p.MaxBytes > 0:

@@ -4,7 +4,11 @@ package pgerr
 
 import (
 	"errors"
+	"maps"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -64,6 +68,30 @@ func Code(err error) string {
 		return ""
 	}
 	return refused.SQLState()
+}
+
+var parameter = regexp.MustCompile(`\$([1-9][0-9]*)`)
+
+// UnreadText returns which of texts, the parameters of a statement, the server could not read as the type that
+// it has there, from 1, and what it said; 0, if the error is another. Wherever in the statement it is read,
+// the server quotes it, but for some types; of those it says the number, if it read it first of all.
+func UnreadText(err error, texts map[int]string) (number int, message string) {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || !In(err, ClassData) {
+		return 0, ""
+	}
+	for _, number := range slices.Sorted(maps.Keys(texts)) {
+		if strings.Contains(refused.Message, `"`+texts[number]+`"`) {
+			return number, refused.Message
+		}
+	}
+	if m := parameter.FindStringSubmatch(refused.Where); m != nil {
+		number, _ = strconv.Atoi(m[1]) // of digits
+	}
+	if _, ok := texts[number]; !ok {
+		return 0, ""
+	}
+	return number, refused.Message
 }
 
 // Is reports whether the server answered with one of the codes.
