@@ -36,9 +36,11 @@ type App struct {
 	Schema string
 	// Modules are the parts of the service.
 	Modules []Module
-	// Actor says on whose behalf a command is sent: it is in the metadata of the events, and keys of
-	// idempotency are kept apart by it. An error refuses the command. Reads and the routes for
-	// operators do not ask it: Middleware guards them. Default: nobody is named.
+	// Actor says on whose behalf a request is sent: it is in the metadata of events and in the operations
+	// that were asked for, and keys of idempotency are kept apart by it. It is asked once for every
+	// request, reads and the routes for operators included, but for what anybody may see: the health,
+	// the index at /, /problems, /openapi.json, /docs and /schemas. An error refuses the request with 401,
+	// or the httpapi.Problem that it is. Default: nobody is named.
 	Actor func(*http.Request) (string, error)
 	// Middleware is around all routes, the first outermost.
 	Middleware []func(http.Handler) http.Handler

@@ -17,6 +17,10 @@ type ActionOptions[T any] struct {
 type ActionRequest[Body any] struct {
 	// Body is the decoded body; zero if there was none.
 	Body Body
+	// Actor is who sends the request, as Config.Actor says.
+	Actor string
+	// Header has the headers of the request.
+	Header http.Header
 
 	vars pathVars
 }
@@ -39,7 +43,7 @@ func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle
 		Answers: []Answer{jsonAnswer[T](status)},
 	}
 	a.handle(r, func(x *exchange) error {
-		var in ActionRequest[Body]
+		in := ActionRequest[Body]{Actor: x.actor, Header: x.r.Header}
 		text, err := x.readBody()
 		if err != nil {
 			return err

@@ -2,23 +2,27 @@ package httpapi
 
 import "errors"
 
-// actor returns who sends a command, "" if the API does not ask.
-func (x *exchange) actor() (string, error) {
-	if x.api.config.Actor == nil {
-		return "", nil
+// admit finds out who sends a request before anything else of it is looked at, whatever the route.
+func (x *exchange) admit(r Route) error {
+	if r.Public || x.api.config.Actor == nil {
+		return nil
 	}
 	actor, err := x.api.config.Actor(x.r)
-	var own *Problem
-	if errors.As(err, &own) {
-		return "", own
-	}
 	if err == nil && actor != "" {
 		if fault := invalidText(actor); fault != "" {
 			err = errors.New("the actor " + fault)
 		}
 	}
-	if err != nil {
-		return "", kindUnauthenticated.Problem(kindUnauthenticated.Meaning).withCause(err)
+	if err == nil {
+		x.actor = actor
+		return nil
 	}
-	return actor, nil
+	if x.r.ContentLength != 0 && x.r.Header.Get("Expect") == "" {
+		x.drain(x.api.config.MaxBody)
+	}
+	var own *Problem
+	if errors.As(err, &own) {
+		return own
+	}
+	return kindUnauthenticated.Problem(kindUnauthenticated.Meaning).withCause(err)
 }

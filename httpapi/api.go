@@ -16,9 +16,10 @@ import (
 type Config struct {
 	// Logger gets one line for each request. Default: nothing is logged.
 	Logger zerolog.Logger
-	// Actor returns who sends a request, as events and the scopes of idempotency keys have it: ""
-	// or 1 to 512 bytes of UTF-8 without control characters. It is asked for every command. An
-	// error is 401 unauthenticated, or the problem that it is. Default: nobody.
+	// Actor returns who sends a request, as events, operations and the scopes of idempotency keys have
+	// it: "" or 1 to 512 bytes of UTF-8 without control characters. It is asked once for every request,
+	// before anything else of it is looked at, but for routes that are Public; it leaves the body alone.
+	// An error is 401 unauthenticated, or the problem that it is. Default: nobody.
 	Actor func(*http.Request) (string, error)
 	// Problems turns errors of the domain into problems; the first match
 	// counts. A refusal that matches none is 422 rejected. Default: empty.
@@ -129,10 +130,10 @@ func New(config Config) (*API, error) {
 	// Paths are matched as they were sent, so that an id may hold a slash as
 	// %2F; cleaning them would redirect such requests.
 	a.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
-	a.router.NotFoundHandler = a.handler("", unroutable)
+	a.router.NotFoundHandler = a.handler(Route{Public: true}, unroutable)
 	a.router.MethodNotAllowedHandler = a.router.NotFoundHandler
 	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(a.handler("", func(*exchange) error {
+	guard.SetDenyHandler(a.handler(Route{Public: true}, func(*exchange) error {
 		return kindCrossOrigin.Problem("The request came from a page of another site.")
 	}))
 	a.guarded = guard.Handler(a.router)
@@ -144,13 +145,16 @@ func New(config Config) (*API, error) {
 }
 
 func (a *API) serveBuiltins() {
-	a.handle(Route{Method: http.MethodGet, Path: "/", Answers: []Answer{jsonAnswer[index](http.StatusOK)}}, a.index)
-	healthy := []Answer{jsonAnswer[health](http.StatusOK)}
-	a.handle(Route{Method: http.MethodGet, Path: "/livez", Answers: healthy}, a.livez)
-	a.handle(Route{Method: http.MethodGet, Path: "/readyz", Answers: healthy}, a.readyz)
-	page := []Answer{{Status: http.StatusOK, ContentType: htmlType}}
-	a.handle(Route{Method: http.MethodGet, Path: "/problems", Answers: page}, a.problemList)
-	a.handle(Route{Method: http.MethodGet, Path: problemPath + "{code}", Answers: page}, a.problemPage)
+	public := func(path string, answer Answer, h func(*exchange) error) {
+		a.handle(Route{Method: http.MethodGet, Path: path, Public: true, Answers: []Answer{answer}}, h)
+	}
+	public("/", jsonAnswer[index](http.StatusOK), a.index)
+	healthy := jsonAnswer[health](http.StatusOK)
+	public("/livez", healthy, a.livez)
+	public("/readyz", healthy, a.readyz)
+	page := Answer{Status: http.StatusOK, ContentType: htmlType}
+	public("/problems", page, a.problemList)
+	public(problemPath+"{code}", page, a.problemPage)
 }
 
 // Handler returns the handler of the whole API. Mistakes made while routes were
@@ -176,19 +180,23 @@ func (a *API) handle(r Route, h func(*exchange) error) {
 	if r.Method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
-	if err := a.router.Path(r.Path).Methods(methods...).Handler(a.handler(r.Path, h)).GetError(); err != nil {
+	if err := a.router.Path(r.Path).Methods(methods...).Handler(a.handler(r, h)).GetError(); err != nil {
 		a.mistake("route %s %s: %w", r.Method, r.Path, err)
 	}
-	r.Section, r.problems, r.authenticated = a.section, a.sectionProblems, a.config.Actor != nil
+	r.Section, r.problems, r.authenticated = a.section, a.sectionProblems, a.config.Actor != nil && !r.Public
 	a.routes = append(a.routes, r)
 }
 
-// handler is where the API meets net/http: an error becomes a problem here.
-func (a *API) handler(route string, h func(*exchange) error) http.Handler {
+// handler is where the API meets net/http: a request is admitted, and an error becomes a problem.
+func (a *API) handler(route Route, h func(*exchange) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchangeOf(r)
-		x.r, x.route = r, route
-		if err := h(x); err != nil {
+		x.r, x.route = r, route.Path
+		err := x.admit(route)
+		if err == nil {
+			err = h(x)
+		}
+		if err != nil {
 			x.fail(err)
 		}
 	})

@@ -154,12 +154,10 @@ func (a *API) command(name string) *command {
 // serve answers a request on the command's own route.
 func (c *command) serve(x *exchange) error {
 	call := commandCall{header: x.r.Header}
+	call.options.Actor = x.actor
 	var err error
 	// The body comes first: while it is unread the client may not listen.
 	if call.text, err = x.readBody(); err != nil {
-		return err
-	}
-	if call.options.Actor, err = x.actor(); err != nil {
 		return err
 	}
 	if call.vars, err = x.pathVars(); err != nil {

@@ -123,10 +123,7 @@ func (a *API) serveCommands(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	var common commands.Options
-	if common.Actor, err = x.actor(); err != nil {
-		return err
-	}
+	common := commands.Options{Actor: x.actor}
 	params := newParams(x.r.URL.RawQuery)
 	common.DryRun = params.Flag(dryRun)
 	if err := params.err(); err != nil {

@@ -6,6 +6,8 @@
 // them in Go; AddCheck adds a condition for being ready. Serve runs it and stops it without cutting
 // off a command. GET / lists the routes.
 //
+// Every route but those that are Public asks Config.Actor who sends the request.
+//
 // Every command route
 //
 //   - decodes its body strictly: one JSON object, UTF-8, nothing unknown, twice,

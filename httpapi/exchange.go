@@ -24,6 +24,8 @@ type exchange struct {
 	route     string // path template; empty if no route matched
 	requestID string
 	traceID   string
+	// actor is who sends it; "" if nobody says so.
+	actor string
 	// expected is the precondition of a command.
 	expected eventstore.ExpectedVersion
 	// within is the place of the command in the body: what pointers of its problems begin with.

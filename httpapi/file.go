@@ -10,13 +10,15 @@ type File struct {
 	ContentType string
 	// Policy is the Content-Security-Policy. Default: nothing may be loaded.
 	Policy string
+	// Public is that of Route.
+	Public bool
 	// Read returns the content. Path returns a variable part of the path, decoded, by its name.
 	Read func(path func(name string) string) ([]byte, error)
 }
 
 // AddFile registers a route that answers with a file. It takes no parameters.
 func (a *API) AddFile(path string, f File) {
-	r := Route{Method: http.MethodGet, Path: path, Answers: []Answer{{Status: http.StatusOK, ContentType: f.ContentType}}}
+	r := Route{Method: http.MethodGet, Path: path, Public: f.Public, Answers: []Answer{{Status: http.StatusOK, ContentType: f.ContentType}}}
 	a.handle(r, func(x *exchange) error {
 		vars, err := x.pathVars()
 		if err != nil {

@@ -25,6 +25,10 @@ type ReadRequest[P any] struct {
 	// Wait is how long to wait for it. Reads of package queries know it from the
 	// context.
 	Wait time.Duration
+	// Actor is who sends the request, as Config.Actor says.
+	Actor string
+	// Header has the headers of the request.
+	Header http.Header
 
 	vars pathVars
 }
@@ -66,7 +70,7 @@ func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(cont
 	r := Route{Method: http.MethodGet, Path: path, Sort: SortRead, Answers: []Answer{jsonAnswer[T](http.StatusOK)}}
 	r.Parameters = append(parametersOf(func(p *Params) { parse(p) }), Parameter{Name: "consistency", Type: "string", MaxBytes: maxParamBytes})
 	a.handle(r, func(x *exchange) error {
-		var in ReadRequest[P]
+		in := ReadRequest[P]{Actor: x.actor, Header: x.r.Header}
 		params := newParams(x.r.URL.RawQuery)
 		in.Params = parse(params)
 		c, err := x.readConditions(params)

@@ -28,6 +28,8 @@ type Route struct {
 	// Path is a template, with variables in braces.
 	Path string
 	Sort Sort
+	// Public says that anybody may use the route: Config.Actor is not asked.
+	Public bool
 	// Section is the part of the API that the route is in: see API.Section.
 	Section string
 	// Command is the name of the command that the route runs, if it has one; AnyCommand says that it is that of
@@ -42,7 +44,7 @@ type Route struct {
 	// Answers are those of requests that succeed.
 	Answers []Answer
 
-	// problems are those of the section, and authenticated says that the API has an Actor.
+	// problems are those of the section, and authenticated says that Config.Actor is asked.
 	problems      []DomainProblem
 	authenticated bool
 }
@@ -107,7 +109,7 @@ func (r Route) Problems() []Kind {
 	add(strings.Contains(r.Path, "{"), kindInvalidPath)
 	add(r.Method != http.MethodGet, kindCrossOrigin)
 	add(r.Body != nil, kindMalformedJSON, kindInvalidBody, kindBodyTimeout, kindBodyTooLarge, kindUnsupportedMediaType)
-	add(r.Sort == SortCommand && r.authenticated, kindUnauthenticated)
+	add(r.authenticated, kindUnauthenticated)
 	add(takes("after"), kindInvalidCursor)
 	add(takes("as_of"), kindAhead, kindLongHistory, kindHistoryUnreadable, kindEventUnreadable)
 	for _, p := range r.problems {

@@ -3,6 +3,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// actor is who did what was asked for over HTTP, where nobody says who asks.
-const actor = "api"
+// actorOr returns who asks, as operations and skips have it. Where nobody says, it is the API.
+func actorOr(actor string) string { return cmp.Or(actor, "api") }
 
 // Register adds the routes to an API that was made with Problems.
 func Register(a *httpapi.API, admin *projections.Admin) {

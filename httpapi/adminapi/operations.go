@@ -28,7 +28,7 @@ func (r routes) operations(a *httpapi.API) {
 // request asks for an operation.
 func (r routes) request(kind operations.Kind) func(context.Context, httpapi.ActionRequest[operations.Options]) (operations.Operation, error) {
 	return func(ctx context.Context, in httpapi.ActionRequest[operations.Options]) (operations.Operation, error) {
-		return r.admin.Request(ctx, operations.Request{Kind: kind, Subject: in.Path("name"), Options: in.Body, Actor: actor})
+		return r.admin.Request(ctx, operations.Request{Kind: kind, Subject: in.Path("name"), Options: in.Body, Actor: actorOr(in.Actor)})
 	}
 }
 

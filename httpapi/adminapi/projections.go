@@ -73,6 +73,6 @@ func (r routes) skip(ctx context.Context, in httpapi.ActionRequest[skipBody]) (p
 	if in.Body.Position < 1 {
 		return page, fmt.Errorf("skip an event of projection %q: %w", name, &operations.OptionError{Option: "position", Reason: "must be that of the event to skip"})
 	}
-	page.Items, err = r.admin.Skip(ctx, name, in.Body.Position, in.Body.Reason, actor)
+	page.Items, err = r.admin.Skip(ctx, name, in.Body.Position, in.Body.Reason, actorOr(in.Actor))
 	return page, err
 }

@@ -33,15 +33,15 @@ func hashOf(element string) string {
 
 // Register adds the routes of the document, of a page that shows it, and of the schemas of the events that a codec has.
 func Register(a *httpapi.API, info Info, codec *eventstore.Codec) {
-	a.AddFile("/openapi.json", httpapi.File{ContentType: "application/json", Read: func() func(func(string) string) ([]byte, error) {
+	a.AddFile("/openapi.json", httpapi.File{Public: true, ContentType: "application/json", Read: func() func(func(string) string) ([]byte, error) {
 		// Routes may be registered until the API is served.
 		made := sync.OnceValue(func() []byte { return Document(info, a, codec) })
 		return func(func(string) string) ([]byte, error) { return made(), nil }
 	}()})
-	a.AddFile("/docs", httpapi.File{ContentType: "text/html; charset=utf-8", Policy: policy, Read: func(func(string) string) ([]byte, error) {
+	a.AddFile("/docs", httpapi.File{Public: true, ContentType: "text/html; charset=utf-8", Policy: policy, Read: func(func(string) string) ([]byte, error) {
 		return page, nil
 	}})
-	a.AddFile("/schemas/{event}/{version}", httpapi.File{ContentType: "application/schema+json", Read: func(path func(string) string) ([]byte, error) {
+	a.AddFile("/schemas/{event}/{version}", httpapi.File{Public: true, ContentType: "application/schema+json", Read: func(path func(string) string) ([]byte, error) {
 		schema := EventSchema(codec, path("event"), path("version"))
 		if schema == nil {
 			return nil, httpapi.NotFound(fmt.Sprintf("There is no event type %q with a schema version %s that is known.", path("event"), path("version")),
