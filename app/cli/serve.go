@@ -40,6 +40,11 @@ func (s *serving) check(cmd *cobra.Command) error {
 			return UsageError(cmd, "unknown role %q: the roles are %s", role, strings.Join(app.Roles(), " and "))
 		}
 	}
+	for _, name := range s.options.Only {
+		if known := s.database.prog.App.ModuleNames(); !slices.Contains(known, name) {
+			return UsageError(cmd, "unknown module %q: the modules are %s", name, strings.Join(known, ", "))
+		}
+	}
 	if s.options.MaxConns < projections.MinConnections && slices.Contains(s.options.Roles, app.RoleProjections) {
 		return UsageError(cmd, "--max-connections must be at least %d with the role %s: a rebuild needs as many", projections.MinConnections, app.RoleProjections)
 	}
