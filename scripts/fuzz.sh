@@ -13,6 +13,7 @@
 #   - internal/pgembed: what a server leaves in its data directory; tests/pgproxy: PostgreSQL's protocol
 #   - eventstore/logcheck: recorded histories; tests/bench: reports; internal/failpoint: the environment of tests
 #   - projections: keys of repairs; eventstore: digests of checkpoints; internal/rowmap: the names that go into SQL
+#   - delivery/pattern FuzzMatch: patterns, and the JSON of events that they are matched with
 #   - cmd/recount: command lines, the environment, addresses, and what is printed of texts of others
 set -eu
 cd "$(dirname "$0")/.."
