@@ -23,11 +23,11 @@ func (prog *Program) commandsRun() *cobra.Command {
 the same --key it gets the first answer; without one a key is made up, and printed with an answer that is no
 success.`,
 		Example: "  {program} commands run order.cancel 42 --data '{\"reason\":\"none left\"}'\n" +
-			"  {program} commands run stock.receive TEA-1 --data '{\"quantity\":5}' --dry-run",
+			"  {program} commands run stock.receive TEA-1 --data '{\"quantity\":5}' --dry-run --header X-Forwarded-User=ann",
 		Args: ArgsBetween(1, 2),
 	}
 	flags := cmd.Flags()
-	ServerFlag(flags, &c.server, "address of the server")
+	c.flags(flags, "address of the server")
 	flags.StringVar(&data, "data", "{}", "body of the command, as JSON; - is stdin")
 	flags.StringVar(&key, "key", "", "idempotency key (default one made up)")
 	flags.Int64Var(&expected, "expected-version", 0, "version that the stream must be at, -1: it must not be there (default any)")

@@ -18,7 +18,7 @@ func (prog *Program) commandsShow() *cobra.Command {
 		Args:    OneArg("command"),
 	}
 	out := OutputFlag(cmd)
-	ServerFlag(cmd.Flags(), &c.server, "address of the server")
+	c.flags(cmd.Flags(), "address of the server")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		all, err := c.commands(cmd.Context())
 		if err != nil {

@@ -38,7 +38,7 @@ func (prog *Program) operateAll(ctx context.Context, t *target, requests []opera
 		var running sync.WaitGroup
 		for i, r := range requests {
 			running.Go(func() {
-				ops[i], errs[i] = (&operationsClient{server: t.server}).run(ctx, r, t.warnIfUnclaimed(p, show))
+				ops[i], errs[i] = t.client.run(ctx, r, t.warnIfUnclaimed(p, show))
 			})
 		}
 		running.Wait()

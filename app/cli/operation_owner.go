@@ -72,12 +72,15 @@ func (t *target) cancelCommand(id string) string {
 }
 
 // flags returns the flags with which other commands work where this one does. What the environment
-// says they find there, and the address of a database, which may have a password in it, is left
-// out.
+// says they find there, and what may have a secret in it, a header or the address of a database, is
+// left out.
 func (t *target) flags() string {
 	flags, args := t.cmd.Flags(), ""
 	if originOf(flags, "server") == byCommandLine {
-		args += " --server " + hint.Quote(t.server)
+		args += " --server " + hint.Quote(t.client.server)
+	}
+	if originOf(flags, "header") == byCommandLine {
+		args += " --header ..."
 	}
 	if originOf(flags, "database") == byCommandLine {
 		args += " --database ..."

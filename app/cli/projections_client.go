@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/spf13/pflag"
 
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
@@ -21,7 +23,21 @@ import (
 
 // operationsClient has operations done by a running server. What it does as an operator it does as
 // *projections.Admin does.
-type operationsClient struct{ server string }
+type operationsClient struct {
+	server string
+	// header goes with every request: it says who sends it.
+	header http.Header
+	// orDatabase says that the command can do without a server.
+	orDatabase bool
+}
+
+// flags gives a command the flags that say which server to ask, and as whom.
+func (c *operationsClient) flags(flags *pflag.FlagSet, usage string) {
+	ServerFlag(flags, &c.server, usage)
+	c.header = make(http.Header)
+	flags.Var(headerFlag(c.header), "header", "header to send to the server, such as what says who asks; may be repeated")
+	FromEnv(flags, "header")
+}
 
 // run asks for an operation and follows it to its end. With an error it returns the operation as it
 // was last seen.
@@ -127,7 +143,7 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 	if _, err := url.Parse(c.server + path); err != nil {
 		return &Failure{ExitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
 	}
-	q := httpclient.Request{Method: method, URL: c.server + path}
+	q := httpclient.Request{Method: method, URL: c.server + path, Header: c.header}
 	if body != nil {
 		var err error
 		if q.Body, err = json.Marshal(body); err != nil {
@@ -136,12 +152,18 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 	}
 	a, err := httpclient.Do(ctx, http.DefaultClient, q)
 	if err != nil {
-		return &Failure{ExitUnavailable, fmt.Errorf("ask the server: %w", err),
-			"is it running? {program} dev starts one, --server URL names another, and --database postgres://user:password@host:5432/name works without"}
+		advice := "is it running? {program} dev starts one, --server URL names another"
+		if c.orDatabase {
+			advice += ", and --database postgres://user:password@host:5432/name works without"
+		}
+		return &Failure{ExitUnavailable, fmt.Errorf("ask the server: %w", err), advice}
 	}
 	if a.Status >= 300 {
 		var problem struct{ Code, Title, Detail, Hint string }
 		_ = json.Unmarshal(a.Body, &problem) // an answer of something in between is no problem of ours
+		if a.Status == http.StatusUnauthorized {
+			problem.Hint = strings.TrimSpace(problem.Hint + " --header NAME=VALUE sends what says who asks.")
+		}
 		said := cmp.Or(problem.Detail, problem.Title, http.StatusText(a.Status))
 		return &refusedByServer{a.Status, problem.Code, Cell(said, 500), problem.Hint}
 	}

@@ -16,7 +16,7 @@ import (
 // server, or by this process straight on a database.
 type target struct {
 	database *database
-	server   string
+	client   operationsClient
 	// options have SnapshotEvery and IgnoreTypes: they must be as the servers on the database have
 	// them.
 	options app.Options
@@ -24,8 +24,8 @@ type target struct {
 }
 
 func targetFlags(cmd *cobra.Command, d *database) *target {
-	t := &target{database: d, cmd: cmd}
-	ServerFlag(cmd.Flags(), &t.server, "address of the server that does it, unless --database or --data says that this process does")
+	t := &target{database: d, client: operationsClient{orDatabase: true}, cmd: cmd}
+	t.client.flags(cmd.Flags(), "address of the server that does it, unless --database or --data says that this process does")
 	return t
 }
 
@@ -33,11 +33,11 @@ func targetFlags(cmd *cobra.Command, d *database) *target {
 // environment, in which a database goes before a server.
 func (t *target) byServer() (bool, error) {
 	flags := t.cmd.Flags()
-	server := originOf(flags, "server")
+	server := max(originOf(flags, "server"), originOf(flags, "header"))
 	database := max(originOf(flags, "database"), originOf(flags, "data"))
 	switch {
 	case server == byCommandLine && database == byCommandLine:
-		return false, UsageError(t.cmd, "a server does it, or this process on a database: give --server or --database, not both")
+		return false, UsageError(t.cmd, "a server does it, or this process on a database: give --server or --database, not both; --header goes with --server")
 	case database != byDefault && server != byCommandLine:
 		return false, nil
 	case t.database.schema != t.database.prog.defaultSchema():
@@ -57,7 +57,7 @@ func (t *target) with(ctx context.Context, use func(operator) error) error {
 	case err != nil:
 		return err
 	case byServer:
-		err = use(&operationsClient{server: t.server})
+		err = use(&t.client)
 	default:
 		err = t.database.withService(ctx, t.options, func(s *app.Service) error { return use(s.Admin) })
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,11 +23,14 @@ type party struct {
 	// projections, stream and schema are its own.
 	projections, stream, schema string
 	db                          *pgtest.DB
+	// env is more of the environment.
+	env map[string]string
 }
 
 // run runs a command and returns what it said.
 func (p party) run(ctx context.Context, said *transcript, args ...string) (code int) {
 	env := map[string]string{"RECOUNT_DATABASE": p.db.DSN, "RECOUNT_SCHEMA": p.schema, "RECOUNT_ADMIN": "off", "RECOUNT_MAX_CONNECTIONS": "8"}
+	maps.Copy(env, p.env)
 	prog := &cli.Program{App: p.app, Stdin: strings.NewReader(""), Stdout: said, Stderr: said, Getenv: func(name string) string { return env[name] }}
 	return prog.Run(ctx, args)
 }
@@ -65,6 +71,34 @@ func (p party) serve(t *testing.T, use func(url string), flags ...string) {
 	}
 }
 
+// TestHeadersSayWhoAsks a server that wants to know.
+func TestHeadersSayWhoAsks(t *testing.T) {
+	t.Parallel()
+	a := app.App{Name: "bank", Modules: []app.Module{accounts.Module()}, Actor: func(r *http.Request) (string, error) {
+		if user, secrets := r.Header.Get("X-User"), r.Header.Values("X-Secret"); user != "" && slices.Equal(secrets, []string{"a=b", "c d"}) {
+			return user, nil
+		}
+		return "", errors.New("nobody knows you")
+	}}
+	bank := party{app: a, db: logtest.New(t)}
+	bank.serve(t, func(url string) {
+		const headers = " --header X-User=ann --header X-Secret=a=b"
+		server := " --server " + url
+		bank.runs(t, "commands ls"+server, cli.ExitAuth, "hint: Send the request with valid credentials. --header NAME=VALUE sends")
+		bank.runs(t, "projections rebuild balances"+server+headers, cli.ExitAuth)
+		bank.runs(t, "commands ls"+server+" --header X-User:ann", cli.ExitUsage, "must be NAME=VALUE")
+		bank.runs(t, "projections ls --database x --header X-User=ann", cli.ExitUsage, "--header goes with --server")
+		bank.env = map[string]string{"RECOUNT_SERVER": url, "RECOUNT_HEADER": "X-User=ann\nX-Secret=a=b\nX-Secret=c d\n"}
+		bank.runs(t, `commands run account.open ada --data {"owner":"Ada","currency":"EUR"}`, cli.ExitOK, `"stream":"account-ada"`)
+		bank.runs(t, "commands show account.open", cli.ExitOK)
+		bank.runs(t, "projections rebuild balances"+server, cli.ExitOK)
+		bank.runs(t, "projections show balances -o json"+server, cli.ExitOK, `"requested_by":"ann"`)
+		bank.runs(t, "log tail -o json", cli.ExitOK, `"actor":"ann"`)
+	})
+	bank.runs(t, "commands ls --server http://127.0.0.1:1", cli.ExitUnavailable, "--server URL names another\n")
+	bank.runs(t, "projections ls --server http://127.0.0.1:1", cli.ExitUnavailable, "works without\n")
+}
+
 // depositAndRead deposits 1 at the bank, and reads what the account has then.
 func depositAndRead(t *testing.T, url, balance string) {
 	t.Helper()
@@ -83,8 +117,8 @@ func TestTwoAppsOnOneDatabase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := logtest.New(t)
-			bank := party{app.App{Name: "bank", Modules: []app.Module{accounts.Module()}}, "balances statements daily_totals", "account-ada", schema, db}
-			shop := party{shop.App(), "orders stock_levels customer_history", "stock-TEA", "", db}
+			bank := party{app.App{Name: "bank", Modules: []app.Module{accounts.Module()}}, "balances statements daily_totals", "account-ada", schema, db, nil}
+			shop := party{shop.App(), "orders stock_levels customer_history", "stock-TEA", "", db, nil}
 			bank.runs(t, "migrate up", cli.ExitOK)
 			bank.serve(t, func(url string) {
 				call(t, "POST", url+"/v1/accounts", `{"id":"ada","owner":"Ada","currency":"EUR"}`)
