@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/migrations"
+	"github.com/57528e99/recount/projections"
 )
 
 // Migrations returns what makes the tables of the service: the log's, then those of modules that
@@ -31,12 +33,41 @@ type Migrated struct {
 	migrations.Move
 }
 
+// CheckLog returns a *projections.AppError if the log in a schema belongs to other Apps alone. One
+// that is nobody's yet, or is not there, is anybody's.
+func (a App) CheckLog(ctx context.Context, dsn, schema string) error {
+	return a.onLog(ctx, dsn, schema, (*projections.Admin).Check)
+}
+
+// JoinLog lets the App on a log that belongs to other Apps, beside them, as Options.AdoptLog does. A
+// log that is not there it leaves alone.
+func (a App) JoinLog(ctx context.Context, dsn, schema string) error {
+	return a.onLog(ctx, dsn, schema, (*projections.Admin).Join)
+}
+
+// onLog does something about whose the log is, of whatever version its tables are.
+func (a App) onLog(ctx context.Context, dsn, schema string, do func(*projections.Admin, context.Context) error) (err error) {
+	pool, err := openPool(ctx, dsn, 1, a.ProgramName())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closePool(ctx, pool)) }()
+	err = do(projections.NewAdmin(pool, schema, nil).ForApp(a.Name), ctx)
+	if pgerr.LacksTables(err) {
+		return nil // there were no Apps yet when it was made
+	}
+	return err
+}
+
 // MigrateUp takes all tables of the service in a schema to the versions that this program needs. It
-// may be called by several processes at once. Errors are those of migrations.Up; what was done
-// before one stays.
+// may be called by several processes at once. A log of other Apps it leaves alone, with the error of
+// CheckLog. Other errors are those of migrations.Up; what was done before one stays.
 func (a App) MigrateUp(ctx context.Context, dsn, schema string) (done []Migrated, err error) {
 	sets, err := a.Migrations()
 	if err != nil {
+		return nil, err
+	}
+	if err := a.CheckLog(ctx, dsn, schema); err != nil {
 		return nil, err
 	}
 	for _, set := range sets {

@@ -52,6 +52,15 @@ func (d *database) locate(ctx context.Context) (string, error) {
 		"start one with {program} dev, or pass --database postgres://user:password@host:5432/name"}
 }
 
+// locateOwn is locate for what changes the log, which must not be another App's.
+func (d *database) locateOwn(ctx context.Context) (string, error) {
+	dsn, err := d.locate(ctx)
+	if err == nil {
+		err = d.prog.App.CheckLog(ctx, dsn, d.schema)
+	}
+	return dsn, err
+}
+
 // CheckDSN reports an address of a database that cannot be read.
 func CheckDSN(dsn string) error {
 	if _, err := pgx.ParseConfig(dsn); err != nil {

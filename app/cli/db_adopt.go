@@ -35,7 +35,7 @@ this database: what it remembers of the log may be lost, so it takes no commands
 	out := OutputFlag(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dsn, err := d.locate(cmd.Context())
+		dsn, err := d.locateOwn(cmd.Context())
 		if err != nil {
 			return err
 		}

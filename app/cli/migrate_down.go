@@ -23,7 +23,7 @@ func (prog *Program) migrateDown(d *migrating) *cobra.Command {
 		if !cmd.Flags().Changed("to") {
 			return UsageError(cmd, "say how far with --to VERSION")
 		}
-		dsn, err := d.locate(cmd.Context())
+		dsn, err := d.locateOwn(cmd.Context())
 		if err != nil {
 			return err
 		}

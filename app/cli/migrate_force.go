@@ -35,7 +35,7 @@ func (prog *Program) migrateForce(d *migrating) *cobra.Command {
 		if latest := set.Latest(); uint(version) > latest {
 			return UsageError(cmd, "version %d is unknown: the highest known version is %d", version, latest)
 		}
-		dsn, err := d.locate(cmd.Context())
+		dsn, err := d.locateOwn(cmd.Context())
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,9 @@ func (prog *Program) migrateUp(d *migrating) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := prog.App.CheckLog(ctx, dsn, d.schema); err != nil {
+			return err
+		}
 		var done move
 		for i, set := range sets {
 			moved, err := set.Up(ctx, dsn, d.schema)

@@ -90,6 +90,11 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 // prepare migrates, if that is wanted, and makes sure that the tables are there.
 func (s *serving) prepare(ctx context.Context, logger zerolog.Logger) error {
 	if s.migrate {
+		if s.options.AdoptLog {
+			if err := s.database.prog.App.JoinLog(ctx, s.database.url, s.database.schema); err != nil {
+				return err
+			}
+		}
 		done, err := s.database.prog.App.MigrateUp(ctx, s.database.url, s.database.schema)
 		if err != nil {
 			return err

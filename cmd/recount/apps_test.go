@@ -128,9 +128,11 @@ func TestTwoAppsOnOneDatabase(t *testing.T) {
 			// Nobody is there that the shop could disturb in a schema of its own.
 			notThere, join := cli.ExitNotFound, []string(nil)
 			if schema == "" {
-				notThere, join = cli.ExitConflict, []string{"--adopt-log"}
+				notThere, join = cli.ExitConflict, []string{"--adopt-log", "--migrate"}
 				for _, command := range []string{
-					"serve --listen 127.0.0.1:0", "serve --roles api --listen 127.0.0.1:0", "projections ls",
+					"serve --listen 127.0.0.1:0", "serve --roles api --listen 127.0.0.1:0", "serve --migrate --listen 127.0.0.1:0",
+					"dev --listen 127.0.0.1:0 --pg " + db.DSN,
+					"migrate up", "migrate down --to 0 --yes", "migrate force 1 --yes", "db adopt --yes", "projections ls",
 					"projections rebuild --all", "projections drop balances --yes", "snapshots rebuild", "snapshots ls", "snapshots purge --yes",
 				} {
 					shop.runs(t, command, cli.ExitConflict, `belongs to app "bank", this program is app "shop"`, "recount serve --adopt-log")
