@@ -5,13 +5,14 @@ import (
 	"flag"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/logcheck"
+	"github.com/57528e99/recount/internal/suitetest"
 )
 
 // fault is something that a store can do wrong, and clauses that must tell.
@@ -61,24 +62,17 @@ func TestFaultsAreCaught(t *testing.T) {
 					fault.plant(b)
 					return b
 				})
-				checkFailures(t, name, failures)
+				suitetest.CheckFailures(t, name, failures)
 			}
 		})
 	}
 }
 
-func checkFailures(t *testing.T, clause string, failures []string) {
-	t.Helper()
-	if len(failures) == 0 {
-		t.Errorf("the clause %q passes", clause)
-		return
-	}
-	t.Logf("%q: %s", clause, failures[0])
-	for _, failure := range failures {
-		if strings.Contains(failure, panicked) {
-			t.Errorf("the clause %q: %s", clause, failure)
-		}
-	}
+// failuresOf runs a clause against a store.
+func failuresOf(t *testing.T, c clause, newStore func() eventstore.Store) []string {
+	return suitetest.Failures(t, func(r *suitetest.Recorder) {
+		c.run(&fixture{T: r, Store: newStore(), Recorder: new(logcheck.Recorder)})
+	})
 }
 
 // A clause that no fault can fail proves nothing.
