@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,6 +41,8 @@ type Event struct {
 	*eventstore.RecordedEvent
 	// MessageID identifies the event among those of all streams and logs: see MessageID.
 	MessageID uuid.UUID
+	// Key is by what the event is kept in order.
+	Key string
 	// Attempt counts those of the event, from 1.
 	Attempt int
 	// Redrive says that an operator let a dead letter be tried again: later events of its key may have been
@@ -72,6 +76,24 @@ func (e *PartialError) Error() string {
 		}
 	}
 	return fmt.Sprintf("%d events of the batch failed", len(e.Failed))
+}
+
+// ResponseError says that a target answered, and took nothing.
+type ResponseError struct {
+	// Status is that of HTTP.
+	Status int
+	// Detail says what the status does not; it may be empty.
+	Detail string
+	// Answer is what the body begins with: text of at most 4 KiB, without the secrets that were sent.
+	Answer string
+}
+
+func (e *ResponseError) Error() string {
+	text := strings.TrimSpace(fmt.Sprintf("the target answered %d %s", e.Status, http.StatusText(e.Status)))
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
 }
 
 // Outcome is what an error of a Target means.

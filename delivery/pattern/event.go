@@ -44,9 +44,9 @@ const (
 )
 
 // ParseEvent returns the event that an envelope in JSON is. Members that it leaves out are zero; a
-// category left out is that of the stream: what is before the first hyphen. content_type, and
-// data_base64 and metadata_base64 for bytes that are no JSON, may be there as well. Its errors are
-// of type *Error.
+// category left out is that of the stream: what is before the first hyphen. What else an event has when
+// it is delivered may be there as well, and data_base64 and metadata_base64 for bytes that are no JSON.
+// Its errors are of type *Error.
 func ParseEvent(envelopeJSON []byte) (e Event, err error) {
 	var members map[string]json.RawMessage
 	if !utf8.Valid(envelopeJSON) {
@@ -59,7 +59,7 @@ func ParseEvent(envelopeJSON []byte) (e Event, err error) {
 	var metadata, data []byte
 	into := map[string]any{
 		"position": &e.Position, "stream": &e.Stream, "category": &e.Category, "version": &e.Version, "id": &id, "type": &e.Type,
-		"schema_version": &e.SchemaVersion, "recorded_at": &e.RecordedAt, "content_type": new(string),
+		"schema_version": &e.SchemaVersion, "recorded_at": &e.RecordedAt, "content_type": new(string), "message_id": new(string), "redacted": new(bool),
 		"metadata": (*json.RawMessage)(&e.Metadata), "data": (*json.RawMessage)(&e.Data), "metadata_base64": &metadata, "data_base64": &data,
 	}
 	for name, text := range members {

@@ -1,0 +1,61 @@
+package delivery
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// AppendJSON appends the event as receivers get it, the same in each attempt, as a JSON object:
+//
+//	{"position":7, "stream":"order-1001", "category":"order", "version":0, "id":"…", "type":"OrderPlaced",
+//	 "schema_version":1, "content_type":"application/json", "recorded_at":"2026-01-02T15:04:05.123456Z",
+//	 "message_id":"…", "data":{…}, "metadata":{…}}
+//
+// Data and metadata that are JSON are there as they were written, others in base64, as data_base64 and
+// metadata_base64; those that are empty are left out. An event whose data was erased has "redacted":true.
+func (e *Event) AppendJSON(to []byte) []byte {
+	to = strconv.AppendInt(append(to, `{"position":`...), e.Position, 10)
+	to = appendString(append(to, `,"stream":`...), e.Stream)
+	to = appendString(append(to, `,"category":`...), eventstore.Category(e.Stream))
+	to = strconv.AppendInt(append(to, `,"version":`...), e.Version, 10)
+	to = appendString(append(to, `,"id":`...), e.ID.String())
+	to = appendString(append(to, `,"type":`...), e.Type)
+	to = strconv.AppendInt(append(to, `,"schema_version":`...), int64(e.SchemaVersion), 10)
+	to = appendString(append(to, `,"content_type":`...), e.ContentType)
+	to = e.RecordedAt.UTC().AppendFormat(append(to, `,"recorded_at":"`...), time.RFC3339Nano)
+	to = appendString(append(to, `","message_id":`...), e.MessageID.String())
+	if e.Redacted {
+		to = append(to, `,"redacted":true`...)
+	}
+	to = appendBytes(to, "data", e.Data)
+	to = appendBytes(to, "metadata", e.Metadata)
+	return append(to, '}')
+}
+
+// IsJSON reports whether bytes are JSON text that can be put into other JSON text.
+func IsJSON(b []byte) bool { return utf8.Valid(b) && json.Valid(b) }
+
+func appendString(to []byte, s string) []byte {
+	// Its error is about bytes that are not UTF-8, in whose place U+FFFD is written.
+	to, _ = jsontext.AppendQuote(to, s)
+	return to
+}
+
+func appendBytes(to []byte, name string, b []byte) []byte {
+	switch {
+	case len(b) == 0:
+		return to
+	case IsJSON(b):
+		to = append(append(append(to, `,"`...), name...), `":`...)
+		return append(to, b...)
+	}
+	to = append(append(append(to, `,"`...), name...), `_base64":"`...)
+	return append(base64.StdEncoding.AppendEncode(to, b), '"')
+}
