@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/projections"
 )
@@ -52,6 +53,37 @@ func TestGoldenNoticesAFoldThatHasChanged(t *testing.T) {
 			if !strings.Contains(strings.Join(told, "\n"), want) || strings.Contains(told[0], "ann") {
 				t.Errorf("%s: the test was told %q, want %s and nothing of ann", step.name, told, want)
 			}
+		}
+	}
+}
+
+func TestOpenAPINoticesWhatBreaksClients(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const path = "testdata/openapi.json"
+	jars := func(a *app.App) *app.Module { return &a.Modules[0] }
+	same := func(*app.App) {}
+	for _, step := range []struct {
+		name, update string
+		change       func(*app.App)
+		want         string
+	}{
+		{"without a file", "", same, "there is no testdata/openapi.json; write it with UPDATE_GOLDEN=1"},
+		{"to be written", "1", same, ""},
+		{"another version of the program", "", func(a *app.App) { a.Version = "2" }, ""},
+		{"a route less", "", func(a *app.App) { jars(a).Reads = jars(a).Reads[1:] }, "GET /v1/jars/{id}"},
+		{"a route more", "", func(a *app.App) {
+			jars(a).Reads = append(jars(a).Reads, app.SQL[size]("/v1/more", `SELECT size, id FROM {jars}`, app.SQLOptions{}))
+		}, "testdata/openapi.json is not what the API is now"},
+	} {
+		t.Setenv(apptest.EnvUpdate, step.update)
+		a, _ := jarsApp()
+		step.change(&a)
+		r := &recorder{TB: t}
+		apptest.OpenAPI(r, a, path)
+		told := strings.Join(r.errors, "\n")
+		if breaks := strings.Contains(told, "breaks clients"); (told != "") != (step.want != "") || !strings.Contains(told, step.want) ||
+			breaks != (step.name == "a route less") {
+			t.Errorf("%s: the test was told %q, want %q", step.name, told, step.want)
 		}
 	}
 }
