@@ -99,6 +99,9 @@ func (a App) withDefaults() App {
 // ProgramName is Program, or what it is by default.
 func (a App) ProgramName() string { return a.withDefaults().Program }
 
+// Summary is Short, or what it is by default.
+func (a App) Summary() string { return a.withDefaults().Short }
+
 func (a App) aggregates() (all []Aggregate) {
 	for _, m := range a.Modules {
 		all = append(all, m.Aggregates...)

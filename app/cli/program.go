@@ -56,8 +56,8 @@ func (prog *Program) Command() *cobra.Command {
 	name := prog.App.ProgramName()
 	root := Group(&cobra.Command{
 		Use:   name,
-		Short: prog.App.Short,
-		Long: prog.App.Short + `: events are kept in a log on PostgreSQL, folded into read models, and both are
+		Short: prog.App.Summary(),
+		Long: prog.App.Summary() + `: events are kept in a log on PostgreSQL, folded into read models, and both are
 served over HTTP.
 
 To try it: {program} dev

@@ -42,9 +42,17 @@ var (
 // taken are names that templates use, beside those of the language, and folders that the go command skips:
 // an aggregate of such a name would not compile.
 var taken = []string{
-	"app", "apptest", "cli", "create", "created", "errors", "event", "http", "httpapi", "main", "module",
-	"projections", "row", "service", "test", "testdata", "testing", "time", "vendor",
+	"app", "apptest", "cli", "create", "created", "errors", "event", "http", "httpapi", "internal", "main", "module",
+	"projections", "row", "rows", "service", "test", "testdata", "testing", "time", "vendor",
 }
+
+// ofGo are the roots of the standard library's import paths, and names that the go command has for something:
+// packages of a module that is called so would not be found, or others in their place.
+var ofGo = strings.Fields(`
+	all cmd internal main std test testdata tool vendor work
+	archive arena bufio builtin bytes cmp compress container context crypto database debug embed encoding errors
+	expvar flag fmt go hash html image index io iter log maps math mime net os path plugin reflect regexp runtime
+	simd slices sort strconv strings structs sync syscall testing text time unicode unique unsafe weak`)
 
 // isTaken reports whether a name cannot be that of a package or a variable in what templates write.
 func isTaken(name string) bool {
@@ -57,6 +65,12 @@ func isTaken(name string) bool {
 func New(dir, module, name string, complete func(dir string) error) (err error) {
 	if !namePattern.MatchString(name) {
 		return invalid("the name %q must have lower-case letters, digits, '_' and '-', and begin with a letter", name)
+	}
+	root, _, _ := strings.Cut(module, "/")
+	for _, taken := range []string{name, root} {
+		if token.IsKeyword(taken) || slices.Contains(ofGo, taken) {
+			return invalid("%q means something to the go command or the language; take another name", taken)
+		}
 	}
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return invalid("%s is there and not empty", dir)
@@ -96,7 +110,7 @@ func Aggregate(dir, path, name string) error {
 		return invalid("%q means something in the Go that an aggregate is written in; take another name", name)
 	}
 	about := map[string]string{
-		"Package": name, "Category": name, "Kebab": name, "State": camel(name), "Table": name + "s", "TableName": camel(name) + "s",
+		"Package": name, "Category": name, "Kebab": name, "State": camel(name), "Variable": name + "s", "TableName": camel(name) + "s",
 		"SQLTable": name + "s", "Path": "/v1/" + name + "s",
 	}
 	main, err := findIn(dir, isModules)

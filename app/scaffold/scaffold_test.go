@@ -25,11 +25,7 @@ func TestANewServiceWorks(t *testing.T) {
 		t.Skip("it builds a program")
 	}
 	dir := t.TempDir()
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	clone, err := filepath.Rel(dir, filepath.Join(here, "../.."))
+	clone, err := filepath.Rel(dir, cloneHere(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,13 +61,73 @@ func TestANewServiceWorks(t *testing.T) {
 	serves(t)
 }
 
+// cloneHere is the folder of the clone that is tested.
+func cloneHere(t *testing.T) string {
+	t.Helper()
+	clone, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clone
+}
+
+// TestANewServiceIsFitToRead: no line is too long, also after something was added, and what it says of itself
+// begins with what it is.
+func TestANewServiceIsFitToRead(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := scaffold.New("tickets", "example.org/tickets", "tickets", goMod); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("tickets")
+	fields := "one:string two:string three:string four:string five:string six:string"
+	for _, err := range []error{
+		scaffold.Aggregate(".", "example.org/tickets", "invoice"),
+		scaffold.Aggregate(".", "example.org/tickets", "customer"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, name := range []string{"Archived", "Restored", "Forgotten"} {
+		recount(t, cli.ExitOK, strings.Fields("gen event note "+name+" "+fields)...)
+		recount(t, cli.ExitOK, strings.Fields(fmt.Sprintf("gen command note Make%s --event %s %s", name, name, fields))...)
+		recount(t, cli.ExitOK, "gen", "projection", "note", fmt.Sprintf("history_of_notes_in_all_details_%d", n))
+	}
+	main, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"\t\"example.org/tickets/customer\"\n\t\"example.org/tickets/invoice\"\n\t\"example.org/tickets/note\"\n",
+		"\t\tModules: []app.Module{\n\t\t\tnote.Module(),\n\t\t\tinvoice.Module(),\n\t\t\tcustomer.Module(),\n\t\t},\n",
+	} {
+		if !strings.Contains(string(main), want) {
+			t.Errorf("main.go is\n%s\nwant\n%s", main, want)
+		}
+	}
+	for line := range strings.Lines(tree(t)) {
+		if line = strings.ReplaceAll(strings.TrimRight(line, "\n"), "\t", "    "); len(line) > 100 {
+			t.Errorf("a line has %d columns:\n%s", len(line), line)
+		}
+	}
+	var help strings.Builder
+	prog := cli.New(app.App{Name: "tickets"})
+	prog.Stdout = &help
+	if prog.Run(t.Context(), []string{"--help"}); !strings.HasPrefix(help.String(), "An event-sourced service on PostgreSQL: events are kept") {
+		t.Errorf("the help is\n%s", help.String())
+	}
+}
+
+// goMod completes a service with what is enough to add to it.
+func goMod(dir string) error {
+	return os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module tickets\n"), 0o644)
+}
+
 // TestWhatCannotBeMadeIsRefused: the exit code says that the command was wrong, and no file changes.
 func TestWhatCannotBeMadeIsRefused(t *testing.T) {
+	clone := cloneHere(t)
 	t.Chdir(t.TempDir())
-	module := func(dir string) error {
-		return os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module tickets\n"), 0o644)
-	}
-	if err := scaffold.New("tickets", "tickets", "tickets", module); err != nil {
+	if err := scaffold.New("tickets", "tickets", "tickets", goMod); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir("tickets")
@@ -83,7 +139,7 @@ func TestWhatCannotBeMadeIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A module that is not in the form that gen can add a projection to.
-	if err := os.WriteFile("apart/note.go", []byte(strings.ReplaceAll(string(text), "Reads: ", "Routes: ")), 0o644); err != nil {
+	if err := os.WriteFile("apart/note.go", []byte(strings.ReplaceAll(string(text), "Reads:", "Routes:")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	before := tree(t)
@@ -96,7 +152,7 @@ func TestWhatCannotBeMadeIsRefused(t *testing.T) {
 		"gen event note Sent to", "gen event note Sent to:", "gen event note Sent to:[]", "gen event note Sent at:string",
 		"gen event note Sent evolve:bool", "gen event note Sent to:string to:string",
 		"gen command note Create", "gen command note Note", "gen command note Archive --event Archived",
-		"gen projection note Note", "gen projection note notes", "gen projection note aggregate", "gen projection note type",
+		"gen projection note Note", "gen projection note notes", "gen projection note rows", "gen projection note type",
 		"gen projection apart history",
 	} {
 		said := recount(t, cli.ExitUsage, strings.Fields(args)...)
@@ -105,6 +161,15 @@ func TestWhatCannotBeMadeIsRefused(t *testing.T) {
 		}
 		if after := tree(t); after != before {
 			t.Fatalf("recount %s changed files", args)
+		}
+	}
+	for _, args := range []string{
+		"vendor", "time", "errors", "internal", "main", "test", "testdata", "net", "go", "select", "std",
+		"tickets2 --module time", "tickets2 --module net/tickets",
+	} {
+		said := recount(t, cli.ExitUsage, append([]string{"new", "--recount", clone}, strings.Fields(args)...)...)
+		if after := tree(t); after != before || !strings.Contains(said, "take another name") {
+			t.Errorf("recount new %s said %s, or changed files", args, said)
 		}
 	}
 	prog := cli.New(app.App{Name: "factory"}, scaffold.Extension())

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,30 +26,26 @@ type source struct {
 	inserts []insertion
 }
 
-// place is where a list ends in the text, and full says that the list has something in it.
-type place struct {
-	at   int
-	full bool
-}
+// place is where a list ends in the text, and where the last of its elements does; -1: it has none.
+type place struct{ at, last int }
 
 type insertion struct {
 	at   int
 	text string
 }
 
-// list finds the list that something is added to in a node, if it is there: where it ends, and whether it
-// has anything in it.
-type list func(ast.Node) (end token.Pos, full, found bool)
+// list finds the list that something is added to in a node, if it is there: its elements, and where it ends.
+type list func(ast.Node) (elements []ast.Expr, end token.Pos, found bool)
 
 // isCallOf finds the arguments of a call of a method.
 func isCallOf(method string) list {
-	return func(n ast.Node) (token.Pos, bool, bool) {
+	return func(n ast.Node) ([]ast.Expr, token.Pos, bool) {
 		call, ok := n.(*ast.CallExpr)
 		if !ok {
-			return 0, false, false
+			return nil, 0, false
 		}
 		selector, ok := call.Fun.(*ast.SelectorExpr)
-		return call.Rparen, len(call.Args) > 0, ok && selector.Sel.Name == method && aggregateOf(selector.X) != nil
+		return call.Args, call.Rparen, ok && selector.Sel.Name == method && aggregateOf(selector.X) != nil
 	}
 }
 
@@ -75,17 +72,17 @@ func aggregateOf(e ast.Expr) *ast.IndexListExpr {
 
 // isListOf finds the value of a field that is a list.
 func isListOf(field string) list {
-	return func(n ast.Node) (token.Pos, bool, bool) {
+	return func(n ast.Node) ([]ast.Expr, token.Pos, bool) {
 		pair, ok := n.(*ast.KeyValueExpr)
 		if !ok {
-			return 0, false, false
+			return nil, 0, false
 		}
 		key, ok := pair.Key.(*ast.Ident)
 		value, isList := pair.Value.(*ast.CompositeLit)
 		if !ok || !isList || key.Name != field {
-			return 0, false, false
+			return nil, 0, false
 		}
-		return value.Rbrace, len(value.Elts) > 0, true
+		return value.Elts, value.Rbrace, true
 	}
 }
 
@@ -122,9 +119,12 @@ func findIn(dir string, wanted list) (found *source, err error) {
 		}
 		several := false
 		ast.Inspect(s.file, func(n ast.Node) bool {
-			if end, full, ok := wanted(n); ok {
+			if elements, end, ok := wanted(n); ok {
 				several = several || found != nil
-				s.place, found = place{s.offset(end), full}, s
+				s.place, found = place{s.offset(end), -1}, s
+				if len(elements) > 0 {
+					s.last = s.offset(elements[len(elements)-1].End())
+				}
 			}
 			return true
 		})
@@ -223,35 +223,51 @@ func (s *source) statementAt(at int) (begin int, ok bool) {
 	return 0, false
 }
 
-// insert adds an element at the end of a list.
+// maxColumns is how long a line may become.
+const maxColumns = 100
+
+// insert adds an element at the end of a list: on a line of its own, unless the others share one that does not
+// become too long.
 func (s *source) insert(to place, text string) {
-	at := to.at
-	before := strings.TrimRight(string(s.text[:at]), " \t\n")
+	at := to.last
 	switch {
-	case to.full && strings.HasSuffix(before, ","):
-		text += ",\n"
-	case to.full:
+	case to.last < 0:
+		at, text = to.at, "\n"+text+",\n"
+	case strings.Contains(string(s.text[to.last:to.at]), ","):
+		at, text = to.at, text+",\n"
+	case to.last-strings.LastIndexByte(string(s.text[:to.last]), '\n')+len(text) > maxColumns:
+		text = ",\n" + text
+	default:
 		text = ", " + text
-	}
-	if to.full && !strings.HasSuffix(before, ",") {
-		at = len(before)
 	}
 	s.inserts = append(s.inserts, insertion{at, text})
 }
 
-func (s *source) addImport(path string) {
+// addImport adds an import beside others of the same folder, else behind all others, but one of the standard
+// library before them.
+func (s *source) addImport(name string) {
 	for _, i := range s.file.Imports {
-		if i.Path.Value == strconv.Quote(path) {
+		if i.Path.Value == strconv.Quote(name) {
 			return
 		}
 	}
 	for _, d := range s.file.Decls {
-		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.IMPORT && g.Rparen.IsValid() {
-			s.inserts = append(s.inserts, insertion{s.offset(g.Rparen), "\n\t" + strconv.Quote(path) + "\n"})
-			return
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.IMPORT || !g.Rparen.IsValid() {
+			continue
 		}
+		at, text := s.offset(g.Rparen), "\t"+strconv.Quote(name)+"\n"
+		last := g.Specs[len(g.Specs)-1].(*ast.ImportSpec).Path.Value
+		switch {
+		case !strings.Contains(name, "/"):
+			at, text = s.offset(g.Lparen)+1, "\n"+text
+		case !strings.HasPrefix(last, `"`+path.Dir(name)+"/"):
+			text = "\n" + text
+		}
+		s.inserts = append(s.inserts, insertion{at, text})
+		return
 	}
-	s.inserts = append(s.inserts, insertion{s.offset(s.file.Name.End()), "\n\nimport " + strconv.Quote(path) + "\n"})
+	s.inserts = append(s.inserts, insertion{s.offset(s.file.Name.End()), "\n\nimport " + strconv.Quote(name) + "\n"})
 }
 
 // append adds text at the end of the file.
