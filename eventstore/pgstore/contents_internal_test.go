@@ -10,21 +10,27 @@ import (
 	"github.com/57528e99/recount/internal/pgtest"
 )
 
+func openPlain(t *testing.T, db *pgtest.DB) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Config{Pool: db.Pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // TestContentsAreCountedOnce lets processes count, in small steps, a log that grows meanwhile.
 func TestContentsAreCountedOnce(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	var stores []*Store
 	for range 3 {
-		s, err := Open(t.Context(), Config{Pool: db.Pool})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
-		})
+		s := openPlain(t, db)
 		s.contentsStep = 7
 		stores = append(stores, s)
 	}

@@ -3,11 +3,13 @@ package pgstore
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -59,6 +61,36 @@ func TestPlansAreKept(t *testing.T) {
 		err := conn.QueryRow(t.Context(), "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1", sql).Scan(&kept)
 		if err != nil || kept == 0 {
 			t.Errorf("the plan was kept for %d of 7, %v:\n%s", kept, err, sql)
+		}
+	}
+}
+
+// A plan for more rows than there are is compiled first (jit_above_cost), which takes longer than the
+// statement: what is counted at a time is a small part of a long log.
+func TestPlansOfContentsAreNotCompiled(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	conn := db.Connect(t)
+	s := openPlain(t, db)
+	a := eventstore.StreamAppend{Stream: "order-1", Expected: eventstore.NoStream, Events: slices.Repeat([]eventstore.Event{{Type: "A", SchemaVersion: 1}}, 100)}
+	if _, err := s.Append(t.Context(), a, eventstore.AppendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	const long = `ANALYZE recount.events; UPDATE pg_class SET reltuples = 1e8 WHERE oid = 'recount.events'::regclass`
+	if _, err := conn.Exec(t.Context(), long, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	for sql, args := range map[string][]any{selectCounted: nil, countContents: {int64(99), int64(100)}, selectContents: {int64(100)}} {
+		var plan []struct {
+			Plan struct {
+				TotalCost float64 `json:"Total Cost"`
+			}
+		}
+		if err := conn.QueryRow(t.Context(), "EXPLAIN (FORMAT json) "+pgsql.In(db.Schema, sql), args...).Scan(&plan); err != nil {
+			t.Fatal(err)
+		}
+		if cost := plan[0].Plan.TotalCost; cost > 100_000 {
+			t.Errorf("the cost is %.0f:\n%s", cost, sql)
 		}
 	}
 }
