@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/lease"
 	"github.com/57528e99/recount/operations"
 )
@@ -33,7 +34,11 @@ func (r *Runner) execute(ctx context.Context, cl *operations.Claim, s *seat) err
 		return errors.Join(lease.ErrTaken, cl.Release(ctx, r.catalog.pool, lease.Clause{}))
 	}
 	x := &execution{claim: &claim{cl, r.catalog}, runner: r, worker: w, seat: s}
-	return cl.Do(ctx, x, r.config.Logger.With().Str("projection", o.Subject).Int("version", o.Version).Logger())
+	err := cl.Do(ctx, x, r.config.Logger.With().Str("projection", o.Subject).Int("version", o.Version).Logger())
+	if w != nil {
+		background.Wake(w.wake) // it may have waited for these rows
+	}
+	return err
 }
 
 // workerFor returns the worker that knows a version of a projection.

@@ -176,12 +176,14 @@ func (r *Runner) operate(soft, _ context.Context) {
 }
 
 func (r *Runner) operateOnce(ctx context.Context, names []string, versions []int) (background.Next, error) {
-	if _, err := r.catalog.pool.Exec(ctx, r.catalog.sql(buildSQL), names, versions, r.owner); err != nil {
+	built, err := r.catalog.pool.Exec(ctx, r.catalog.sql(buildSQL), names, versions, r.owner)
+	if err != nil {
 		return background.Idle, err
 	}
 	ids, err := r.claimable(ctx, names, versions)
-	if err == nil && len(ids) > 0 {
+	if err == nil && len(ids) > 0 && built.RowsAffected() == 0 {
 		// A command asks for one after the other: those that follow can read the log together with it.
+		// First rows, which are asked for all at once, are not waited for.
 		background.Sleep(ctx, r.config.PollInterval/2)
 		ids, err = r.claimable(ctx, names, versions)
 	}
