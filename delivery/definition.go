@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"encoding/json"
+	"errors"
+	"strings"
 	"time"
 )
 
@@ -55,7 +57,7 @@ type Definition struct {
 // Source is where the events of a subscription come from.
 type Source struct {
 	// Log is the event log.
-	Log *LogSource `json:"log,omitempty"`
+	Log *LogSource `json:"log,omitzero"`
 }
 
 // LogSource is the event log as a source. It has no choices.
@@ -97,13 +99,13 @@ type Batch struct {
 // TargetConfig is where the events of a subscription go. One member is set.
 type TargetConfig struct {
 	// Handler is a Go handler that a program registered.
-	Handler *HandlerTarget `json:"handler,omitempty"`
+	Handler *HandlerTarget `json:"handler,omitzero"`
 	// SQL is a function in the database of the log.
-	SQL *SQLTarget `json:"sql,omitempty"`
+	SQL *SQLTarget `json:"sql,omitzero"`
 	// Append appends the event to another stream of the log.
-	Append *AppendTarget `json:"append,omitempty"`
+	Append *AppendTarget `json:"append,omitzero"`
 	// HTTP sends requests.
-	HTTP *HTTPTarget `json:"http,omitempty"`
+	HTTP *HTTPTarget `json:"http,omitzero"`
 }
 
 // HandlerTarget names a Go handler.
@@ -117,7 +119,7 @@ type SQLTarget struct {
 	// Function is its name, which may be qualified with a schema: schema.function.
 	Function string `json:"function"`
 	// Remember makes an event have its effect once across resets and replays too.
-	Remember bool `json:"remember,omitempty"`
+	Remember bool `json:"remember,omitzero"`
 }
 
 // AppendTarget appends the event to another stream of the log.
@@ -143,9 +145,9 @@ type HTTPTarget struct {
 	// Timeout bounds an attempt, from 100 ms to 15 minutes. Default: 10 s.
 	Timeout Duration `json:"timeout"`
 	// RateLimit is how many requests a process sends in a second at most. Default: 0, as many as there are.
-	RateLimit float64 `json:"rate_limit,omitempty"`
+	RateLimit float64 `json:"rate_limit,omitzero"`
 	// Auth says how requests are authenticated. Default: not.
-	Auth *HTTPAuth `json:"auth,omitempty"`
+	Auth *HTTPAuth `json:"auth,omitzero"`
 }
 
 // HTTPFormat is how an HTTP target writes events.
@@ -164,10 +166,10 @@ const (
 // HTTPAuth authenticates requests. One member is set.
 type HTTPAuth struct {
 	// APIKey is sent in a header.
-	APIKey *APIKeyAuth `json:"api_key,omitempty"`
-	Basic  *BasicAuth  `json:"basic,omitempty"`
+	APIKey *APIKeyAuth `json:"api_key,omitzero"`
+	Basic  *BasicAuth  `json:"basic,omitzero"`
 	// OAuth gets a token with client credentials.
-	OAuth *OAuthAuth `json:"oauth,omitempty"`
+	OAuth *OAuthAuth `json:"oauth,omitzero"`
 }
 
 // APIKeyAuth sends a secret in a header.
@@ -256,12 +258,27 @@ const (
 // Duration is a time.Duration that is text in JSON, such as "10s".
 type Duration time.Duration
 
+// String returns the duration without parts that are zero: "10m", not "10m0s".
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 // MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return errors.New(`must be a duration such as "10s", "90m" or "336h"`)
+	}
 	*d = Duration(parsed)
-	return err
+	return nil
 }

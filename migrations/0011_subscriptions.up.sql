@@ -15,6 +15,8 @@ CREATE TABLE subscription_members (
     process    text        NOT NULL,
     -- What it can run: a target, or a handler by its name.
     can_run    text[]      COLLATE "C" NOT NULL,
+    -- How far it has read the log: what nothing matches needs no move of a cursor.
+    read_to    bigint      NOT NULL DEFAULT 0,
     expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0);
 
@@ -77,6 +79,9 @@ CREATE TABLE subscription_partitions (
     -- What keeps it from getting on, by the word of its owner.
     trouble       text,
     trouble_at    timestamptz,
+    -- What only its owner knows, as JSON.
+    report        text,
+    reported_at   timestamptz,
     PRIMARY KEY (subscription, partition)
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
 
@@ -101,6 +106,8 @@ CREATE TABLE subscription_parked (
     first_failed_at timestamptz,
     last_failed_at  timestamptz,
     dead_at         timestamptz,
+    -- An operator let it be tried again when it was dead.
+    redrive         boolean     NOT NULL DEFAULT false,
     token           uuid,
     -- What an operator wants done with it, for the owner to do, and who wants it: retry, redrive, discard.
     wanted          text,
@@ -139,7 +146,8 @@ CREATE TABLE subscription_attempts (
     ordinal      integer     NOT NULL DEFAULT 0,
     attempt      integer     NOT NULL,
     at           timestamptz NOT NULL,
-    took         interval    NOT NULL,
+    -- In microseconds.
+    took         bigint      NOT NULL,
     -- done, failed, throttled, gone, stop, undecodable.
     outcome      text        NOT NULL,
     -- Whether it counts against the event.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
+	"github.com/57528e99/recount/internal/pgsql"
 )
 
 // ErrNotAdopted is returned by appends to a log whose database is another than
@@ -62,14 +63,6 @@ func (in incarnation) token(position int64) eventstore.Token {
 
 func (s *Store) incarnation() incarnation { return *s.known.Load() }
 
-// The timeline of the last checkpoint lags behind a promotion; the name of the
-// present WAL file does not. A standby has none, and takes no appends.
-const selectOrigin = `
-SELECT (pg_control_system()).system_identifier,
-       CASE WHEN pg_is_in_recovery() THEN 0
-            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint END,
-       (SELECT oid::bigint FROM pg_database WHERE datname = current_database())`
-
 const selectIncarnation = `
 SELECT log_id, n, from_position, system_identifier, timeline, database_oid
 FROM {schema}.log_incarnations ORDER BY n DESC LIMIT 1`
@@ -86,7 +79,7 @@ func scanIncarnation(row pgx.Row) (incarnation, error) {
 
 func readOrigin(ctx context.Context, q rowQuerier) (origin, error) {
 	var p origin
-	err := q.QueryRow(ctx, selectOrigin).Scan(&p.systemIdentifier, &p.timeline, &p.databaseOID)
+	err := q.QueryRow(ctx, pgsql.Origin).Scan(&p.systemIdentifier, &p.timeline, &p.databaseOID)
 	return p, err
 }
 

@@ -29,6 +29,17 @@ func In(schema, statement string) string {
 	return strings.ReplaceAll(statement, "{schema}", Name(schema))
 }
 
+// Origin is what tells the database of a log from others, and from what it was restored from: a system identifier, a
+// timeline and the OID of the database.
+//
+// The timeline of the last checkpoint lags behind a promotion; the name of the present WAL file does not. A standby has
+// none, and takes no writes.
+const Origin = `
+SELECT (pg_control_system()).system_identifier,
+       CASE WHEN pg_is_in_recovery() THEN 0
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint END,
+       (SELECT oid::bigint FROM pg_database WHERE datname = current_database())`
+
 // Channel names the notifications about the log in a schema, and about leases there. PostgreSQL
 // takes names of
 // 63 bytes: that of a longer one, and the end of the schema's name, are in a hash.

@@ -1,0 +1,661 @@
+package delivery
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// ErrInvalid is matched by *InvalidError.
+var ErrInvalid = eventstore.NewError(eventstore.ClassInvalid, "invalid subscription")
+
+// InvalidError is returned for a Definition that is not right. It matches ErrInvalid.
+type InvalidError struct {
+	// Subscription is its name; empty: it has none.
+	Subscription string
+	// Mistakes are all that were found, at least one.
+	Mistakes []*FieldError
+}
+
+func (e *InvalidError) Error() string {
+	lines := make([]string, len(e.Mistakes))
+	for i, mistake := range e.Mistakes {
+		lines[i] = mistake.Error()
+	}
+	what := "invalid subscription"
+	if e.Subscription != "" {
+		what = fmt.Sprintf("invalid subscription %q", e.Subscription)
+	}
+	return what + ": " + strings.Join(lines, "; ")
+}
+
+// Unwrap returns ErrInvalid and the mistakes.
+func (e *InvalidError) Unwrap() []error {
+	all := []error{ErrInvalid}
+	for _, mistake := range e.Mistakes {
+		all = append(all, mistake)
+	}
+	return all
+}
+
+// FieldError blames a member of a Definition.
+type FieldError struct {
+	// Pointer is its JSON pointer; empty: it is the whole.
+	Pointer string
+	// Reason says what it must be.
+	Reason string
+}
+
+func (e *FieldError) Error() string { return strings.TrimSpace(e.Pointer + " " + e.Reason) }
+
+// InvalidField returns the pointer and the reason.
+func (e *FieldError) InvalidField() (pointer, reason string) { return e.Pointer, e.Reason }
+
+const (
+	maxName        = 100
+	maxDescription = 1000
+	maxOwner       = 200
+	maxDefinition  = 256 << 10
+	maxHeaders     = 50
+	maxValue       = 4096
+	maxPath        = 512
+	year           = 365 * 24 * time.Hour
+)
+
+// ParseDefinition reads a definition from JSON and fills in what it leaves out. A member that is not known is an error.
+// Name, if it is not empty, is what the subscription is called if the text does not say it, and must be what it says.
+//
+// The error is an *InvalidError.
+func ParseDefinition(text []byte, name string) (Definition, error) {
+	var d Definition
+	if len(text) > maxDefinition {
+		return d, &InvalidError{name, []*FieldError{{"", fmt.Sprintf("must be at most %d bytes, it is %d", maxDefinition, len(text))}}}
+	}
+	if err := json.Unmarshal(text, &d, json.RejectUnknownMembers(true)); err != nil {
+		return d, &InvalidError{name, []*FieldError{fieldError(err)}}
+	}
+	switch {
+	case d.Name == "":
+		d.Name = name
+	case name != "" && d.Name != name:
+		return d, &InvalidError{name, []*FieldError{{"/name", fmt.Sprintf("must be %q, or be left out", name)}}}
+	}
+	return d.Checked()
+}
+
+// fieldError says where JSON does not fit.
+func fieldError(err error) *FieldError {
+	var semantic *json.SemanticError
+	var syntax *jsontext.SyntacticError
+	var field *FieldError
+	switch {
+	case errors.As(err, &field) && errors.As(err, &semantic):
+		return &FieldError{string(semantic.JSONPointer) + field.Pointer, field.Reason}
+	case errors.As(err, &semantic) && errors.Is(err, json.ErrUnknownName):
+		return &FieldError{string(semantic.JSONPointer), "is not known; check the spelling"}
+	case errors.As(err, &semantic) && semantic.Err != nil:
+		return &FieldError{string(semantic.JSONPointer), semantic.Err.Error()}
+	case errors.As(err, &semantic):
+		return &FieldError{string(semantic.JSONPointer), fmt.Sprintf("must not be a JSON %s", semantic.JSONKind)}
+	case errors.As(err, &syntax):
+		return &FieldError{string(syntax.JSONPointer), fmt.Sprintf("is not JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)}
+	}
+	return &FieldError{"", "is not JSON: it ends too early"}
+}
+
+// JSON returns the definition as it is kept and shown.
+func (d Definition) JSON() ([]byte, error) { return json.Marshal(d, json.Deterministic(true)) }
+
+// parseStored reads a definition that was stored, perhaps by a newer program.
+func parseStored(text string) (d Definition, err error) {
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		return d, fmt.Errorf("read a definition: %w", err)
+	}
+	return d, nil
+}
+
+// checker collects mistakes.
+type checker struct{ mistakes []*FieldError }
+
+func (c *checker) wrong(pointer, format string, args ...any) {
+	c.mistakes = append(c.mistakes, &FieldError{pointer, fmt.Sprintf(format, args...)})
+}
+
+// number fills in and checks a number.
+func number[T int | float64](c *checker, pointer string, v *T, initially, least, most T) {
+	if *v == 0 {
+		*v = initially
+	}
+	if !(*v >= least && *v <= most) {
+		c.wrong(pointer, "must be from %v to %v, it is %v", least, most, *v)
+	}
+}
+
+func (c *checker) duration(pointer string, v *Duration, initially, least, most time.Duration) {
+	if *v == 0 {
+		*v = Duration(initially)
+	}
+	if d := time.Duration(*v); d < least || d > most {
+		c.wrong(pointer, "must be from %s to %s, it is %s", Duration(least), Duration(most), *v)
+	}
+}
+
+// choice fills in and checks a word.
+func choice[T ~string](c *checker, pointer string, v *T, choices ...T) {
+	if *v == "" {
+		*v = choices[0]
+	}
+	if !slices.Contains(choices, *v) {
+		words := make([]string, len(choices))
+		for i, word := range choices {
+			words[i] = strconv.Quote(string(word))
+		}
+		c.wrong(pointer, "must be %s, it is %q", list(words), string(*v))
+	}
+}
+
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+func (c *checker) text(pointer, v string, most int) {
+	switch {
+	case len(v) > most:
+		c.wrong(pointer, "must be at most %d bytes, it is %d", most, len(v))
+	case strings.ToValidUTF8(v, "") != v || strings.ContainsRune(v, 0):
+		c.wrong(pointer, "must be UTF-8 without the character U+0000")
+	}
+}
+
+var nameSyntax = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
+
+// Checked returns the definition with what it leaves out filled in. The error is an *InvalidError with all mistakes.
+func (d Definition) Checked() (Definition, error) {
+	c := &checker{}
+	switch {
+	case d.Name == "":
+		c.wrong("/name", "must be there: the name of the subscription")
+	case len(d.Name) > maxName || !nameSyntax.MatchString(d.Name):
+		c.wrong("/name", "must be at most %d lower-case letters, digits, '.', '_' and '-', the first a letter", maxName)
+	}
+	c.text("/description", d.Description, maxDescription)
+	c.text("/owner", d.Owner, maxOwner)
+	if d.Source.Log == nil {
+		d.Source.Log = &LogSource{}
+	}
+	c.filter(&d)
+	c.start(&d.Start)
+	c.key(&d.Key)
+	number(c, "/partitions", &d.Partitions, 4, 1, 256)
+	if d.Partitions&(d.Partitions-1) != 0 {
+		c.wrong("/partitions", "must be a power of two, it is %d", d.Partitions)
+	}
+	number(c, "/max_in_flight", &d.MaxInFlight, 16, 1, 1000)
+	number(c, "/max_parked", &d.MaxParked, 10_000, 1, 1_000_000)
+	number(c, "/batch/max_events", &d.Batch.MaxEvents, 1, 1, 10_000)
+	number(c, "/batch/max_bytes", &d.Batch.MaxBytes, 1<<20, 1, 64<<20)
+	c.duration("/batch/wait", &d.Batch.Wait, 0, 0, 5*time.Minute)
+	if d.Batch.Wait > 0 && d.Batch.MaxEvents == 1 {
+		c.wrong("/batch/wait", `must be "0s" while max_events is 1: one event waits for no others`)
+	}
+	c.target(&d.Target, d.Batch)
+	c.retry(&d.Retry)
+	choice(c, "/after_dead", &d.AfterDead, Continue, Hold)
+	if d.Bisect == nil {
+		d.Bisect = new(true)
+	}
+	number(c, "/breaker/keys", &d.Breaker.Keys, 20, 1, 10_000)
+	c.duration("/dead_letters/retention", &d.DeadLetters.Retention, 14*24*time.Hour, time.Hour, 10*year)
+	choice(c, "/log_attempts", &d.LogAttempts, LogFailures, LogAll)
+	choice(c, "/replays", &d.Replays, RefuseReplays, AllowReplays)
+	if len(c.mistakes) > 0 {
+		return d, &InvalidError{d.Name, c.mistakes}
+	}
+	return d, nil
+}
+
+func (c *checker) filter(d *Definition) {
+	if len(d.Filter) == 0 || string(d.Filter) == "null" {
+		d.Filter = nil
+		return
+	}
+	if err := (*jsontext.Value)(&d.Filter).Compact(); err != nil {
+		c.wrong("/filter", "must be JSON: %v", err)
+	}
+}
+
+func (c *checker) start(s *Start) {
+	if *s == (Start{}) {
+		s.At = AtEnd
+	}
+	set := 0
+	for _, there := range []bool{s.At != "", s.Position != 0, !s.Time.IsZero(), s.AfterEvent != ""} {
+		if there {
+			set++
+		}
+	}
+	switch {
+	case set > 1:
+		c.wrong("/start", "must be one of %s", startForms)
+	case s.At != "" && s.At != AtBeginning && s.At != AtEnd:
+		c.wrong("/start", "must be %s", startForms)
+	case s.Position < 0:
+		c.wrong("/start/position", "must be that of the first event, from 1 on")
+	}
+	c.text("/start/after_event", s.AfterEvent, maxValue)
+	s.Time = eventstore.Microseconds(s.Time)
+}
+
+var envelope = []string{"position", "stream", "category", "version", "id", "type", "schema_version", "recorded_at", "metadata", "data"}
+
+func (c *checker) key(k *Key) {
+	if *k == (Key{}) {
+		k.By = ByStream
+	}
+	switch {
+	case k.By != "" && k.Path != "" || k.Path == "" && k.By != ByStream && k.By != ByNone:
+		c.wrong("/key", "must be %s", keyForms)
+	case k.Path != "":
+		c.pointer("/key/path", k.Path)
+	}
+}
+
+var escapes = regexp.MustCompile(`~([^01]|$)`)
+
+func (c *checker) pointer(at, pointer string) {
+	first, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	switch {
+	case pointer[0] != '/' || escapes.MatchString(pointer):
+		c.wrong(at, "must be a JSON pointer such as /data/customer_id, in which ~ is ~0 and / in a name is ~1")
+	case !slices.Contains(envelope, first):
+		c.wrong(at, "must begin with a member of an event: /%s", strings.Join(envelope, ", /"))
+	}
+	c.text(at, pointer, maxPath)
+}
+
+func (c *checker) retry(r *Retry) {
+	number(c, "/retry/max_attempts", &r.MaxAttempts, 16, 1, 1000)
+	c.duration("/retry/max_age", &r.MaxAge, 24*time.Hour, time.Second, year)
+	c.duration("/retry/first", &r.First, time.Second, 10*time.Millisecond, 24*time.Hour)
+	number(c, "/retry/factor", &r.Factor, 2, 1, 10)
+	c.duration("/retry/cap", &r.Cap, max(10*time.Minute, min(time.Duration(r.First), 24*time.Hour)), time.Duration(r.First), 24*time.Hour)
+}
+
+func (c *checker) target(t *TargetConfig, batch Batch) {
+	set := 0
+	for _, there := range []bool{t.Handler != nil, t.SQL != nil, t.Append != nil, t.HTTP != nil} {
+		if there {
+			set++
+		}
+	}
+	if set != 1 {
+		c.wrong("/target", `must have one of "http", "handler", "sql" and "append"`)
+		return
+	}
+	switch {
+	case t.Handler != nil:
+		c.required("/target/handler/name", t.Handler.Name, "the name that the program registers it by")
+	case t.SQL != nil:
+		c.function("/target/sql/function", t.SQL.Function)
+	case t.Append != nil:
+		c.append(t.Append)
+	case t.HTTP != nil:
+		c.http(t.HTTP, batch)
+	}
+}
+
+func (c *checker) required(pointer, v, what string) {
+	if v == "" {
+		c.wrong(pointer, "must be there: %s", what)
+	}
+	c.text(pointer, v, maxPath)
+}
+
+var functionSyntax = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62})?$`)
+
+func (c *checker) function(pointer, v string) {
+	if !functionSyntax.MatchString(v) {
+		c.wrong(pointer, "must be the name of a function, or schema.function: letters, digits, '_' and '$', each part at most 63 bytes")
+	}
+}
+
+var placeholders = regexp.MustCompile(`\{[^{}]*\}`)
+
+func (c *checker) append(t *AppendTarget) {
+	const at = "/target/append/"
+	c.required(at+"stream", t.Stream, "the name of the stream to append to")
+	for _, found := range placeholders.FindAllString(t.Stream, -1) {
+		if !slices.Contains([]string{"{stream}", "{category}", "{id}", "{type}"}, found) {
+			c.wrong(at+"stream", "must not have %s: there are {stream}, {category}, {id} and {type}", found)
+		}
+	}
+	for pointer, name := range map[string]string{"stream": t.Stream, "type": t.Type} {
+		if strings.HasPrefix(name, "$") {
+			c.wrong(at+pointer, "must not begin with '$': those belong to the store")
+		}
+	}
+	c.text(at+"type", t.Type, 256)
+	number(c, at+"max_hops", &t.MaxHops, 4, 1, 32)
+}
+
+func (c *checker) http(t *HTTPTarget, batch Batch) {
+	const at = "/target/http/"
+	c.url(at+"url", t.URL)
+	choice(c, at+"method", &t.Method, "POST", "PUT", "PATCH")
+	choice(c, at+"format", &t.Format, FormatEvent, FormatCloudEvents, FormatCloudEventsBinary)
+	if t.Format == FormatCloudEventsBinary && batch.MaxEvents > 1 {
+		c.wrong(at+"format", `must be "cloudevents" for batches, or batch.max_events 1: in binary mode a request has one event`)
+	}
+	c.headers(at+"headers", t.Headers)
+	c.duration(at+"timeout", &t.Timeout, 10*time.Second, 100*time.Millisecond, 15*time.Minute)
+	if !(t.RateLimit >= 0 && t.RateLimit <= 1e6) {
+		c.wrong(at+"rate_limit", "must be from 0 (no limit) to 1000000 requests a second, it is %v", t.RateLimit)
+	}
+	if t.Auth != nil {
+		c.auth(at+"auth", t.Auth)
+	}
+}
+
+func (c *checker) url(pointer, text string) {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		c.wrong(pointer, "must be there: where to send requests, such as https://example.com/events")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		c.wrong(pointer, "must be an http or https URL with a host")
+	case u.User != nil:
+		c.wrong(pointer, `must have no user and password: give them as auth {"basic":{"user":…,"password":{"env":…}}}`)
+	case u.Fragment != "":
+		c.wrong(pointer, "must have no fragment (#…): it is never sent")
+	default:
+		for name := range u.Query() {
+			if soundsSecret(name) {
+				c.wrong(pointer, `must not have %q in its query: URLs are shown; send it in a header as {"env":…} or {"file":…}`, name)
+			}
+		}
+	}
+	c.text(pointer, text, maxValue)
+}
+
+// secretWords are parts of the names of what is secret.
+var secretWords = regexp.MustCompile(`(?i)auth|token|secret|passw|pwd|cookie|credential|signature|api[-_]?key|access[-_]?key|private[-_]?key|^x-key$|^key$|^sig$`)
+
+func soundsSecret(name string) bool { return secretWords.MatchString(name) }
+
+// ownHeaders are set for each request.
+var ownHeaders = regexp.MustCompile(`(?i)^(host|content-(type|length|encoding)|transfer-encoding|connection|te|trailer|upgrade|keep-alive|proxy-connection|` +
+	`user-agent|x-event-id|x-delivery-attempt|idempotency-key|traceparent|tracestate|recount-.*|ce-.*|webhook-.*)$`)
+
+var headerSyntax = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")
+
+func (c *checker) headers(pointer string, headers map[string]Secret) {
+	if len(headers) > maxHeaders {
+		c.wrong(pointer, "must be at most %d", maxHeaders)
+	}
+	seen := make(map[string]string)
+	names := make([]string, 0, len(headers))
+	for name := range headers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		at := pointer + "/" + string(jsontext.Pointer("").AppendToken(name))[1:]
+		v := headers[name]
+		switch other, twice := seen[strings.ToLower(name)]; {
+		case twice:
+			c.wrong(at, "must be there once: it is %s as well", other)
+		case !headerSyntax.MatchString(name):
+			c.wrong(at, "must be the name of a header: letters, digits and '-', at most 100 bytes")
+		case ownHeaders.MatchString(name):
+			c.wrong(at, "must be left out: each request has its own")
+		case soundsSecret(name):
+			c.secret(at, v)
+		default:
+			c.value(at, v)
+		}
+		seen[strings.ToLower(name)] = name
+	}
+}
+
+// secret checks what must not be given as text: it would come back in answers.
+func (c *checker) secret(pointer string, s Secret) {
+	switch {
+	case s == (Secret{}):
+		c.wrong(pointer, "must be there: %s", secretForms)
+	case s.Value != "":
+		c.wrong(pointer, "must not be text, which is shown to whoever may look: give %s", secretForms)
+	default:
+		c.value(pointer, s)
+	}
+}
+
+var envSyntax = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,255}$`)
+
+// value checks a text, or where one is found.
+func (c *checker) value(pointer string, s Secret) {
+	switch {
+	case s.Env != "" && (s.File != "" || s.Value != ""), s.File != "" && s.Value != "":
+		c.wrong(pointer, "must be text or %s", secretForms)
+	case s.Env != "" && !envSyntax.MatchString(s.Env):
+		c.wrong(pointer+"/env", "must be the name of an environment variable of the process that delivers: letters, digits and '_'")
+	case s.File != "" && !path.IsAbs(s.File):
+		c.wrong(pointer+"/file", "must be an absolute path on the machine that delivers")
+	case strings.ContainsAny(s.Value, "\r\n"):
+		c.wrong(pointer, "must be one line")
+	}
+	c.text(pointer, s.Value+s.File, maxValue)
+}
+
+func (c *checker) auth(pointer string, a *HTTPAuth) {
+	set := 0
+	for _, there := range []bool{a.APIKey != nil, a.Basic != nil, a.OAuth != nil} {
+		if there {
+			set++
+		}
+	}
+	switch {
+	case set != 1:
+		c.wrong(pointer, `must have one of "api_key", "basic" and "oauth"`)
+	case a.APIKey != nil:
+		if a.APIKey.Header == "" {
+			a.APIKey.Header = "Authorization"
+		}
+		if !headerSyntax.MatchString(a.APIKey.Header) || ownHeaders.MatchString(a.APIKey.Header) {
+			c.wrong(pointer+"/api_key/header", "must be the name of a header that requests do not have of their own")
+		}
+		c.secret(pointer+"/api_key/value", a.APIKey.Value)
+	case a.Basic != nil:
+		c.required(pointer+"/basic/user", a.Basic.User, "the user")
+		if strings.Contains(a.Basic.User, ":") {
+			c.wrong(pointer+"/basic/user", "must not have a ':'")
+		}
+		c.secret(pointer+"/basic/password", a.Basic.Password)
+	case a.OAuth != nil:
+		c.url(pointer+"/oauth/token_url", a.OAuth.TokenURL)
+		c.required(pointer+"/oauth/client_id", a.OAuth.ClientID, "the id of the client")
+		c.secret(pointer+"/oauth/client_secret", a.OAuth.ClientSecret)
+		for i, scope := range a.OAuth.Scopes {
+			c.required(pointer+"/oauth/scopes/"+strconv.Itoa(i), scope, "a scope")
+		}
+	}
+}
+
+// needs is what a member must be able to run to deliver for the target.
+func (t TargetConfig) needs() string {
+	switch {
+	case t.Handler != nil:
+		return "handler:" + t.Handler.Name
+	case t.SQL != nil:
+		return "sql"
+	case t.Append != nil:
+		return "append"
+	}
+	return "http"
+}
+
+// The words of Start and Key.
+const (
+	AtBeginning = "beginning"
+	AtEnd       = "end"
+	ByStream    = "stream"
+	ByNone      = "none"
+)
+
+const (
+	startForms  = `"beginning", "end", {"position":7}, {"time":"2026-01-01T00:00:00Z"} or {"after_event":"<id>"}`
+	keyForms    = `"stream", "none" or {"path":"/data/customer_id"}`
+	sourceForms = `{"log":{}}`
+	secretForms = `{"env":"NAME"} or {"file":"/path"}`
+)
+
+// shape reads a value that is text or an object of T, and says what it must be if it is neither.
+func shape[T any](d *jsontext.Decoder, forms string, text func(string), object func(T)) error {
+	value, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	var s string
+	var o T
+	switch value.Kind() {
+	case '"':
+		if err = json.Unmarshal(value, &s); err == nil {
+			text(s)
+		}
+	case '{':
+		if err = json.Unmarshal(value, &o, json.RejectUnknownMembers(true)); err == nil {
+			object(o)
+		}
+	default:
+		err = errors.New("neither")
+	}
+	if err != nil {
+		return &FieldError{"", "must be " + forms}
+	}
+	return nil
+}
+
+type startObject struct {
+	Position   int64     `json:"position,omitzero"`
+	Time       time.Time `json:"time,omitzero"`
+	AfterEvent string    `json:"after_event,omitzero"`
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (s *Start) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return shape(d, startForms, func(at string) { *s = Start{At: at} },
+		func(o startObject) { *s = Start{Position: o.Position, Time: o.Time, AfterEvent: o.AfterEvent} })
+}
+
+// MarshalJSONTo implements json.MarshalerTo.
+func (s Start) MarshalJSONTo(e *jsontext.Encoder) error {
+	if s.At != "" || s == (Start{}) {
+		return json.MarshalEncode(e, s.At)
+	}
+	return json.MarshalEncode(e, startObject{s.Position, s.Time, s.AfterEvent})
+}
+
+type keyObject struct {
+	Path string `json:"path"`
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (k *Key) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return shape(d, keyForms, func(by string) { *k = Key{By: by} }, func(o keyObject) { *k = Key{Path: o.Path} })
+}
+
+// MarshalJSONTo implements json.MarshalerTo.
+func (k Key) MarshalJSONTo(e *jsontext.Encoder) error {
+	if k.Path == "" {
+		return json.MarshalEncode(e, k.By)
+	}
+	return json.MarshalEncode(e, keyObject{k.Path})
+}
+
+type secretObject struct {
+	Env  string `json:"env,omitzero"`
+	File string `json:"file,omitzero"`
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (s *Secret) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return shape(d, "text, "+secretForms, func(v string) { *s = Secret{Value: v} }, func(o secretObject) { *s = Secret{Env: o.Env, File: o.File} })
+}
+
+// MarshalJSONTo implements json.MarshalerTo.
+func (s Secret) MarshalJSONTo(e *jsontext.Encoder) error {
+	if s.Env == "" && s.File == "" {
+		return json.MarshalEncode(e, s.Value)
+	}
+	return json.MarshalEncode(e, secretObject{s.Env, s.File})
+}
+
+// String hides a value that is text.
+func (s Secret) String() string {
+	switch {
+	case s.Env != "":
+		return "env " + s.Env
+	case s.File != "":
+		return "file " + s.File
+	}
+	return "***"
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (s *Source) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(value, &members); err != nil {
+		return &FieldError{"", "must be " + sourceForms}
+	}
+	for name := range members {
+		if name != "log" {
+			return &FieldError{string(jsontext.Pointer("").AppendToken(name)), "is not known: there is only the log so far, " + sourceForms}
+		}
+	}
+	if log := members["log"]; log != nil && !bytes.Equal(bytes.ReplaceAll(log, []byte(" "), nil), []byte("{}")) {
+		return &FieldError{"/log", "must be {}: it has no choices"}
+	}
+	if members["log"] != nil {
+		s.Log = &LogSource{}
+	}
+	return nil
+}
+
+// MarshalJSON implements the Marshaler of encoding/json, as the methods below do.
+func (s Start) MarshalJSON() ([]byte, error) { return json.Marshal(s) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Start) UnmarshalJSON(text []byte) error { return json.Unmarshal(text, s) }
+
+// MarshalJSON implements json.Marshaler.
+func (k Key) MarshalJSON() ([]byte, error) { return json.Marshal(k) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (k *Key) UnmarshalJSON(text []byte) error { return json.Unmarshal(text, k) }
+
+// MarshalJSON implements json.Marshaler.
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Secret) UnmarshalJSON(text []byte) error { return json.Unmarshal(text, s) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Source) UnmarshalJSON(text []byte) error { return json.Unmarshal(text, s) }

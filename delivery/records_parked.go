@@ -1,0 +1,144 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/operations"
+)
+
+const wantedSQL = `
+SELECT ` + parkedColumns + `
+FROM unnest($1::bigint[], $2::integer[]) AS want (subscription, partition)
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.subscription_parked r
+    WHERE r.subscription = want.subscription AND r.partition = want.partition AND r.wanted IS NOT NULL
+    ORDER BY r.position LIMIT $3) AS r`
+
+// wanted returns the rows of partitions with which operators want something done, by position, at most limit of a
+// partition: what was done is said with a move, and is wanted no more.
+func (r *records) wanted(ctx context.Context, keys []partitionKey, limit int) (map[partitionKey][]wantedRow, error) {
+	found := make(map[partitionKey][]wantedRow)
+	subscriptions, partitions := keyColumns(keys)
+	rows, err := r.pool.Query(ctx, r.sql(wantedSQL), subscriptions, partitions, limit)
+	if err == nil {
+		err = eachRow(rows, func(k partitionKey, row wantedRow) { found[k] = append(found[k], row) })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what operators want: %w", err)
+	}
+	return found, nil
+}
+
+// attempt is one try to deliver an event.
+type attempt struct {
+	Subscription, Position int64
+	Attempt                int
+	At                     time.Time
+	Took                   time.Duration
+	Outcome                string
+	Charged                bool
+	Class                  string
+	// Status is that of HTTP; 0: there is none.
+	Status int
+	Error  string
+	// Answer is the beginning of what the target answered.
+	Answer string
+}
+
+const attemptsSQL = `
+INSERT INTO {schema}.subscription_attempts
+    (subscription, position, attempt, at, took, outcome, charged, class, status, error, answer, process)
+SELECT *, $12::text FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::bigint[], $6::text[], $7::boolean[],
+    $8::text[], $9::integer[], $10::text[], $11::text[])`
+
+// recordAttempts writes attempts down. They happened, whoever has the partitions now: no epoch is compared.
+func (r *records) recordAttempts(ctx context.Context, process string, attempts []attempt) error {
+	n := len(attempts)
+	subscriptions, positions, numbers := make([]int64, n), make([]int64, n), make([]int32, n)
+	at, took, outcomes, charged := make([]time.Time, n), make([]int64, n), make([]string, n), make([]bool, n)
+	classes, statuses, errs, answers := make([]*string, n), make([]*int32, n), make([]*string, n), make([]*string, n)
+	for i := range attempts {
+		a := &attempts[i]
+		subscriptions[i], positions[i], numbers[i] = a.Subscription, a.Position, int32(a.Attempt)
+		at[i], took[i], outcomes[i], charged[i] = a.At, a.Took.Microseconds(), a.Outcome, a.Charged
+		classes[i], statuses[i] = orNull(a.Class), orNull(int32(a.Status))
+		errs[i], answers[i] = orNull(operations.SanitizeText(a.Error)), orNull(operations.SanitizeText(a.Answer))
+	}
+	b := &pgx.Batch{}
+	b.Queue(settings)
+	b.Queue(lazySQL)
+	b.Queue(r.sql(attemptsSQL), subscriptions, positions, numbers, at, took, outcomes, charged, classes, statuses, errs, answers, process)
+	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("write attempts down: %w", err)
+	}
+	return nil
+}
+
+const (
+	lockSubscriptionSQL = `SELECT FROM {schema}.subscriptions WHERE id = $1 FOR NO KEY UPDATE`
+
+	stopSQL = `
+UPDATE {schema}.subscriptions s
+SET stopped_at = now(), stopped_position = $4, failure = $5, failure_reason = $6
+WHERE s.id = $1 AND s.stopped_at IS NULL
+AND EXISTS (SELECT FROM {schema}.subscription_partitions p WHERE p.subscription = $1 AND p.partition = $2 AND p.epoch = $3)`
+
+	troubleSQL = `
+UPDATE {schema}.subscription_partitions p
+SET trouble = $4::text, trouble_at = CASE WHEN $4::text IS NULL THEN NULL WHEN $4::text = p.trouble THEN p.trouble_at ELSE now() END
+WHERE p.subscription = $1 AND p.partition = $2 AND p.epoch = $3`
+)
+
+// failure is why a subscription stops.
+type failure struct {
+	// Position is that of the event; 0: it is none's.
+	Position int64
+	Error    string
+	Reason   operations.Reason
+}
+
+// stop stops a subscription, in all partitions and processes, until an operator resumes it. What has stopped
+// already keeps its first failure. The error is errLost if the partition is another's.
+func (r *records) stop(ctx context.Context, o owned, f failure) error {
+	err := r.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, r.sql(lockSubscriptionSQL), o.Subscription); err != nil {
+			return err
+		}
+		if err := r.checkOwned(ctx, tx, o); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, r.sql(stopSQL), o.Subscription, o.Partition, o.Epoch, orNull(f.Position), operations.SanitizeText(f.Error), f.Reason)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return r.raise(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("stop subscription %d: %w", o.Subscription, err)
+	}
+	return nil
+}
+
+// checkOwned returns errLost if a partition is another's.
+func (r *records) checkOwned(ctx context.Context, tx pgx.Tx, o owned) error {
+	var epoch int64
+	err := tx.QueryRow(ctx, r.sql(`SELECT epoch FROM {schema}.subscription_partitions WHERE subscription = $1 AND partition = $2 FOR SHARE`),
+		o.Subscription, o.Partition).Scan(&epoch)
+	if isNoRows(err) || err == nil && epoch != o.Epoch {
+		return errLost
+	}
+	return err
+}
+
+// recordTrouble says what keeps a partition from getting on; empty: nothing does.
+func (r *records) recordTrouble(ctx context.Context, o owned, trouble string) error {
+	_, err := r.pool.Exec(ctx, r.sql(troubleSQL), o.Subscription, o.Partition, o.Epoch, orNull(operations.SanitizeText(trouble)))
+	if err != nil {
+		return fmt.Errorf("record trouble of partition %s: %w", o.partitionKey, err)
+	}
+	return nil
+}
