@@ -42,7 +42,7 @@ func (t tests) Run() int { return pgtest.Run(t.m) }
 
 // TestScripts runs the scripts of testdata. Besides the standard commands they have
 //
-//	exits CODE recount ARG...   runs the program and wants an exit code
+//	exits CODE recount ARG...   runs the program and wants an exit code; with a last ARG <FILE that is stdin
 //	database [empty]            makes a database, migrated unless empty, and puts it into $DATABASE_URL
 //	append STREAM TYPE DATA     appends an event to the log in $DATABASE_URL
 //	project                     serves until all projections have come to the end of the log
@@ -75,7 +75,11 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	a := program(cli.Program{Stdin: strings.NewReader(""), Stdout: ts.Stdout(), Stderr: ts.Stderr(), Getenv: ts.Getenv})
+	stdin := ""
+	if file, ok := strings.CutPrefix(args[len(args)-1], "<"); ok {
+		stdin, args = ts.ReadFile(file), args[:len(args)-1]
+	}
+	a := program(cli.Program{Stdin: strings.NewReader(stdin), Stdout: ts.Stdout(), Stderr: ts.Stderr(), Getenv: ts.Getenv})
 	if got := a.Run(context.Background(), args[2:]); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}

@@ -19,13 +19,14 @@ func ExampleMatcher() {
 	fmt.Println(m.Match(&e, nil), big.Types())
 	e.Data = []byte(`{"total_minor":900}`)
 	fmt.Println(m.Match(&e, nil))
-	fmt.Printf("%+v\n", *big.Explain(&e))
+	why := big.Explain(&e).Clause
+	fmt.Printf("%s: wanted %s, found %s\n", why.Pointer, why.Wanted, why.Found)
 
 	_, err = pattern.Compile([]byte(`{"data":{"total_minor":[{"numeric":[">=","100000"]}]}}`))
 	fmt.Println(err)
 	// Output:
 	// [big-orders] [OrderPlaced]
 	// []
-	// {Pointer:/data/total_minor Wanted:[{"numeric":[">=",100000]}] Found:900}
+	// /data/total_minor: wanted [{"numeric":[">=",100000]}], found 900
 	// /data/total_minor/0/numeric/1: >= is followed by a number, not a string: write ["=",5], [">",0] or [">=",0,"<",100]
 }

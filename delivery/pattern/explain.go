@@ -7,20 +7,27 @@ import (
 	"strings"
 )
 
+// Explanation says whether an event matches a pattern, and if not, why.
+type Explanation struct {
+	Matched bool `json:"matched"`
+	// Clause is the first one that is not met; nil if the event matches.
+	Clause *Clause `json:"clause,omitempty"`
+}
+
 // Clause is a part of a pattern that an event does not match.
 type Clause struct {
 	// Pointer is the JSON pointer of the field in the pattern.
-	Pointer string
-	// Wanted is the JSON of the alternatives there.
-	Wanted string
+	Pointer string `json:"pointer"`
+	// Wanted are the alternatives there.
+	Wanted json.RawMessage `json:"wanted"`
 	// Found says in words and JSON what the event has there.
-	Found string
+	Found string `json:"found"`
 }
 
-// Explain returns nil if the event matches, else the first clause that is not met. Of several ways
-// to match, as an $or makes them, it is that of the one in which most clauses before it are met. It
-// takes its time: to find what matches there is Matcher.
-func (p *Pattern) Explain(e *Event) *Clause {
+// Explain says whether an event matches. Of several ways to match, as an $or makes them, the clause
+// is that of the one in which most clauses before it are met. It takes its time: to find what matches
+// there is Matcher.
+func (p *Pattern) Explain(e *Event) Explanation {
 	g := &growth{}
 	ways := make([]way, len(p.ways))
 	for i, clauses := range p.ways {
@@ -44,14 +51,14 @@ func (p *Pattern) Explain(e *Event) *Clause {
 			}
 		}
 		if met == len(clauses) {
-			return nil
+			return Explanation{Matched: true}
 		}
 		if met > most {
 			most, failed = met, clauses[met]
 			found = s.describe(e, clauses[met], all.wants[:met+1])
 		}
 	}
-	return &Clause{failed.at, failed.wanted, found}
+	return Explanation{Clause: &Clause{failed.at, json.RawMessage(failed.wanted), found}}
 }
 
 // maxDescribed is how many values are told, and how many bytes of each.

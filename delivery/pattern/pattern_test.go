@@ -93,8 +93,8 @@ func TestOperators(t *testing.T) {
 				if got := m.Match(e, nil); len(got) > 0 != want {
 					t.Errorf("pattern %s, data %s: matched = %v, want %v", c.pattern, data, !want, want)
 				}
-				if clause := p.Explain(e); (clause == nil) != want {
-					t.Errorf("pattern %s, data %s: Explain = %+v, want matched = %v", c.pattern, data, clause, want)
+				if x := p.Explain(e); x.Matched != want {
+					t.Errorf("pattern %s, data %s: Explain = %+v, want matched = %v", c.pattern, data, x.Clause, want)
 				}
 			}
 		})
@@ -121,17 +121,17 @@ func TestEnvelope(t *testing.T) {
 		`{"$or":[{"type":["Other"]},{"position":[{"numeric":[">=",7]}]}]}`:                                                     true,
 		`{"$or":[{"type":["Other"]},{"stream":[{"anything-but":"order-1"}]}]}`:                                                 false,
 	} {
-		if clause := compile(t, text).Explain(&e); (clause == nil) != want {
-			t.Errorf("pattern %s: Explain = %+v, want matched = %v", text, clause, want)
+		if x := compile(t, text).Explain(&e); x.Matched != want {
+			t.Errorf("pattern %s: Explain = %+v, want matched = %v", text, x.Clause, want)
 		}
 	}
 	// Data that are no JSON say nothing of what else there is.
 	e.Data = []byte("\xff")
-	if clause := compile(t, `{"metadata":{"tenant":["a"]},"type":["OrderPlaced"]}`).Explain(&e); clause != nil {
-		t.Errorf("Explain = %+v, want a match", clause)
+	if x := compile(t, `{"metadata":{"tenant":["a"]},"type":["OrderPlaced"]}`).Explain(&e); !x.Matched {
+		t.Errorf("Explain = %+v, want a match", x.Clause)
 	}
-	if clause := compile(t, `{"$or":[{"data":{"x":[{"exists":false}]}},{"type":["OrderPlaced"]}]}`).Explain(&e); clause != nil {
-		t.Errorf("Explain = %+v, want a match", clause)
+	if x := compile(t, `{"$or":[{"data":{"x":[{"exists":false}]}},{"type":["OrderPlaced"]}]}`).Explain(&e); !x.Matched {
+		t.Errorf("Explain = %+v, want a match", x.Clause)
 	}
 }
 
@@ -202,8 +202,8 @@ func TestExplain(t *testing.T) {
 		{`{"data":{"l":{"sku":["A"],"n":[2]}}}`, `{"l":[{"sku":"A","n":1},{"sku":"B","n":2}]}`, "/data/l/n", `[2]`, "1, 2, but not in one element of the array together with"},
 		{`{"data":{"$or":[{"a":[1]},{"b":[1],"c":[2]}]}}`, `{"a":2,"b":1,"c":3}`, "/data/$or/1/c", `[2]`, "3"},
 	} {
-		clause := compile(t, c.pattern).Explain(eventOf(c.data))
-		if clause == nil || clause.Pointer != c.pointer || clause.Wanted != c.wanted || !strings.HasPrefix(clause.Found, c.found) {
+		clause := compile(t, c.pattern).Explain(eventOf(c.data)).Clause
+		if clause == nil || clause.Pointer != c.pointer || string(clause.Wanted) != c.wanted || !strings.HasPrefix(clause.Found, c.found) {
 			t.Errorf("Explain(%s, %s) = %+v, want %s, %s, %s", c.pattern, c.data, clause, c.pointer, c.wanted, c.found)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package adminapi has the routes by which operators look at projections and steer them, for any
-// service: they know of no read model in particular.
+// Package adminapi has the routes by which operators look at projections and steer them, and try
+// the filters of subscriptions, for any service: they know of no read model in particular.
 package adminapi
 
 import (
@@ -20,12 +20,13 @@ func Register(a *httpapi.API, admin *projections.Admin) {
 	r := routes{admin}
 	r.projections(a)
 	r.operations(a)
+	r.patterns(a)
 }
 
 type routes struct{ admin *projections.Admin }
 
-// Problems are what the errors of projections and of operations on them are over HTTP. Program is
-// how the program is called on the command line.
+// Problems are what the errors of projections, of operations on them and of patterns are over HTTP.
+// Program is how the program is called on the command line.
 func Problems(program string) []httpapi.DomainProblem {
 	all := []httpapi.DomainProblem{
 		{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},
@@ -35,6 +36,7 @@ func Problems(program string) []httpapi.DomainProblem {
 		{Err: operations.ErrInvalid, Kind: kindInvalidOperation},
 		{Err: projections.ErrInUse, Kind: kindProjectionInUse},
 		{Err: projections.ErrAnotherApp, Kind: kindAnotherApp},
+		{Err: errInvalidPattern, Kind: kindInvalidPattern},
 	}
 	for i := range all {
 		all[i].Kind.Fix = strings.ReplaceAll(all[i].Kind.Fix, "{program}", program)
@@ -67,6 +69,10 @@ var (
 		Title:   "Projection busy",
 		Meaning: "A projection is rebuilt, rolled back, verified or repaired by one operation at a time. Nothing was begun.",
 		Fix:     "Wait for it, or end it: DELETE /v1/operations/{id}, or {program} projections cancel with its id."}
+	kindInvalidPattern = httpapi.Kind{Code: "invalid-pattern", Status: http.StatusBadRequest,
+		Title:   "Invalid pattern",
+		Meaning: "The pattern is none, or the event to match with it is no envelope. Nothing was done.",
+		Fix:     "Correct what errors points to; {program} pattern test says the same on the command line."}
 	kindInvalidOperation = httpapi.Kind{Code: "invalid-operation", Status: http.StatusBadRequest,
 		Title:   "Invalid operation",
 		Meaning: "One of the options is missing or out of its bounds, or the projection is not of a kind that this can be done with. Nothing was begun.",

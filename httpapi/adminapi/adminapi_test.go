@@ -62,6 +62,13 @@ func TestAnyServiceHasTheRoutes(t *testing.T) {
 		{"POST", "/v1/projections/other/rebuild", "", 404, "projection-not-found"},
 		{"POST", "/v1/projections/counts/skip", `{"reason":"a test"}`, 400, `"pointer":"/position"`},
 		{"POST", "/v1/projections/counts/skip", `{"position":1}`, 400, `"pointer":"/reason"`},
+		{"POST", "/v1/patterns/test", `{"pattern":{"type":["Counted"]},"event":{"type":"Counted"}}`, 200, `{"matched":true}`},
+		{"POST", "/v1/patterns/test", `{"pattern":{"data":{"n":[{"numeric":[">",1]}]}},"event":{"data":{"n":1}}}`, 200,
+			`{"matched":false,"clause":{"pointer":"/data/n","wanted":[{"numeric":[">",1]}],"found":"1"}}`},
+		{"POST", "/v1/patterns/test", `{"pattern":{"data":{"n":1}},"event":{"n":1}}`, 400,
+			`"errors":[{"pointer":"/pattern/data/n","detail":"it must be an array of alternatives: write [1]"},{"pointer":"/event/n",`},
+		{"POST", "/v1/patterns/test", `{"pattern":{"type":["Counted"]}}`, 400, `"pointer":"/event","detail":"it is missing"`},
+		{"POST", "/v1/patterns/test", "", 400, "invalid-pattern"},
 	} {
 		r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
 		if c.body != "" {
