@@ -124,7 +124,8 @@ type SQLTarget struct {
 
 // AppendTarget appends the event to another stream of the log.
 type AppendTarget struct {
-	// Stream is the name of the stream, in which {stream}, {category}, {id} and {type} stand for those of the event.
+	// Stream is the name of the stream, in which {stream}, {category}, {id} and {type} stand for the name of the event's
+	// stream, what is before and what is behind the first '-' of it, and the event's type. Required.
 	Stream string `json:"stream"`
 	// Type is the type of the new event. Default: that of the event.
 	Type string `json:"type,omitempty"`

@@ -1,0 +1,142 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// hopsMember is the member of an event's metadata that counts the appends of targets it came through.
+const hopsMember = "recount_hops"
+
+const defaultMaxHops = 4
+
+// appendTarget appends each event to another stream of the log.
+type appendTarget struct {
+	AppendTarget
+	log eventstore.Appender
+}
+
+// NewAppendTarget returns the target that appends events to other streams of a log. What is appended has the
+// event's data, content type and schema version, and an id that is made of its message id and the name of the
+// subscription: delivered again it is there already, and nothing is appended. Its metadata is the event's, with
+// the event as causation_id and one more in recount_hops; metadata that is no JSON object is kept in base64 as
+// recount_metadata. The error is an *eventstore.InvalidError.
+func NewAppendTarget(config AppendTarget, log eventstore.Appender) (Target, error) {
+	config.MaxHops = cmp.Or(config.MaxHops, defaultMaxHops)
+	t := &appendTarget{config, log}
+	if config.MaxHops < 1 || config.MaxHops > 32 {
+		return nil, &eventstore.InvalidError{Field: "max_hops", Reason: "must be from 1 to 32"}
+	}
+	if strings.ContainsAny(t.stream(&eventstore.RecordedEvent{}), "{}") {
+		return nil, &eventstore.InvalidError{Field: "stream", Reason: "may have {stream}, {category}, {id} and {type} in braces, and nothing else"}
+	}
+	probe := &eventstore.RecordedEvent{Event: eventstore.Event{Type: "t"}, Stream: "c-i"}
+	err := eventstore.Limits{}.Validate([]eventstore.StreamAppend{t.changed("", &Event{RecordedEvent: probe}, nil)}, eventstore.AppendOptions{})
+	var invalid *eventstore.InvalidError
+	if errors.As(err, &invalid) {
+		invalid.Field = strings.TrimPrefix(invalid.Field, "events[0].")
+		return nil, err
+	}
+	return t, nil
+}
+
+// Deliver implements Target. Each event is an append of its own: a batch that is delivered again may have
+// others beside it, and a store takes a repetition for one only if it is whole.
+func (t *appendTarget) Deliver(ctx context.Context, d *Delivery) error {
+	failed := make(map[int]error)
+	keys := make(map[string]bool)
+	for i := range d.Events {
+		e := &d.Events[i]
+		if keys[e.Key] {
+			continue // behind one that failed
+		}
+		if err := t.append(ctx, d.Subscription, e); err != nil {
+			if ctx.Err() != nil || len(d.Events) == 1 {
+				return err
+			}
+			failed[i], keys[e.Key] = err, true
+		}
+	}
+	if len(failed) > 0 {
+		return &PartialError{Failed: failed}
+	}
+	return nil
+}
+
+func (t *appendTarget) append(ctx context.Context, subscription string, e *Event) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	metadata, err := t.metadata(e)
+	if err != nil {
+		return Permanent(err)
+	}
+	_, err = t.log.Append(ctx, t.changed(subscription, e, metadata), eventstore.AppendOptions{})
+	switch {
+	case errors.Is(err, eventstore.ErrIDReused):
+		// The id is of this event and subscription, so it was appended, before the data was erased or the
+		// subscription changed.
+		return nil
+	case eventstore.ClassOf(err) == eventstore.ClassOverloaded:
+		return Throttled(err, 0)
+	}
+	return err
+}
+
+// changed returns what is to be appended. It expects nothing of the stream, in which others may write: what
+// keeps it from being there twice is its id, and what keeps events in order is that they come one by one.
+func (t *appendTarget) changed(subscription string, e *Event, metadata []byte) eventstore.StreamAppend {
+	changed := e.Event
+	changed.ID = uuid.NewSHA1(e.MessageID, []byte(subscription))
+	changed.Type = cmp.Or(t.Type, e.Type)
+	changed.Metadata = metadata
+	return eventstore.StreamAppend{Stream: t.stream(e.RecordedEvent), Expected: eventstore.Any, Events: []eventstore.Event{changed}}
+}
+
+func (t *appendTarget) stream(e *eventstore.RecordedEvent) string {
+	return strings.NewReplacer(
+		"{stream}", e.Stream, "{category}", eventstore.Category(e.Stream), "{id}", eventstore.StreamID(e.Stream), "{type}", e.Type,
+	).Replace(t.Stream)
+}
+
+// metadata returns that of what is to be appended. It fails if the event came too many times through appends of
+// targets already, which would never end if they feed each other.
+func (t *appendTarget) metadata(e *Event) ([]byte, error) {
+	members := make(map[string]json.RawMessage)
+	if !IsJSON(e.Metadata) || json.Unmarshal(e.Metadata, &members) != nil || members == nil {
+		members = make(map[string]json.RawMessage)
+		if len(e.Metadata) > 0 {
+			members["recount_metadata"] = mustMarshal(e.Metadata)
+		}
+	}
+	var hops int
+	if counted, ok := members[hopsMember]; ok {
+		if err := json.Unmarshal(counted, &hops); err != nil || hops < 0 {
+			return nil, fmt.Errorf("the metadata has %.100s as %s, which is how many appends of targets the event came through", counted, hopsMember)
+		}
+	}
+	if hops >= t.MaxHops {
+		return nil, fmt.Errorf("the event came through %d appends of targets, and max_hops is %d: if subscriptions feed each other, change what they match, else raise it",
+			hops, t.MaxHops)
+	}
+	members[hopsMember] = mustMarshal(hops + 1)
+	members["causation_id"] = mustMarshal(e.ID)
+	return mustMarshal(members), nil
+}
+
+// mustMarshal returns a value as JSON that always has one.
+func mustMarshal(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
