@@ -21,7 +21,9 @@ type AppError struct {
 	App    string
 	Owners []string
 	Schema string
-	// Projection is the one that belongs to Owners; empty: it is the log.
+	// Projection is the one that belongs to Owners; empty: it is the log. Two Apps with snapshots of one
+	// category meet here on purpose, in the projection that makes them: two programs that decide on the
+	// same streams, each by its own rules and from its own state, would break each other's.
 	Projection string
 }
 

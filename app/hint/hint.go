@@ -51,7 +51,8 @@ var texts = map[operations.Reason]string{
 
 	projections.ReasonOtherLog: "is it the right database, and the right schema? To have app {subject} on this log beside the others, " +
 		"start it once with `{program} serve --adopt-log{flags}`",
-	projections.ReasonOtherProjection: "give one of the two projections another name: {program} projections ls --all{flags} lists those of this program",
+	projections.ReasonOtherProjection: "give one of the two projections another name: {program} projections ls --all{flags} lists those of this program. " +
+		"Those called snapshots_CATEGORY are of the App that decides on the streams: give the streams of the other one another category",
 }
 
 const (

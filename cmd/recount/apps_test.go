@@ -109,6 +109,9 @@ func depositAndRead(t *testing.T, url, balance string) {
 	}
 }
 
+// shopProjections are all of the shop's.
+var shopProjections = strings.Fields("orders stock_levels customer_history sales_by_country sales_by_sku snapshots_stock")
+
 // TestTwoAppsOnOneDatabase: the shop and the bank, in one schema and in two, do not touch each other. In one
 // the second is refused, and makes nothing there, until it joins on purpose.
 func TestTwoAppsOnOneDatabase(t *testing.T) {
@@ -168,6 +171,24 @@ func TestTwoAppsOnOneDatabase(t *testing.T) {
 			bank.runs(t, "snapshots ls", cli.ExitOK, bank.stream)
 			bank.serve(t, func(url string) { depositAndRead(t, url, "2") })
 			shop.serve(t, func(url string) { placeAndRead(t, url, url, "2") })
+			if schema != "" {
+				return
+			}
+			// The shop leaves, as docs/service.md says.
+			for _, name := range shopProjections {
+				shop.runs(t, "projections drop "+name+" --yes", cli.ExitOK)
+			}
+			shop.runs(t, "projections ls --all", cli.ExitOK)
+			if _, err := db.Pool.Exec(t.Context(), `DELETE FROM recount.apps WHERE name = 'shop'`); err != nil {
+				t.Fatal(err)
+			}
+			shop.runs(t, "serve --listen 127.0.0.1:0", cli.ExitConflict, `belongs to app "bank", this program is app "shop"`)
+			bank.serve(t, func(url string) { depositAndRead(t, url, "3") })
+			var left int
+			err := db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM recount.projections WHERE app <> 'bank'`).Scan(&left)
+			if err != nil || left > 0 {
+				t.Errorf("%d projections are left, %v; want those of the bank alone", left, err)
+			}
 		})
 	}
 }
