@@ -201,7 +201,7 @@ type Secret struct {
 }
 
 // Retry says when an event that failed is tried again: after full jitter of First · Factor^(n-1), at most
-// Cap, when n attempts were charged.
+// Cap, when it failed n times.
 type Retry struct {
 	// MaxAttempts is how many attempts may be charged to an event before it is dead, from 1 to 1,000.
 	// Default: 16.

@@ -1,0 +1,286 @@
+package core
+
+import (
+	"container/heap"
+	"time"
+)
+
+// state is that of an event in memory.
+type state uint8
+
+const (
+	fresh  state = iota // neither settled nor a row
+	parked              // a row that is not dead
+	dead
+	done // delivered, and the frontier has not passed it
+	gone // nobody needs it any more
+)
+
+// event is one that matches and is not settled, or that the frontier has not passed.
+type event struct {
+	position int64
+	key      string
+	index    uint64 // in the window
+	line     *line  // nil: it is in none
+	before   *event // in the line
+	after    *event
+	value    any
+	trouble  *trouble // nil: it has never failed
+	since    uint64   // the breaker's count when its last attempt began
+	size     int
+	attempts int32
+	charged  int32
+	failures int32 // as far as this owner knows
+	state    state
+	failed   bool // a row that failed, or is to be tried again: its time is trouble.next; else as soon as it is first
+	flying   bool // in an attempt, or in what is left of one
+	passed   bool // at or below the frontier
+	written  bool // the database has it, or is told
+	dirty    bool // in Partition.dirty
+	discard  bool // once it has landed
+}
+
+// trouble is what an event has that failed.
+type trouble struct {
+	next, first, last, died time.Time
+	class, error            string
+	redrive                 bool
+}
+
+func (ev *event) row() Row {
+	r := Row{Position: ev.position, Key: ev.key, State: Blocked, Attempts: int(ev.attempts), Charged: int(ev.charged)}
+	if t := ev.trouble; t != nil {
+		r.FirstFailed, r.LastFailed, r.Class, r.Error, r.Redrive = t.first, t.last, t.class, t.error, t.redrive
+		switch {
+		case ev.state == dead:
+			r.State, r.DeadAt = Dead, t.died
+		case ev.failed:
+			r.State, r.NextAttempt = Waiting, t.next
+		}
+	}
+	return r
+}
+
+// line is the undone events of a key, in order of position.
+type line struct {
+	key        string
+	head, tail *event
+	// next is the first that is not flying; while the line is not free, behind those that are.
+	next *event
+	// fresh, rows and flying count events; rows counts dead ones too.
+	fresh, rows, flying int
+	serial              uint64 // of the batch that its flying events are in
+	undone, judged      uint64 // serials of attempts in which one failed
+	due                 time.Time
+	dueAt               int   // in the heap, from 1
+	lateAt              int64 // position by which it is in the heap
+	late, ready         bool
+}
+
+func (l *line) push(ev *event) {
+	ev.line, ev.before = l, l.tail
+	if l.tail != nil {
+		l.tail.after = ev
+	} else {
+		l.head = ev
+	}
+	l.tail = ev
+	if l.next == nil {
+		l.next = ev
+	}
+	l.count(ev, 1)
+}
+
+// insert puts an event in its place.
+func (l *line) insert(ev *event) {
+	before := l.tail
+	for before != nil && before.position > ev.position {
+		before = before.before
+	}
+	if before == l.tail {
+		l.push(ev)
+		return
+	}
+	ev.line, ev.before = l, before
+	if before == nil {
+		ev.after, l.head = l.head, ev
+	} else {
+		ev.after, before.after = before.after, ev
+	}
+	ev.after.before = ev
+	l.count(ev, 1)
+}
+
+func (l *line) remove(ev *event) {
+	if ev.before != nil {
+		ev.before.after = ev.after
+	} else {
+		l.head = ev.after
+	}
+	if ev.after != nil {
+		ev.after.before = ev.before
+	} else {
+		l.tail = ev.before
+	}
+	if l.next == ev {
+		l.next = ev.after
+	}
+	l.count(ev, -1)
+	ev.line, ev.before, ev.after = nil, nil, nil
+}
+
+func (l *line) count(ev *event, n int) {
+	if ev.state == fresh {
+		l.fresh += n
+	} else {
+		l.rows += n
+	}
+}
+
+// holds reports whether later events wait in memory: there are no rows, or the first has failed and nobody is blamed
+// for it. Behind others they would hold back the cursor for too long.
+func (l *line) holds() bool {
+	h := l.head
+	return h.state == fresh || h.state == parked && h.failed && h.charged == 0
+}
+
+// window is a queue of events.
+type window struct {
+	events     []*event // a power of two
+	head, tail uint64
+}
+
+func (w *window) len() int { return int(w.tail - w.head) }
+
+func (w *window) at(i uint64) *event { return w.events[i&uint64(len(w.events)-1)] }
+
+func (w *window) push(ev *event) (index uint64) {
+	if w.len() == len(w.events) {
+		events := make([]*event, max(16, 2*len(w.events)))
+		for i := w.head; i < w.tail; i++ {
+			events[i&uint64(len(events)-1)] = w.at(i)
+		}
+		w.events = events
+	}
+	index = w.tail
+	w.events[index&uint64(len(w.events)-1)] = ev
+	w.tail++
+	return index
+}
+
+// lateHeap has lines by the position of the event that was next when they came. Whoever takes one looks whether
+// it still is.
+type lateHeap []*line
+
+func (h lateHeap) Len() int           { return len(h) }
+func (h lateHeap) Less(i, j int) bool { return h[i].lateAt < h[j].lateAt }
+func (h lateHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *lateHeap) Push(x any)        { *h = append(*h, x.(*line)) }
+func (h *lateHeap) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return l
+}
+
+func (h *lateHeap) add(l *line) {
+	if !l.late {
+		l.late, l.lateAt = true, l.next.position
+		heap.Push(h, l)
+	}
+}
+
+func (h *lateHeap) pop() {
+	heap.Pop(h).(*line).late = false
+}
+
+// dueHeap has lines by when their first row may be tried.
+type dueHeap []*line
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].dueAt, h[j].dueAt = i+1, j+1
+}
+func (h *dueHeap) Push(x any) {
+	l := x.(*line)
+	*h = append(*h, l)
+	l.dueAt = len(*h)
+}
+func (h *dueHeap) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	l.dueAt = 0
+	*h = old[:len(old)-1]
+	return l
+}
+
+func (h *dueHeap) set(l *line) {
+	if l.dueAt == 0 {
+		heap.Push(h, l)
+	} else {
+		heap.Fix(h, l.dueAt-1)
+	}
+}
+
+func (h *dueHeap) remove(l *line) {
+	if l.dueAt > 0 {
+		heap.Remove(h, l.dueAt-1)
+	}
+}
+
+// lineOf returns the line of a key, a new one if there is none.
+func (p *Partition) lineOf(key string) *line {
+	if l := p.lines[key]; l != nil {
+		return l
+	}
+	return p.addLine(key)
+}
+
+func (p *Partition) addLine(key string) *line {
+	var l *line
+	if n := len(p.freeLines); n > 0 {
+		l = p.freeLines[n-1]
+		p.freeLines = p.freeLines[:n-1]
+	} else {
+		l = new(line)
+	}
+	l.key = key
+	p.lines[key] = l
+	return l
+}
+
+func (p *Partition) removeLine(l *line) {
+	delete(p.lines, l.key)
+	if !l.late { // else the heap has it still
+		p.recycleLine(l)
+	}
+}
+
+func (p *Partition) recycleLine(l *line) {
+	*l = line{}
+	p.freeLines = append(p.freeLines, l)
+}
+
+// eventsAtOnce is how many events are allocated together.
+const eventsAtOnce = 128
+
+func (p *Partition) newEvent() *event {
+	if len(p.freeEvents) == 0 {
+		chunk := make([]event, eventsAtOnce)
+		for i := range chunk {
+			p.freeEvents = append(p.freeEvents, &chunk[i])
+		}
+	}
+	n := len(p.freeEvents) - 1
+	ev := p.freeEvents[n]
+	p.freeEvents = p.freeEvents[:n]
+	return ev
+}
+
+// recycle takes back an event that nothing refers to.
+func (p *Partition) recycle(ev *event) {
+	*ev = event{}
+	p.freeEvents = append(p.freeEvents, ev)
+}

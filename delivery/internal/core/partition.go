@@ -1,0 +1,511 @@
+package core
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// hastenWithin is how soon rows are tried that nobody is blamed for when a breaker has closed.
+const hastenWithin = 2 * time.Second
+
+// Partition is one queue of a subscription, in the hands of its owner.
+type Partition struct {
+	c Config
+	b *Breaker
+
+	cursor, read, readTo int64
+	// window has the events above the cursor in memory, in order of position: the lowest is fresh. Those
+	// below scan had their turn: if they are fresh still they are found by their key.
+	window window
+	scan   uint64
+	lines  map[string]*line
+	late   lateHeap // lines whose next event is fresh and below scan
+	due    dueHeap  // lines whose first event is a row that may be tried
+	ready  int      // lines that are free and begin with a fresh event
+
+	// rows has all rows that are not dead, and those dead that the database does not know yet or that hold
+	// their key; parked counts the former.
+	rows   map[int64]*event
+	parked int
+
+	// Since the last move that was sent: rows at or below the frontier that are new or have changed, and
+	// those written that are gone. Moves counts moves that were sent.
+	dirty     []*event
+	removed   []int64
+	sent      []*event // of the move under way: rows that are dead
+	matched   int64    // events that matched at or below the frontier, and delivered
+	delivered int64
+	moved     struct{ matched, delivered int64 } // what the database knows of them
+	accepted  int64
+	moves     uint64
+	moving    bool
+
+	flights   []*Attempt
+	retries   int // of flights
+	lastRetry bool
+	stuck     int
+	open      *Attempt // a batch that waits for more
+	openBytes int
+	openUntil time.Time
+	splits    []*split
+	serial    uint64
+	suspect   suspect
+
+	closings       uint64 // of the breaker, as seen
+	halt           *Halt
+	draining, lost bool
+
+	freeEvents   []*event
+	freeLines    []*line
+	freeAttempts []*Attempt
+}
+
+// NewPartition returns a partition as a new owner takes it: at a cursor, with all its rows that are not dead,
+// in any order, and under Config.Hold the dead ones too.
+func NewPartition(c Config, b *Breaker, cursor int64, rows []Row) *Partition {
+	p := &Partition{c: c, b: b, cursor: cursor, read: cursor, readTo: math.MaxInt64,
+		lines: make(map[string]*line), rows: make(map[int64]*event), closings: b.closings.Load()}
+	since := b.mark()
+	rows = slices.Clone(rows)
+	slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.Position, b.Position) })
+	for _, r := range rows {
+		if r.State == Dead && !c.Hold {
+			continue
+		}
+		ev := p.eventOf(r)
+		ev.since = since
+		p.lineOf(r.Key).insert(ev)
+		p.rows[r.Position] = ev
+		if ev.state == parked {
+			p.parked++
+		}
+	}
+	for _, r := range rows { // not the lines: a map has no order, and runs are to repeat
+		if l := p.lines[r.Key]; l != nil {
+			p.free(l)
+		}
+	}
+	return p
+}
+
+func (p *Partition) eventOf(r Row) *event {
+	ev := p.newEvent()
+	ev.position, ev.key, ev.state, ev.passed, ev.written = r.Position, r.Key, parked, true, true
+	ev.attempts, ev.charged, ev.failures = int32(r.Attempts), int32(r.Charged), int32(r.Charged)
+	ev.trouble = &trouble{next: r.NextAttempt, first: r.FirstFailed, last: r.LastFailed, died: r.DeadAt, class: r.Class, error: r.Error, redrive: r.Redrive}
+	switch r.State {
+	case Dead:
+		ev.state = dead
+	case Waiting:
+		ev.failed = true
+	}
+	return ev
+}
+
+// Read returns up to which position it has read: what it wants next is behind it.
+func (p *Partition) Read() int64 { return p.read }
+
+// Cursor returns the cursor that the database has.
+func (p *Partition) Cursor() int64 { return p.cursor }
+
+// ReadTo makes it read no further than a position; it is there when Cursor is.
+func (p *Partition) ReadTo(position int64) { p.readTo = position }
+
+// Wants reports whether it is worth reading for: half of its window is free, and a place for rows. At the head
+// of the log one offers what comes all the same, see Offer.
+func (p *Partition) Wants() bool {
+	return p.reads() && p.used() <= p.c.Window/2
+}
+
+func (p *Partition) reads() bool {
+	return !p.stopped() && !p.draining && p.read < p.readTo && p.parked < p.c.MaxParked
+}
+
+func (p *Partition) stopped() bool { return p.lost || p.halt != nil }
+
+// used returns how many matching events are between the cursor in the database and what was read.
+func (p *Partition) used() int { return int(p.accepted - p.moved.matched) }
+
+// Offer takes all events that match from Read on, up to a position, in order. What it has read is dropped; so is
+// what it has no room for: Read says how far it came, and it is to be offered the rest again.
+func (p *Partition) Offer(items []Item, upto int64) {
+	if !p.reads() {
+		return
+	}
+	upto = min(upto, p.readTo)
+	for i := range items {
+		it := &items[i]
+		if it.Position <= p.read {
+			continue
+		}
+		if it.Position > upto {
+			break
+		}
+		if p.used() >= p.c.Window || p.parked >= p.c.MaxParked {
+			p.read = it.Position - 1
+			p.advance()
+			return
+		}
+		p.accept(it)
+		p.read = it.Position
+	}
+	p.read = max(p.read, upto)
+	p.advance()
+}
+
+func (p *Partition) accept(it *Item) {
+	ev := p.newEvent()
+	ev.position, ev.key, ev.size, ev.value = it.Position, it.Key, it.Size, it.Event
+	l := p.lines[it.Key]
+	fresh := l == nil
+	if fresh {
+		l = p.addLine(it.Key)
+	}
+	p.accepted++
+	ev.index = p.window.push(ev)
+	l.push(ev)
+	switch {
+	case fresh:
+		p.setReady(l, true)
+	case !l.holds():
+		p.park(ev)
+	}
+}
+
+// advance moves the frontier over what is settled.
+func (p *Partition) advance() {
+	for p.window.len() > 0 {
+		ev := p.window.at(p.window.head)
+		if ev.state == fresh {
+			return
+		}
+		p.window.head++
+		p.scan = max(p.scan, p.window.head)
+		p.matched++
+		ev.passed = true
+		switch ev.state {
+		case done:
+			p.delivered++
+			p.recycle(ev)
+		case gone:
+			p.recycle(ev)
+		default:
+			p.touch(ev)
+		}
+	}
+}
+
+// frontier returns the highest position with nothing undone at or below it.
+func (p *Partition) frontier() int64 {
+	if p.window.len() == 0 {
+		return p.read
+	}
+	return p.window.at(p.window.head).position - 1
+}
+
+// touch notes that the database is to be told of a row, which it may be once the cursor has passed it.
+func (p *Partition) touch(ev *event) {
+	if ev.passed && !ev.dirty {
+		ev.dirty = true
+		p.dirty = append(p.dirty, ev)
+	}
+}
+
+// park makes a row of a fresh event.
+func (p *Partition) park(ev *event) {
+	if ev.state == fresh {
+		ev.line.fresh--
+		ev.line.rows++
+	}
+	ev.state, ev.value = parked, nil
+	p.parked++
+	p.rows[ev.position] = ev
+	p.touch(ev)
+}
+
+// parkBehind makes rows of the fresh events of a key, up to a position.
+func (p *Partition) parkBehind(l *line, upto int64) {
+	for ev := l.tail; ev != nil && l.fresh > 0; ev = ev.before {
+		if ev.state == fresh && !ev.flying && ev.position <= upto {
+			p.park(ev)
+		}
+	}
+}
+
+// drop takes an event out of its line for good. It is not to be used any more.
+func (p *Partition) drop(ev *event, as state) {
+	if ev.state == parked {
+		p.parked--
+	}
+	ev.line.remove(ev)
+	if !ev.passed {
+		ev.state = as
+		delete(p.rows, ev.position)
+		return
+	}
+	if as == done {
+		p.delivered++
+	}
+	p.forget(ev)
+}
+
+// forget removes a row at or below the frontier.
+func (p *Partition) forget(ev *event) {
+	delete(p.rows, ev.position)
+	if ev.written {
+		p.removed = append(p.removed, ev.position)
+	}
+	ev.state = gone
+	if !ev.dirty { // else the next move comes upon it
+		p.recycle(ev)
+	}
+}
+
+// free gives a line that has nothing in flight back to those that choose what is next.
+//
+// Fresh events wait for a row only as long as nobody is blamed for it.
+func (p *Partition) free(l *line) {
+	l.next = l.head
+	if l.rows > 0 && l.fresh > 0 && !l.holds() {
+		p.parkBehind(l, math.MaxInt64)
+	}
+	switch ev := l.head; {
+	case ev == nil:
+		p.setReady(l, false)
+		p.due.remove(l)
+		p.removeLine(l)
+	case ev.state == fresh:
+		p.due.remove(l)
+		p.setReady(l, true)
+		if ev.index < p.scan {
+			p.late.add(l)
+		}
+	case ev.state == dead:
+		p.setReady(l, false)
+		p.due.remove(l)
+	default:
+		p.setReady(l, false)
+		l.due = time.Time{}
+		if ev.failed {
+			l.due = ev.trouble.next
+		}
+		p.due.set(l)
+	}
+}
+
+func (p *Partition) setReady(l *line, ready bool) {
+	if l.ready != ready {
+		l.ready = ready
+		if ready {
+			p.ready++
+		} else {
+			p.ready--
+		}
+	}
+}
+
+// Pending returns how much there is for a move to tell but that the cursor has moved over events that do not
+// match: 0 says that it can wait.
+func (p *Partition) Pending() int {
+	return int(p.matched-p.moved.matched) + len(p.dirty) + len(p.removed)
+}
+
+// Move returns what the database is to be told, and false if that is nothing or it is being told. Moved must
+// follow it. A Serial partition has moves between attempts only: after Ended, the transaction of the handler
+// makes the move, commits, and then comes Moved.
+func (p *Partition) Move() (Move, bool) {
+	to := p.frontier()
+	if p.moving || p.lost || p.c.Serial && len(p.flights) > 0 || to == p.cursor && len(p.dirty) == 0 && len(p.removed) == 0 {
+		return Move{}, false
+	}
+	m := Move{From: p.cursor, To: to, Matched: p.matched - p.moved.matched, Delivered: p.delivered - p.moved.delivered}
+	for _, ev := range p.dirty {
+		ev.dirty = false
+		if ev.state == gone {
+			p.recycle(ev)
+			continue
+		}
+		ev.written = true
+		m.Put = append(m.Put, ev.row())
+		if ev.state == dead {
+			p.sent = append(p.sent, ev)
+		}
+	}
+	m.Remove = p.removed
+	p.dirty, p.removed = p.dirty[:0], nil
+	slices.SortFunc(m.Put, func(a, b Row) int { return cmp.Compare(a.Position, b.Position) })
+	slices.Sort(m.Remove)
+	p.moves++
+	p.moving = true
+	return m, true
+}
+
+// Moved tells what became of the last move. If it was refused, or nobody can know, ok is false: the partition is
+// lost, and makes no attempts and moves any more. A caller who does not know may make the move again first:
+// it has its effect once, but for the counts.
+func (p *Partition) Moved(m Move, ok bool) {
+	p.moving = false
+	if !ok {
+		p.Lose()
+		return
+	}
+	p.cursor = m.To
+	p.moved.matched += m.Matched
+	p.moved.delivered += m.Delivered
+	for _, ev := range p.sent {
+		if ev.state == dead && !ev.dirty && !p.c.Hold {
+			delete(p.rows, ev.position)
+			p.recycle(ev)
+		}
+	}
+	p.sent = p.sent[:0]
+}
+
+// Moves counts moves; see Want.
+func (p *Partition) Moves() uint64 { return p.moves }
+
+// Lose ends it: it makes no attempts and moves any more. Attempts in flight still end.
+func (p *Partition) Lose() { p.lost = true }
+
+// Drain makes it begin no attempt and read nothing any more. So that who goes on from its cursor repeats nothing that
+// was done, what is between gets rows. Drained reports when nothing is in flight; stuck attempts are not waited for.
+func (p *Partition) Drain() {
+	if p.draining {
+		return
+	}
+	p.draining = true
+	p.dissolve()
+	for i := p.window.tail; i > p.window.head; i-- {
+		if ev := p.window.at(i - 1); ev.state == fresh && !ev.flying {
+			continue
+		}
+		for j := p.window.head; j < i; j++ {
+			if ev := p.window.at(j); ev.state == fresh && !ev.flying {
+				p.park(ev)
+			}
+		}
+		break
+	}
+	p.advance()
+}
+
+// Drained reports whether a partition that drains has nothing in flight but what is stuck.
+func (p *Partition) Drained() bool { return p.draining && len(p.flights) == p.stuck }
+
+// Halted returns why it makes no attempts any more, nil if it does: the subscription is to stop, or the
+// partition to be given back.
+func (p *Partition) Halted() *Halt { return p.halt }
+
+// NoSlots reports whether all attempts that it may make at once are stuck: it is to be given back.
+func (p *Partition) NoSlots() bool { return p.stuck >= p.slots() }
+
+func (p *Partition) slots() int {
+	if p.c.Serial {
+		return 1
+	}
+	return p.c.MaxInFlight
+}
+
+// Stuck notes that an attempt should have ended. Its keys and its slot are not available until it does.
+func (p *Partition) Stuck(a *Attempt) {
+	if !a.stuck {
+		a.stuck = true
+		p.stuck++
+	}
+}
+
+// Full returns up to ten keys with the most rows, if there are too many rows for it to read on.
+func (p *Partition) Full() []string {
+	if p.parked < p.c.MaxParked {
+		return nil
+	}
+	lines := make([]*line, 0, len(p.lines))
+	for _, l := range p.lines {
+		if l.rows > 0 {
+			lines = append(lines, l)
+		}
+	}
+	slices.SortFunc(lines, func(a, b *line) int {
+		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.key, b.key))
+	})
+	var keys []string
+	for _, l := range lines[:min(10, len(lines))] {
+		keys = append(keys, l.key)
+	}
+	return keys
+}
+
+// Status returns what it tells about itself.
+func (p *Partition) Status() Status {
+	s := Status{Cursor: p.cursor, Read: p.read, Window: p.used(), InFlight: len(p.flights), Stuck: p.stuck,
+		Parked: p.parked, Full: p.parked >= p.c.MaxParked}
+	for _, a := range p.flights {
+		if s.OldestInFlight.IsZero() || a.Began.Before(s.OldestInFlight) {
+			s.OldestInFlight = a.Began
+		}
+	}
+	for i := p.window.head; i < p.window.tail; i++ {
+		if ev := p.window.at(i); ev.state == fresh && ev.line.rows > 0 {
+			s.Held++
+		}
+	}
+	return s
+}
+
+// Want carries out what an operator wants of a row, whose position the database has, and which the next move
+// writes without the wish. It returns false if moves were made or begun since the row was read, that is if Moves was
+// not asOf then or a move is under way: read it again. The key of a row that is to be tried counts as
+// having rows from then on, whether it is being delivered or not.
+func (p *Partition) Want(now time.Time, asOf uint64, row Row, w Wish) bool {
+	if p.moving || p.moves != asOf {
+		return false
+	}
+	ev := p.rows[row.Position]
+	switch {
+	case p.stopped() || p.draining:
+		return true // who has it next does it
+	case ev == nil && (row.State != Dead || slices.Contains(p.removed, row.Position)):
+		return true // it was done just now
+	case ev == nil && w == Discard:
+		p.removed = append(p.removed, row.Position)
+		return true
+	case ev == nil:
+		ev = p.eventOf(row)
+		ev.state = dead
+		p.rows[row.Position] = ev
+	}
+	l := ev.line
+	switch {
+	case w == Discard && ev.flying:
+		ev.discard = true
+		return true
+	case w == Discard:
+		if l == nil { // dead, and the database does not know
+			p.forget(ev)
+			return true
+		}
+		p.drop(ev, gone)
+		p.advance()
+	case ev.state == dead:
+		ev.state, ev.failed = parked, true
+		ev.attempts, ev.charged, ev.failures = 0, 0, 0
+		ev.trouble = &trouble{next: now, redrive: true}
+		p.parked++
+		if l == nil {
+			l = p.lineOf(row.Key)
+			l.insert(ev)
+		}
+		p.touch(ev)
+	default:
+		if ev.trouble != nil && ev.failed {
+			ev.trouble.next = now
+		}
+		p.touch(ev)
+	}
+	if l.flying == 0 {
+		p.free(l)
+	}
+	return true
+}
