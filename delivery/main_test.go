@@ -65,3 +65,14 @@ func (b *bench) head() eventstore.Token {
 	}
 	return head
 }
+
+// append writes an event to a stream and returns its position.
+func (b *bench) append(stream string) int64 {
+	b.Helper()
+	done, err := b.store.Append(b.Context(), eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any,
+		Events: []eventstore.Event{{Type: "Happened", Data: []byte(`{}`)}}}, eventstore.AppendOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return done.Position
+}

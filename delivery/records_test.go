@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // subscribe writes a subscription with partitions at a position.
@@ -211,5 +213,116 @@ func TestStopIsForAllAndOnlyByTheOwner(t *testing.T) {
 	}
 	if d, err := b.definition(t.Context(), id, 1); err != nil || d.Name != "mail" {
 		t.Errorf("definition = %+v, %v", d, err)
+	}
+}
+
+// A restore brings epochs back: an owner of before must not move a cursor past the end of the log, neither before the
+// log is adopted nor after it.
+func TestAfterARestoreNothingThatIsLostCounts(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	id := b.subscribe("mail", 2, 0)
+	for range 3 {
+		b.append("order-1")
+	}
+	before := b.head()
+	m := b.joined("first")
+	mine := b.taken(m, partitionKey{id, 0}, partitionKey{id, 1})
+	b.moved(move{owned: mine[0].owned, To: 2, Put: []parkedRow{{Position: 1, Key: "a", State: waiting}}})
+	b.moved(move{owned: mine[1].owned, To: 9, Put: []parkedRow{{Position: 8, Key: "a", State: dead}}})
+
+	b.exec(`UPDATE {schema}.log_incarnations SET system_identifier = 1`)
+	if refused := b.moved(move{owned: mine[0].owned, From: 2, To: 900}); len(refused) != 1 {
+		t.Error("a move in a database that is not adopted was not refused")
+	}
+	if _, err := b.take(t.Context(), m, before, []partitionKey{{id, 0}}); !errors.Is(err, eventstore.ErrLogMoved) {
+		t.Errorf("take in a database that is not adopted: %v, want ErrLogMoved", err)
+	}
+	if _, lastCommon, err := b.store.Adopt(t.Context()); err != nil || lastCommon != 3 {
+		t.Fatalf("Adopt = %d, %v", lastCommon, err)
+	}
+	for _, at := range []eventstore.Token{before, b.head()} {
+		refused, err := b.move(t.Context(), at, []move{{owned: mine[0].owned, From: 2, To: 900}})
+		if err != nil || len(refused) != 1 {
+			t.Errorf("a move of an owner of before at incarnation %d: refused %v, %v", at.Incarnation, refused, err)
+		}
+	}
+	heirs := b.taken(b.joined("second"), partitionKey{id, 0}, partitionKey{id, 1})
+	if len(heirs) != 2 || heirs[0].Position != 2 || len(heirs[0].Rows) != 1 || heirs[1].Position != 3 || len(heirs[1].Rows) != 0 {
+		t.Errorf("the heir finds %+v, want positions 2 and 3, and the row at 1", heirs)
+	}
+	if n := read[int64](b, `SELECT count(*) FROM {schema}.subscription_parked`); n != 1 {
+		t.Errorf("%d rows, want 1", n)
+	}
+}
+
+// A subscription that is deleted and made again has other epochs and another id: who had the one of before, frozen all the
+// while, writes nothing.
+func TestEpochsNeverBeginAnew(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	frozen := b.taken(b.joined("frozen"), partitionKey{b.subscribe("mail", 1, 0), 0})[0]
+	b.exec(`DELETE FROM {schema}.subscriptions`)
+	again := b.subscribe("mail", 1, 0)
+	heir := b.taken(b.joined("heir"), partitionKey{again, 0})[0]
+	if heir.Epoch <= frozen.Epoch || again == frozen.Subscription {
+		t.Errorf("epoch %d of subscription %d after %d of %d", heir.Epoch, again, frozen.Epoch, frozen.Subscription)
+	}
+	// Not even if its partition had the same key.
+	if refused := b.moved(move{owned: owned{heir.partitionKey, frozen.Epoch}, To: 900}); len(refused) != 1 {
+		t.Error("the frozen owner's move was not refused")
+	}
+}
+
+// Who waits for a partition reads its cursor and rows as they are when the wait is over.
+func TestAHeirReadsWhatItWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	id := b.subscribe("mail", 1, 0)
+	first := b.joined("first")
+	mine := b.taken(first, partitionKey{id, 0})[0]
+	b.exec(`UPDATE {schema}.subscription_members SET expires_at = now() - interval '1 second'`)
+	second := b.joined("second")
+	tx, err := b.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if err := b.moveInTx(t.Context(), tx, b.head(), move{owned: mine.owned, To: 5, Put: []parkedRow{{Position: 4, Key: "a", State: waiting}}}); err != nil {
+		t.Fatal(err)
+	}
+	// Held by a move, it is left alone; a process that dies in the middle of one holds up nobody's other partitions.
+	if got := b.taken(second, partitionKey{id, 0}); len(got) != 0 {
+		t.Fatalf("took %+v, which a move is at", got)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := b.taken(second, partitionKey{id, 0})
+	if len(got) != 1 || got[0].Position != 5 || len(got[0].Rows) != 1 {
+		t.Errorf("the heir finds %+v, want position 5 and the row at 4", got)
+	}
+}
+
+// What gives epochs or ids is durable when it returns: a server that crashed would give them again. Moves need not be.
+func TestWhatGivesEpochsCommitsDurably(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	id := b.subscribe("mail", 1, 0)
+	// Commits are noted by deferred triggers, which run as the last part of a transaction.
+	b.exec(`CREATE TABLE public.commits (what text, setting text);
+CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO public.commits VALUES (TG_TABLE_NAME || '/' || coalesce(to_jsonb(NEW) ->> 'epoch', ''), current_setting('synchronous_commit')); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER note AFTER UPDATE ON {schema}.subscription_partitions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.note();
+CREATE CONSTRAINT TRIGGER note AFTER INSERT ON {schema}.subscription_members DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.note();`)
+	b.exec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$`)
+	b.pool.Reset()
+	mine := b.taken(b.joined("first"), partitionKey{id, 0})[0]
+	b.exec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = on', current_database()); END $$`)
+	b.pool.Reset()
+	b.moved(move{owned: mine.owned, To: 1})
+	if got := read[string](b, `SELECT string_agg(split_part(what, '/', 1) || ' ' || setting, ', ' ORDER BY ctid) FROM public.commits`); got !=
+		"subscription_members on, subscription_partitions on, subscription_partitions off" {
+		t.Errorf("commits: %s", got)
 	}
 }

@@ -199,7 +199,7 @@ func (s *Store) checkIncarnation(in incarnation) error {
 // incarnation at the present end of the log, after which appends are accepted
 // again. Readers that had come further are told so. Adopting a log that is
 // adopted already changes nothing. It returns the incarnation and the last
-// position that it shares with the one before.
+// position that it shares with the one before. Subscriptions go on from there at most.
 func (s *Store) Adopt(ctx context.Context) (n, lastCommon int64, err error) {
 	var adopted incarnation
 	err = pgx.BeginTxFunc(ctx, s.cfg.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
@@ -226,6 +226,9 @@ func (s *Store) Adopt(ctx context.Context) (n, lastCommon int64, err error) {
 			in.n, in.fromPosition, in.origin = in.n+1, f.head.position, here
 			_, err = tx.Exec(ctx, s.sql(insertIncarnation), in.n, in.log, in.fromPosition,
 				here.systemIdentifier, here.timeline, here.databaseOID)
+			if err == nil {
+				err = s.adoptSubscriptions(ctx, tx, in)
+			}
 			if err != nil {
 				return err
 			}
@@ -240,6 +243,42 @@ func (s *Store) Adopt(ctx context.Context) (n, lastCommon int64, err error) {
 	failpoint.Hit(failpoint.AdoptDone)
 	s.adopted.Store(&adopted)
 	return n, lastCommon, s.identify(ctx)
+}
+
+// Cursors of package delivery go back to what both incarnations have, in that package's order of locks. A restore brings
+// epochs back as well: an owner of before would move a cursor past the end of the log.
+const (
+	lockSubscriptions = `SELECT FROM {schema}.subscriptions ORDER BY id FOR UPDATE`
+	// Halving begins anew: a barrier may be of what is lost.
+	adoptSubscriptions = `
+UPDATE {schema}.subscriptions s SET start_position = least(start_position, $2), barrier = NULL
+WHERE EXISTS (SELECT FROM {schema}.subscription_partitions p WHERE p.subscription = s.id AND p.log_id = $1)`
+	lockPartitions = `
+SELECT FROM {schema}.subscription_partitions WHERE log_id = $1 ORDER BY subscription, partition FOR NO KEY UPDATE`
+	adoptPartitions = `
+UPDATE {schema}.subscription_partitions
+SET incarnation = $3, epoch = nextval('{schema}.subscription_epochs'), member = NULL, position = least(position, $2), read_to = NULL
+WHERE log_id = $1`
+	forgetLost = `
+WITH adopted AS (SELECT DISTINCT subscription FROM {schema}.subscription_partitions WHERE log_id = $1),
+parked AS (DELETE FROM {schema}.subscription_parked r USING adopted a WHERE r.subscription = a.subscription AND r.position > $2),
+starts AS (UPDATE {schema}.subscription_revision_starts t SET from_position = $2 + 1 FROM adopted a
+           WHERE t.subscription = a.subscription AND t.from_position > $2 + 1)
+DELETE FROM {schema}.subscription_attempts t USING adopted a WHERE t.subscription = a.subscription AND t.position > $2`
+	raiseChanges = `UPDATE {schema}.subscription_changes SET n = n + 1`
+)
+
+func (s *Store) adoptSubscriptions(ctx context.Context, tx pgx.Tx, in incarnation) error {
+	b := &pgx.Batch{}
+	// Epochs that are given must not be lost with the server.
+	b.Queue(`SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`)
+	b.Queue(s.sql(lockSubscriptions))
+	b.Queue(s.sql(adoptSubscriptions), in.log, in.fromPosition)
+	b.Queue(s.sql(lockPartitions), in.log)
+	b.Queue(s.sql(adoptPartitions), in.log, in.fromPosition, in.n)
+	b.Queue(s.sql(forgetLost), in.log, in.fromPosition)
+	b.Queue(s.sql(raiseChanges))
+	return tx.SendBatch(ctx, b).Close()
 }
 
 // checkToken reports whether reading may go on behind t.
