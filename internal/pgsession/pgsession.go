@@ -43,7 +43,7 @@ var tracked = map[string]string{
 
 // pinned are those that a pooler may refuse or ignore. Not among them are search_path, which the
 // statements of users may depend on, and what a role may be right to have otherwise: what is
-// durable (synchronous_commit, see pgstore), how plans are made, where files lie.
+// durable (synchronous_commit, see pgstore), how plans are made but for jit, where files lie.
 var pinned = map[string]string{
 	// What statements mean.
 	"default_transaction_isolation": "read committed", "bytea_output": "hex", "extra_float_digits": "1",
@@ -53,6 +53,8 @@ var pinned = map[string]string{
 	// What ends sessions and transactions. Transactions set their own limits.
 	"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0",
 	"exit_on_error": "off",
+	// Statements take milliseconds: compiling one takes longer, and planners that guess wrong do it.
+	"jit": "off",
 }
 
 // endlessTransactions pins what servers before PostgreSQL 17 do not know, and would not let anybody

@@ -52,7 +52,7 @@ func TestSettingsOfADatabaseDoNotMatter(t *testing.T) {
 	for name, unkind := range map[string]string{
 		"default_transaction_isolation": "serializable", "statement_timeout": "1min", "lock_timeout": "1ms", "client_encoding": "LATIN1",
 		"DateStyle": "German", "bytea_output": "escape", "extra_float_digits": "-15", "TimeZone": "Asia/Kathmandu",
-		"array_nulls": "off", "row_security": "on", "exit_on_error": "on", "idle_session_timeout": "1min",
+		"array_nulls": "off", "row_security": "on", "exit_on_error": "on", "idle_session_timeout": "1min", "jit": "on",
 	} {
 		alter(t, db, name+" = ''"+unkind+"''")
 	}
@@ -61,7 +61,7 @@ func TestSettingsOfADatabaseDoNotMatter(t *testing.T) {
 		t.Error(err)
 	}
 	for name, want := range map[string]string{
-		"transaction_isolation": "read committed", "statement_timeout": "0", "idle_session_timeout": "0", "exit_on_error": "off", "row_security": "off",
+		"transaction_isolation": "read committed", "statement_timeout": "0", "idle_session_timeout": "0", "exit_on_error": "off", "row_security": "off", "jit": "off",
 	} {
 		var got string
 		if err := pool.QueryRow(t.Context(), `SELECT current_setting($1)`, name).Scan(&got); err != nil || got != want {

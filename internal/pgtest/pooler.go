@@ -27,7 +27,7 @@ const (
 	// Ignores takes them without effect.
 	Ignores Startup = "ignore_startup_parameters = extra_float_digits, statement_timeout, lock_timeout, search_path, " +
 		"idle_in_transaction_session_timeout, idle_session_timeout, default_transaction_isolation, bytea_output, intervalstyle, " +
-		"array_nulls, row_security, exit_on_error, application_name\n"
+		"array_nulls, row_security, exit_on_error, jit, application_name\n"
 )
 
 // Pooler is a PgBouncer in transaction mode before the server of the tests.
