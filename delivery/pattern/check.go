@@ -5,6 +5,9 @@ type way struct {
 	pattern int32
 	// roots are the bits of metadata and data, if it has clauses about them.
 	roots uint8
+	// several says that the pattern has other ways.
+	several bool
+	// wants has at the end the one that the way is filed under.
 	wants []want
 }
 
@@ -14,13 +17,14 @@ type want struct {
 	when *condition
 }
 
-// holds reports whether the event has all that is wanted.
-func (s *scratch) holds(w *way) bool {
+// holds reports whether the event has all that is wanted, of which the first so many are not known
+// to be there.
+func (s *scratch) holds(w *way, unknown int) bool {
 	if w.roots&s.unreadable != 0 {
 		return false
 	}
 	arrays := false
-	for i := range w.wants {
+	for i := range w.wants[:unknown] {
 		c := &w.wants[i]
 		first := s.first(c.node)
 		switch {

@@ -31,7 +31,7 @@ func (p *Pattern) Explain(e *Event) Explanation {
 	g := &growth{}
 	ways := make([]way, len(p.ways))
 	for i, clauses := range p.ways {
-		ways[i] = newWay(0, clauses, g)
+		ways[i] = newWay(0, clauses, g, nil)
 	}
 	var members [fields]*node
 	for i, name := range envelope {
@@ -46,7 +46,7 @@ func (p *Pattern) Explain(e *Event) Explanation {
 		met, all := 0, ways[i]
 		for ; met < len(clauses); met++ {
 			part := way{roots: rootBit(clauses[met].path), wants: all.wants[:met+1]}
-			if !s.holds(&part) {
+			if !s.holds(&part, met+1) {
 				break
 			}
 		}
@@ -88,7 +88,7 @@ func (s *scratch) describe(e *Event, c *clause, wants []want) string {
 	if more > 0 {
 		found += fmt.Sprintf(" and %d more", more)
 	}
-	if s.holds(&way{wants: []want{last}}) {
+	if s.holds(&way{wants: []want{last}}, 1) {
 		found += ", but not in one element of the array together with what the fields before it want"
 	}
 	return found

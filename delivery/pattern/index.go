@@ -16,17 +16,24 @@ type index struct {
 	access []*access
 	// always are the ways that are looked at whatever there is.
 	always []int32
+	// lists are those of filed.
+	lists [][]int32
 }
 
-// access files ways under what they want at one node. The numbers are those of ways.
+// filed is the number of a way; negative: the complement of that of a list of them. To look up the
+// only way of most keys no list has to be fetched from memory.
+type filed int32
+
+// access files ways under what they want at one node.
 type access struct {
-	strings, folded                map[string][]int32
-	numbers                        map[float64][]int32
-	words                          map[byte][]int32
+	strings, folded                map[string]filed
+	numbers                        map[float64]filed
+	words                          map[byte]filed
 	prefixes, suffixes             *prefixes // those of suffixes are read from behind
 	foldedPrefixes, foldedSuffixes *prefixes
-	ranges                         *ranges
-	blocks                         *blocks
+	ranges                         []interval
+	blocks                         map[netip.Prefix]filed
+	blockLengths                   []int
 	present                        []int32 // for any value
 }
 
@@ -111,9 +118,13 @@ func (c *condition) keys() (all []key) {
 // newIndex files the patterns, by their place in the slice, and adds their paths to a trie.
 func newIndex(patterns []*Pattern, g *growth) *index {
 	x := &index{}
+	// Patterns share what is the same in them, so that it is at hand when many are looked at.
+	equal := make(map[string]*condition)
 	for number, p := range patterns {
 		for _, clauses := range p.ways {
-			x.ways = append(x.ways, newWay(int32(number), clauses, g))
+			w := newWay(int32(number), clauses, g, equal)
+			w.several = len(p.ways) > 1
+			x.ways = append(x.ways, w)
 		}
 	}
 	type place struct {
@@ -128,155 +139,199 @@ func newIndex(patterns []*Pattern, g *growth) *index {
 			}
 		}
 	}
-	x.access = make([]*access, g.size)
-	files := make([]map[key][]int32, g.size)
+	found := make([]map[key][]int32, g.size) // the ways, by node and key
 	for i := range x.ways {
 		w := &x.ways[i]
 		var best []key
-		node, least := int32(-1), 0
-		for _, c := range w.wants {
+		under, least := -1, 0
+		for j, c := range w.wants {
 			keys, cost := c.when.keys(), 0
 			for _, k := range keys {
 				cost += keyCosts[k.kind] * shared[place{c.node, k}]
 			}
-			if keys != nil && (node < 0 || cost < least) {
-				best, node, least = keys, c.node, cost
+			if keys != nil && (under < 0 || cost < least) {
+				best, under, least = keys, j, cost
 			}
 		}
-		if node < 0 {
+		if under < 0 {
 			x.always = append(x.always, int32(i))
 			continue
 		}
-		if files[node] == nil {
-			files[node] = make(map[key][]int32)
+		c := w.wants[under]
+		// What is cheap to look at comes first.
+		w.wants = slices.Delete(w.wants, under, under+1)
+		slices.SortStableFunc(w.wants, func(a, b want) int { return cmp.Compare(a.when.cost, b.when.cost) })
+		w.wants = append(w.wants, c)
+		if found[c.node] == nil {
+			found[c.node] = make(map[key][]int32)
 		}
 		for _, k := range best {
-			files[node][k] = append(files[node][k], int32(i))
+			found[c.node][k] = append(found[c.node][k], int32(i))
 		}
-		// What is cheap to look at comes first.
-		slices.SortStableFunc(w.wants, func(a, b want) int { return cmp.Compare(a.when.cost, b.when.cost) })
 	}
-	for node, filed := range files {
-		if filed != nil {
-			x.access[node] = newAccess(filed)
+	x.access = make([]*access, g.size)
+	for node, ways := range found {
+		if ways != nil {
+			x.access[node] = x.newAccess(ways)
 		}
 	}
 	return x
 }
 
-func newWay(pattern int32, clauses []*clause, g *growth) way {
+// newWay returns a way, whose conditions are those in equal if they are the same.
+func newWay(pattern int32, clauses []*clause, g *growth, equal map[string]*condition) way {
 	w := way{pattern: pattern, wants: make([]want, len(clauses))}
 	for i, c := range clauses {
-		w.wants[i] = want{g.add(c.path), c.when}
+		when, ok := equal[c.wanted]
+		if !ok {
+			when = c.when
+			if equal != nil {
+				equal[c.wanted] = when
+			}
+		}
+		w.wants[i] = want{g.add(c.path), when}
 		w.roots |= rootBit(c.path)
 	}
 	return w
 }
 
-func newAccess(filed map[key][]int32) *access {
+func (x *index) newAccess(found map[key][]int32) *access {
 	a := &access{}
-	texts := make(map[keyKind]map[string][]int32)
-	for k, ways := range filed {
+	texts := make(map[keyKind]map[string]filed)
+	for k, ways := range found {
+		if k.kind == keyPresent {
+			a.present = ways
+			continue
+		}
+		at := filed(ways[0])
+		if len(ways) > 1 {
+			at = ^filed(len(x.lists))
+			x.lists = append(x.lists, ways)
+		}
 		switch k.kind {
 		case keyNumber:
-			put(&a.numbers, k.low, ways)
+			put(&a.numbers, k.low, at)
 		case keyWord:
-			put(&a.words, k.text[0], ways)
+			put(&a.words, k.text[0], at)
 		case keyRange:
-			if a.ranges == nil {
-				a.ranges = &ranges{}
-			}
-			a.ranges.all = append(a.ranges.all, interval{low: k.low, high: k.high, ways: ways})
+			a.ranges = append(a.ranges, interval{low: k.low, high: k.high, ways: at})
 		case keyBlock:
-			if a.blocks == nil {
-				a.blocks = &blocks{}
+			put(&a.blocks, k.block, at)
+			if !slices.Contains(a.blockLengths, k.block.Bits()) {
+				a.blockLengths = append(a.blockLengths, k.block.Bits())
 			}
-			put(&a.blocks.ways, k.block, ways)
-			if lengths := &a.blocks.lengths; !slices.Contains(*lengths, k.block.Bits()) {
-				*lengths = append(*lengths, k.block.Bits())
-			}
-		case keyPresent:
-			a.present = ways
 		default:
 			of := texts[k.kind]
-			put(&of, k.text, ways)
+			put(&of, k.text, at)
 			texts[k.kind] = of
 		}
 	}
 	a.strings, a.folded = texts[keyString], texts[keyFolded]
 	a.prefixes, a.suffixes = newPrefixes(texts[keyPrefix], false), newPrefixes(texts[keySuffix], true)
 	a.foldedPrefixes, a.foldedSuffixes = newPrefixes(texts[keyFoldedPrefix], false), newPrefixes(texts[keyFoldedSuffix], true)
-	if a.ranges != nil {
-		a.ranges.prepare()
-	}
+	slices.SortFunc(a.ranges, func(a, b interval) int { return cmp.Compare(a.low, b.low) })
+	prepareRanges(a.ranges)
 	return a
 }
 
-func put[K comparable](to *map[K][]int32, k K, ways []int32) {
+func put[K comparable](to *map[K]filed, k K, at filed) {
 	if *to == nil {
-		*to = make(map[K][]int32)
+		*to = make(map[K]filed)
 	}
-	(*to)[k] = ways
+	(*to)[k] = at
 }
 
-// find looks for the ways that an event may match, and appends the patterns of those that it does to
-// s.matched.
-func (x *index) find(s *scratch, t *turn) {
-	t.tryAll(s, x.always)
-	for i := 0; i < len(s.leaves); i++ {
-		l := &s.leaves[i]
-		if l.node < 0 || int(l.node) >= len(x.access) || x.access[l.node] == nil {
-			continue
-		}
-		a := x.access[l.node]
-		t.tryAll(s, a.present)
-		switch l.kind {
-		case '"':
-			if a.strings != nil {
-				t.tryAll(s, a.strings[l.text])
-			}
-			if a.folded != nil {
-				t.tryAll(s, a.folded[s.fold(l)])
-			}
-			a.prefixes.find(s, t, l.text)
-			a.suffixes.find(s, t, l.text)
-			if a.foldedPrefixes != nil || a.foldedSuffixes != nil {
-				a.foldedPrefixes.find(s, t, s.fold(l))
-				a.foldedSuffixes.find(s, t, s.fold(l))
-			}
-			a.blocks.find(s, t, l.text)
-		case '0':
-			if a.numbers != nil {
-				t.tryAll(s, a.numbers[l.number])
-			}
-			a.ranges.find(s, t, l.number)
-		default:
-			t.tryAll(s, a.words[l.kind])
-		}
-	}
-}
-
-// turn is one index in use for one event.
-type turn struct {
-	ways []way
-	// firstWay and firstPattern are added to their numbers.
+// lookup is an index in use for an event.
+type lookup struct {
+	*index
+	*scratch
+	// firstWay and firstPattern are added to their numbers, to tell them from those of another index.
 	firstWay, firstPattern int32
 	// removed are the patterns that are no longer there.
 	removed []bool
 }
 
-func (t *turn) tryAll(s *scratch, ways []int32) {
-	for _, i := range ways {
-		w := &t.ways[i]
-		tried, found := &s.tried[t.firstWay+i], &s.found[t.firstPattern+w.pattern]
-		if *tried == s.turn || *found == s.turn {
+// find looks for the ways that the event may match, and appends the patterns of those that it does
+// to matched.
+func (t *lookup) find() {
+	t.tryList(t.always, false)
+	for i := 0; i < len(t.leaves); i++ {
+		l := &t.leaves[i]
+		if l.node < 0 || int(l.node) >= len(t.access) || t.access[l.node] == nil {
 			continue
 		}
-		*tried = s.turn
-		if (t.removed == nil || !t.removed[w.pattern]) && s.holds(w) {
-			*found = s.turn
-			s.matched = append(s.matched, w.pattern)
+		// A leaf in no array is the only one, so that a way has what it is filed under if the key says all
+		// that is wanted.
+		known := l.element == 0
+		a := t.access[l.node]
+		t.tryList(a.present, false)
+		switch l.kind {
+		case '"':
+			if at, ok := a.strings[l.text]; ok {
+				t.try(at, known)
+			}
+			if a.folded != nil {
+				if at, ok := a.folded[t.fold(l)]; ok {
+					t.try(at, known)
+				}
+			}
+			a.prefixes.find(t, l.text)
+			a.suffixes.find(t, l.text)
+			if a.foldedPrefixes != nil || a.foldedSuffixes != nil {
+				a.foldedPrefixes.find(t, t.fold(l))
+				a.foldedSuffixes.find(t, t.fold(l))
+			}
+			if a.blocks != nil {
+				t.findBlocks(a, l.text, known)
+			}
+		case '0':
+			if at, ok := a.numbers[l.number]; ok {
+				t.try(at, known)
+			}
+			t.findRanges(a.ranges, l.number, known)
+		default:
+			if at, ok := a.words[l.kind]; ok {
+				t.try(at, known)
+			}
 		}
+	}
+}
+
+// try looks at what is filed under a key: known says that this is there.
+func (t *lookup) try(at filed, known bool) {
+	if at >= 0 {
+		t.tryWay(int32(at), known)
+		return
+	}
+	t.tryList(t.lists[^at], known)
+}
+
+func (t *lookup) tryList(ways []int32, known bool) {
+	for _, i := range ways {
+		t.tryWay(i, known)
+	}
+}
+
+func (t *lookup) tryWay(i int32, known bool) {
+	tried := &t.tried[t.firstWay+i]
+	if *tried == t.turn {
+		return
+	}
+	*tried = t.turn
+	w := &t.ways[i]
+	found := &t.found[t.firstPattern+w.pattern]
+	if w.several && *found == t.turn || t.removed != nil && t.removed[w.pattern] {
+		return
+	}
+	unknown := len(w.wants)
+	if known {
+		unknown--
+	}
+	if t.holds(w, unknown) {
+		if w.several {
+			*found = t.turn
+		}
+		t.matched = append(t.matched, w.pattern)
 	}
 }
 
@@ -286,21 +341,21 @@ type prefixes struct {
 	// texts are sorted. Each has the number of the longest other one that it begins with, -1 if there is none.
 	texts   []string
 	parents []int32
-	ways    [][]int32
+	ways    []filed
 }
 
-func newPrefixes(filed map[string][]int32, reversed bool) *prefixes {
-	if filed == nil {
+func newPrefixes(found map[string]filed, reversed bool) *prefixes {
+	if found == nil {
 		return nil
 	}
 	p := &prefixes{reversed: reversed}
-	ways := make(map[string][]int32, len(filed))
-	for text, of := range filed {
+	ways := make(map[string]filed, len(found))
+	for text, at := range found {
 		if reversed {
 			text = string(appendReversed(nil, text))
 		}
 		p.texts = append(p.texts, text)
-		ways[text] = of
+		ways[text] = at
 	}
 	slices.Sort(p.texts)
 	for i, text := range p.texts {
@@ -313,20 +368,20 @@ func newPrefixes(filed map[string][]int32, reversed bool) *prefixes {
 	return p
 }
 
-func (p *prefixes) find(s *scratch, t *turn, text string) {
+func (p *prefixes) find(t *lookup, text string) {
 	if p == nil {
 		return
 	}
 	if p.reversed {
-		from := len(s.decoded)
-		s.decoded = appendReversed(s.decoded, text)
-		text = view(s.decoded[from:])
+		from := len(t.decoded)
+		t.decoded = appendReversed(t.decoded, text)
+		text = view(t.decoded[from:])
 	}
 	// All that is between a prefix of the text and the text begins with that prefix.
 	i := int32(sort.Search(len(p.texts), func(i int) bool { return p.texts[i] > text })) - 1
 	for ; i >= 0; i = p.parents[i] {
 		if strings.HasPrefix(text, p.texts[i]) {
-			t.tryAll(s, p.ways[i])
+			t.try(p.ways[i], false) // as a wildcard wants more than its beginning
 		}
 	}
 }
@@ -338,20 +393,11 @@ func appendReversed(to []byte, text string) []byte {
 	return to
 }
 
-// ranges finds the intervals that a number is in.
-type ranges struct {
-	all []interval // a balanced tree: of each part the middle is the root
-}
-
+// interval is one of a sorted slice that is a balanced tree: of each part the middle is the root.
 type interval struct {
 	low, high float64
 	most      float64 // the highest end in the part of which this one is the root
-	ways      []int32
-}
-
-func (r *ranges) prepare() {
-	slices.SortFunc(r.all, func(a, b interval) int { return cmp.Compare(a.low, b.low) })
-	prepareRanges(r.all)
+	ways      filed
 }
 
 func prepareRanges(part []interval) float64 {
@@ -364,47 +410,36 @@ func prepareRanges(part []interval) float64 {
 	return root.most
 }
 
-func (r *ranges) find(s *scratch, t *turn, number float64) {
-	if r != nil {
-		findRanges(r.all, s, t, number)
-	}
-}
-
-func findRanges(part []interval, s *scratch, t *turn, number float64) {
+// findRanges finds the intervals that a number is in.
+func (t *lookup) findRanges(part []interval, number float64, known bool) {
 	for len(part) > 0 {
 		middle := len(part) / 2
 		root := &part[middle]
 		if root.most < number {
 			return
 		}
-		findRanges(part[:middle], s, t, number)
+		t.findRanges(part[:middle], number, known)
 		if root.low > number {
 			return
 		}
 		if number <= root.high {
-			t.tryAll(s, root.ways)
+			t.try(root.ways, known)
 		}
 		part = part[middle+1:]
 	}
 }
 
-// blocks finds the blocks that an address is in.
-type blocks struct {
-	lengths []int
-	ways    map[netip.Prefix][]int32
-}
-
-func (b *blocks) find(s *scratch, t *turn, text string) {
-	if b == nil {
-		return
-	}
+// findBlocks finds the blocks that an address is in.
+func (t *lookup) findBlocks(a *access, text string, known bool) {
 	addr, ok := parseAddr(text)
 	if !ok {
 		return
 	}
-	for _, length := range b.lengths {
+	for _, length := range a.blockLengths {
 		if block, err := addr.Prefix(length); err == nil {
-			t.tryAll(s, b.ways[block])
+			if at, ok := a.blocks[block]; ok {
+				t.try(at, known)
+			}
 		}
 	}
 }

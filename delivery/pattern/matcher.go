@@ -177,15 +177,13 @@ func (v *Version[ID]) Match(e *Event, ids []ID) []ID {
 	s.tried = grown(s.tried, len(v.large.ways)+len(v.small.ways))
 	s.found = grown(s.found, len(v.largeIDs)+len(v.smallIDs))
 	s.matched = s.matched[:0]
-	large := turn{ways: v.large.ways, removed: v.removed}
-	v.large.find(s, &large)
+	(&lookup{index: v.large, scratch: s, removed: v.removed}).find()
 	for _, i := range s.matched {
 		ids = append(ids, v.largeIDs[i])
 	}
 	if len(v.smallIDs) > 0 {
 		s.matched = s.matched[:0]
-		small := turn{ways: v.small.ways, firstWay: int32(len(v.large.ways)), firstPattern: int32(len(v.largeIDs))}
-		v.small.find(s, &small)
+		(&lookup{index: v.small, scratch: s, firstWay: int32(len(v.large.ways)), firstPattern: int32(len(v.largeIDs))}).find()
 		for _, i := range s.matched {
 			ids = append(ids, v.smallIDs[i])
 		}
