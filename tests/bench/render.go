@@ -97,6 +97,7 @@ var questions = map[string]string{
 	"project": "Following the log",
 	"rebuild": "Building read models anew",
 	"http":    "The shop over HTTP",
+	"match":   "Finding the rules that an event matches",
 	"compare": "Beside other event stores",
 }
 
