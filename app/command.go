@@ -72,8 +72,9 @@ func Body[B, C any](build func(r *Request, body B) (C, error)) CommandOption {
 
 // Request is a command as it came.
 type Request struct {
-	// ID is that of the stream. It is empty for a command that creates one: set it, or it will be a
-	// new UUID.
+	// ID is that of the stream, as it is in the path. For a command that creates one, and for a unit, it
+	// is the member "id" of the body, or a new UUID if the client left that out. Where the body has none
+	// it is empty: set it, or it will be a new UUID.
 	ID string
 	// Now is when the request came, and At when what it is about happened: the same unless
 	// something else is set.
@@ -121,6 +122,22 @@ func isFilledIn(command reflect.Type) bool {
 		_, tagged := f.Tag.Lookup(tagKey)
 		return !tagged
 	})
+}
+
+// idMember is the member of the body that has the id, where the path has none: of a command that is
+// its own body the one with the tag, of another body the text called id. It is empty if there is none.
+func (s commandSpec) idMember() string {
+	for _, f := range reflect.VisibleFields(s.body) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		isID := name == "id" && (f.Type == reflect.TypeFor[string]() || f.Type == reflect.TypeFor[*string]())
+		if s.body == s.command {
+			isID = f.Tag.Get(tagKey) == "id" && name != "-"
+		}
+		if isID {
+			return name
+		}
+	}
+	return ""
 }
 
 func (s commandSpec) mistakes() (all []error) {
@@ -227,6 +244,7 @@ func (s commandSpec) register(a *httpapi.API, category string, path resourcePath
 		s.route(a, path.of+"/"+path.pattern+"/"+s.name, o, path.variable, run)
 		return
 	}
+	o.IDMember = s.idMember()
 	if !s.noLocation {
 		o.Location = func(r commands.Result) string { return path.of + "/" + url.PathEscape(eventstore.StreamID(r.Stream)) }
 	}
@@ -236,7 +254,7 @@ func (s commandSpec) register(a *httpapi.API, category string, path resourcePath
 // route adds a route whose bodies are B.
 func route[B any](a *httpapi.API, path string, o httpapi.CommandOptions, idVariable string, build func(*Request, B) (any, error), run runCommand) {
 	httpapi.Command(a, http.MethodPost, path, o, func(ctx context.Context, in httpapi.CommandRequest[B]) (commands.Result, error) {
-		r := &Request{Now: in.Now, At: in.Now, Actor: in.Options.Actor, Header: in.Header, options: &in.Options, makesID: idVariable == ""}
+		r := &Request{ID: in.ID, Now: in.Now, At: in.Now, Actor: in.Options.Actor, Header: in.Header, options: &in.Options, makesID: idVariable == ""}
 		if !r.makesID {
 			r.ID = in.Path(idVariable)
 		}

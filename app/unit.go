@@ -18,7 +18,8 @@ type Unit struct {
 // Across says that C is a command that decide decides over several streams, at POST path. Decide
 // asks aggregates for states with Get, and gives them events with Put; what it has asked for has
 // not changed when its events are written. Its error refuses the command. It is called several
-// times, and must do nothing else: see commands.Units.
+// times, and must do nothing else: see commands.Units. A unit has an id if C has a field tagged
+// app:"id", as for Create: an idempotency key is for that id, and the answer has it as "id".
 func Across[C any](name, path string, decide func(*Tx, C) error, options ...CommandOption) Unit {
 	spec := newCommandSpec[C](name, options)
 	spec.noLocation, spec.makesID = true, true
@@ -67,7 +68,7 @@ func (u Unit) do(ctx context.Context, c *Commands, command any, o commands.Optio
 
 // register adds the route.
 func (u Unit) register(a *httpapi.API, c *Commands) {
-	o := httpapi.CommandOptions{Name: u.spec.name, Internal: u.spec.internal, OptionalBody: u.spec.optionalBody}
+	o := httpapi.CommandOptions{Name: u.spec.name, Internal: u.spec.internal, OptionalBody: u.spec.optionalBody, IDMember: u.spec.idMember()}
 	u.spec.route(a, u.path, o, "", func(ctx context.Context, r *Request, command any) (commands.Result, error) {
 		return u.do(ctx, c, command, *r.options)
 	})

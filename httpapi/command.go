@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -20,6 +22,11 @@ type CommandOptions struct {
 	// command on one id, whichever route it comes by. A command with a name is served by those of
 	// Commands too; its path has one variable at most, the id. Default: method and path.
 	Name string
+	// IDMember is the member of the body, a string, that has the id of what the command is about, where
+	// that is not in the path. It is part of what an idempotency key is for, as one in the path is, and
+	// POST /v1/commands takes it as the id. Where a client leaves it out, a UUID is made. Default: the
+	// body has none.
+	IDMember string
 	// Internal keeps a command with a name from HTTP: it has no route of its own, those of Commands
 	// do not know it, and API.Run runs it. Default: it is served.
 	Internal bool
@@ -35,6 +42,8 @@ type CommandOptions struct {
 type CommandRequest[Body any] struct {
 	// Body is the decoded body.
 	Body Body
+	// ID is that in CommandOptions.IDMember, or the one that was made in its place.
+	ID string
 	// Now is when the request came, as eventstore.Microseconds.
 	Now time.Time
 	// Header has the headers of the request.
@@ -58,18 +67,23 @@ func (r CommandRequest[Body]) Path(name string) string { return r.vars[name] }
 // for at most Config.Timeout.
 //
 // The answer is {"stream","version","position"}, and "streams" of a unit over several, with ETag
-// and Consistency-Token. With an Idempotency-Key the first answer of the domain, be it a success or
+// and Consistency-Token. It has "id" where there is an IDMember, unless that is
+// the id of the stream. With an Idempotency-Key the first answer of the domain, be it a success or
 // a refusal, is repeated byte for byte. Position is 0 if there was nothing to do. With ?dry_run=1
 // nothing is written and the answer is {"events"}, those that would be.
 func Command[Body any](a *API, method, path string, o CommandOptions, handle func(context.Context, CommandRequest[Body]) (commands.Result, error)) {
 	c := &command{Name: o.Name, Method: method, Path: path, Body: membersOf(reflect.TypeFor[Body]()), options: o}
 	c.body = reflect.TypeFor[Body]()
-	c.read = func(call commandCall) (runCommand, error) {
+	c.read = func(call *commandCall) (runCommand, error) {
 		in := CommandRequest[Body]{vars: call.vars, Header: call.header}
 		if len(call.text) > 0 || !o.OptionalBody {
 			if err := decode(call.text, &in.Body); err != nil {
 				return nil, err
 			}
+		}
+		if c.idField != nil {
+			call.identify(reflect.ValueOf(in.Body), c.idField)
+			in.ID = cmp.Or(call.id, call.newID)
 		}
 		return func(ctx context.Context, o commands.Options) (commands.Result, error) {
 			in.Now, in.Options = eventstore.Microseconds(a.config.Now()), o
@@ -91,20 +105,38 @@ type command struct {
 	options CommandOptions
 	// variables are the names of those in the path.
 	variables []string
-	read      func(commandCall) (runCommand, error)
+	// idField is where in the body IDMember is; nil if there is none.
+	idField []int
+	read    func(*commandCall) (runCommand, error)
 }
 
 // commandCall is what a command is called with.
 type commandCall struct {
 	vars   pathVars
 	header http.Header
-	// id is the one that POST /v1/commands was given.
-	id string
+	// id is the one that POST /v1/commands was given, or that is in the body; newID is made where the
+	// body could have one and has not.
+	id, newID string
 	// text is the body.
 	text []byte
 	// key is the idempotency key, "" if there is none.
 	key     string
 	options commands.Options
+}
+
+// identify takes the id from a body, or makes one.
+func (call *commandCall) identify(body reflect.Value, field []int) {
+	id, _ := body.FieldByIndexErr(field) // with an error it is in a part that was left out, and not valid
+	isPointer := id.Kind() == reflect.Pointer
+	if isPointer {
+		id = id.Elem()
+	}
+	// A text that is empty counts as left out, unless a pointer tells that it was not.
+	if id.IsValid() && (isPointer || id.String() != "") {
+		call.id = id.String()
+	} else {
+		call.newID = uuid.Must(uuid.NewV7()).String()
+	}
 }
 
 // runCommand runs a command whose body was read.
@@ -127,6 +159,11 @@ func (a *API) addCommand(c *command) {
 			Body: c.body, OptionalBody: c.options.OptionalBody,
 			Answers: []Answer{jsonAnswer[acknowledgement](c.successStatus()), jsonAnswer[planned](http.StatusOK)},
 		}, c.serve)
+	}
+	if c.options.IDMember != "" {
+		if c.idField = stringMember(c.body, c.options.IDMember); c.idField == nil || len(c.variables) > 0 {
+			a.mistake("command %s %s: IDMember %q must be a string in the body, and the path must have no variable", c.Method, c.Path, c.options.IDMember)
+		}
 	}
 	switch {
 	case c.Name == "" && c.options.Internal:
@@ -168,7 +205,7 @@ func (c *command) serve(x *exchange) error {
 	if err := params.err(); err != nil {
 		return err
 	}
-	run, err := c.read(call)
+	run, err := c.read(&call)
 	if err != nil {
 		return err
 	}
@@ -187,7 +224,14 @@ func (c *command) serve(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return c.writeResult(x, call, result, "")
+	var id string
+	if c.idField != nil {
+		id = c.idOf(call, result)
+	}
+	if id == eventstore.StreamID(result.Stream) {
+		id = "" // which the stream says
+	}
+	return c.writeResult(x, call, result, id)
 }
 
 // untilTimeout returns the context of commands. What was begun is finished though its client hangs
@@ -221,11 +265,14 @@ func (c *command) receipt(x *exchange, call commandCall) (*commands.ReceiptReque
 		return nil, err
 	}
 	id := call.vars.list()
+	if c.idField != nil && call.id != "" {
+		id = append(id, call.id)
+	}
 	return &commands.ReceiptRequest{
 		Scope:       scopeOf(append([]string{call.options.Actor, c.Name}, id...)),
 		Key:         call.key,
 		Fingerprint: fingerprint(c.Name, id, text),
-		Answer:      func(refusal error) commands.Answer { return c.answer(x, refusal) },
+		Answer:      func(refusal error) commands.Answer { return c.answer(x, call, refusal) },
 	}, nil
 }
 
@@ -306,11 +353,11 @@ func (x *exchange) writeToken(t eventstore.Token) {
 }
 
 // answer returns what the receipt is to keep. A refusal is kept whole: its request id stays that of
-// the first request. What a success says beside its status is in the outcome that the receipt keeps
-// anyway.
-func (c *command) answer(x *exchange, refusal error) commands.Answer {
+// the first request. What a success says beside its status and an id that was made is in the outcome
+// that the receipt keeps anyway.
+func (c *command) answer(x *exchange, call commandCall, refusal error) commands.Answer {
 	if refusal == nil {
-		return commands.Answer{Code: c.successStatus()}
+		return commands.Answer{Code: c.successStatus(), Body: []byte(call.newID)}
 	}
 	p := x.problem(&commands.RejectedError{Err: refusal})
 	a := commands.Answer{Code: p.Status, Body: p.body()}

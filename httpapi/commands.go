@@ -30,7 +30,7 @@ const (
 //	{"type":"order.cancel","id":"17","data":{"reason":"…"},"expected_version":3,"key":"…"}
 //
 // and answers the same with "id" in it. The id is the variable of the command's path; where there
-// is none, the member id of its body. Expected_version is -1 for what is not there yet. The key may
+// is none, the IDMember of its body. Expected_version is -1 for what is not there yet. The key may
 // come as Idempotency-Key.
 //
 // {"commands":[…]} has up to 100 of them, each judged by itself, one after the other, for at most
@@ -65,7 +65,7 @@ func (a *API) Run(ctx context.Context, name, id string, data []byte, o commands.
 		return commands.Result{}, err
 	}
 	call.options = o
-	run, err := c.read(call)
+	run, err := c.read(&call)
 	if err != nil {
 		return commands.Result{}, err
 	}
@@ -185,7 +185,7 @@ func (a *API) runOne(ctx context.Context, x *exchange, body commandBody, common 
 	call.options, call.header = common, x.r.Header
 	call.options.Expected = expected
 	x.within = "/data"
-	run, err := c.read(call)
+	run, err := c.read(&call)
 	if err != nil {
 		return nil, call, commands.Result{}, err
 	}
@@ -193,12 +193,16 @@ func (a *API) runOne(ctx context.Context, x *exchange, body commandBody, common 
 	return c, call, result, err
 }
 
-// idOf is the id that the command came with, or the one that was made for it.
+// idOf is the id that the command came with, or the one that was made for it, the first time if it
+// was sent again.
 func (c *command) idOf(call commandCall, r commands.Result) string {
-	if call.id == "" && (c.options.Location != nil || c.takesID()) {
+	switch {
+	case call.id != "":
+		return call.id
+	case c.options.Location != nil:
 		return eventstore.StreamID(r.Stream)
 	}
-	return call.id
+	return cmp.Or(string(r.Answer.Body), call.newID)
 }
 
 // batchItem is the answer to a command of a batch.
@@ -277,14 +281,9 @@ func (c *command) call(body commandBody) (call commandCall, err error) {
 	return call, err
 }
 
-// takesID reports whether the body has an id.
-func (c *command) takesID() bool {
-	return slices.ContainsFunc(c.Body, func(m member) bool { return m.Name == "id" })
-}
-
 // withID puts an id into a body that takes one.
 func (c *command) withID(text []byte, id string) ([]byte, error) {
-	if !c.takesID() {
+	if c.idField == nil {
 		return nil, invalidMember("/id", "must be left out: "+c.Name+" takes none")
 	}
 	var members map[string]jsontext.Value
@@ -292,13 +291,13 @@ func (c *command) withID(text []byte, id string) ([]byte, error) {
 		return text, nil // which is for decode to say
 	}
 	var given string
-	if own := members["id"]; own != nil && (json.Unmarshal(own, &given) != nil || given != "" && given != id) {
-		return nil, invalidMember("/id", "must not differ from /data/id")
+	if own := members[c.options.IDMember]; own != nil && (json.Unmarshal(own, &given) != nil || given != "" && given != id) {
+		return nil, invalidMember("/id", "must not differ from /data/"+c.options.IDMember)
 	}
 	value, err := json.Marshal(id)
 	if err != nil {
 		return nil, err
 	}
-	members["id"] = value
+	members[c.options.IDMember] = value
 	return json.Marshal(members)
 }

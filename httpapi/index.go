@@ -65,6 +65,21 @@ func membersOf(t reflect.Type, within ...reflect.Type) []member {
 	return list
 }
 
+// stringMember returns where a struct has the member of a name, if that is a text; nil if it has not.
+func stringMember(t reflect.Type, name string) []int {
+	for _, f := range reflect.VisibleFields(t) {
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		text := f.Type
+		if text.Kind() == reflect.Pointer {
+			text = text.Elem()
+		}
+		if f.IsExported() && !f.Anonymous && tag == name && text.Kind() == reflect.String {
+			return f.Index
+		}
+	}
+	return nil
+}
+
 func typeInJSON(t reflect.Type, within []reflect.Type) (name string, members []member) {
 	switch pointer := reflect.PointerTo(t); {
 	case t == reflect.TypeFor[Time](), pointer.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):

@@ -96,7 +96,7 @@ func newBench(t *testing.T, c httpapi.Config) *bench {
 	c.Problems = append(c.Problems, httpapi.DomainProblem{Err: errLocked, Kind: kindLocked})
 	b.api = newAPI(t, c)
 	httpapi.Command(b.api, "POST", "/purses", httpapi.CommandOptions{
-		Name:     "purse.open",
+		Name: "purse.open", IDMember: "id",
 		Location: func(r commands.Result) string { return "/purses/" + url.PathEscape(eventstore.StreamID(r.Stream)) },
 	}, b.open)
 	httpapi.Command(b.api, "POST", "/purses/{id}/move", httpapi.CommandOptions{Name: "purse.move"}, b.move)
@@ -113,7 +113,7 @@ type openBody struct {
 }
 
 func (b *bench) open(ctx context.Context, in httpapi.CommandRequest[openBody]) (commands.Result, error) {
-	return b.purses.Handle(ctx, in.Body.ID, move{Amount: in.Body.Amount, At: in.Now}, in.Options)
+	return b.purses.Handle(ctx, in.ID, move{Amount: in.Body.Amount, At: in.Now}, in.Options)
 }
 
 func (b *bench) move(ctx context.Context, in httpapi.CommandRequest[moveBody]) (commands.Result, error) {

@@ -162,7 +162,7 @@ func TestAKeyIsForOneRequest(t *testing.T) {
 	s := start(t)
 	const key = "Idempotency-Key: k"
 	s.post("/v1/orders", small("1"), key)
-	s.do("POST", "/v1/orders", small("2"), key).wantProblem(t, 422, "idempotency-key-reused")
+	s.do("POST", "/v1/orders", strings.Replace(small("1"), "EIRE", "France", 1), key).wantProblem(t, 422, "idempotency-key-reused")
 	// White space and the order of members do not make another request.
 	a := s.do("POST", "/v1/orders", strings.Replace(small("1"), `{"id":"1",`, `{ "id" : "1", `, 1), key)
 	if a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "true" {
@@ -177,6 +177,9 @@ func TestAKeyIsForOneRequest(t *testing.T) {
 	s.post("/v1/orders/1/confirm", "", key)
 	s.do("POST", "/v1/orders/2/confirm", "", key).wantProblem(t, 404, "order-not-found")
 	s.do("GET", "/v1/orders/2", "", s.head()).wantProblem(t, 404, "not-found")
+	if a := s.do("POST", "/v1/orders", small("2"), key); a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "" {
+		t.Errorf("%s = %d %s, want another order", a.request, a.status, a.body)
+	}
 }
 
 func TestAnIDIsMadeHereIfTheClientChoseNone(t *testing.T) {

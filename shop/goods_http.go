@@ -67,15 +67,10 @@ func (b goodsBody) goodsLines() []goods.Line {
 	return lines
 }
 
-// request puts id and business time of the body into a request. Other is the time under its other
+// request checks the id, and puts the business time of the body into a request. Other is the time under its other
 // name.
 func (b goodsBody) request(r *app.Request, other httpapi.Time) error {
 	r.At = cmp.Or(b.At, other).Or(r.Now)
-	if b.ID == nil {
-		r.ID = app.NewID()
-		return nil
-	}
-	r.ID = *b.ID
 	// The domain checks it too, but what cannot be part of a stream's name would not get there.
 	return goods.CheckID("/id", r.ID)
 }
