@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/57528e99/recount/delivery/pattern"
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -232,6 +233,14 @@ func (d Definition) Checked() (Definition, error) {
 func (c *checker) filter(d *Definition) {
 	if len(d.Filter) == 0 || string(d.Filter) == "null" {
 		d.Filter = nil
+		return
+	}
+	var wrong *pattern.Error
+	if _, err := pattern.Compile(d.Filter); errors.As(err, &wrong) {
+		c.wrong("/filter"+wrong.Pointer, "%s", wrong.Reason)
+		return
+	} else if err != nil {
+		c.wrong("/filter", "%v", err)
 		return
 	}
 	if err := (*jsontext.Value)(&d.Filter).Compact(); err != nil {

@@ -38,6 +38,7 @@ func TestMistakesInADefinitionAreNamed(t *testing.T) {
 		`{"start":"now"}`:                `/start must be "beginning", "end", {"position":7}`,
 		`{"start":{"position":1,"a":2}}`: `/start must be "beginning", "end", {"position":7}`,
 		`{"start":{"position":1,"after_event":"x"}}`:                  `/start must be one of "beginning"`,
+		`{"filter":{"data":{"a":1}}}`:                                 "/filter/data/a ",
 		`{"key":{"path":"data/x"}}`:                                   "/key/path must be a JSON pointer",
 		`{"key":{"path":"/payload/x"}}`:                               "/key/path must begin with a member of an event: /position",
 		`{"partitions":3}`:                                            "/partitions must be a power of two, it is 3",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/delivery/internal/core"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/operations"
 )
@@ -53,28 +54,16 @@ type report struct {
 	Stuck []string `json:"stuck,omitempty"`
 }
 
-// parkedRow is a row of subscription_parked.
-type parkedRow struct {
-	Position    int64
-	Key         string
-	State       rowState
-	Attempts    int
-	Charged     int
-	NextAttempt time.Time
-	Class       string
-	Error       string
-	FirstFailed time.Time
-	LastFailed  time.Time
-	DeadAt      time.Time
-	Redrive     bool
-}
-
-type rowState string
+// parkedRow is a row of subscription_parked, and rowState its state.
+type (
+	parkedRow = core.Row
+	rowState  = core.State
+)
 
 const (
-	waiting rowState = "waiting"
-	blocked rowState = "blocked"
-	dead    rowState = "dead"
+	waiting = core.Waiting
+	blocked = core.Blocked
+	dead    = core.Dead
 )
 
 // wish is what an operator wants done with a row.

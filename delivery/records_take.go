@@ -30,8 +30,8 @@ const (
 	lockPartitionsSQL = `
 SELECT p.subscription, p.partition
 FROM {schema}.subscription_partitions p
-JOIN unnest($1::bigint[], $2::integer[]) AS want (subscription, partition) USING (subscription, partition)
-ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p SKIP LOCKED`
+WHERE (p.subscription, p.partition) IN (SELECT * FROM unnest($1::bigint[], $2::integer[]))
+ORDER BY p.subscription, p.partition FOR NO KEY UPDATE SKIP LOCKED`
 
 	// Their members are looked at in a later statement: one may have joined and taken it since the other began.
 	readPartitionsSQL = `
