@@ -61,9 +61,9 @@ type (
 )
 
 const (
-	waiting = core.Waiting
-	blocked = core.Blocked
-	dead    = core.Dead
+	waiting rowState = core.Waiting
+	blocked rowState = core.Blocked
+	dead    rowState = core.Dead
 )
 
 // wish is what an operator wants done with a row.
