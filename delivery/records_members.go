@@ -86,6 +86,20 @@ func (r *records) renew(ctx context.Context, m member, read int64) (changes int6
 	return changes, alive, nil
 }
 
+const canRunSQL = `UPDATE {schema}.subscription_members SET can_run = $2 WHERE id = $1`
+
+// setCanRun changes what the member can run.
+func (r *records) setCanRun(ctx context.Context, m member, canRun []string) error {
+	b := &pgx.Batch{}
+	b.Queue(settings)
+	b.Queue(r.sql(canRunSQL), m.ID, canRun)
+	r.queueRaise(b)
+	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("say what member %d can run: %w", m.ID, err)
+	}
+	return nil
+}
+
 // leave ends the member. What it has is free at once.
 func (r *records) leave(ctx context.Context, m member) error {
 	b := &pgx.Batch{}

@@ -16,6 +16,8 @@ type taken struct {
 	Name       string
 	Definition Definition
 	Revision   int64
+	// Partitions is how many the subscription has.
+	Partitions int
 	Position   int64
 	// Rows are those of events at or below Position that are not dead, by position; under Hold the dead ones
 	// as well.
@@ -36,7 +38,7 @@ ORDER BY p.subscription, p.partition FOR NO KEY UPDATE SKIP LOCKED`
 	// Their members are looked at in a later statement: one may have joined and taken it since the other began.
 	readPartitionsSQL = `
 SELECT p.subscription, p.partition, p.position, p.revision, coalesce(p.read_to, 0),
-       s.name, s.definition, s.revision, coalesce(s.halving_to, 0), coalesce(s.barrier, 0)
+       s.name, s.definition, s.revision, s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0)
 FROM {schema}.subscription_partitions p
 JOIN unnest($3::bigint[], $4::integer[]) AS want (subscription, partition) USING (subscription, partition)
 JOIN {schema}.subscriptions s ON s.id = p.subscription
@@ -103,7 +105,7 @@ func (r *records) takeIn(ctx context.Context, tx pgx.Tx, m member, at eventstore
 	var revision int64
 	var text string
 	_, err = pgx.ForEachRow(rows, []any{&one.Subscription, &one.Partition, &one.Position, &revision, &one.ReadTo,
-		&one.Name, &text, &one.Revision, &one.HalvingTo, &one.Barrier}, func() (err error) {
+		&one.Name, &text, &one.Revision, &one.Partitions, &one.HalvingTo, &one.Barrier}, func() (err error) {
 		if one.Definition, err = parseStored(text); err != nil {
 			return fmt.Errorf("subscription %s: %w", one.Name, err)
 		}

@@ -1,0 +1,313 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/57528e99/recount/delivery/internal/core"
+	"github.com/57528e99/recount/internal/background"
+)
+
+const (
+	// moveInterval is how often the partitions move in which something matched, idleInterval how often the others.
+	moveInterval = 100 * time.Millisecond
+	idleInterval = 10 * time.Second
+	// moveShare bounds which part of the time moves take: one waits for so many times the last.
+	moveShare = 50
+	// urgentEvents is from how many settled events on a partition does not wait for the next move.
+	urgentEvents = 1000
+	// reportInterval is how often a partition tells operators what only its owner knows.
+	reportInterval = time.Second
+	// attemptsAtOnce is how many attempts are written down in a statement.
+	attemptsAtOnce = 5000
+)
+
+// dirtyList has the partitions that may have something to move.
+type dirtyList struct {
+	mu   sync.Mutex
+	list []*partition
+}
+
+func (l *dirtyList) add(p *partition) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, p)
+}
+
+func (l *dirtyList) take() []*partition {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := l.list
+	l.list = nil
+	return taken
+}
+
+// queueMove lets the mover look at the partition. The caller holds mu.
+func (p *partition) queueMove() {
+	if !p.queued {
+		p.queued = true
+		p.of.runner.dirty.add(p)
+	}
+	if p.core.Pending() >= urgentEvents {
+		p.of.runner.moveNow()
+	}
+}
+
+// moveNow makes the mover look as soon as it may.
+func (r *Runner) moveNow() { background.Wake(r.moving) }
+
+// made is a move, and the same as core knows it.
+type made struct {
+	move
+	p    *partition
+	core core.Move
+}
+
+// moveLoop moves cursors until ctx is done.
+func (r *Runner) moveLoop(ctx context.Context) {
+	var pending []made
+	var took time.Duration
+	idleAt := time.Now()
+	backoff := background.Backoff{}
+	wait := moveInterval
+	for ctx.Err() == nil {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-r.moving:
+			timer.Stop()
+			// Not more often than their share allows, whoever is in a hurry.
+			background.Sleep(ctx, min(moveShare*took, moveInterval))
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		begun := time.Now()
+		if begun.Sub(idleAt) >= idleInterval {
+			idleAt = begun
+			r.queueIdle()
+		}
+		pending = r.collect(pending, begun)
+		err := r.send(ctx, &pending)
+		if err == nil {
+			err = r.writeAttempts(ctx)
+		}
+		took = time.Since(begun)
+		if r.counts.seen(took, err); err != nil && ctx.Err() == nil {
+			wait = backoff.Next()
+			r.config.Logger.Warn().Err(err).Dur("pause", wait).Msg("moving cursors was interrupted")
+			continue
+		}
+		backoff.Reset()
+		wait = max(moveInterval, moveShare*took)
+	}
+}
+
+// queueIdle lets all partitions move to where the log was read without anything for them.
+func (r *Runner) queueIdle() {
+	for _, s := range r.allRunning() {
+		for _, p := range s.all() {
+			if passed := r.feed.passed(p.queue); passed > 0 {
+				p.offer(nil, 0, passed)
+			}
+			p.mu.Lock()
+			p.queueMove()
+			p.mu.Unlock()
+		}
+	}
+}
+
+// collect adds the moves of partitions that have one to those that could not be sent yet.
+func (r *Runner) collect(pending []made, now time.Time) []made {
+	for _, p := range r.dirty.take() {
+		if m, ok := p.takeMove(now); ok {
+			pending = append(pending, m)
+		}
+	}
+	return pending
+}
+
+// takeMove returns the move that the partition has to make.
+func (p *partition) takeMove(now time.Time) (made, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queued = false
+	if p.gone {
+		return made{}, false
+	}
+	return p.makeMove(now)
+}
+
+// makeMove is takeMove for who holds mu.
+func (p *partition) makeMove(now time.Time) (made, bool) {
+	m, ok := p.core.Move()
+	if !ok {
+		return made{}, false
+	}
+	p.moving = true
+	d := made{p: p, core: m, move: move{owned: p.owned, From: m.From, To: m.To, Remove: m.Remove, Matched: m.Matched, Delivered: m.Delivered}}
+	if m.Matched > 0 {
+		d.LastEventAt = p.lastEventAt
+	}
+	for i := range m.Put {
+		d.Put = append(d.Put, parkedRowOf(&m.Put[i]))
+	}
+	if len(p.wished) > 0 {
+		d.Done, p.wished = p.wished, make(map[int64]wish)
+	}
+	if p.readTo > 0 {
+		d.ReadTo = p.readTo
+	}
+	p.tell(&d.move, now)
+	return d, true
+}
+
+// tell says in a move what only the owner knows. The caller holds mu.
+func (p *partition) tell(m *move, now time.Time) {
+	status, breaker := p.core.Status(), p.of.breaker.Status()
+	m.Trouble = p.troubles(&status, &breaker, now)
+	if now.Sub(p.reportedAt) < reportInterval && m.Trouble == p.trouble {
+		return
+	}
+	p.reportedAt, p.trouble = now, m.Trouble
+	m.Report = p.report(&status, &breaker, now)
+}
+
+// report returns what operators are told. The caller holds mu.
+func (p *partition) report(status *core.Status, breaker *core.BreakerStatus, now time.Time) *report {
+	r := &report{Idle: status.Window == 0 && p.queue != nil && p.queue.by.Load() == head, InFlight: status.InFlight,
+		Rate: p.rate.see(now, status.Cursor), Full: p.core.Full()}
+	if !status.OldestInFlight.IsZero() {
+		r.Oldest = new(status.OldestInFlight.UTC())
+	}
+	if breaker.Open {
+		r.Breaker, r.NextProbe = new("open"), new(breaker.NextProbe.UTC())
+	}
+	if breaker.ThrottledUntil.After(now) {
+		r.Throttled = new(breaker.ThrottledUntil.UTC())
+	}
+	for a, f := range p.flights {
+		if f.stuck {
+			r.Stuck = append(r.Stuck, a.Items[0].Key)
+		}
+	}
+	return r
+}
+
+// troubles says what keeps the partition from getting on; empty: nothing does. The caller holds mu.
+func (p *partition) troubles(status *core.Status, breaker *core.BreakerStatus, now time.Time) string {
+	var all []string
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if breaker.Open {
+		add("the target is taken for down since %s", breaker.Since.UTC().Format(time.RFC3339))
+	}
+	if breaker.ThrottledUntil.After(now) {
+		add("the target takes nothing until %s", breaker.ThrottledUntil.UTC().Format(time.RFC3339))
+	}
+	if status.Full {
+		add("full: it has %d events that are parked and reads no more", status.Parked)
+	}
+	if status.Stuck > 0 {
+		add("stuck: %d attempts do not return", status.Stuck)
+	}
+	return strings.Join(all, "; ")
+}
+
+func parkedRowOf(row *core.Row) parkedRow {
+	return parkedRow{
+		Position: row.Position, Key: row.Key, State: rowState(row.State), Attempts: row.Attempts, Charged: row.Charged,
+		NextAttempt: row.NextAttempt, FirstFailed: row.FirstFailed, LastFailed: row.LastFailed, DeadAt: row.DeadAt,
+		Class: row.Class, Error: row.Error, Redrive: row.Redrive,
+	}
+}
+
+// send makes the moves that are pending in one statement, and empties the list. After an error they may have been made
+// or not, and are made again.
+func (r *Runner) send(ctx context.Context, pending *[]made) error {
+	var moves []move
+	kept := (*pending)[:0]
+	for _, m := range *pending {
+		if !m.p.isGone() {
+			kept, moves = append(kept, m), append(moves, m.move)
+		}
+	}
+	*pending = kept
+	if len(moves) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, memberTTL)
+	defer cancel()
+	refused, err := r.records.move(ctx, *r.log.Load(), moves)
+	if err != nil {
+		return err
+	}
+	lost := make(map[partitionKey]bool, len(refused))
+	for _, k := range refused {
+		lost[k] = true
+	}
+	for _, m := range kept {
+		m.p.moved(m, !lost[m.partitionKey])
+	}
+	clear(kept)
+	*pending = kept[:0]
+	return nil
+}
+
+// moved takes what became of a move.
+func (p *partition) moved(m made, ok bool) {
+	p.mu.Lock()
+	p.core.Moved(m.core, ok)
+	p.moving = false
+	if p.core.Pending() > 0 {
+		p.queueMove()
+	}
+	leaves := p.leaving != ""
+	p.mu.Unlock()
+	switch {
+	case !ok:
+		p.of.runner.lost(p)
+		return
+	case leaves:
+		p.of.runner.look()
+	case p.of.tx != nil:
+		p.pump()
+	}
+	p.settled()
+}
+
+func (p *partition) isGone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+// endedInTx takes what became of an attempt, and returns the move to make in its transaction; false: there is none, and nothing
+// to commit.
+func (p *partition) endedInTx(a *core.Attempt, results []core.Result) (made, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.flights, a)
+	now := time.Now()
+	p.core.Ended(now, a, results)
+	if p.gone {
+		return made{}, false
+	}
+	return p.makeMove(now)
+}
+
+// writeAttempts writes attempts down.
+func (r *Runner) writeAttempts(ctx context.Context) error {
+	for {
+		list := r.attemptLog.take(attemptsAtOnce)
+		if len(list) == 0 {
+			return nil
+		}
+		if err := r.records.recordAttempts(ctx, r.process, list); err != nil {
+			r.attemptLog.putBack(list)
+			return err
+		}
+	}
+}

@@ -1,0 +1,399 @@
+package delivery
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/57528e99/recount/delivery/internal/core"
+	"github.com/57528e99/recount/eventstore"
+)
+
+// windowSize bounds the events in memory between the cursor of a partition and what it has read.
+const windowSize = 10_000
+
+// eventsInTx is how many events, which do not depend on how they are cut into batches, share a transaction.
+const eventsInTx = 512
+
+// running is a subscription of which this process has partitions. All of them deliver by one revision: with another it
+// is taken anew.
+type running struct {
+	runner     *Runner
+	id         int64
+	name       string
+	revision   int64
+	definition Definition
+	source     *source
+	breaker    *core.Breaker
+	// changes is that of the breaker when all partitions were looked at last.
+	changes atomic.Uint64
+
+	target Target
+	// tx is target, if it is transactional.
+	tx        Transactional
+	quick     bool
+	remembers bool
+	// eachByItself: events of a transaction do not depend on how they are cut into batches.
+	eachByItself bool
+	timeout      time.Duration
+
+	mu         sync.Mutex
+	partitions map[int]*partition
+}
+
+// newRunning returns what is needed to deliver partitions of a subscription.
+func (r *Runner) newRunning(t *taken) (*running, error) {
+	s := &running{
+		runner: r, id: t.Subscription, name: t.Name, revision: t.Revision, definition: t.Definition,
+		partitions: make(map[int]*partition), timeout: defaultTimeout,
+		breaker: core.NewBreaker(t.Definition.Breaker.Keys, rand.Float64),
+	}
+	selector, err := newSelector(&t.Definition)
+	if err != nil {
+		return nil, err
+	}
+	s.source = newSource(selector, t.Partitions)
+	config := t.Definition.Target
+	switch {
+	case config.Handler != nil:
+		h := r.handlers[config.Handler.Name]
+		s.target, s.quick, s.timeout = h.target(r.config.Codec), h.quick, h.timeout
+	default:
+		if s.target, err = r.targets[config.needs()](t.Definition); err != nil {
+			return nil, err
+		}
+	}
+	if config.HTTP != nil {
+		s.timeout = time.Duration(config.HTTP.Timeout)
+	}
+	if tx, ok := s.target.(Transactional); ok {
+		s.tx = tx
+		if with, ok := s.target.(interface{ remembers() bool }); ok {
+			s.remembers = with.remembers()
+		}
+		if with, ok := s.target.(interface{ eachByItself() bool }); ok {
+			s.eachByItself = with.eachByItself()
+		}
+	}
+	return s, nil
+}
+
+// coreConfig returns what partitions go by.
+func (s *running) coreConfig() core.Config {
+	d := &s.definition
+	c := core.Config{
+		MaxInFlight: d.MaxInFlight, MaxParked: d.MaxParked, Window: windowSize, MaxEvents: d.Batch.MaxEvents, MaxBytes: d.Batch.MaxBytes,
+		Wait: time.Duration(d.Batch.Wait), Hold: d.AfterDead == Hold, Bisect: *d.Bisect, Serial: s.tx != nil, Random: rand.Float64,
+		Retry: core.Retry{MaxAttempts: d.Retry.MaxAttempts, MaxAge: time.Duration(d.Retry.MaxAge), First: time.Duration(d.Retry.First),
+			Cap: time.Duration(d.Retry.Cap), Factor: d.Retry.Factor},
+	}
+	if s.eachByItself {
+		c.MaxEvents, c.Bisect = max(c.MaxEvents, eventsInTx), true
+	}
+	return c
+}
+
+// pumpAll begins attempts in all partitions, if the breaker lets more begin than it did.
+func (s *running) pumpAll() {
+	changes := s.breaker.Changes()
+	if s.changes.Swap(changes) == changes {
+		return
+	}
+	for _, p := range s.all() {
+		p.pump()
+	}
+}
+
+func (s *running) all() []*partition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*partition, 0, len(s.partitions))
+	for _, p := range s.partitions {
+		all = append(all, p)
+	}
+	return all
+}
+
+// partition is one that this process has.
+type partition struct {
+	owned
+	of    *running
+	queue *queue
+	// ctx ends when the partition is lost.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu   sync.Mutex
+	core *core.Partition
+	// flights are the attempts that have not returned.
+	flights map[*core.Attempt]flight
+	// leaving says why it is given back once its attempts have ended; empty: it is not. Past leaveBy nobody waits for
+	// them any more.
+	leaving string
+	leaveBy time.Time
+	// gone: it is given back or lost. Nothing is begun, moved or offered any more.
+	gone bool
+	// queued says that the mover knows that there may be something to move, moving that a move is being made.
+	queued, moving bool
+	timer          *time.Timer
+	dueAt          time.Time
+
+	lastEventAt time.Time
+	reportedAt  time.Time
+	trouble     string
+	rate        rateMeter
+	rereads     rereads
+	// readTo, if not 0, is up to where it reads: there are to be fewer partitions.
+	readTo int64
+	// isLost: a move of it was refused.
+	isLost bool
+	// wished has what was done of what operators want, until a move says so, by position.
+	wished map[int64]wish
+}
+
+// flight is what is known of an attempt in flight.
+type flight struct {
+	begun time.Time
+	stuck bool
+}
+
+// start begins to deliver a partition that was taken.
+func (s *running) start(ctx context.Context, t *taken) *partition {
+	p := &partition{owned: t.owned, of: s, flights: make(map[*core.Attempt]flight), wished: make(map[int64]wish)}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	rows := make([]core.Row, len(t.Rows))
+	for i := range t.Rows {
+		rows[i] = coreRow(&t.Rows[i])
+	}
+	p.core = core.NewPartition(s.coreConfig(), s.breaker, t.Position, rows)
+	if t.HalvingTo > 0 && max(t.Barrier, t.ReadTo) > 0 {
+		p.readTo = max(t.Barrier, t.ReadTo)
+		p.core.ReadTo(p.readTo)
+	}
+	p.queue = newQueue(s.source, t.Partition, p)
+	s.mu.Lock()
+	s.partitions[t.Partition] = p
+	s.mu.Unlock()
+	s.runner.feed.add(p.queue)
+	p.pump()
+	return p
+}
+
+// next implements consumer.
+func (p *partition) next() (position int64, wants bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.core.Read() + 1, p.wants()
+}
+
+// wants reports whether it reads on. The caller holds mu.
+func (p *partition) wants() bool { return !p.gone && p.leaving == "" && p.core.Wants() }
+
+// offer implements consumer.
+func (p *partition) offer(events []offered, from, upto int64) (read int64) {
+	p.mu.Lock()
+	if read = p.core.Read(); p.gone || p.leaving != "" || read+1 < from {
+		p.mu.Unlock()
+		return read
+	}
+	var few [8]core.Item
+	items := few[:0]
+	for _, o := range events {
+		items = append(items, core.Item{Position: o.event.Position, Key: o.key, Size: o.event.Size(), Event: o.event})
+	}
+	p.core.Offer(items, upto)
+	read = p.core.Read()
+	if len(events) > 0 {
+		p.lastEventAt = events[len(events)-1].event.RecordedAt
+		p.queueMove()
+	}
+	p.mu.Unlock()
+	if len(events) > 0 {
+		p.pump()
+	}
+	return read
+}
+
+// pump begins what attempts there are to begin now.
+func (p *partition) pump() {
+	for {
+		a := p.begin()
+		if a == nil {
+			return
+		}
+		if p.of.quick {
+			p.try(a)
+			continue
+		}
+		p.of.runner.attempts.Go(func() {
+			for ; a != nil; a = p.begin() {
+				p.try(a)
+			}
+		})
+	}
+}
+
+// begin returns the next attempt to make, nil if there is none now.
+func (p *partition) begin() *core.Attempt {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.gone || !p.of.runner.mayBegin(now) {
+		return nil
+	}
+	a, ok := p.core.Next(now)
+	if !ok {
+		p.arm(now)
+		return nil
+	}
+	p.flights[a] = flight{begun: now}
+	return a
+}
+
+// arm lets it be looked at again when something is due. The caller holds mu.
+func (p *partition) arm(now time.Time) {
+	at, ok := p.core.Wake()
+	switch {
+	case !ok || at.Equal(p.dueAt):
+		return
+	case p.timer == nil:
+		p.timer = time.AfterFunc(max(at.Sub(now), 0), p.due)
+	default:
+		p.timer.Reset(max(at.Sub(now), 0))
+	}
+	p.dueAt = at
+}
+
+func (p *partition) due() {
+	p.mu.Lock()
+	p.dueAt = time.Time{}
+	p.mu.Unlock()
+	p.pump()
+}
+
+// ended takes what became of an attempt. The attempt is not to be used any more.
+func (p *partition) ended(a *core.Attempt, results []core.Result) {
+	r := p.of.runner
+	p.mu.Lock()
+	delete(p.flights, a)
+	p.core.Ended(time.Now(), a, results)
+	if p.gone {
+		if len(p.flights) == 0 {
+			r.look()
+		}
+		p.mu.Unlock()
+		return
+	}
+	if p.core.Pending() > 0 {
+		p.queueMove()
+	}
+	p.mu.Unlock()
+	p.settled()
+}
+
+// settled lets go on what waited for an attempt, or for a move, to end.
+func (p *partition) settled() {
+	r := p.of.runner
+	p.mu.Lock()
+	behind := p.queue.by.Load() == nobody && p.wants()
+	tell := !p.gone && (p.core.Halted() != nil || p.leaving != "" && len(p.flights) == 0)
+	p.mu.Unlock()
+	if behind {
+		r.feed.stir()
+	}
+	if tell {
+		r.look()
+	}
+	p.of.pumpAll()
+}
+
+// leave begins to give the partition back.
+func (p *partition) leave(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone || p.leaving != "" {
+		return
+	}
+	if passed := p.of.runner.feed.passed(p.queue); passed > 0 {
+		p.core.Offer(nil, passed)
+	}
+	p.leaving, p.leaveBy = why, time.Now().Add(min(p.of.timeout, drainTime))
+	p.core.Drain()
+	p.queueMove()
+	p.of.runner.moveNow()
+}
+
+// isLeft reports whether nothing keeps a partition that leaves from being given back.
+func (p *partition) isLeft(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leaving != "" && (p.core.Drained() && p.core.Pending() == 0 && !p.queued && !p.moving || now.After(p.leaveBy))
+}
+
+// drop forgets the partition: it is given back or another's.
+func (p *partition) drop() {
+	s := p.of
+	s.runner.feed.remove(p.queue)
+	p.mu.Lock()
+	wasGone := p.gone
+	p.gone = true
+	p.cancel()
+	p.core.Lose()
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.mu.Unlock()
+	if wasGone {
+		return
+	}
+	s.mu.Lock()
+	delete(s.partitions, p.Partition)
+	s.mu.Unlock()
+}
+
+// wasLost reports whether a move of the partition was refused.
+func (p *partition) wasLost() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.isLost
+}
+
+// isOver reports whether no attempt of the partition is in flight any more.
+func (p *partition) isOver() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.flights) == 0
+}
+
+func coreRow(row *parkedRow) core.Row {
+	return core.Row{
+		Position: row.Position, Key: row.Key, State: core.State(row.State), Attempts: row.Attempts, Charged: row.Charged,
+		NextAttempt: row.NextAttempt, FirstFailed: row.FirstFailed, LastFailed: row.LastFailed, DeadAt: row.DeadAt,
+		Class: row.Class, Error: row.Error, Redrive: row.Redrive,
+	}
+}
+
+// newEvent returns an event as it is delivered.
+func (r *Runner) newEvent(e *eventstore.RecordedEvent, item *core.AttemptItem) Event {
+	return Event{RecordedEvent: e, MessageID: MessageID(r.log.Load().Log, e), Key: item.Key, Attempt: item.Attempt, Redrive: item.Redrive}
+}
+
+// rateMeter says how many positions a second a partition passes.
+type rateMeter struct {
+	at       time.Time
+	position int64
+	rate     float64
+}
+
+func (m *rateMeter) see(now time.Time, position int64) float64 {
+	if m.at.IsZero() {
+		m.at, m.position = now, position
+	}
+	if d := now.Sub(m.at); d >= time.Second {
+		m.rate = float64(position-m.position) / d.Seconds()
+		m.at, m.position = now, position
+	}
+	return m.rate
+}

@@ -1,0 +1,231 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/pgsession"
+	"github.com/57528e99/recount/internal/pgsql"
+)
+
+// TargetFactory makes the Target of a subscription from its definition. It is called again when the definition has
+// changed. An error keeps this process from delivering for it.
+type TargetFactory func(Definition) (Target, error)
+
+// The kinds of targets that are not Go handlers.
+const (
+	KindSQL    = "sql"
+	KindHTTP   = "http"
+	KindAppend = "append"
+)
+
+// Config says what a Runner delivers, from where and to whom.
+type Config struct {
+	// Pool is the database of the subscriptions. Each partition whose target is transactional needs a
+	// connection while it delivers, the rest together about three.
+	Pool *pgxpool.Pool
+	// Schema has the tables, made by package migrations. Default: recount.
+	Schema string
+	// App is the name of the program. It delivers the subscriptions that are its own. Required.
+	App string
+	// Store is the log. Codec knows the types of the events that handlers take.
+	Store eventstore.Reader
+	Codec *eventstore.Codec
+	// Logger gets what changes about partitions and what fails for none in particular. Default: none.
+	Logger zerolog.Logger
+	// Process names this process to operators. Default: host, process id and a random part.
+	Process string
+	// Subscriptions are those that the program declares. They are made when the Runner starts.
+	Subscriptions []Subscription
+	// Handlers are further Go handlers, for subscriptions that are made elsewhere.
+	Handlers []*Handler
+	// Targets make targets that are no Go handlers, by kind. Those of SQL functions are there, and those that
+	// append if Store is an eventstore.Appender.
+	Targets map[string]TargetFactory
+	// Observe is told of each attempt when it has ended, on the goroutine that made it. Default: nobody is.
+	Observe func(Observation)
+}
+
+const (
+	// defaultTimeout and maxTimeout are how long an attempt may take.
+	defaultTimeout = 30 * time.Second
+	maxTimeout     = 15 * time.Minute
+	// returnGrace is how much longer its function may take to return before it counts as stuck.
+	returnGrace = 5 * time.Second
+	// drainTime is how long one who gives a partition back waits for its attempts at most.
+	drainTime = 30 * time.Second
+	// asideTime is for how long a process leaves to others what it cannot read.
+	asideTime = 5 * time.Minute
+)
+
+// Runner delivers: it shares the partitions of the subscriptions of its App with the other processes that
+// have one.
+type Runner struct {
+	config   Config
+	records  *records
+	feed     *feed
+	handlers map[string]*Handler
+	targets  map[string]TargetFactory
+	process  string
+	// log is the log and the incarnation that the partitions here are of.
+	log atomic.Pointer[eventstore.Token]
+
+	service background.Service
+	// wake lets the keeper look at once, moving lets the mover move.
+	wake, moving chan struct{}
+	// begun is the zero of deadline, which is when attempts must not begin any more, see mayBegin.
+	begun    time.Time
+	deadline atomic.Int64
+
+	// work is what attempts go on in.
+	work context.Context
+	// heard: the database has said that something has changed.
+	heard atomic.Bool
+
+	mu sync.Mutex
+	// member is who this process is; ID 0: it is none.
+	member member
+	// alive are the members that deliver, this one too.
+	alive []member
+	// running are the subscriptions of which it has partitions, by id.
+	running map[int64]*running
+	// aside has until when it leaves to others what they need it not for, by what that is.
+	aside map[string]time.Time
+
+	attempts   sync.WaitGroup
+	attemptLog attemptLog
+	dirty      dirtyList
+	counts     counts
+}
+
+// NewRunner returns a runner. If its subscriptions or handlers have mistakes the error says all of them.
+func NewRunner(c Config) (*Runner, error) {
+	if c.Pool == nil || c.Store == nil || c.Codec == nil || c.App == "" {
+		return nil, errors.New("delivery.Config needs a Pool, a Store, a Codec and an App")
+	}
+	c.Schema = cmp.Or(c.Schema, pgsql.DefaultSchema)
+	c.Process = cmp.Or(c.Process, processName())
+	r := &Runner{
+		config: c, records: &records{pool: c.Pool, schema: c.Schema, app: c.App}, process: c.Process,
+		feed: newFeed(c.Store, c.Logger), handlers: make(map[string]*Handler),
+		targets: map[string]TargetFactory{KindSQL: newSQLTarget(c.Schema)},
+		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), begun: time.Now(),
+		running: make(map[int64]*running), aside: make(map[string]time.Time),
+	}
+	if log, ok := c.Store.(eventstore.Appender); ok {
+		r.targets[KindAppend] = func(d Definition) (Target, error) { return NewAppendTarget(*d.Target.Append, log) }
+	}
+	maps.Copy(r.targets, c.Targets)
+	var mistakes []error
+	for _, h := range c.Handlers {
+		mistakes = append(mistakes, r.addHandler(h))
+	}
+	for i := range c.Subscriptions {
+		s := &c.Subscriptions[i]
+		if s.Handler != nil {
+			mistakes = append(mistakes, r.addHandler(s.Handler))
+		}
+		_, err := s.definition(c.Codec).Checked()
+		mistakes = append(mistakes, err)
+	}
+	return r, errors.Join(mistakes...)
+}
+
+func (r *Runner) addHandler(h *Handler) error {
+	if other := r.handlers[h.name]; other == h {
+		return nil
+	} else if other != nil {
+		return fmt.Errorf("handler %q: there are two of that name", h.name)
+	}
+	r.handlers[h.name] = h
+	return h.Check(r.config.Codec)
+}
+
+// processName names this process, for people.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
+}
+
+// Process returns the name of this process, as the status of partitions has it.
+func (r *Runner) Process() string { return r.process }
+
+// canRun returns what it can run, in the words of TargetConfig.needs.
+func (r *Runner) canRun() []string {
+	var all []string
+	for name := range r.handlers {
+		all = append(all, TargetConfig{Handler: &HandlerTarget{Name: name}}.needs())
+	}
+	all = slices.AppendSeq(all, maps.Keys(r.targets))
+	slices.Sort(all)
+	return all
+}
+
+// Start makes the subscriptions that are declared and not there, begins to deliver in the background and
+// returns. It goes on until Stop, or until ctx is done.
+//
+// One that is there stays as it is, but for what the program says of it now: that is a change as by Admin.Put, where its
+// start is not looked at.
+func (r *Runner) Start(ctx context.Context) error {
+	return r.service.Start(ctx, func(ctx context.Context) ([]background.Task, error) {
+		if err := pgsession.Check(ctx, r.config.Pool); err != nil {
+			return nil, err
+		}
+		if err := r.declare(ctx); err != nil {
+			return nil, err
+		}
+		return []background.Task{r.run}, nil
+	})
+}
+
+// Stop lets attempts end, gives all partitions back and waits. If ctx ends before that they are cut off: what
+// they did comes again; and the error is ctx's. It may be called more than once, also before Start.
+func (r *Runner) Stop(ctx context.Context) error { return r.service.Stop(ctx) }
+
+// Stopped is closed when it delivers no more, after Stop or after the end of Start's ctx.
+func (r *Runner) Stopped() <-chan struct{} { return r.service.Stopped() }
+
+// run does everything, each part on its own goroutine.
+func (r *Runner) run(soft, hard context.Context) {
+	// The feed and the mover go on until all partitions are given back.
+	working, done := context.WithCancel(hard)
+	r.work = working
+	var parts sync.WaitGroup
+	parts.Go(func() { r.feed.followHead(working) })
+	for reader := range catchUps {
+		parts.Go(func() { r.feed.catchUp(working, int32(1+reader)) })
+	}
+	parts.Go(func() { r.moveLoop(working) })
+	r.keep(soft, hard)
+	done()
+	parts.Wait()
+	r.attempts.Wait()
+}
+
+// mayBegin reports whether attempts may begin: not when the process may have been taken for dead, as after it was
+// frozen, until it has heard that it was not.
+func (r *Runner) mayBegin(now time.Time) bool {
+	return int64(now.Sub(r.begun)) < r.deadline.Load()
+}
+
+// renewed says when a renewal began that succeeded.
+func (r *Runner) renewed(at time.Time) {
+	r.deadline.Store(int64(at.Sub(r.begun) + memberTTL - time.Second))
+}

@@ -1,0 +1,557 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/57528e99/recount/delivery/internal/core"
+	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/operations"
+)
+
+const (
+	renewInterval = time.Second
+	// lookInterval is how often all subscriptions are looked at though nobody said that they have changed.
+	lookInterval = 10 * time.Second
+	// keepTimeout bounds a statement about members and partitions.
+	keepTimeout = 3 * time.Second
+	// wantedAtOnce is how many rows of a partition are looked at about which operators want something.
+	wantedAtOnce = 1000
+)
+
+// keeper keeps the process a member and has it own what is its own. It is the only one that takes partitions,
+// and gives them back.
+type keeper struct {
+	*Runner
+	changes int64
+	// looked is when the subscriptions were looked at last, all what they were.
+	looked    time.Time
+	renewedAt time.Time
+	all       []subscription
+	// lingering are partitions that were lost while attempts of theirs were in flight.
+	lingering []*partition
+}
+
+// keep goes on until soft is done, then gives all back.
+func (r *Runner) keep(soft, hard context.Context) {
+	k := &keeper{Runner: r}
+	defer r.hear()()
+	loop := background.Loop{
+		Idle: renewInterval, Wake: r.wake,
+		Failed: func(err error, pause time.Duration) {
+			r.config.Logger.Warn().Err(err).Dur("pause", pause).Msg("keeping the partitions was interrupted")
+		},
+		Backoff: background.Backoff{Longest: renewInterval},
+	}
+	_ = loop.Run(soft, func(context.Context) (background.Next, error) { return background.Idle, k.step(hard) })
+	k.end(hard)
+}
+
+// look lets the keeper look at once.
+func (r *Runner) look() { background.Wake(r.wake) }
+
+// hear lets the keeper look when the database says that subscriptions have changed, where the store hears of it.
+func (r *Runner) hear() (stop func()) {
+	store, ok := r.config.Store.(interface {
+		OnLeaseReleased(told func(of string)) (stop func())
+	})
+	if !ok {
+		return func() {}
+	}
+	return store.OnLeaseReleased(func(of string) {
+		if of == changed || of == "" {
+			r.heard.Store(true)
+			r.look()
+		}
+	})
+}
+
+// step does what there is to do now.
+func (k *keeper) step(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	if err := k.stay(ctx); err != nil {
+		return err
+	}
+	k.halts(ctx)
+	k.stuck()
+	if err := k.see(ctx); err != nil {
+		return err
+	}
+	k.plan()
+	if err := k.giveBackLeft(ctx); err != nil {
+		return err
+	}
+	return k.take(ctx)
+}
+
+// stay joins, or renews the membership if it is time.
+func (k *keeper) stay(ctx context.Context) error {
+	begun := time.Now()
+	if k.member.ID == 0 {
+		m, err := k.records.join(ctx, k.process, k.runs(begun))
+		if err != nil {
+			return err
+		}
+		k.set(m, nil)
+		k.changes, k.looked = -1, time.Time{}
+		k.renewed(begun)
+		k.config.Logger.Info().Int64("member", m.ID).Msg("this process delivers")
+	}
+	if begun.Sub(k.renewedAt) < renewInterval/2 && !k.heard.Swap(false) {
+		return nil
+	}
+	changes, alive, err := k.records.renew(ctx, k.member, k.feed.reads())
+	switch {
+	case errors.Is(err, errLost), err != nil && time.Since(k.begun) > time.Duration(k.deadline.Load())+time.Second:
+		// Others may have them by now.
+		k.loseAll()
+		return err
+	case err != nil:
+		return err
+	}
+	begins := !k.mayBegin(time.Now())
+	k.renewed(begun)
+	k.renewedAt = begun
+	if begins {
+		k.pumpEverything()
+	}
+	if changes != k.changes || !slices.EqualFunc(alive, k.alive, sameMember) {
+		k.looked = time.Time{}
+	}
+	k.set(k.member, alive)
+	if can := k.runs(begun); !slices.Equal(can, k.member.CanRun) {
+		if err := k.records.setCanRun(ctx, k.member, can); err != nil {
+			return err
+		}
+		k.member.CanRun = can
+		k.renewedAt = time.Time{}
+		k.look()
+	}
+	return nil
+}
+
+// set sets who this process is, and who delivers.
+func (k *keeper) set(m member, alive []member) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.member, k.Runner.alive = m, alive
+}
+
+func sameMember(a, b member) bool { return a.ID == b.ID && slices.Equal(a.CanRun, b.CanRun) }
+
+// runs returns what the process can run now.
+func (k *keeper) runs(now time.Time) []string {
+	return slices.DeleteFunc(k.canRun(), func(what string) bool { return now.Before(k.aside[what]) })
+}
+
+// loseAll forgets everything: the process is none of those that deliver any more.
+func (k *keeper) loseAll() {
+	k.deadline.Store(0)
+	for _, s := range k.allRunning() {
+		for _, p := range s.all() {
+			k.lose(p)
+		}
+	}
+	k.config.Logger.Warn().Int64("member", k.member.ID).Msg("this process was taken for dead: it begins again")
+	k.set(member{}, nil)
+}
+
+// lose forgets a partition that is another's.
+func (k *keeper) lose(p *partition) {
+	p.drop()
+	k.closeIfIdle(p.of)
+	if !p.isOver() {
+		k.lingering = append(k.lingering, p)
+	}
+}
+
+// lost lets the keeper forget a partition whose move was refused.
+func (r *Runner) lost(p *partition) {
+	p.mu.Lock()
+	p.isLost = true
+	p.mu.Unlock()
+	r.heard.Store(true)
+	r.look()
+}
+
+// see looks at all subscriptions if they may have changed.
+func (k *keeper) see(ctx context.Context) error {
+	if time.Since(k.looked) < lookInterval {
+		return nil
+	}
+	at, err := k.config.Store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	changes, all, err := k.records.look(ctx)
+	if err != nil {
+		return err
+	}
+	if before := k.log.Load(); before != nil && !before.SameIncarnation(at) {
+		// The database gave all partitions to nobody when it was adopted.
+		for _, s := range k.allRunning() {
+			for _, p := range s.all() {
+				k.lose(p)
+			}
+		}
+	}
+	k.log.Store(&at)
+	k.changes, k.all, k.looked = changes, all, now
+	return k.fulfil(ctx)
+}
+
+// plan lets go what is not its own, and what is to be delivered in another way.
+func (k *keeper) plan() {
+	byID := make(map[int64]*subscription, len(k.all))
+	for i := range k.all {
+		byID[k.all[i].ID] = &k.all[i]
+	}
+	members := k.coreMembers()
+	for _, s := range k.allRunning() {
+		now := byID[s.id]
+		for _, p := range s.all() {
+			switch {
+			case p.wasLost():
+				k.lose(p)
+			case now == nil:
+				p.leave("it was deleted")
+			case !now.Running:
+				p.leave("it is paused or has stopped")
+			case now.Revision != s.revision:
+				p.leave("it was changed")
+			case len(now.Members) != len(s.source.queues):
+				p.leave("it has other partitions")
+			case !k.isOwn(members, now, p.Partition):
+				p.leave("another process is to have it")
+			default:
+				k.halve(p, now)
+			}
+		}
+	}
+	k.lingering = slices.DeleteFunc(k.lingering, (*partition).isOver)
+}
+
+func (k *keeper) coreMembers() []core.Member {
+	members := make([]core.Member, len(k.alive))
+	for i, m := range k.alive {
+		members[i] = core.Member{ID: m.ID, CanRun: m.CanRun}
+	}
+	return members
+}
+
+func (k *keeper) isOwn(members []core.Member, s *subscription, partition int) bool {
+	id, ok := core.Assign(members, s.Needs, s.ID, partition)
+	return ok && id == k.member.ID
+}
+
+// halve has a partition take its part in the halving of its subscription.
+func (k *keeper) halve(p *partition, now *subscription) {
+	if now.HalvingTo == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Barrier > 0 {
+		if p.readTo != now.Barrier {
+			p.readTo = now.Barrier
+			p.core.ReadTo(now.Barrier)
+			k.feed.stir()
+		}
+		return
+	}
+	if p.readTo == 0 {
+		p.readTo = p.core.Read()
+		p.core.ReadTo(p.readTo)
+		p.queueMove()
+	}
+}
+
+// giveBackLeft gives back the partitions whose attempts have ended.
+func (k *keeper) giveBackLeft(ctx context.Context) error {
+	var left []*partition
+	var owns []owned
+	now := time.Now()
+	for _, s := range k.allRunning() {
+		for _, p := range s.all() {
+			if p.isLeft(now) {
+				left, owns = append(left, p), append(owns, p.owned)
+			}
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	if err := k.records.giveBack(ctx, owns); err != nil {
+		return err
+	}
+	for _, p := range left {
+		k.config.Logger.Info().Str("subscription", p.of.name).Int("partition", p.Partition).Str("why", p.leaving).Msg("gave a partition back")
+		k.lose(p)
+	}
+	k.looked = time.Time{}
+	k.look()
+	return nil
+}
+
+// take takes what is its own and nobody's.
+func (k *keeper) take(ctx context.Context) error {
+	members := k.coreMembers()
+	alive := func(id int64) bool {
+		return id != k.member.ID && slices.ContainsFunc(k.alive, func(m member) bool { return m.ID == id })
+	}
+	var want []partitionKey
+	for i := range k.all {
+		s := &k.all[i]
+		if now := k.running[s.ID]; !s.Running || now != nil && (now.revision != s.Revision || len(now.source.queues) != len(s.Members)) {
+			continue
+		}
+		for partition, has := range s.Members {
+			key := partitionKey{s.ID, partition}
+			if !alive(has) && k.isOwn(members, s, partition) && !k.has(key) && !k.lingers(key, len(s.Members)) {
+				want = append(want, key)
+			}
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	all, err := k.records.take(ctx, k.member, *k.log.Load(), want)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		k.begin(ctx, &all[i])
+	}
+	if len(all) < len(want) {
+		k.looked = time.Time{} // somebody has the others at hand
+	}
+	return nil
+}
+
+// begin begins to deliver a partition that was taken.
+func (k *keeper) begin(ctx context.Context, t *taken) {
+	s := k.running[t.Subscription]
+	if s != nil && (s.revision != t.Revision || len(s.source.queues) != t.Partitions) {
+		// It was changed after it was looked at.
+		if err := k.records.giveBack(ctx, []owned{t.owned}); err != nil {
+			k.config.Logger.Warn().Err(err).Msg("giving a partition back was interrupted")
+		}
+		return
+	}
+	if s == nil {
+		var err error
+		if s, err = k.newRunning(t); err != nil {
+			k.standAside(ctx, t.owned, t.Definition.Target.needs(), fmt.Errorf("its target cannot be made: %w", err))
+			return
+		}
+		k.feed.addSource(s.source)
+		k.mu.Lock()
+		k.running[t.Subscription] = s
+		k.mu.Unlock()
+	}
+	s.start(k.work, t)
+	k.config.Logger.Info().Str("subscription", t.Name).Int("partition", t.Partition).Int64("position", t.Position).
+		Int64("epoch", t.Epoch).Msg("took a partition")
+}
+
+// closeIfIdle forgets a subscription of which nothing is here any more.
+func (k *keeper) closeIfIdle(s *running) {
+	if len(s.all()) > 0 || k.running[s.id] != s {
+		return
+	}
+	k.feed.removeSource(s.source)
+	k.mu.Lock()
+	delete(k.running, s.id)
+	k.mu.Unlock()
+}
+
+func (k *keeper) has(key partitionKey) bool {
+	s := k.running[key.Subscription]
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.partitions[key.Partition] != nil
+}
+
+// lingers reports whether an attempt is in flight here of a partition that shares keys with one of n.
+func (k *keeper) lingers(key partitionKey, n int) bool {
+	return slices.ContainsFunc(k.lingering, func(p *partition) bool {
+		mask := min(n, len(p.of.source.queues)) - 1
+		return p.Subscription == key.Subscription && p.Partition&mask == key.Partition&mask
+	})
+}
+
+// halts acts on partitions that make no attempts any more.
+func (k *keeper) halts(ctx context.Context) {
+	for _, s := range k.allRunning() {
+		for _, p := range s.all() {
+			p.mu.Lock()
+			halt := p.core.Halted()
+			done := halt == nil || p.gone || p.leaving != ""
+			p.mu.Unlock()
+			if done {
+				continue
+			}
+			if halt.Outcome == core.Undecodable {
+				k.standAside(ctx, p.owned, s.definition.Target.needs(), fmt.Errorf("it cannot read the event at position %d: %s", halt.Position, halt.Error))
+				p.leave("this process cannot read an event")
+				continue
+			}
+			err := k.records.stop(ctx, p.owned, failure{Position: halt.Position, Error: halt.Error, Reason: reasonOfHalt(halt)})
+			if err != nil && !errors.Is(err, errLost) {
+				k.config.Logger.Warn().Err(err).Str("subscription", s.name).Msg("stopping a subscription was interrupted")
+				continue
+			}
+			k.config.Logger.Error().Str("subscription", s.name).Int64("position", halt.Position).Str("error", halt.Error).Msg("stopped")
+			p.leave("it has stopped")
+		}
+	}
+}
+
+// The reasons for which subscriptions stop by themselves.
+const (
+	ReasonGone    operations.Reason = "target-gone"
+	ReasonStopped operations.Reason = "stopped-by-target"
+)
+
+func reasonOfHalt(h *core.Halt) operations.Reason {
+	if h.Outcome == core.Gone {
+		return ReasonGone
+	}
+	return ReasonStopped
+}
+
+// standAside leaves to others for a time what this process cannot do.
+func (k *keeper) standAside(ctx context.Context, o owned, needs string, why error) {
+	k.config.Logger.Warn().Err(why).Int64("subscription", o.Subscription).Str("needs", needs).Dur("for", asideTime).Msg("leaving a subscription to other processes")
+	k.aside[needs] = time.Now().Add(asideTime)
+}
+
+// stuck notes attempts that should have returned.
+func (k *keeper) stuck() {
+	now := time.Now()
+	for _, s := range k.allRunning() {
+		for _, p := range s.all() {
+			p.mu.Lock()
+			for a, f := range p.flights {
+				if !f.stuck && now.Sub(f.begun) > s.timeout+returnGrace {
+					p.flights[a] = flight{f.begun, true}
+					p.core.Stuck(a)
+					p.queueMove()
+				}
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+// fulfil hands what operators want to the partitions.
+func (k *keeper) fulfil(ctx context.Context) error {
+	var keys []partitionKey
+	asOf := make(map[partitionKey]uint64)
+	own := make(map[partitionKey]*partition)
+	for _, s := range k.allRunning() {
+		for _, p := range s.all() {
+			p.mu.Lock()
+			if p.leaving == "" && p.core.Halted() == nil {
+				keys, own[p.partitionKey], asOf[p.partitionKey] = append(keys, p.partitionKey), p, p.core.Moves()
+			}
+			p.mu.Unlock()
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	found, err := k.records.wanted(ctx, keys, wantedAtOnce)
+	if err != nil {
+		return err
+	}
+	for key, rows := range found {
+		if !own[key].fulfil(asOf[key], rows) || len(rows) == wantedAtOnce {
+			k.looked = time.Time{}
+		}
+	}
+	return nil
+}
+
+var wishes = map[wish]core.Wish{wantRetry: core.RetryNow, wantRedrive: core.Redrive, wantDiscard: core.Discard}
+
+// fulfil carries out what operators want of rows, and returns false if they are to be read again.
+func (p *partition) fulfil(asOf uint64, rows []wantedRow) (ok bool) {
+	p.mu.Lock()
+	ok = true
+	now := time.Now()
+	for i := range rows {
+		row := &rows[i]
+		if p.gone || p.leaving != "" || p.wished[row.Position] == row.Wish {
+			continue
+		}
+		if !p.core.Want(now, asOf, coreRow(&row.parkedRow), wishes[row.Wish]) {
+			ok = false
+			break
+		}
+		p.wished[row.Position] = row.Wish
+	}
+	p.queueMove()
+	p.mu.Unlock()
+	p.pump()
+	return ok
+}
+
+// end gives everything back.
+func (k *keeper) end(hard context.Context) {
+	for _, s := range k.allRunning() {
+		for _, p := range s.all() {
+			p.leave("this process stops")
+		}
+	}
+	loop := background.Loop{Idle: renewInterval, Wake: k.wake, Failed: func(error, time.Duration) {}}
+	_ = loop.Run(hard, func(ctx context.Context) (background.Next, error) {
+		if len(k.allRunning()) == 0 {
+			return background.Done, nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+		defer cancel()
+		if err := k.stay(ctx); err != nil {
+			return background.Idle, err
+		}
+		return background.Idle, k.giveBackLeft(ctx)
+	})
+	for _, s := range k.allRunning() {
+		for _, p := range s.all() {
+			k.lose(p)
+		}
+	}
+	if k.member.ID != 0 {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(hard), keepTimeout)
+		defer cancel()
+		if err := k.records.leave(ctx, k.member); err != nil {
+			k.config.Logger.Warn().Err(err).Msg("others will notice later that this process has stopped")
+		}
+	}
+}
+
+func (r *Runner) allRunning() []*running {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*running, 0, len(r.running))
+	for _, s := range r.running {
+		all = append(all, s)
+	}
+	return all
+}
+
+func (k *keeper) pumpEverything() {
+	for _, s := range k.allRunning() {
+		for _, p := range s.all() {
+			p.pump()
+		}
+	}
+}

@@ -1,0 +1,299 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/57528e99/recount/delivery/internal/core"
+	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/pgerr"
+)
+
+// Transactional is a Target whose effects are in the database of the log. They are made in the transaction that moves
+// the cursor, so that each event has its effect once.
+type Transactional interface {
+	Target
+	// DeliverTx is Deliver with effects in tx only. Nil says that all events are delivered; after an error nothing
+	// of what was done stays. It is called again with parts of the events to find which they failed for.
+	DeliverTx(ctx context.Context, tx Tx, d *Delivery) error
+}
+
+const (
+	// savepoints is how many events are tried one by one in a transaction at most: PostgreSQL keeps as many
+	// subtransactions of a session in memory.
+	savepoints = 64
+	// closeTimeout bounds what ends a transaction whose caller may be gone.
+	closeTimeout = 5 * time.Second
+	savepointSQL = `SAVEPOINT delivery_event`
+	undoSQL      = `ROLLBACK TO SAVEPOINT delivery_event`
+	keepSQL      = `RELEASE SAVEPOINT delivery_event`
+	// settleSQL lets deferred constraints speak before the events count as delivered.
+	settleSQL = `SET CONSTRAINTS ALL IMMEDIATE`
+	// See settings: these are for the move, which comes last.
+	moveSettings = `SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true)`
+	effectsSQL   = `
+INSERT INTO {schema}.subscription_effects (subscription, message_id)
+SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING RETURNING message_id`
+)
+
+// tryInTx makes an attempt in the transaction that moves the cursor. What is about the database and not about the events
+// is tried again, for as long as the partition is here: nobody is charged.
+func (p *partition) tryInTx(a *core.Attempt) {
+	begun := time.Now()
+	d := p.delivery(a)
+	kind, n := a.Kind, len(a.Items)
+	backoff := background.Backoff{}
+	for {
+		t := &txAttempt{p: p, a: a, d: d}
+		err := p.ctx.Err()
+		if err == nil {
+			err = t.run(false)
+		}
+		if err != nil && !t.ended && isAboutEvents(err) {
+			if n > 1 && n <= savepoints && p.of.eachByItself {
+				err = t.run(true)
+			} else if !t.ended {
+				// Nothing of it stays. Core has larger ones made again in halves.
+				t.results = p.of.resultsOf(n, err)
+				p.ended(a, t.results)
+				t.ended = true
+			}
+		}
+		switch {
+		case t.ended:
+			p.record(d, kind, t.results, begun, err)
+			return
+		case p.ctx.Err() != nil:
+			p.ended(a, p.of.resultsOf(n, err))
+			return
+		}
+		pause := backoff.Next()
+		p.of.runner.config.Logger.Warn().Err(err).Str("subscription", p.of.name).Dur("pause", pause).Msg("a transaction was interrupted")
+		background.Sleep(p.ctx, pause)
+	}
+}
+
+// isAboutEvents reports whether an error of a transaction is about its events, as opposed to the connection, the server
+// or others at work.
+func isAboutEvents(err error) bool {
+	var own *handlerError
+	if !errors.As(err, &own) {
+		return false
+	}
+	return errors.Is(err, context.DeadlineExceeded) || pgerr.Code(err) == "" && !errors.Is(err, errConnection) ||
+		pgerr.IsStatement(err) || pgerr.Is(err, pgerr.TransactionAborted)
+}
+
+// handlerError is an error that a target returned.
+type handlerError struct{ err error }
+
+func (e *handlerError) Error() string { return e.err.Error() }
+func (e *handlerError) Unwrap() error { return e.err }
+
+var errConnection = errors.New("the connection to the database was lost")
+
+// txAttempt is one transaction of an attempt.
+type txAttempt struct {
+	p       *partition
+	a       *core.Attempt
+	d       *Delivery
+	results []core.Result
+	// ended: core knows the results, and the attempt is not to be used any more.
+	ended bool
+}
+
+// run makes the attempt in one transaction, one event after another if it is to be careful. If the error is nil it is committed.
+// Else nothing stays, or nobody knows: then the partition is lost.
+func (t *txAttempt) run(careful bool) error {
+	p := t.p
+	ctx, cancel := context.WithTimeout(p.ctx, p.of.timeout)
+	defer cancel()
+	// Of a process that froze the server ends the transaction: others wait for what it has locked.
+	begin := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d", p.of.timeout.Milliseconds())
+	tx, err := p.of.runner.config.Pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		_ = tx.Rollback(ctx) // after a commit it does nothing
+	}()
+	events, err := t.fresh(ctx, tx)
+	if err != nil {
+		return err
+	}
+	var failed map[int]error
+	if careful {
+		failed, err = t.oneByOne(ctx, tx, events)
+	} else if len(events) > 0 {
+		err = t.call(ctx, tx, events)
+	}
+	if err != nil {
+		return err
+	}
+	return t.commit(ctx, tx, failed)
+}
+
+// fresh returns the events that have not had their effect before, by their index, as far as that is remembered.
+func (t *txAttempt) fresh(ctx context.Context, tx pgx.Tx) ([]int, error) {
+	all := make([]int, 0, len(t.d.Events))
+	if !t.p.of.remembers {
+		for i := range t.d.Events {
+			all = append(all, i)
+		}
+		return all, nil
+	}
+	ids, index := make([]uuid.UUID, len(t.d.Events)), make(map[uuid.UUID]bool, len(t.d.Events))
+	for i := range t.d.Events {
+		ids[i] = t.d.Events[i].MessageID
+	}
+	rows, err := tx.Query(ctx, t.p.of.runner.records.sql(effectsSQL), t.p.of.id, ids)
+	if err != nil {
+		return nil, err
+	}
+	var id uuid.UUID
+	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { index[id] = true; return nil }); err != nil {
+		return nil, err
+	}
+	for i := range ids {
+		if index[ids[i]] {
+			all = append(all, i)
+		}
+	}
+	return all, nil
+}
+
+// call calls the target with some of the events, and makes sure that what it did can be committed.
+func (t *txAttempt) call(ctx context.Context, tx pgx.Tx, events []int) error {
+	d := t.d
+	if len(events) < len(d.Events) {
+		part := *d
+		part.Events = make([]Event, len(events))
+		for i, at := range events {
+			part.Events[i] = d.Events[at]
+		}
+		d = &part
+	}
+	err := t.p.of.tx.DeliverTx(ctx, handlerTx{tx}, d)
+	switch status := tx.Conn().PgConn().TxStatus(); {
+	case ctx.Err() != nil && t.p.ctx.Err() == nil:
+		return &handlerError{fmt.Errorf("it took longer than %s: %w", t.p.of.timeout, errors.Join(context.DeadlineExceeded, err))}
+	case tx.Conn().IsClosed():
+		return errors.Join(errConnection, err)
+	case err != nil:
+		return &handlerError{err}
+	case status == 'E':
+		return &handlerError{errors.New("the handler returned nil although a statement of it was refused; return the error, or use a savepoint")}
+	case status != 'T':
+		return &handlerError{errors.New("the handler ended the transaction, which is not its own")}
+	}
+	if _, err = tx.Exec(ctx, settleSQL); err != nil {
+		return &handlerError{err}
+	}
+	return nil
+}
+
+// oneByOne calls the target with one event after another, and returns which failed. Nothing of those stays. Behind one that
+// failed those of its key are not tried.
+func (t *txAttempt) oneByOne(ctx context.Context, tx pgx.Tx, events []int) (failed map[int]error, err error) {
+	failed = make(map[int]error)
+	held := make(map[string]bool)
+	for _, i := range events {
+		if key := t.d.Events[i].Key; held[key] {
+			failed[i] = errNotTried
+			continue
+		}
+		if _, err := tx.Exec(ctx, savepointSQL); err != nil {
+			return nil, err
+		}
+		end := keepSQL
+		if err := t.call(ctx, tx, []int{i}); err != nil {
+			if !isAboutEvents(err) {
+				return nil, err
+			}
+			failed[i], held[t.d.Events[i].Key], end = err, true, undoSQL
+		}
+		if _, err := tx.Exec(ctx, end); err != nil {
+			return nil, err
+		}
+	}
+	return failed, nil
+}
+
+// commit lets core know what became of the events, writes that in the transaction and commits it.
+func (t *txAttempt) commit(ctx context.Context, tx pgx.Tx, failed map[int]error) error {
+	p := t.p
+	if err := p.ctx.Err(); err != nil {
+		return err
+	}
+	var err error
+	if len(failed) > 0 {
+		err = &PartialError{Failed: failed}
+		// What was remembered of those that failed is not true.
+		if p.of.remembers {
+			if err := t.forget(ctx, tx, failed); err != nil {
+				return err
+			}
+		}
+	}
+	t.results = p.of.resultsOf(len(t.a.Items), err)
+	t.ended = true
+	m, ok := p.endedInTx(t.a, t.results)
+	if !ok {
+		return err
+	}
+	if _, err := tx.Exec(ctx, moveSettings); err != nil {
+		p.moved(m, false)
+		return err
+	}
+	moved := p.of.runner.records.moveInTx(ctx, tx, *p.of.runner.log.Load(), m.move)
+	if moved == nil {
+		moved = tx.Commit(ctx)
+	}
+	p.moved(m, moved == nil)
+	if moved != nil {
+		return moved
+	}
+	return err
+}
+
+const forgetEffectsSQL = `DELETE FROM {schema}.subscription_effects WHERE subscription = $1 AND message_id = ANY($2)`
+
+func (t *txAttempt) forget(ctx context.Context, tx pgx.Tx, failed map[int]error) error {
+	var ids []uuid.UUID
+	for i := range failed {
+		ids = append(ids, t.d.Events[i].MessageID)
+	}
+	_, err := tx.Exec(ctx, t.p.of.runner.records.sql(forgetEffectsSQL), t.p.of.id, ids)
+	return err
+}
+
+// handlerTx is the transaction as a target gets it: it cannot end it.
+type handlerTx struct{ tx pgx.Tx }
+
+func (t handlerTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	return t.tx.Exec(ctx, sql, args...)
+}
+
+func (t handlerTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return t.tx.Query(ctx, sql, args...)
+}
+
+func (t handlerTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return t.tx.QueryRow(ctx, sql, args...)
+}
+
+func (t handlerTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	return t.tx.SendBatch(ctx, b)
+}
+
+func (t handlerTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error) {
+	return t.tx.CopyFrom(ctx, table, columns, rows)
+}
