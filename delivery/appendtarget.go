@@ -16,8 +16,6 @@ import (
 // hopsMember is the member of an event's metadata that counts the appends of targets it came through.
 const hopsMember = "recount_hops"
 
-const defaultMaxHops = 4
-
 // appendTarget appends each event to another stream of the log.
 type appendTarget struct {
 	AppendTarget
@@ -28,24 +26,13 @@ type appendTarget struct {
 // event's data, content type and schema version, and an id that is made of its message id and the name of the
 // subscription: delivered again it is there already, and nothing is appended. Its metadata is the event's, with
 // the event as causation_id and one more in recount_hops; metadata that is no JSON object is kept in base64 as
-// recount_metadata. The error is an *eventstore.InvalidError.
+// recount_metadata. The error is an *InvalidError.
 func NewAppendTarget(config AppendTarget, log eventstore.Appender) (Target, error) {
-	config.MaxHops = cmp.Or(config.MaxHops, defaultMaxHops)
-	t := &appendTarget{config, log}
-	if config.MaxHops < 1 || config.MaxHops > 32 {
-		return nil, &eventstore.InvalidError{Field: "max_hops", Reason: "must be from 1 to 32"}
+	var c checker
+	if c.append(&config); len(c.mistakes) > 0 {
+		return nil, &InvalidError{Mistakes: c.mistakes}
 	}
-	if strings.ContainsAny(t.stream(&eventstore.RecordedEvent{}), "{}") {
-		return nil, &eventstore.InvalidError{Field: "stream", Reason: "may have {stream}, {category}, {id} and {type} in braces, and nothing else"}
-	}
-	probe := &eventstore.RecordedEvent{Event: eventstore.Event{Type: "t"}, Stream: "c-i"}
-	err := eventstore.Limits{}.Validate([]eventstore.StreamAppend{t.changed("", &Event{RecordedEvent: probe}, nil)}, eventstore.AppendOptions{})
-	var invalid *eventstore.InvalidError
-	if errors.As(err, &invalid) {
-		invalid.Field = strings.TrimPrefix(invalid.Field, "events[0].")
-		return nil, err
-	}
-	return t, nil
+	return &appendTarget{config, log}, nil
 }
 
 // Deliver implements Target. Each event is an append of its own: a batch that is delivered again may have

@@ -65,7 +65,7 @@ func deliversOddData(r *run) {
 		{"application/json", ""},
 		{"application/json", "null"},
 		{"application/json", `""`},
-		{"application/json", " {\"b\" : 1,\n\t\"a\":[ 1.0, 1e400, 12345678901234567890 ],\"a\":\"<&>\\u0000\\u2028\" } "},
+		{"application/json", "{\"b\" : 1,\n\t\"a\":[ 1.0, 1e400, 12345678901234567890 ],\"a\":\"<&>\\u0000\\u2028\" }"},
 		{"application/json", `"🦀` + "\u2028" + `"`},
 		{"application/json", `{"cut":`},
 		{"application/json", "\"\xff\xfe\""},

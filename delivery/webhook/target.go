@@ -1,0 +1,175 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/internal/background"
+)
+
+// Target sends the events of a subscription to one address.
+type Target struct {
+	config    *delivery.HTTPTarget
+	batch     bool // a request has an array of events, also if it is of one
+	url       *url.URL
+	transport *http.Transport
+	limiter   *rate.Limiter // nil: no limit
+	headers   []*header
+	tokens    *tokens // nil: no OAuth
+}
+
+var _ delivery.Target = (*Target)(nil)
+
+// New returns the target of a subscription that goes to delivery.HTTPTarget; Close it. Allow are networks that may be
+// connected to although they are not public. The error is a *delivery.InvalidError. Nothing is connected to and no
+// secret is read before something is delivered.
+func New(d delivery.Definition, allow []netip.Prefix) (*Target, error) {
+	d, err := d.Checked()
+	if err != nil {
+		return nil, err
+	}
+	c := d.Target.HTTP
+	address, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{config: c, batch: d.Batch.MaxEvents > 1, url: address, transport: newTransport(d, allow)}
+	if c.RateLimit > 0 {
+		// The burst makes up for what a timer is late.
+		t.limiter = rate.NewLimiter(rate.Limit(c.RateLimit), max(1, int(c.RateLimit/100)))
+	}
+	t.authenticate()
+	return t, nil
+}
+
+// Close closes the connections that no attempt uses. It is called after the last.
+func (t *Target) Close() { t.transport.CloseIdleConnections() }
+
+// Deliver implements delivery.Target.
+func (t *Target) Deliver(ctx context.Context, d *delivery.Delivery) error {
+	if err := t.waitForTurn(ctx); err != nil {
+		return err
+	}
+	m, err := t.message(d)
+	if err != nil {
+		return err
+	}
+	attempt, cancel := context.WithTimeout(ctx, time.Duration(t.config.Timeout))
+	defer cancel()
+	err = t.send(attempt, m, d)
+	var answered *delivery.ResponseError
+	var partial *delivery.PartialError
+	switch {
+	case attempt.Err() == nil, errors.As(err, &answered), errors.As(err, &partial):
+		return err
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("no complete answer within %s: %w", time.Duration(t.config.Timeout), attempt.Err())
+	}
+	return nil
+}
+
+// longestTurn is how long an attempt waits for its turn under the rate limit. Who would wait longer is told to
+// come back, so that no attempt looks stuck.
+const longestTurn = time.Second
+
+func (t *Target) waitForTurn(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || t.limiter == nil {
+		return err
+	}
+	turn := t.limiter.Reserve()
+	delay := turn.Delay()
+	if delay > longestTurn {
+		turn.Cancel()
+		return delivery.Throttled(fmt.Errorf("%g requests a second are sent, which is rate_limit", t.config.RateLimit), delay)
+	}
+	if !background.Sleep(ctx, delay) {
+		turn.Cancel()
+		return ctx.Err()
+	}
+	return nil
+}
+
+// send sends a message, and once more if its credentials are refused and there are others now.
+func (t *Target) send(ctx context.Context, m *message, d *delivery.Delivery) error {
+	used, err := t.credentials(ctx, nil)
+	if err != nil {
+		return err
+	}
+	err = t.sendWith(ctx, m, used, d)
+	var refused *delivery.ResponseError
+	if !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+		return err
+	}
+	others, otherErr := t.credentials(ctx, used)
+	if otherErr != nil || others.same(used) {
+		return err
+	}
+	m.header = m.header.Clone() // the first request may still be looked at
+	return t.sendWith(ctx, m, others, d)
+}
+
+func (t *Target) sendWith(ctx context.Context, m *message, c *credentials, d *delivery.Delivery) error {
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.body)), nil }
+	r := &http.Request{
+		Method: t.config.Method, URL: t.url, Host: t.url.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: m.header, ContentLength: int64(len(m.body)), GetBody: body,
+	}
+	r.Body, _ = body()
+	if len(m.body) == 0 {
+		r.Body, r.GetBody = http.NoBody, nil
+	}
+	for i, h := range t.headers {
+		m.header[h.name] = []string{c.values[i]}
+	}
+	if t.tokens != nil {
+		m.header["Authorization"] = []string{"Bearer " + c.token}
+	}
+	answer, err := t.transport.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		return withoutURL(err)
+	}
+	defer answer.Body.Close()
+	return judge(answer, c, d)
+}
+
+// withoutURL returns the error below one that tells the address, whose query may have a secret.
+func withoutURL(err error) error {
+	var withURL *url.Error
+	if errors.As(err, &withURL) {
+		return withURL.Err
+	}
+	return err
+}
+
+// newTransport returns a transport of its own, so that targets do not take connections from each other. It keeps as
+// many as there are attempts at once if one process has all partitions.
+func newTransport(d delivery.Definition, allow []netip.Prefix) *http.Transport {
+	return &http.Transport{
+		DialContext:            newDialer(allow).DialContext,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    d.MaxInFlight * d.Partitions,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// isFieldValue reports whether a text can be the value of a header.
+func isFieldValue(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) < 0
+}
