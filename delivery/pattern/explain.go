@@ -1,8 +1,11 @@
 package pattern
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,9 +32,12 @@ type Clause struct {
 // there is Matcher.
 func (p *Pattern) Explain(e *Event) Explanation {
 	g := &growth{}
-	ways := make([]way, len(p.ways))
+	ways, all := make([]way, len(p.ways)), make([][]*clause, len(p.ways))
 	for i, clauses := range p.ways {
-		ways[i] = newWay(0, clauses, g, nil)
+		// What may be absent comes last: whether it is depends on the element that the others match in.
+		all[i] = slices.Clone(clauses)
+		slices.SortStableFunc(all[i], func(a, b *clause) int { return cmp.Compare(order(a), order(b)) })
+		ways[i] = newWay(0, all[i], g, nil)
 	}
 	var members [fields]*node
 	for i, name := range envelope {
@@ -42,23 +48,37 @@ func (p *Pattern) Explain(e *Event) Explanation {
 	var failed *clause
 	var found string
 	most := -1
-	for i, clauses := range p.ways {
-		met, all := 0, ways[i]
-		for ; met < len(clauses); met++ {
-			part := way{roots: rootBit(clauses[met].path), wants: all.wants[:met+1]}
-			if !s.holds(&part, met+1) {
-				break
-			}
-		}
-		if met == len(clauses) {
+	for i, clauses := range all {
+		w := ways[i]
+		if s.holds(&w, len(w.wants)) {
 			return Explanation{Matched: true}
+		}
+		met := 0
+		for s.meets(clauses[:met+1], w.wants[:met+1]) {
+			met++
 		}
 		if met > most {
 			most, failed = met, clauses[met]
-			found = s.describe(e, clauses[met], all.wants[:met+1])
+			found = s.describe(e, failed, w.wants[:met+1])
 		}
 	}
 	return Explanation{Clause: &Clause{failed.at, json.RawMessage(failed.wanted), found}}
+}
+
+func order(c *clause) int {
+	if c.when.absent {
+		return 1
+	}
+	return 0
+}
+
+// meets reports whether the event has what some clauses want.
+func (s *scratch) meets(clauses []*clause, wants []want) bool {
+	part := way{wants: wants}
+	for _, c := range clauses {
+		part.roots |= rootBit(c.path)
+	}
+	return s.holds(&part, len(wants))
 }
 
 // maxDescribed is how many values are told, and how many bytes of each.
@@ -117,7 +137,9 @@ func describeOther(e *Event, path []string) string {
 	if len(text) == 0 {
 		return "no " + path[0]
 	}
-	if err := json.Unmarshal(text, &v); err != nil {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
 		return err.Error()
 	}
 	for i, key := range path[1:] {
