@@ -52,6 +52,8 @@ var scenarios = map[string]func(*world){
 	"readOwnWrite":      readOwnWrite,
 	"readPast":          readPast,
 	"anotherApp":        anotherApp,
+	// What subscriptions are given.
+	"filtered": filtered,
 	// What a rebuild leaves.
 	"rebuilt":  rebuilt,
 	"replaced": replaced,
