@@ -11,6 +11,10 @@ import (
 // maxPieces is how many attempts are made to find what is wrong with a batch that failed as a whole.
 const maxPieces = 20
 
+// serialDraw is from how many events a Serial partition draws one for a probe: what is below it is parked when it
+// is done.
+const serialDraw = 100
+
 // split is a batch that failed as a whole, in halves of halves.
 type split struct {
 	serial, since uint64
@@ -154,13 +158,18 @@ func (p *Partition) land(ev *event) {
 	ev.line.flying--
 }
 
-// dissolve gives back what is in batches that are not in flight.
-func (p *Partition) dissolve() {
+// dissolveOpen gives back what is in the batch that waits for more.
+func (p *Partition) dissolveOpen() {
 	if a := p.open; a != nil {
 		p.open = nil
 		p.giveBack(a.Items)
 		p.recycleAttempt(a)
 	}
+}
+
+// dissolve gives back what is in batches that are not in flight.
+func (p *Partition) dissolve() {
+	p.dissolveOpen()
 	for _, s := range p.splits {
 		p.abandon(s)
 	}
@@ -197,13 +206,10 @@ func (p *Partition) peek(serial uint64) *event {
 	for len(p.late) > 0 {
 		l := p.late[0]
 		next := l.next
-		if next == nil || next.state != fresh || next.position != l.lateAt || !l.openTo(serial) {
-			p.late.pop()
-			switch {
-			case l.head == nil:
-				p.recycleLine(l)
-			case next != nil && next.state == fresh && next.index < p.scan && l.openTo(serial):
-				p.late.add(l)
+		if next == nil || next.state != fresh || next.position != l.latePosition || !l.openTo(serial) {
+			p.late.remove(l)
+			if next != nil && next.state == fresh && next.index < p.scan && l.openTo(serial) {
+				p.late.set(l)
 			}
 			continue
 		}
@@ -241,7 +247,7 @@ func (p *Partition) nextFresh(now time.Time) *Attempt {
 		p.openBytes += ev.size
 		p.take(a, ev)
 		if l := ev.line; p.c.MaxEvents > 1 && l.next != nil && l.next.state == fresh && l.next.index < p.scan {
-			p.late.add(l)
+			p.late.set(l)
 		}
 	}
 	switch {
@@ -254,7 +260,13 @@ func (p *Partition) nextFresh(now time.Time) *Attempt {
 		return nil
 	}
 	p.open = nil
+	inOrder(a)
 	return a
+}
+
+// inOrder puts the items in order of position: what waited for a row comes later into a batch than what is behind it.
+func inOrder(a *Attempt) {
+	slices.SortFunc(a.Items, func(a, b AttemptItem) int { return cmp.Compare(a.Position, b.Position) })
 }
 
 // nextRetry returns an attempt for rows that are due: one that failed goes alone, those that were only blocked in
@@ -274,6 +286,7 @@ func (p *Partition) nextRetry(now time.Time) *Attempt {
 			p.take(a, ev)
 		}
 	}
+	inOrder(a)
 	return a
 }
 
@@ -329,60 +342,81 @@ func (p *Partition) halve(a *Attempt) {
 	s.pieces = append(s.pieces, append([]AttemptItem(nil), a.Items[half:]...), append([]AttemptItem(nil), a.Items[:half]...))
 }
 
-// candidate returns the best event for a probe, and what it is.
-func (p *Partition) candidate() (candidate, []*line) {
-	if p.ready > 0 {
-		return freshKey, nil
+// candidate returns the best event for a probe, and what it is; nil if there is none. Of each kind that was
+// not asked before those that were, that no poison is asked for ever in place of others.
+func (p *Partition) candidate() (candidate, *event) {
+	if opening := p.b.openings.Load(); p.opening != opening {
+		p.opening, p.opened, p.round = opening, p.asks, p.asks
 	}
-	var lines []*line
-	for _, l := range p.due {
-		if l.head.charged == 0 {
-			lines = append(lines, l)
+	best, pick := none, (*event)(nil)
+	consider := func(c candidate, ev *event) {
+		if c < best {
+			best, pick = c, ev
 		}
 	}
-	switch {
-	case len(lines) > 0:
-		return uncharged, lines
-	case len(p.due) > 0:
-		return anyRow, p.due[:1]
+	// Beginning anywhere: the first of the window may be poison.
+	for i, from := 0, p.from(min(p.window.len(), p.draws())); p.ready > 0 && i < p.window.len() && best != freshKey; i++ {
+		ev := p.window.at(p.window.head + uint64((from+i)%p.window.len()))
+		switch {
+		case ev.state != fresh || !ev.line.ready:
+		case ev.line.asked <= p.round:
+			consider(freshKey, ev.line.head)
+		default:
+			consider(asked, ev.line.head)
+		}
 	}
-	return none, nil
+	for i, from := 0, p.from(len(p.due)); i < len(p.due) && best > uncharged; i++ {
+		l := p.due[(from+i)%len(p.due)]
+		switch {
+		case l.asked > p.round:
+			consider(asked, l.head)
+		case l.head.charged == 0:
+			consider(uncharged, l.head)
+		default:
+			consider(anyRow, l.head)
+		}
+	}
+	return best, pick
 }
+
+// draws is from how many events of the window one is drawn.
+func (p *Partition) draws() int {
+	if p.c.Serial {
+		return serialDraw
+	}
+	return p.window.len()
+}
+
+func (p *Partition) from(n int) int { return int(p.c.Random() * float64(n)) }
 
 func (p *Partition) nextProbe(now time.Time) (*Attempt, bool) {
 	p.dissolve()
-	c, lines := p.candidate()
-	if c == none || c == anyRow && lines[0].due.After(now) || !p.b.probe(now, c) {
+	if !p.b.mayProbe(now) {
 		return nil, false
 	}
-	a := p.newAttempt(Probe)
-	if c == freshKey {
-		p.take(a, p.draw())
-	} else {
-		p.take(a, lines[int(p.c.Random()*float64(len(lines)))].head)
+	c, ev := p.candidate()
+	if c == none || !p.b.probe(now, c) {
+		return nil, false
 	}
+	if c == asked {
+		p.round = p.asks
+	}
+	p.asks++
+	ev.line.asked = p.asks
+	a := p.newAttempt(Probe)
+	p.take(a, ev)
 	a.since = p.b.begin()
 	p.begin(now, a)
 	return a, true
-}
-
-// draw returns the first event of a key without rows, at random. There is one.
-func (p *Partition) draw() *event {
-	n := uint64(p.window.len())
-	from := uint64(p.c.Random() * float64(n))
-	for i := range n {
-		ev := p.window.at(p.window.head + (from+i)%n)
-		if ev.state == fresh && ev.line.ready {
-			return ev.line.head
-		}
-	}
-	panic("core: no line is ready though some are counted")
 }
 
 // Ended takes what became of an attempt: a result for each item, or one for all if it failed, or was delivered,
 // as a whole. Of the items of a key those behind one that is not done count as not done. It sets Charged in
 // the results.
 func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
+	if p.lost {
+		return
+	}
 	whole := len(results) == 1 && len(a.Items) > 1
 	if !whole && len(results) != len(a.Items) {
 		panic("core: an attempt needs one result, or one for each item")
@@ -397,6 +431,7 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 	}
 	if a.stuck {
 		p.stuck--
+		p.b.release(-1)
 	}
 
 	p.serial++
@@ -421,9 +456,6 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 	if key != "" {
 		p.suspect = suspect{}
 	}
-	if p.lost {
-		return
-	}
 
 	failed := results[0].Outcome == Transient || results[0].Outcome == Permanent
 	only := len(a.Items) // how many of the keys are judged
@@ -439,11 +471,15 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 			only = 1
 		}
 	}
+	above := int64(0) // what is done above the frontier
 	for i := range a.Items {
 		ev := a.Items[i].ev
 		l := ev.line
 		p.land(ev)
 		if !a.Items[i].undone {
+			if !ev.passed {
+				above = max(above, ev.position)
+			}
 			p.drop(ev, done)
 		} else {
 			if l.judged != mark && i < only {
@@ -472,6 +508,13 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 		}
 	}
 	p.recycleAttempt(a)
+	if p.c.Serial && above > 0 { // the effect is there once the transaction commits, so the cursor has to pass it then
+		p.dissolveOpen()
+		p.parkBelow(above)
+	}
+	if p.draining {
+		p.parkGaps()
+	}
 	p.advance()
 	if s := p.suspect; s.key != "" && key == "" && p.ready == 0 && p.open == nil && len(p.splits) == 0 && len(p.flights) == 0 {
 		p.b.nothingElse(now, s.key, s.since)
@@ -524,14 +567,13 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result) {
 		ev.charged++
 	}
 	switch {
-	case !r.Charged:
-	case r.Outcome != Transient:
+	case r.Charged && r.Outcome != Transient:
 		p.die(now, ev, ClassPermanent)
 		return
-	case int(ev.charged) >= p.c.Retry.MaxAttempts:
+	case r.Charged && int(ev.charged) >= p.c.Retry.MaxAttempts:
 		p.die(now, ev, ClassExhausted)
 		return
-	case now.Sub(t.first) > p.c.Retry.MaxAge:
+	case ev.charged > 0 && now.Sub(t.first) > p.c.Retry.MaxAge: // charged now or earlier: there may be nobody left to compare with
 		p.die(now, ev, ClassExpired)
 		return
 	}
@@ -544,15 +586,18 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result) {
 	p.touch(ev)
 }
 
-// judgeProbe changes nothing, so that an outage leaves no more than was parked before it was noticed. But where
-// there is nobody else to ask, age decides: one event would hold up its partition for ever.
+// judgeProbe changes nothing, so that an outage leaves no more than was parked before it was noticed. But where every
+// key was asked since the breaker opened and failed, age decides: else a few poisoned keys would hold up their
+// partition for ever.
 func (p *Partition) judgeProbe(now time.Time, ev *event, r *Result) {
-	if !p.b.failedProbe(ev.key) {
-		return
-	}
 	t := ev.fails(now)
 	if now.Sub(t.first) <= p.c.Retry.MaxAge {
 		return
+	}
+	for _, l := range p.lines {
+		if l.asked <= p.opened && l.head.state != dead {
+			return
+		}
 	}
 	if ev.state == fresh {
 		p.park(ev)

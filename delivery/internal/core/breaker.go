@@ -26,8 +26,8 @@ const (
 // Breaker tells a target that is down from events that are poison, by whether events of other keys get
 // through. There is one per target and process. It begins closed, with unlimited concurrency.
 type Breaker struct {
-	// closings and changes are read without the lock: most often nothing has changed.
-	closings, changes atomic.Uint64
+	// These are read without the lock: most often nothing has changed.
+	openings, closings, changes atomic.Uint64
 
 	mu     sync.Mutex
 	keys   int
@@ -36,10 +36,8 @@ type Breaker struct {
 	count uint64
 	// last is the last success, other the last one of another key than that.
 	last, other success
-	// failed are the keys that failed since the last success, probes included, at most keys of them; fresh counts
-	// those that did so in an attempt of an event that was never charged.
-	failed   map[string]bool
-	fresh    int
+	// failed are the keys that failed since the last success in an attempt of an event that was never charged.
+	failed   map[string]struct{}
 	inFlight int
 	limit    int // of inFlight; unlimited: none
 
@@ -65,7 +63,7 @@ type success struct {
 // NewBreaker returns a breaker that opens when so many keys in a row have failed. Random returns a random
 // number in [0, 1); it is called by one goroutine at a time.
 func NewBreaker(keys int, random func() float64) *Breaker {
-	return &Breaker{keys: keys, random: random, failed: make(map[string]bool), limit: unlimited}
+	return &Breaker{keys: keys, random: random, failed: make(map[string]struct{}), limit: unlimited}
 }
 
 // Changes returns another number each time that partitions may have something to do which had not: it closed,
@@ -127,11 +125,14 @@ func (b *Breaker) admit(now time.Time) (g gate, count uint64) {
 	return gateOpen, b.count
 }
 
-func (b *Breaker) cancel() {
+func (b *Breaker) cancel() { b.release(1) }
+
+// release notes that attempts are not in flight any more of which nobody can tell how they ended.
+func (b *Breaker) release(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.inFlight--
-	if b.refused {
+	b.inFlight -= n
+	if b.refused && n > 0 {
 		b.refused = false
 		b.changes.Add(1)
 	}
@@ -172,7 +173,6 @@ func (b *Breaker) end(now time.Time, key, another string) {
 			b.succeeded(another)
 		}
 		clear(b.failed)
-		b.fresh = 0
 		switch {
 		case b.open:
 			b.open, b.limit = false, 1
@@ -213,24 +213,12 @@ func (b *Breaker) workedFor(key string, since uint64) bool {
 func (b *Breaker) failure(now time.Time, key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if counted, ok := b.failed[key]; !ok && len(b.failed) < b.keys || ok && !counted {
-		b.failed[key] = true
-		b.fresh++
+	if b.open {
+		return
 	}
-	if b.fresh >= b.keys {
+	if b.failed[key] = struct{}{}; len(b.failed) >= b.keys {
 		b.opens(now, false)
 	}
-}
-
-// failedProbe notes that a probe failed, and reports whether no other key was there to ask.
-func (b *Breaker) failedProbe(key string) (alone bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, ok := b.failed[key]; !ok && len(b.failed) < b.keys {
-		b.failed[key] = false
-	}
-	_, ok := b.failed[key]
-	return ok && len(b.failed) == 1
 }
 
 // nothingElse notes that a partition has nothing to deliver but keys that failed, one of them in an attempt with a count. It
@@ -248,6 +236,7 @@ func (b *Breaker) opens(now time.Time, lonely bool) {
 		return
 	}
 	b.open, b.openedAt, b.lonely, b.asked, b.slots, b.ticks = true, now, lonely, false, 0, 0
+	b.openings.Add(1)
 	b.nextProbe = now.Add(b.spread(probePause))
 	b.changes.Add(1)
 }
@@ -275,9 +264,17 @@ type candidate uint8
 const (
 	freshKey  candidate = iota
 	uncharged           // a row that was never charged
-	anyRow              // a row that is due
+	anyRow
+	asked // any of these whose key was asked already, and all others since
 	none
 )
+
+// mayProbe reports whether probe could return true now.
+func (b *Breaker) mayProbe(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open && (b.slots > 0 || b.lonely || !now.Before(b.nextProbe))
+}
 
 // probe takes one of the probes that are due, and reports whether there was one.
 func (b *Breaker) probe(now time.Time, c candidate) bool {
@@ -325,9 +322,6 @@ func (b *Breaker) wake(due time.Time, c candidate) (time.Time, bool) {
 		at = probe.Add(time.Duration(c) * probeGrace)
 		if b.lonely && c == freshKey {
 			at = b.openedAt
-		}
-		if c == anyRow && at.Before(due) {
-			at = due
 		}
 	} else if b.limit < unlimited && b.inFlight >= b.limit {
 		return time.Time{}, false

@@ -19,7 +19,7 @@
 //	done     delivered. A row that was written is removed by the next move.
 //
 // A caller does this, whenever something has happened: call Next until it has nothing; when an attempt ends,
-// call Ended, exactly once, also if the partition is lost meanwhile; call Move while Pending is not 0, and
+// call Ended; call Move while Pending is not 0, and
 // Moved with what became of it; call all this again at Wake, and for all partitions of a Breaker when its
 // Changes has changed.
 package core

@@ -38,6 +38,7 @@ type event struct {
 	written  bool // the database has it, or is told
 	dirty    bool // in Partition.dirty
 	discard  bool // once it has landed
+	answered Wish // since the database was told of it last
 }
 
 // trouble is what an event has that failed.
@@ -48,7 +49,7 @@ type trouble struct {
 }
 
 func (ev *event) row() Row {
-	r := Row{Position: ev.position, Key: ev.key, State: Blocked, Attempts: int(ev.attempts), Charged: int(ev.charged)}
+	r := Row{Position: ev.position, Key: ev.key, State: Blocked, Attempts: int(ev.attempts), Charged: int(ev.charged), Answered: ev.answered}
 	if t := ev.trouble; t != nil {
 		r.FirstFailed, r.LastFailed, r.Class, r.Error, r.Redrive = t.first, t.last, t.class, t.error, t.redrive
 		switch {
@@ -70,11 +71,12 @@ type line struct {
 	// fresh, rows and flying count events; rows counts dead ones too.
 	fresh, rows, flying int
 	serial              uint64 // of the batch that its flying events are in
+	asked               uint64 // which of the probes of the partition was for it last
 	undone, judged      uint64 // serials of attempts in which one failed
 	due                 time.Time
-	dueAt               int   // in the heap, from 1
-	lateAt              int64 // position by which it is in the heap
-	late, ready         bool
+	latePosition        int64
+	dueAt, lateAt       int // in the heaps, from 1
+	ready               bool
 }
 
 func (l *line) push(ev *event) {
@@ -168,30 +170,42 @@ func (w *window) push(ev *event) (index uint64) {
 	return index
 }
 
-// lateHeap has lines by the position of the event that was next when they came. Whoever takes one looks whether
-// it still is.
+// lateHeap has lines by the position of the event that was next when they came, or were freed. Whoever takes one looks
+// whether it still is.
 type lateHeap []*line
 
 func (h lateHeap) Len() int           { return len(h) }
-func (h lateHeap) Less(i, j int) bool { return h[i].lateAt < h[j].lateAt }
-func (h lateHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *lateHeap) Push(x any)        { *h = append(*h, x.(*line)) }
+func (h lateHeap) Less(i, j int) bool { return h[i].latePosition < h[j].latePosition }
+func (h lateHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].lateAt, h[j].lateAt = i+1, j+1
+}
+func (h *lateHeap) Push(x any) {
+	l := x.(*line)
+	*h = append(*h, l)
+	l.lateAt = len(*h)
+}
 func (h *lateHeap) Pop() any {
 	old := *h
 	l := old[len(old)-1]
+	l.lateAt = 0
 	*h = old[:len(old)-1]
 	return l
 }
 
-func (h *lateHeap) add(l *line) {
-	if !l.late {
-		l.late, l.lateAt = true, l.next.position
+func (h *lateHeap) set(l *line) {
+	l.latePosition = l.next.position
+	if l.lateAt == 0 {
 		heap.Push(h, l)
+	} else {
+		heap.Fix(h, l.lateAt-1)
 	}
 }
 
-func (h *lateHeap) pop() {
-	heap.Pop(h).(*line).late = false
+func (h *lateHeap) remove(l *line) {
+	if l.lateAt > 0 {
+		heap.Remove(h, l.lateAt-1)
+	}
 }
 
 // dueHeap has lines by when their first row may be tried.
@@ -253,12 +267,7 @@ func (p *Partition) addLine(key string) *line {
 
 func (p *Partition) removeLine(l *line) {
 	delete(p.lines, l.key)
-	if !l.late { // else the heap has it still
-		p.recycleLine(l)
-	}
-}
-
-func (p *Partition) recycleLine(l *line) {
+	p.late.remove(l)
 	*l = line{}
 	p.freeLines = append(p.freeLines, l)
 }

@@ -53,9 +53,12 @@ type Partition struct {
 	serial    uint64
 	suspect   suspect
 
-	closings       uint64 // of the breaker, as seen
-	halt           *Halt
-	draining, lost bool
+	closings uint64 // of the breaker, as seen
+	opening  uint64
+	// asks counts probes, opened are those before the breaker opened, round those before all keys were asked last.
+	asks, opened, round uint64
+	halt                *Halt
+	draining, lost      bool
 
 	freeEvents   []*event
 	freeLines    []*line
@@ -234,6 +237,24 @@ func (p *Partition) parkBehind(l *line, upto int64) {
 	}
 }
 
+// parkBelow makes rows of the fresh events below a position. Keys that are free then begin with rows.
+func (p *Partition) parkBelow(position int64) {
+	for i := p.window.head; i < p.window.tail; i++ {
+		ev := p.window.at(i)
+		if ev.position >= position {
+			break
+		}
+		if ev.state != fresh || ev.flying {
+			continue
+		}
+		l := ev.line
+		p.park(ev)
+		if l.flying == 0 {
+			p.free(l)
+		}
+	}
+}
+
 // drop takes an event out of its line for good. It is not to be used any more.
 func (p *Partition) drop(ev *event, as state) {
 	if ev.state == parked {
@@ -280,7 +301,7 @@ func (p *Partition) free(l *line) {
 		p.due.remove(l)
 		p.setReady(l, true)
 		if ev.index < p.scan {
-			p.late.add(l)
+			p.late.set(l)
 		}
 	case ev.state == dead:
 		p.setReady(l, false)
@@ -329,6 +350,7 @@ func (p *Partition) Move() (Move, bool) {
 		}
 		ev.written = true
 		m.Put = append(m.Put, ev.row())
+		ev.answered = NoWish
 		if ev.state == dead {
 			p.sent = append(p.sent, ev)
 		}
@@ -366,8 +388,14 @@ func (p *Partition) Moved(m Move, ok bool) {
 // Moves counts moves; see Want.
 func (p *Partition) Moves() uint64 { return p.moves }
 
-// Lose ends it: it makes no attempts and moves any more. Attempts in flight still end.
-func (p *Partition) Lose() { p.lost = true }
+// Lose ends it: it makes no attempts and moves any more. That is for who has lost the partition, or has given it
+// back. Attempts in flight are of no concern any more; Ended may be called for them, or not.
+func (p *Partition) Lose() {
+	if !p.lost {
+		p.lost = true
+		p.b.release(len(p.flights) - p.stuck)
+	}
+}
 
 // Drain makes it begin no attempt and read nothing any more. So that who goes on from its cursor repeats nothing that
 // was done, what is between gets rows. Drained reports when nothing is in flight; stuck attempts are not waited for.
@@ -377,18 +405,18 @@ func (p *Partition) Drain() {
 	}
 	p.draining = true
 	p.dissolve()
-	for i := p.window.tail; i > p.window.head; i-- {
-		if ev := p.window.at(i - 1); ev.state == fresh && !ev.flying {
-			continue
-		}
-		for j := p.window.head; j < i; j++ {
-			if ev := p.window.at(j); ev.state == fresh && !ev.flying {
-				p.park(ev)
-			}
-		}
-		break
-	}
+	p.parkGaps()
 	p.advance()
+}
+
+// parkGaps makes rows of what is between the cursor and the last event that is settled or in flight.
+func (p *Partition) parkGaps() {
+	for i := p.window.tail; i > p.window.head; i-- {
+		if ev := p.window.at(i - 1); ev.state != fresh || ev.flying {
+			p.parkBelow(ev.position)
+			return
+		}
+	}
 }
 
 // Drained reports whether a partition that drains has nothing in flight but what is stuck.
@@ -413,6 +441,7 @@ func (p *Partition) Stuck(a *Attempt) {
 	if !a.stuck {
 		a.stuck = true
 		p.stuck++
+		p.b.release(1) // it shows nothing
 	}
 }
 
@@ -454,8 +483,13 @@ func (p *Partition) Status() Status {
 	return s
 }
 
-// Want carries out what an operator wants of a row, whose position the database has, and which the next move
-// writes without the wish. It returns false if moves were made or begun since the row was read, that is if Moves was
+func (p *Partition) answer(ev *event, w Wish) {
+	ev.answered = w
+	p.touch(ev)
+}
+
+// Want carries out what an operator wants of a row that the database has; the next move says so (Row.Answered), or
+// removes it. It returns false if moves were made or begun since the row was read, that is if Moves was
 // not asOf then or a move is under way: read it again. The key of a row that is to be tried counts as
 // having rows from then on, whether it is being delivered or not.
 func (p *Partition) Want(now time.Time, asOf uint64, row Row, w Wish) bool {
@@ -471,7 +505,9 @@ func (p *Partition) Want(now time.Time, asOf uint64, row Row, w Wish) bool {
 	case ev == nil && w == Discard:
 		p.removed = append(p.removed, row.Position)
 		return true
-	case ev == nil:
+	}
+	p.dissolveOpen() // which has not begun, and may have later events of the key
+	if ev == nil {
 		ev = p.eventOf(row)
 		ev.state = dead
 		p.rows[row.Position] = ev
@@ -480,6 +516,7 @@ func (p *Partition) Want(now time.Time, asOf uint64, row Row, w Wish) bool {
 	switch {
 	case w == Discard && ev.flying:
 		ev.discard = true
+		p.answer(ev, w)
 		return true
 	case w == Discard:
 		if l == nil { // dead, and the database does not know
@@ -497,12 +534,12 @@ func (p *Partition) Want(now time.Time, asOf uint64, row Row, w Wish) bool {
 			l = p.lineOf(row.Key)
 			l.insert(ev)
 		}
-		p.touch(ev)
+		p.answer(ev, w)
 	default:
-		if ev.trouble != nil && ev.failed {
+		if ev.failed {
 			ev.trouble.next = now
 		}
-		p.touch(ev)
+		p.answer(ev, w)
 	}
 	if l.flying == 0 {
 		p.free(l)

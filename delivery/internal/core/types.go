@@ -40,6 +40,8 @@ type Row struct {
 	Class, Error string
 	// Redrive: an operator had it tried again after it was dead.
 	Redrive bool
+	// Answered is the wish that was carried out since the row was written last: if the database has it still, it is to go.
+	Answered Wish
 }
 
 // Why a row is dead.
@@ -186,8 +188,9 @@ type Wish uint8
 
 // The wishes.
 const (
+	NoWish Wish = iota
 	// RetryNow: try a row that waits without waiting longer.
-	RetryNow Wish = iota
+	RetryNow
 	// Redrive: try a dead row again, as if it had never been tried.
 	Redrive
 	// Discard: forget the row. The event counts as neither delivered nor dead.
