@@ -231,8 +231,8 @@ func (d Definition) Checked() (Definition, error) {
 }
 
 func (c *checker) filter(d *Definition) {
+	// Null stays, to be told from what was left out.
 	if len(d.Filter) == 0 || string(d.Filter) == "null" {
-		d.Filter = nil
 		return
 	}
 	var wrong *pattern.Error

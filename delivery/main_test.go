@@ -76,3 +76,5 @@ func (b *bench) append(stream string) int64 {
 	}
 	return done.Position
 }
+
+func readFrom(position int64) eventstore.ReadOptions { return eventstore.ReadOptions{From: position} }

@@ -151,6 +151,8 @@ type partition struct {
 	isLost bool
 	// wished has what was done of what operators want, until a move says so, by position.
 	wished map[int64]wish
+	// skips are events that an operator had left out.
+	skips map[int64]bool
 }
 
 // flight is what is known of an attempt in flight.
@@ -161,7 +163,7 @@ type flight struct {
 
 // start begins to deliver a partition that was taken.
 func (s *running) start(ctx context.Context, t *taken) *partition {
-	p := &partition{owned: t.owned, of: s, flights: make(map[*core.Attempt]flight), wished: make(map[int64]wish)}
+	p := &partition{owned: t.owned, of: s, flights: make(map[*core.Attempt]flight), wished: make(map[int64]wish), skips: t.Skips}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	rows := make([]core.Row, len(t.Rows))
 	for i := range t.Rows {
@@ -201,6 +203,9 @@ func (p *partition) offer(events []offered, from, upto int64) (read int64) {
 	var few [8]core.Item
 	items := few[:0]
 	for _, o := range events {
+		if p.skips[o.event.Position] {
+			continue
+		}
 		items = append(items, core.Item{Position: o.event.Position, Key: o.key, Size: o.event.Size(), Event: o.event})
 	}
 	p.core.Offer(items, upto)

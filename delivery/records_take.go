@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,6 +23,8 @@ type taken struct {
 	// Rows are those of events at or below Position that are not dead, by position; under Hold the dead ones
 	// as well.
 	Rows []parkedRow
+	// Skips are positions above Position of events to leave out; nil: none.
+	Skips map[int64]bool
 	// HalvingTo and Barrier are as in subscription. ReadTo is how far it has read, if it has said so; else 0.
 	HalvingTo       int
 	Barrier, ReadTo int64
@@ -70,6 +73,10 @@ CROSS JOIN LATERAL (
     SELECT * FROM {schema}.subscription_parked r
     WHERE r.subscription = want.subscription AND r.partition = want.partition AND (r.state <> 'dead' OR want.hold)
     ORDER BY r.position OFFSET 0) AS r`
+
+	// Ranges are of resets: they are below the cursor.
+	skipsSQL = `
+SELECT subscription, from_position FROM {schema}.subscription_skips WHERE subscription = ANY($1) AND from_position = to_position`
 )
 
 // take makes m the owner of those of the partitions that nobody has who is alive, or m itself has, and returns them.
@@ -148,7 +155,24 @@ func (r *records) takeLocked(ctx context.Context, tx pgx.Tx, m member, all []tak
 	b.Queue(r.sql(rowsSQL), subscriptions, partitions, holds).Query(func(rows pgx.Rows) error {
 		return eachRow(rows, func(k partitionKey, row wantedRow) { index[k].Rows = append(index[k].Rows, row.parkedRow) })
 	})
+	b.Queue(r.sql(skipsSQL), slices.Compact(slices.Clone(subscriptions))).Query(func(rows pgx.Rows) error { return readSkips(rows, all) })
 	return tx.SendBatch(ctx, b).Close()
+}
+
+func readSkips(rows pgx.Rows, all []taken) error {
+	var id, position int64
+	_, err := pgx.ForEachRow(rows, []any{&id, &position}, func() error {
+		for i := range all {
+			if t := &all[i]; t.Subscription == id && position > t.Position {
+				if t.Skips == nil {
+					t.Skips = make(map[int64]bool)
+				}
+				t.Skips[position] = true
+			}
+		}
+		return nil
+	})
+	return err
 }
 
 // checkHome returns an error that matches eventstore.ErrUnavailable if the database is not where the log of a token is

@@ -85,7 +85,23 @@ func (k *keeper) step(ctx context.Context) error {
 	if err := k.giveBackLeft(ctx); err != nil {
 		return err
 	}
+	if err := k.halveOn(ctx); err != nil {
+		return err
+	}
 	return k.take(ctx)
+}
+
+// halveOn takes subscriptions that are to have fewer partitions a step further. The owner of the first does it.
+func (k *keeper) halveOn(ctx context.Context) error {
+	members := k.coreMembers()
+	for i := range k.all {
+		if s := &k.all[i]; s.HalvingTo > 0 && k.isOwn(members, s, 0) {
+			if err := k.records.halve(ctx, s.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // stay joins, or renews the membership if it is time.

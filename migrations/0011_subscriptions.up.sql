@@ -169,6 +169,17 @@ CREATE TABLE subscription_effects (
     PRIMARY KEY (subscription, message_id)
 );
 
+-- Events that an operator had left out: those of a range, by a reset that went ahead, or one that it stopped on.
+CREATE TABLE subscription_skips (
+    subscription  bigint      NOT NULL,
+    from_position bigint      NOT NULL,
+    to_position   bigint      NOT NULL CHECK (to_position >= from_position),
+    reason        text        NOT NULL,
+    actor         text        NOT NULL,
+    at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (subscription, from_position, to_position)
+);
+
 -- What operators did.
 CREATE TABLE subscription_audit (
     subscription bigint      NOT NULL,

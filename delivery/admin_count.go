@@ -1,0 +1,70 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/57528e99/recount/delivery/internal/core"
+	"github.com/57528e99/recount/delivery/pattern"
+	"github.com/57528e99/recount/eventstore"
+)
+
+// countReset counts the events that a reset repeats and skips.
+func (a *Admin) countReset(ctx context.Context, s *found, all []lockedPartition, r *Reset) error {
+	sel, err := newSelector(&s.definition)
+	if err != nil {
+		return err
+	}
+	var repeated, skipped int64
+	from, to := min(r.Lowest, r.Position)+1, max(r.Highest, r.Position)
+	err = a.eachMatch(ctx, sel, from, to, func(e *eventstore.RecordedEvent) {
+		cursor := all[core.PartitionOf(sel.keyOf(e), len(all))].position
+		switch {
+		case e.Position <= cursor && e.Position > r.Position:
+			repeated++
+		case e.Position > cursor && e.Position <= r.Position:
+			skipped++
+		}
+	})
+	r.Repeated, r.Skipped = &repeated, &skipped
+	return err
+}
+
+// eachMatch calls do with the events of a range that a subscription wants.
+func (a *Admin) eachMatch(ctx context.Context, sel *selector, from, to int64, do func(*eventstore.RecordedEvent)) error {
+	if from > to {
+		return nil
+	}
+	o := eventstore.ReadOptions{From: from, PageSize: 5000}
+	if sel.pattern != nil {
+		o.Filter = eventstore.Filter{Types: sel.pattern.Types(), Categories: sel.pattern.Categories()}
+	}
+	matches := sel.matcher()
+	for e, err := range a.log.ReadAll(ctx, o) {
+		if err != nil {
+			return fmt.Errorf("read the log: %w", err)
+		}
+		if e.Position > to {
+			return nil
+		}
+		if matches(&e) {
+			do(&e)
+		}
+	}
+	return nil
+}
+
+// matcher returns what tells whether the subscription wants an event, for many events.
+func (s *selector) matcher() func(*eventstore.RecordedEvent) bool {
+	if s.pattern == nil {
+		return func(e *eventstore.RecordedEvent) bool { return !isSystem(e) }
+	}
+	var m pattern.Matcher[bool]
+	m.Add(true, s.pattern)
+	var ids []bool
+	return func(e *eventstore.RecordedEvent) bool {
+		about := aboutEvent(e)
+		ids = m.Match(&about, ids[:0])
+		return len(ids) > 0
+	}
+}

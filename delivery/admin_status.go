@@ -1,0 +1,369 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
+)
+
+// Status is what is known of a subscription.
+type Status struct {
+	Name string `json:"name"`
+	// Definition is with what it left out filled in, and without secrets: it has only where they are found.
+	Definition Definition       `json:"definition"`
+	Revision   int64            `json:"revision"`
+	State      operations.State `json:"state"`
+	// App is the App that it belongs to; empty: none.
+	App string `json:"app,omitempty"`
+	// StartPosition is that of the event behind which it began.
+	StartPosition int64 `json:"start_position"`
+	// Failure is why it has stopped, until it is resumed.
+	Failure *operations.Failure `json:"failure,omitempty"`
+	// LagEvents is how many positions of the log the furthest behind of its partitions has before it, and LagSeconds the
+	// age of the first of them; nil: that is not known.
+	LagEvents  *int64   `json:"lag_events"`
+	LagSeconds *float64 `json:"lag_seconds"`
+	InFlight   int      `json:"in_flight"`
+	// Parked are rows of events that wait, Dead those that are not tried again by themselves.
+	Parked int64 `json:"parked"`
+	Dead   int64 `json:"dead"`
+	// OldestDeadAt is since when there are dead letters.
+	OldestDeadAt *time.Time `json:"oldest_dead_at,omitempty"`
+	// Halving is set while it is to have fewer partitions.
+	Halving    *Halving          `json:"halving,omitempty"`
+	Partitions []PartitionStatus `json:"partitions"`
+	CreatedAt  time.Time         `json:"created_at"`
+	CreatedBy  string            `json:"created_by"`
+	UpdatedAt  time.Time         `json:"updated_at"`
+	// NoMember says that no process that delivers can run its target.
+	NoMember bool `json:"no_member,omitempty"`
+}
+
+// Halving is how far a subscription is on the way to fewer partitions.
+type Halving struct {
+	To int `json:"to"`
+	// Barrier is where all partitions meet; 0: not all have said how far they have read.
+	Barrier int64 `json:"barrier,omitempty"`
+	// Missing are the partitions that are not there yet.
+	Missing []int `json:"missing"`
+}
+
+// PartitionStatus is what is known of a partition.
+type PartitionStatus struct {
+	Partition int `json:"partition"`
+	// Owner is the process that delivers; empty: none does.
+	Owner string `json:"owner,omitempty"`
+	Epoch int64  `json:"epoch"`
+	// Revision is the one of the definition that it goes by.
+	Revision int64 `json:"revision"`
+	// Position is its cursor: all that matches at or below is delivered, or parked or dead.
+	Position int64 `json:"position"`
+	// LagEvents and LagSeconds are as in Status.
+	LagEvents  *int64   `json:"lag_events"`
+	LagSeconds *float64 `json:"lag_seconds"`
+	// Rate is how many positions a second it passes, ETASeconds in how many seconds it is at the end of the log if it
+	// goes on so; nil: that is not known.
+	Rate           *float64            `json:"rate,omitempty"`
+	ETASeconds     *float64            `json:"eta_seconds,omitempty"`
+	InFlight       int                 `json:"in_flight"`
+	OldestInFlight *time.Time          `json:"oldest_in_flight,omitempty"`
+	Parked         int64               `json:"parked"`
+	Dead           int64               `json:"dead"`
+	Matched        int64               `json:"matched"`
+	Delivered      int64               `json:"delivered"`
+	LastEventAt    *time.Time          `json:"last_event_at,omitempty"`
+	LastError      *operations.Trouble `json:"last_error,omitempty"`
+	// Trouble is what keeps it from getting on.
+	Trouble *operations.Trouble `json:"trouble,omitempty"`
+	// Breaker is "open" while the target is taken for down, and NextProbe when it is tried next.
+	Breaker        string     `json:"breaker,omitempty"`
+	NextProbe      *time.Time `json:"next_probe,omitempty"`
+	ThrottledUntil *time.Time `json:"throttled_until,omitempty"`
+	// Full are keys whose parked events keep it from reading on, Stuck those whose attempt does not return.
+	Full  []string `json:"full,omitempty"`
+	Stuck []string `json:"stuck,omitempty"`
+
+	token  eventstore.Token
+	read   int64 // how far its owner's process has read; 0: unknown
+	report report
+	fresh  bool // the report is of a living owner, and not old
+	readTo *int64
+}
+
+// reportTTL is for how long what an owner has said of itself is taken for true.
+const reportTTL = 3 * idleInterval / 2
+
+var (
+	statusSQL = `
+SELECT s.id, s.name, s.app, s.definition, s.revision, s.desired = 'paused', s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0), s.start_position,
+       s.stopped_at, coalesce(s.stopped_position, 0), coalesce(s.failure, ''), coalesce(s.failure_reason, ''),
+       s.created_at, s.created_by, s.updated_at,
+       NOT EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.app = s.app AND s.needs = ANY (m.can_run) AND ` + alive + `)
+FROM {schema}.subscriptions s
+WHERE s.name IS NOT NULL AND ($1 = '' OR s.app = $1) AND ($2 = '' OR s.name = $2)
+ORDER BY s.name`
+
+	partitionsSQL = `
+SELECT p.subscription, p.partition, coalesce(m.process, ''), p.epoch, p.revision, p.log_id, p.incarnation, p.position, p.read_to,
+       p.matched, p.delivered, p.last_event_at, p.trouble, p.trouble_at, coalesce(p.report, ''),
+       coalesce(p.reported_at BETWEEN now() - $2::interval AND now() AND m.id IS NOT NULL, false), coalesce(m.read_to, 0)
+FROM {schema}.subscription_partitions p
+LEFT JOIN {schema}.subscription_members m ON m.id = p.member AND ` + alive + `
+WHERE p.subscription = ANY ($1) ORDER BY p.subscription, p.partition`
+
+	rowCountsSQL = `
+SELECT subscription, partition, count(*) FILTER (WHERE state <> 'dead'), count(*) FILTER (WHERE state = 'dead'), min(dead_at), max(last_failed_at),
+       (array_agg(error ORDER BY last_failed_at DESC) FILTER (WHERE last_failed_at IS NOT NULL))[1]
+FROM {schema}.subscription_parked WHERE subscription = ANY ($1) GROUP BY subscription, partition`
+)
+
+// List returns the status of all subscriptions of the App, ordered by name.
+func (a *Admin) List(ctx context.Context) ([]Status, error) {
+	all, err := a.status(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("list subscriptions: %w", err)
+	}
+	return all, nil
+}
+
+// Get returns the status of a subscription. The error may match ErrNotFound or ErrAnotherApp.
+func (a *Admin) Get(ctx context.Context, name string) (Status, error) {
+	all, err := a.status(ctx, name)
+	if err == nil && len(all) == 0 {
+		if _, err = a.records.find(ctx, a.records.pool, name, ""); err == nil {
+			err = ErrNotFound // it was made just now
+		}
+	}
+	if err != nil {
+		return Status{}, fmt.Errorf("subscription %q: %w", name, err)
+	}
+	return all[0], nil
+}
+
+func (a *Admin) status(ctx context.Context, name string) ([]Status, error) {
+	var all []Status
+	byID := make(map[int64]*Status)
+	err := pgx.BeginTxFunc(ctx, a.records.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+		var ids []int64
+		if all, ids, err = a.readStatus(ctx, tx, name); err != nil || len(all) == 0 {
+			return err
+		}
+		for i, id := range ids {
+			byID[id] = &all[i]
+		}
+		if err := a.readPartitions(ctx, tx, ids, byID); err != nil {
+			return err
+		}
+		return a.countRows(ctx, tx, ids, byID)
+	})
+	if err != nil || len(all) == 0 {
+		return all, err
+	}
+	// The head after the cursors, so that nobody seems to be ahead of it.
+	head, err := a.log.Head(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	m := measure{a: a, head: head, recorded: make(map[int64]time.Time)}
+	for i := range all {
+		if err := m.subscription(ctx, &all[i]); err != nil {
+			return nil, fmt.Errorf("read the log: %w", err)
+		}
+		all[i].setState()
+	}
+	return all, nil
+}
+
+func (a *Admin) readStatus(ctx context.Context, tx pgx.Tx, name string) (all []Status, ids []int64, err error) {
+	rows, err := tx.Query(ctx, a.records.sql(statusSQL), a.records.app, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s Status
+		var id int64
+		var text string
+		var paused bool
+		var partitions, halving int
+		var barrier int64
+		var failure stoppedColumns
+		into := append([]any{&id, &s.Name, &s.App, &text, &s.Revision, &paused, &partitions, &halving, &barrier, &s.StartPosition}, failure.into()...)
+		if err := rows.Scan(append(into, &s.CreatedAt, &s.CreatedBy, &s.UpdatedAt, &s.NoMember)...); err != nil {
+			return nil, nil, err
+		}
+		if s.Definition, err = parseStored(text); err != nil {
+			return nil, nil, fmt.Errorf("subscription %s: %w", s.Name, err)
+		}
+		s.Definition.Paused, s.Failure = paused, failure.failure()
+		s.CreatedAt, s.UpdatedAt = s.CreatedAt.UTC(), s.UpdatedAt.UTC()
+		if halving > 0 {
+			s.Halving = &Halving{To: halving, Barrier: barrier, Missing: []int{}}
+		}
+		all, ids = append(all, s), append(ids, id)
+	}
+	return all, ids, rows.Err()
+}
+
+func (a *Admin) readPartitions(ctx context.Context, tx pgx.Tx, ids []int64, byID map[int64]*Status) error {
+	rows, err := tx.Query(ctx, a.records.sql(partitionsSQL), ids, reportTTL)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var p PartitionStatus
+		var trouble *string
+		var troubleAt, lastEventAt *time.Time
+		var text string
+		if err := rows.Scan(&id, &p.Partition, &p.Owner, &p.Epoch, &p.Revision, &p.token.Log, &p.token.Incarnation, &p.Position, &p.readTo,
+			&p.Matched, &p.Delivered, &lastEventAt, &trouble, &troubleAt, &text, &p.fresh, &p.read); err != nil {
+			return err
+		}
+		p.token.Position = p.Position
+		if lastEventAt != nil {
+			p.LastEventAt = new(lastEventAt.UTC())
+		}
+		if trouble != nil && troubleAt != nil {
+			p.Trouble = &operations.Trouble{Error: *trouble, At: troubleAt.UTC()}
+		}
+		if p.fresh {
+			// What another program has written need not be known here.
+			p.fresh = json.Unmarshal([]byte(text), &p.report) == nil
+		}
+		p.tell()
+		byID[id].Partitions = append(byID[id].Partitions, p)
+	}
+	return rows.Err()
+}
+
+// tell shows what the owner has said.
+func (p *PartitionStatus) tell() {
+	if !p.fresh {
+		return
+	}
+	r := &p.report
+	p.Rate, p.InFlight, p.OldestInFlight = &r.Rate, r.InFlight, r.Oldest
+	p.NextProbe, p.ThrottledUntil, p.Full, p.Stuck = r.NextProbe, r.Throttled, r.Full, r.Stuck
+	if r.Breaker != nil {
+		p.Breaker = *r.Breaker
+	}
+}
+
+func (a *Admin) countRows(ctx context.Context, tx pgx.Tx, ids []int64, byID map[int64]*Status) error {
+	rows, err := tx.Query(ctx, a.records.sql(rowCountsSQL), ids)
+	if err != nil {
+		return err
+	}
+	var id, parked, letters int64
+	var partition int
+	var oldest, failedAt *time.Time
+	var text *string
+	_, err = pgx.ForEachRow(rows, []any{&id, &partition, &parked, &letters, &oldest, &failedAt, &text}, func() error {
+		s := byID[id]
+		s.Parked, s.Dead = s.Parked+parked, s.Dead+letters
+		if oldest != nil && (s.OldestDeadAt == nil || oldest.Before(*s.OldestDeadAt)) {
+			s.OldestDeadAt = new(oldest.UTC())
+		}
+		if partition < len(s.Partitions) {
+			p := &s.Partitions[partition]
+			p.Parked, p.Dead = parked, letters
+			if failedAt != nil && text != nil {
+				p.LastError = &operations.Trouble{Error: *text, At: failedAt.UTC()}
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// measure says how far partitions are behind the head.
+type measure struct {
+	a    *Admin
+	head eventstore.Token
+	// recorded is when the first event at a position or behind it was recorded.
+	recorded map[int64]time.Time
+}
+
+func (m *measure) subscription(ctx context.Context, s *Status) error {
+	known := true
+	for i := range s.Partitions {
+		p := &s.Partitions[i]
+		if err := m.partition(ctx, p); err != nil {
+			return err
+		}
+		s.InFlight += p.InFlight
+		if p.LagEvents == nil {
+			known = false
+			continue
+		}
+		if s.LagEvents == nil || *p.LagEvents > *s.LagEvents {
+			s.LagEvents, s.LagSeconds = p.LagEvents, p.LagSeconds
+		}
+		if h := s.Halving; h != nil && (h.Barrier == 0 && p.readTo == nil || h.Barrier > 0 && p.Position < h.Barrier) {
+			h.Missing = append(h.Missing, p.Partition)
+		}
+	}
+	if !known {
+		s.LagEvents, s.LagSeconds = nil, nil
+	}
+	return nil
+}
+
+func (m *measure) partition(ctx context.Context, p *PartitionStatus) error {
+	if !m.head.SameIncarnation(p.token) {
+		return nil // it is not known what its position means here
+	}
+	at := p.Position
+	if p.fresh && p.report.Idle {
+		// The cursor of one in which nothing matches moves now and then; its process reads on.
+		at = max(at, p.read)
+	}
+	events, seconds := max(m.head.Position-at, 0), 0.0
+	if events > 0 {
+		first, there := m.recorded[at]
+		if !there {
+			e, err := m.a.eventFrom(ctx, at+1)
+			if err != nil {
+				return err
+			}
+			first, m.recorded[at] = e.RecordedAt, e.RecordedAt
+		}
+		seconds = max(time.Since(first).Seconds(), 0)
+	}
+	p.LagEvents, p.LagSeconds = &events, &seconds
+	if p.Rate != nil && *p.Rate > 0 {
+		p.ETASeconds = new(float64(events) / *p.Rate)
+	}
+	return nil
+}
+
+// setState derives the state, once everything else is known.
+func (s *Status) setState() {
+	owner, trouble := false, false
+	for i := range s.Partitions {
+		owner = owner || s.Partitions[i].Owner != ""
+		trouble = trouble || s.Partitions[i].Trouble != nil
+	}
+	switch {
+	case s.Failure != nil:
+		s.State = operations.Failed
+	case s.Definition.Paused:
+		s.State = operations.Paused
+	case !owner:
+		s.State = operations.NoOwner
+	case trouble:
+		s.State = operations.Retrying
+	case s.LagSeconds == nil || *s.LagSeconds > 1:
+		s.State = operations.CatchingUp
+	default:
+		s.State = operations.Running
+	}
+}
