@@ -24,11 +24,12 @@ import (
 type message struct {
 	body   []byte
 	header http.Header
+	values []string // of header, in one piece
 }
 
 func (t *Target) message(d *delivery.Delivery) (*message, error) {
 	batch := t.batch || len(d.Events) > 1
-	m := &message{header: make(http.Header, 16)}
+	m := &message{header: make(http.Header, 16), values: make([]string, 0, 16)}
 	t.mark(m, d, batch)
 	switch {
 	case t.config.Format == delivery.FormatCloudEventsBinary && batch:
@@ -49,7 +50,11 @@ func (t *Target) message(d *delivery.Delivery) (*message, error) {
 }
 
 // set sets a header, whose name must be canonical.
-func (m *message) set(name, value string) { m.header[name] = []string{value} }
+func (m *message) set(name, value string) {
+	m.values = append(m.values, value)
+	n := len(m.values)
+	m.header[name] = m.values[n-1 : n : n]
+}
 
 func (m *message) write(d *delivery.Delivery, batch bool, write func([]byte, *delivery.Event) []byte) {
 	size := 2
