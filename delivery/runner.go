@@ -213,6 +213,7 @@ func (r *Runner) run(soft, hard context.Context) {
 		parts.Go(func() { r.feed.catchUp(working, int32(1+reader)) })
 	}
 	parts.Go(func() { r.moveLoop(working) })
+	parts.Go(func() { r.sweepLoop(working) })
 	r.keep(soft, hard)
 	done()
 	parts.Wait()
