@@ -137,7 +137,16 @@ ON CONFLICT (subscription, partition, revision) DO UPDATE SET from_position = le
 WITH above AS (DELETE FROM {schema}.subscription_skips WHERE subscription = $1 AND from_position < to_position AND from_position > $2)
 UPDATE {schema}.subscription_skips SET to_position = $2 WHERE subscription = $1 AND from_position <= $2 AND to_position > $2`
 
-	forgetBarrierSQL = `UPDATE {schema}.subscriptions SET barrier = NULL WHERE id = $1`
+	// Every partition skips what is between its cursor and the place.
+	skipRangesSQL = `
+INSERT INTO {schema}.subscription_skips (subscription, partition, partitions, from_position, to_position, reason, actor)
+SELECT s.id, p.partition, s.partitions, p.position + 1, $2, $3, $4
+FROM {schema}.subscriptions s JOIN {schema}.subscription_partitions p ON p.subscription = s.id
+WHERE s.id = $1 AND p.position < $2
+ON CONFLICT (subscription, partition, partitions, from_position) DO UPDATE
+SET to_position = excluded.to_position, reason = excluded.reason, actor = excluded.actor, at = clock_timestamp()`
+
+	rebeginSQL = `UPDATE {schema}.subscriptions SET barrier = NULL, start_position = least(start_position, $2) WHERE id = $1`
 )
 
 // Reset moves the cursors of all partitions to one place: events behind it come again, those before it that were not
@@ -195,14 +204,14 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 func (a *Admin) seek(ctx context.Context, tx pgx.Tx, s *found, at eventstore.Token, r Reset, o ResetOptions) error {
 	sql := a.records.sql
 	b := &pgx.Batch{}
-	b.Queue(sql(forgetBarrierSQL), s.id)
+	b.Queue(sql(rebeginSQL), s.id, at.Position)
+	b.Queue(sql(skipRangesSQL), s.id, at.Position, operations.SanitizeText(o.Reason), operations.SanitizeText(o.Actor))
 	b.Queue(sql(seekSQL), s.id, at.Position, at.Log, at.Incarnation, s.revision)
 	b.Queue(sql(seekStartsSQL), s.id, at.Position, s.revision)
 	b.Queue(sql(removeAboveSQL), s.id, at.Position)
 	b.Queue(sql(unskipSQL), s.id, at.Position)
 	detail := fmt.Sprintf("to position %d: %s", at.Position, o.Reason)
 	if r.Lowest < at.Position {
-		b.Queue(sql(skipSQL), s.id, r.Lowest+1, at.Position, operations.SanitizeText(o.Reason), operations.SanitizeText(o.Actor))
 		detail += fmt.Sprintf("; skips what is not delivered of positions %d to %d", r.Lowest+1, at.Position)
 	}
 	if r.Highest > at.Position {

@@ -178,7 +178,7 @@ func (p *partition) tell(m *move, now time.Time) {
 
 // report returns what operators are told. The caller holds mu.
 func (p *partition) report(status *core.Status, breaker *core.BreakerStatus, now time.Time) *report {
-	r := &report{Idle: status.Window == 0 && p.queue != nil && p.queue.by.Load() == head, InFlight: status.InFlight,
+	r := &report{Read: status.Read, Idle: status.Window == 0 && p.queue != nil && p.queue.by.Load() == head, InFlight: status.InFlight,
 		Rate: p.rate.see(now, status.Cursor), Full: p.core.Full()}
 	if !status.OldestInFlight.IsZero() {
 		r.Oldest = new(status.OldestInFlight.UTC())

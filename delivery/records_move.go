@@ -40,7 +40,9 @@ type move struct {
 // report is what only the owner of a partition knows, for operators. It is written with moves.
 type report struct {
 	// Idle: nothing that matches lies between the cursor and what its process has read.
-	Idle     bool       `json:"idle,omitempty"`
+	Idle bool `json:"idle,omitempty"`
+	// Read is how far it has read.
+	Read     int64      `json:"read,omitempty"`
 	InFlight int        `json:"in_flight,omitempty"`
 	Oldest   *time.Time `json:"oldest,omitempty"` // when the oldest attempt in flight began
 	Rate     float64    `json:"rate,omitempty"`   // positions a second that it passes

@@ -172,12 +172,15 @@ CREATE TABLE subscription_effects (
 -- Events that an operator had left out: those of a range, by a reset that went ahead, or one that it stopped on.
 CREATE TABLE subscription_skips (
     subscription  bigint      NOT NULL,
+    -- Of so many partitions then; 0 of 1: of all.
+    partition     integer     NOT NULL DEFAULT 0,
+    partitions    integer     NOT NULL DEFAULT 1,
     from_position bigint      NOT NULL,
     to_position   bigint      NOT NULL CHECK (to_position >= from_position),
     reason        text        NOT NULL,
     actor         text        NOT NULL,
     at            timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (subscription, from_position, to_position)
+    PRIMARY KEY (subscription, partition, partitions, from_position)
 );
 
 -- What operators did.

@@ -1,0 +1,372 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/delivery/internal/core"
+	"github.com/57528e99/recount/delivery/pattern"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
+)
+
+// Explanation says what became of an event, or is to become of it: the first thing that is true.
+type Explanation struct {
+	Subscription string         `json:"subscription"`
+	State        ExplainedState `json:"state"`
+	// Text says it in a sentence.
+	Text string `json:"text"`
+	// Position, EventID, Type and Stream are those of the event.
+	Position   int64      `json:"position"`
+	EventID    *uuid.UUID `json:"event_id,omitempty"`
+	Type       string     `json:"type,omitempty"`
+	Stream     string     `json:"stream,omitempty"`
+	RecordedAt *time.Time `json:"recorded_at,omitempty"`
+	// Key and Partition are those of the event, and Revision that of the definition that judges it.
+	Key       string `json:"key,omitempty"`
+	Partition *int   `json:"partition,omitempty"`
+	Revision  int64  `json:"revision,omitempty"`
+	// Clause is the part of the filter that it does not match.
+	Clause *pattern.Clause `json:"clause,omitempty"`
+	// Skipped is who had it left out, and why.
+	Skipped *AuditEntry `json:"skipped,omitempty"`
+	// Row is what is parked of it, Behind the position of the event of its key that it waits for.
+	Row    *ExplainedRow `json:"row,omitempty"`
+	Behind int64         `json:"behind,omitempty"`
+	// Attempts are those that are kept.
+	Attempts []AttemptRecord `json:"attempts,omitempty"`
+	// Queue is how its partition is.
+	Queue *PartitionStatus `json:"queue,omitempty"`
+	// Why is the code of why nobody reads it; empty: it is being read, or was.
+	Why NotRead `json:"why,omitempty"`
+}
+
+// ExplainedState is what became of an event.
+type ExplainedState string
+
+// The states, in the order in which they are looked for.
+const (
+	NotInLog    ExplainedState = "not-in-log"
+	BeforeStart ExplainedState = "before-start"
+	Skipped     ExplainedState = "skipped"
+	NotMatched  ExplainedState = "not-matched"
+	IsDead      ExplainedState = "dead"
+	IsWaiting   ExplainedState = "waiting"
+	IsBlocked   ExplainedState = "blocked"
+	// IsDelivered: it is at or below the cursor and has no row.
+	IsDelivered ExplainedState = "delivered"
+	// UnderWay: its process has read it: it is in flight, waits in a batch, or behind one of its key.
+	UnderWay ExplainedState = "under-way"
+	// NotReadYet: see Why.
+	NotReadYet ExplainedState = "not-read"
+)
+
+// NotRead is why an event is not read yet.
+type NotRead string
+
+// The reasons, in the order in which they are looked for.
+const (
+	BecausePaused      NotRead = "paused"
+	BecauseStopped     NotRead = "stopped"
+	BecauseNoMember    NotRead = "no-member"
+	BecauseNoOwner     NotRead = "no-owner"
+	BecauseBreaker     NotRead = "breaker-open"
+	BecauseThrottled   NotRead = "throttled"
+	BecauseFull        NotRead = "full"
+	BecauseHalving     NotRead = "halving"
+	BecauseItIsItsTurn NotRead = "behind"
+)
+
+// ExplainedRow is what is parked of an event.
+type ExplainedRow struct {
+	State         string     `json:"state"`
+	Attempts      int        `json:"attempts"`
+	Charged       int        `json:"charged"`
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
+	Class         string     `json:"class,omitempty"`
+	Error         string     `json:"error,omitempty"`
+	FirstFailedAt *time.Time `json:"first_failed_at,omitempty"`
+	LastFailedAt  *time.Time `json:"last_failed_at,omitempty"`
+	DeadAt        *time.Time `json:"dead_at,omitempty"`
+	Wanted        string     `json:"wanted,omitempty"`
+}
+
+// Explain says what became of the event at a position.
+func (a *Admin) Explain(ctx context.Context, name string, position int64) (Explanation, error) {
+	e, err := a.eventFrom(ctx, max(position, 1))
+	if errors.Is(err, errNoEvent) {
+		err = nil
+	}
+	var x Explanation
+	if err == nil {
+		x, err = a.explain(ctx, name, position, &e)
+	}
+	if err != nil {
+		return x, fmt.Errorf("explain position %d for subscription %q: %w", position, name, err)
+	}
+	return x, nil
+}
+
+// ExplainEvent says what became of the last event of the log that has an id. The log is read from its end to find it.
+func (a *Admin) ExplainEvent(ctx context.Context, name string, id uuid.UUID) (Explanation, error) {
+	e, err := a.eventByID(ctx, id)
+	if errors.Is(err, errNoEvent) {
+		err = nil
+	}
+	var x Explanation
+	if err == nil {
+		x, err = a.explain(ctx, name, e.Position, &e)
+	}
+	if err != nil {
+		return x, fmt.Errorf("explain event %s for subscription %q: %w", id, name, err)
+	}
+	if x.State == NotInLog {
+		x.Text = fmt.Sprintf("the log has no event %s", id)
+	}
+	return x, nil
+}
+
+func (a *Admin) explain(ctx context.Context, name string, position int64, e *eventstore.RecordedEvent) (x Explanation, err error) {
+	x = Explanation{Subscription: name, Position: position}
+	say := func(state ExplainedState, format string, args ...any) {
+		x.State, x.Text = state, fmt.Sprintf(format, args...)
+	}
+	// Rows, the cursor and the rest as of one moment, or what is moved meanwhile would seem to be nowhere.
+	s, err := a.status(ctx, name)
+	if err != nil {
+		return x, err
+	}
+	f, err := a.records.find(ctx, a.records.pool, name, "")
+	switch {
+	case err != nil:
+		return x, err
+	case len(s) == 0:
+		return x, ErrNotFound
+	case e.Position != position || position < 1:
+		say(NotInLog, "the log has no event at position %d", position)
+		return x, nil
+	}
+	x.EventID, x.Type, x.Stream, x.RecordedAt = &e.ID, e.Type, e.Stream, &e.RecordedAt
+	if position <= f.start {
+		say(BeforeStart, "it is before the start: the subscription begins behind position %d", f.start)
+		return x, nil
+	}
+	if err := a.explainJudged(ctx, f, &s[0], e, &x, say); err != nil || x.State != "" {
+		return x, err
+	}
+	q := x.Queue
+	switch {
+	case q.fresh && (q.report.Read >= position || q.report.Idle && q.read >= position):
+		say(UnderWay, "process %s has read it: it is in flight, waits in a batch, or behind an event of its key that failed; %d attempts are in flight",
+			q.Owner, q.InFlight)
+	default:
+		a.explainNotRead(&s[0], q, &x, say)
+	}
+	return x, nil
+}
+
+const (
+	skippedSQL = `
+SELECT at, actor, CASE WHEN from_position = to_position THEN 'skip' ELSE 'reset' END, reason, partition, partitions
+FROM {schema}.subscription_skips WHERE subscription = $1 AND from_position <= $2 AND to_position >= $2 ORDER BY at DESC`
+
+	judgedBySQL = `
+SELECT s.revision, r.definition
+FROM {schema}.subscription_revision_starts s JOIN {schema}.subscription_revisions r USING (subscription, revision)
+WHERE s.subscription = $1 AND s.partition = $2 AND s.from_position <= $3 ORDER BY s.revision DESC LIMIT 1`
+
+	rowOfSQL = `
+SELECT state, attempts, charged, next_attempt_at, coalesce(class, ''), coalesce(error, ''), first_failed_at, last_failed_at, dead_at, coalesce(wanted, '')
+FROM {schema}.subscription_parked WHERE subscription = $1 AND position = $2 AND ordinal = 0`
+
+	cursorSQL = `SELECT position FROM {schema}.subscription_partitions WHERE subscription = $1 AND partition = $2`
+
+	behindSQL = `
+SELECT coalesce(max(position), 0) FROM {schema}.subscription_parked
+WHERE subscription = $1 AND partition = $2 AND key = $3 AND position < $4 AND (state <> 'dead' OR $5)`
+)
+
+// explainJudged says what follows from the event alone, its row and the cursor of its partition.
+func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) error {
+	sel, err := newSelector(&f.definition)
+	if err != nil {
+		return err
+	}
+	x.Key = sel.keyOf(e)
+	partition := core.PartitionOf(x.Key, f.partitions)
+	x.Partition = &partition
+	if partition >= len(s.Partitions) {
+		return fmt.Errorf("%w: it has other partitions since; try again", eventstore.ErrUnavailable)
+	}
+	x.Queue = &s.Partitions[partition]
+	return pgx.BeginTxFunc(ctx, a.records.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if err := a.explainSkipped(ctx, tx, f, e, x, say); err != nil || x.State != "" {
+			return err
+		}
+		var cursor int64
+		if err := tx.QueryRow(ctx, a.records.sql(cursorSQL), f.id, partition).Scan(&cursor); err != nil {
+			return err
+		}
+		if err := a.explainFilter(ctx, tx, f, e, x, cursor, say); err != nil || x.State != "" {
+			return err
+		}
+		if x.Attempts, err = a.attempts(ctx, f.id, e.Position); err != nil {
+			return err
+		}
+		if err := a.explainRow(ctx, tx, f, e, x, say); err != nil || x.State != "" {
+			return err
+		}
+		if e.Position <= cursor {
+			say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s", partition, cursor, lastAttempt(x.Attempts))
+		}
+		return nil
+	})
+}
+
+func lastAttempt(all []AttemptRecord) string {
+	if len(all) == 0 {
+		return ""
+	}
+	last := all[len(all)-1]
+	return fmt.Sprintf("; the last attempt that is kept, %d at %s, was %s", last.Attempt, last.At.Format(time.RFC3339), last.Outcome)
+}
+
+func (a *Admin) explainSkipped(ctx context.Context, tx pgx.Tx, f *found, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) error {
+	rows, err := tx.Query(ctx, a.records.sql(skippedSQL), f.id, e.Position)
+	if err != nil {
+		return err
+	}
+	var by AuditEntry
+	var partition, of int
+	_, err = pgx.ForEachRow(rows, []any{&by.At, &by.Actor, &by.Action, &by.Detail, &partition, &of}, func() error {
+		if x.State == "" && core.PartitionOf(x.Key, of) == partition {
+			by.At = by.At.UTC()
+			x.Skipped = new(by)
+			say(Skipped, "it was left out by a %s at %s: %s", by.Action, by.At.Format(time.RFC3339), by.Detail)
+		}
+		return nil
+	})
+	return err
+}
+
+// explainFilter judges by the revision that was in force at the place of the event, the newest for one that is not judged yet.
+func (a *Admin) explainFilter(ctx context.Context, tx pgx.Tx, f *found, e *eventstore.RecordedEvent, x *Explanation, cursor int64, say func(ExplainedState, string, ...any)) error {
+	d := f.definition
+	x.Revision = f.revision
+	if e.Position <= cursor {
+		var text string
+		err := tx.QueryRow(ctx, a.records.sql(judgedBySQL), f.id, *x.Partition, e.Position).Scan(&x.Revision, &text)
+		if err == nil {
+			d, err = parseStored(text)
+		}
+		if err != nil && !isNoRows(err) {
+			return err
+		}
+	}
+	sel, err := newSelector(&d)
+	if err != nil {
+		return err
+	}
+	if sel.pattern == nil {
+		if isSystem(e) {
+			say(NotMatched, "it is an event of the store, whose types begin with '$': only a filter that names its type picks it")
+		}
+		return nil
+	}
+	about := aboutEvent(e)
+	if c := sel.pattern.Explain(&about).Clause; c != nil {
+		x.Clause = c
+		say(NotMatched, "the filter of revision %d does not match: %s wants %s, %s", x.Revision, c.Pointer, c.Wanted, c.Found)
+	}
+	return nil
+}
+
+func (a *Admin) explainRow(ctx context.Context, tx pgx.Tx, f *found, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) error {
+	var row ExplainedRow
+	err := tx.QueryRow(ctx, a.records.sql(rowOfSQL), f.id, e.Position).Scan(&row.State, &row.Attempts, &row.Charged, &row.NextAttemptAt, &row.Class, &row.Error,
+		&row.FirstFailedAt, &row.LastFailedAt, &row.DeadAt, &row.Wanted)
+	if isNoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	x.Row = &row
+	for _, t := range []*time.Time{row.NextAttemptAt, row.FirstFailedAt, row.LastFailedAt, row.DeadAt} {
+		if t != nil {
+			*t = t.UTC()
+		}
+	}
+	if rowState(row.State) != dead {
+		err := tx.QueryRow(ctx, a.records.sql(behindSQL), f.id, *x.Partition, x.Key, e.Position, f.definition.AfterDead == Hold).Scan(&x.Behind)
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case rowState(row.State) == dead:
+		say(IsDead, "it is a dead letter (%s) after %d attempts: %s", row.Class, row.Attempts, row.Error)
+	case x.Behind > 0:
+		say(IsBlocked, "it waits behind the event at position %d, which has its key %q", x.Behind, x.Key)
+	default:
+		next := "at once"
+		if row.NextAttemptAt != nil {
+			next = "at " + row.NextAttemptAt.Format(time.RFC3339)
+		}
+		say(IsWaiting, "it failed %d times (%d of them count against it) and is tried again %s: %s", row.Attempts, row.Charged, next, row.Error)
+	}
+	if row.Wanted != "" {
+		x.Text += "; an operator wants: " + row.Wanted
+	}
+	return nil
+}
+
+// explainNotRead says why nobody has read the event.
+func (a *Admin) explainNotRead(s *Status, q *PartitionStatus, x *Explanation, say func(ExplainedState, string, ...any)) {
+	because := func(why NotRead, format string, args ...any) {
+		x.Why = why
+		say(NotReadYet, "it is not read yet: "+format, args...)
+	}
+	switch {
+	case s.State == operations.Paused:
+		because(BecausePaused, "the subscription is paused")
+	case s.Failure != nil:
+		because(BecauseStopped, "the subscription stopped at %s: %s", s.Failure.At.Format(time.RFC3339), s.Failure.Error)
+	case s.NoMember:
+		because(BecauseNoMember, "no process that delivers can run its target")
+	case q.Owner == "":
+		because(BecauseNoOwner, "no process has partition %d yet", q.Partition)
+	case q.Breaker == "open":
+		because(BecauseBreaker, "the target is taken for down%s", at("; it is tried next", q.NextProbe))
+	case q.ThrottledUntil != nil:
+		because(BecauseThrottled, "the target takes nothing%s", at(" before it is", q.ThrottledUntil))
+	case len(q.Full) > 0:
+		because(BecauseFull, "partition %d has as many parked events as it may, of keys %q", q.Partition, q.Full)
+	case s.Halving != nil && s.Halving.Barrier > 0 && x.Position > s.Halving.Barrier:
+		because(BecauseHalving, "the partitions meet at position %d to become %d; partitions %v are not there yet", s.Halving.Barrier, s.Halving.To, s.Halving.Missing)
+	default:
+		because(BecauseItIsItsTurn, "partition %d is at %d, %s", q.Partition, q.Position, q.eta(x.Position))
+	}
+}
+
+func at(words string, t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return words + " at " + t.UTC().Format(time.RFC3339)
+}
+
+// eta says when a position is passed, if it goes on as it does.
+func (p *PartitionStatus) eta(position int64) string {
+	left := position - p.Position
+	if p.Rate == nil || *p.Rate <= 0 {
+		return fmt.Sprintf("%d positions before it; it is not known how fast it goes on", left)
+	}
+	return fmt.Sprintf("%d positions before it; at %.0f a second that takes about %s", left, *p.Rate,
+		time.Duration(float64(left) / *p.Rate * float64(time.Second)).Round(time.Second))
+}
