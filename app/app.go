@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
@@ -69,7 +70,10 @@ type Module struct {
 	Units []Unit
 	// Projections are the read models.
 	Projections []projections.Projection
-	// Reads are the routes that answer from them.
+	// Subscriptions are who events of the log are sent to, with their handlers. They are made when a process with
+	// the role for them starts; operators may make others.
+	Subscriptions []delivery.Subscription
+	// Reads are the routes that answer from the read models.
 	Reads []Read
 	// Routes adds whatever other routes there are. It is also called by Check, with a Service that has
 	// no database: routes ask the Service when they are used. Default: none.
@@ -120,6 +124,14 @@ func (a App) units() (all []Unit) {
 func (a App) Projections() (all []projections.Projection) {
 	for _, m := range a.Modules {
 		all = append(all, m.Projections...)
+	}
+	return all
+}
+
+// Subscriptions returns those that the modules declare, in the order of the modules.
+func (a App) Subscriptions() (all []delivery.Subscription) {
+	for _, m := range a.Modules {
+		all = append(all, m.Subscriptions...)
 	}
 	return all
 }
@@ -195,8 +207,9 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,47}$`)
 
 // Check reports all mistakes of the description that can be found without a database: names that
 // are not valid or are given twice, events that no reader of the log could tell apart, bodies whose
-// members have no names, projections of events that no aggregate has, reads of projections that no
-// module has or that no index serves, routes that exclude each other.
+// members have no names, projections and handlers of events that no aggregate has, definitions of
+// subscriptions that are not right, reads of projections that no module has or that no index serves,
+// routes that exclude each other.
 func (a App) Check() error {
 	mistakes := a.checkNames()
 	if len(mistakes) > 0 {
@@ -225,7 +238,7 @@ func (a App) Check() error {
 	if err != nil || len(mistakes) > 0 {
 		return errors.Join(append(mistakes, err)...)
 	}
-	mistakes = append(mistakes, projections.Check(codec, a.Projections()...))
+	mistakes = append(mistakes, projections.Check(codec, a.Projections()...), delivery.Check(codec, a.Subscriptions()...))
 	if _, err := (&Service{App: a.withDefaults(), here: a}).newAPI(Options{}); err != nil {
 		mistakes = append(mistakes, err)
 	}

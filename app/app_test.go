@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/projections"
@@ -256,6 +258,12 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 	sum := func(path, sql string, params ...string) app.Read {
 		return app.SQL[total](path, sql, app.SQLOptions{Params: params})
 	}
+	watch := delivery.Handle("watch", func(context.Context, filled, delivery.Event) error { return nil })
+	subscribes := func(d delivery.Definition, h *delivery.Handler) app.App {
+		return with(func(_ *app.App, m *app.Module) {
+			m.Subscriptions = []delivery.Subscription{{Definition: d, Handler: h}}
+		})
+	}
 	for _, c := range []struct {
 		app  app.App
 		want string
@@ -315,6 +323,19 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 		{with(func(_ *app.App, m *app.Module) {
 			m.Units = []app.Unit{app.Across("give", "/v1/purses/{id}/give", func(*app.Tx, pay) error { return nil })}
 		}), "must have no variables"},
+		{subscribes(delivery.Definition{}, watch), ""},
+		{subscribes(delivery.Definition{Filter: json.RawMessage(`{"type":["PurseFilled"],"data":{"amount":[7]}}`)}, watch), ""},
+		{subscribes(delivery.Definition{Filter: json.RawMessage(`{"data":{"amount":[7]}}`)}, watch),
+			`subscription "watch": its filter must name the types of events that its handler takes, as {"type":["PurseFilled"]} does`},
+		{subscribes(delivery.Definition{Filter: json.RawMessage(`{"type":["PurseFiled"]}`)}, watch), `takes no event of type "PurseFiled"`},
+		{subscribes(delivery.Definition{Partitions: 3}, watch), "/partitions must be a power of two, it is 3"},
+		{subscribes(delivery.Definition{Target: delivery.TargetConfig{Handler: &delivery.HandlerTarget{Name: "w"}}}, watch), `the program has no handler "w"`},
+		{subscribes(delivery.Definition{Target: delivery.TargetConfig{Append: &delivery.AppendTarget{Stream: "s"}}}, watch), `its handler "watch" gets nothing`},
+		{subscribes(delivery.Definition{}, delivery.Handle("stray", func(context.Context, stray, delivery.Event) error { return nil })),
+			`handler "stray": no event type of the codec is a app_test.stray`},
+		{with(func(_ *app.App, m *app.Module) {
+			m.Subscriptions = []delivery.Subscription{{Handler: watch}, {Handler: watch}}
+		}), `subscription "watch": there are two of that name`},
 		{with(func(_ *app.App, m *app.Module) {
 			m.Aggregates = []app.Aggregate{app.NewAggregate[purse, purseEvent]("purse", "/v1/purses").
 				Events(app.Event[filled]("PurseFilled", 1)).Commands(app.Do[secret]("hide"))}

@@ -8,9 +8,9 @@ import (
 
 // InMemory makes a Service of an App that needs no database and keeps everything in memory until
 // Close: for tests, see package apptest. It has all commands and routes of the App, and the rows of
-// its folds, which each read takes as far as the log is. What needs PostgreSQL it lacks: Pool,
-// Postgres, Admin, Runner, Snapshots and the routes for operators are nil, and SQL is refused. Of
-// Options DSN, Schema, MaxConns and Roles have no meaning.
+// its folds, which each read takes as far as the log is. What needs PostgreSQL it lacks: Pool, Postgres,
+// Admin, Runner, Subscriptions, Deliverer, Snapshots and the routes for operators are nil, and SQL is
+// refused. Of Options DSN, Schema, MaxConns and Roles have no meaning.
 func InMemory(a App, o Options) (*Service, error) {
 	s, err := newService(a, o)
 	if err != nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -13,10 +14,12 @@ const (
 	RoleAPI = "api"
 	// RoleProjections is what keeps the read models and snapshots.
 	RoleProjections = "projections"
+	// RoleDelivery is what sends events to the targets of subscriptions.
+	RoleDelivery = "delivery"
 )
 
 // Roles returns all roles.
-func Roles() []string { return []string{RoleAPI, RoleProjections} }
+func Roles() []string { return []string{RoleAPI, RoleProjections, RoleDelivery} }
 
 // Options say where and how a Service runs. Only DSN must be set.
 type Options struct {
@@ -24,12 +27,12 @@ type Options struct {
 	DSN string
 	// Schema has the log. Default: that of the App.
 	Schema string
-	// MaxConns is how many connections the pool may have, at least projections.MinConnections with the
-	// role for them; the log has up to three beyond. Default: 20.
+	// MaxConns is how many connections the pool may have, at least projections.MinConnections and
+	// delivery.MinConnections with the roles for them; the log has up to three beyond. Default: 20.
 	MaxConns int32
 	// Roles are what Start starts. Default: all.
 	Roles []string
-	// Only are the names of the modules whose routes and projections are here. Default: all.
+	// Only are the names of the modules whose routes, projections and handlers are here. Default: all.
 	Only []string
 	// Logger gets what happens. Default: none. Slog makes one of a *slog.Logger.
 	Logger zerolog.Logger
@@ -41,6 +44,9 @@ type Options struct {
 	DropUnusedAfter time.Duration
 	// ReceiptTTL is that of pgstore.Config.
 	ReceiptTTL time.Duration
+	// AllowTargets are networks that subscriptions may send requests to although they are not public, such as
+	// 127.0.0.0/8. Default: none.
+	AllowTargets []netip.Prefix
 	// AdoptLog joins a log that belongs to an App of another name.
 	AdoptLog bool
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/app/telemetry"
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/webhook"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
@@ -49,6 +51,10 @@ type Service struct {
 	// Runner runs the projections; nil without the role.
 	Runner    *projections.Runner
 	Snapshots *snapshots.Store
+	// Subscriptions steers the subscriptions.
+	Subscriptions *delivery.Admin
+	// Deliverer delivers them; nil without the role.
+	Deliverer *delivery.Runner
 	// API has the routes, and Metrics what operators are served.
 	API     *httpapi.API
 	Metrics *telemetry.Metrics
@@ -58,7 +64,7 @@ type Service struct {
 	options Options
 	// projections are the read models and what makes the snapshots, runs those of the modules here.
 	projections, runs []projections.Projection
-	// here is the App with the modules that have routes and projections here.
+	// here is the App with the modules that have routes, projections and handlers here.
 	here App
 }
 
@@ -166,6 +172,12 @@ func (s *Service) make() (err error) {
 			return err
 		}
 	}
+	s.Subscriptions = delivery.NewAdmin(s.Pool, s.Schema, s.Log, s.App.Name).WithHints(s.hints.In)
+	if s.options.has(RoleDelivery) {
+		if s.Deliverer, err = s.newDeliverer(); err != nil {
+			return err
+		}
+	}
 	read := queries.Config{Pool: s.Pool, Schema: s.Schema, Projections: s.App.Projections(), Log: s.Log}
 	if s.Runner != nil {
 		read.Follower = s.Runner
@@ -179,7 +191,7 @@ func (s *Service) make() (err error) {
 	if err != nil {
 		return err
 	}
-	s.Metrics.Watch(telemetry.Sources{Pool: s.Pool, Store: s.Postgres, Admin: s.Admin, Known: s.projections, Runner: s.Runner})
+	s.Metrics.Watch(telemetry.Sources{Pool: s.Pool, Store: s.Postgres, Admin: s.Admin, Known: s.projections, Runner: s.Runner, Subscriptions: s.Subscriptions, Deliverer: s.Deliverer})
 	s.API, err = s.newAPI(s.options)
 	return err
 }
@@ -192,6 +204,18 @@ func (s *Service) NewRunner() (*projections.Runner, error) {
 		Categories: s.App.Categories(), IgnoreTypes: s.options.IgnoreTypes,
 		BuildOnCommand: s.options.BuildOnCommand, DropUnusedAfter: s.options.DropUnusedAfter,
 	}, s.runs...)
+}
+
+// newDeliverer returns what delivers the subscriptions whose targets can be reached from here.
+func (s *Service) newDeliverer() (*delivery.Runner, error) {
+	return delivery.NewRunner(delivery.Config{
+		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger,
+		Subscriptions: s.here.Subscriptions(),
+		Targets: map[string]delivery.TargetFactory{
+			delivery.KindHTTP: func(d delivery.Definition) (delivery.Target, error) { return webhook.New(d, s.options.AllowTargets) },
+		},
+		Observe: s.Metrics.Delivery,
+	})
 }
 
 // newAPI makes the routes. Without the role there are those for the health of the process alone. A
@@ -213,6 +237,7 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 			api.AddCheck(c.Name, c.Run)
 		}
 		api.AddDetail("projections", func(ctx context.Context) (any, error) { return s.Admin.List(ctx) })
+		api.AddDetail("subscriptions", func(ctx context.Context) (any, error) { return s.Subscriptions.List(ctx) })
 	}
 	if o.Roles == nil || o.has(RoleAPI) {
 		if err := s.register(api); err != nil {
@@ -301,11 +326,16 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("set %s up: %w", s.App.Name, err)
 		}
 	}
-	if s.Runner == nil {
-		return nil
+	ctx = context.WithoutCancel(ctx)
+	if s.Runner != nil {
+		if err := s.Runner.Start(ctx); err != nil {
+			return fmt.Errorf("start projections: %w", err)
+		}
 	}
-	if err := s.Runner.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("start projections: %w", err)
+	if s.Deliverer != nil {
+		if err := s.Deliverer.Start(ctx); err != nil {
+			return fmt.Errorf("start delivery: %w", err)
+		}
 	}
 	return nil
 }
@@ -351,8 +381,8 @@ func (s *Service) Do(ctx context.Context, name, id string, command any, o comman
 // closeTimeout bounds each part of a goodbye that should take no time.
 const closeTimeout = 10 * time.Second
 
-// Close stops what runs, from the outside in: projections give their leases back, the log writes
-// what waits. Each of the three takes 10 s at most.
+// Close stops what runs, from the outside in: delivery and projections give back what they have, the log
+// writes what waits. Each of the four takes 10 s at most.
 func (s *Service) Close(ctx context.Context) error {
 	var errs []error
 	end := func(what string, f func(context.Context) error) {
@@ -361,6 +391,9 @@ func (s *Service) Close(ctx context.Context) error {
 		if err := f(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
+	}
+	if s.Deliverer != nil {
+		end("stop delivery", s.Deliverer.Stop)
 	}
 	if s.Runner != nil {
 		end("stop projections", s.Runner.Stop)

@@ -19,6 +19,7 @@ import (
 type Admin struct {
 	records *records
 	log     eventstore.Reader
+	hints   operations.Hints
 }
 
 // NewAdmin returns access to the subscriptions of an App in a schema ("" is recount) to a log. An App that has no name
@@ -27,8 +28,11 @@ func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader, app stri
 	if schema == "" {
 		schema = pgsql.DefaultSchema
 	}
-	return &Admin{&records{pool: pool, schema: schema, app: app}, log}
+	return &Admin{records: &records{pool: pool, schema: schema, app: app}, log: log}
 }
+
+// WithHints returns a with the words of the program for failures.
+func (a *Admin) WithHints(hints operations.Hints) *Admin { return &Admin{a.records, a.log, hints} }
 
 var (
 	// ErrNotFound is returned for the name of a subscription that is not there.

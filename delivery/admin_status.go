@@ -176,6 +176,9 @@ func (a *Admin) status(ctx context.Context, name string) ([]Status, error) {
 			return nil, fmt.Errorf("read the log: %w", err)
 		}
 		all[i].setState()
+		if f := all[i].Failure; f != nil && a.hints != nil {
+			f.Hint = a.hints(string(f.Reason), all[i].Name, a.records.schema)
+		}
 	}
 	return all, nil
 }
@@ -343,6 +346,11 @@ func (m *measure) partition(ctx context.Context, p *PartitionStatus) error {
 		p.ETASeconds = new(float64(events) / *p.Rate)
 	}
 	return nil
+}
+
+// States returns the states of a subscription.
+func States() []operations.State {
+	return []operations.State{operations.Running, operations.CatchingUp, operations.Retrying, operations.Paused, operations.NoOwner, operations.Failed}
 }
 
 // setState derives the state, once everything else is known.

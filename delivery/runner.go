@@ -22,6 +22,10 @@ import (
 	"github.com/57528e99/recount/internal/pgsql"
 )
 
+// MinConnections is how many connections a Runner needs at once: for what it keeps, for moves, for attempts that it
+// writes down, and for a transactional handler.
+const MinConnections = 4
+
 // TargetFactory makes the Target of a subscription from its definition. It is called again when the definition has
 // changed. An error keeps this process from delivering for it.
 type TargetFactory func(Definition) (Target, error)
@@ -36,7 +40,7 @@ const (
 // Config says what a Runner delivers, from where and to whom.
 type Config struct {
 	// Pool is the database of the subscriptions. Each partition whose target is transactional needs a
-	// connection while it delivers, the rest together about three.
+	// connection while it delivers, the rest together about three. It must have MinConnections.
 	Pool *pgxpool.Pool
 	// Schema has the tables, made by package migrations. Default: recount.
 	Schema string
@@ -45,7 +49,8 @@ type Config struct {
 	// Store is the log. Codec knows the types of the events that handlers take.
 	Store eventstore.Reader
 	Codec *eventstore.Codec
-	// Logger gets what changes about partitions and what fails for none in particular. Default: none.
+	// Logger gets what changes about partitions and what fails for none in particular. Handlers get it by
+	// zerolog.Ctx, with the name of their subscription. Default: none.
 	Logger zerolog.Logger
 	// Process names this process to operators. Default: host, process id and a random part.
 	Process string
@@ -117,11 +122,14 @@ func NewRunner(c Config) (*Runner, error) {
 	if c.Pool == nil || c.Store == nil || c.Codec == nil || c.App == "" {
 		return nil, errors.New("delivery.Config needs a Pool, a Store, a Codec and an App")
 	}
+	if n := c.Pool.Config().MaxConns; n < MinConnections {
+		return nil, fmt.Errorf("delivery.Config.Pool has at most %d connections, it must have %d (MaxConns)", n, MinConnections)
+	}
 	c.Schema = cmp.Or(c.Schema, pgsql.DefaultSchema)
 	c.Process = cmp.Or(c.Process, processName())
 	r := &Runner{
 		config: c, records: &records{pool: c.Pool, schema: c.Schema, app: c.App}, process: c.Process,
-		feed: newFeed(c.Store, c.Logger), handlers: make(map[string]*Handler),
+		feed:    newFeed(c.Store, c.Logger),
 		targets: map[string]TargetFactory{KindSQL: newSQLTarget(c.Schema)},
 		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), begun: time.Now(),
 		running: make(map[int64]*running), aside: make(map[string]time.Time),
@@ -130,29 +138,9 @@ func NewRunner(c Config) (*Runner, error) {
 		r.targets[KindAppend] = func(d Definition) (Target, error) { return NewAppendTarget(*d.Target.Append, log) }
 	}
 	maps.Copy(r.targets, c.Targets)
-	var mistakes []error
-	for _, h := range c.Handlers {
-		mistakes = append(mistakes, r.addHandler(h))
-	}
-	for i := range c.Subscriptions {
-		s := &c.Subscriptions[i]
-		if s.Handler != nil {
-			mistakes = append(mistakes, r.addHandler(s.Handler))
-		}
-		_, err := s.definition(c.Codec).Checked()
-		mistakes = append(mistakes, err)
-	}
-	return r, errors.Join(mistakes...)
-}
-
-func (r *Runner) addHandler(h *Handler) error {
-	if other := r.handlers[h.name]; other == h {
-		return nil
-	} else if other != nil {
-		return fmt.Errorf("handler %q: there are two of that name", h.name)
-	}
-	r.handlers[h.name] = h
-	return h.Check(r.config.Codec)
+	var err error
+	r.handlers, err = handlersOf(c.Codec, c.Handlers, c.Subscriptions)
+	return r, err
 }
 
 // processName names this process, for people.

@@ -4,7 +4,7 @@ import "context"
 
 // declare makes the subscriptions that the program declares, and changes those that it declares otherwise than before.
 func (r *Runner) declare(ctx context.Context) error {
-	admin := &Admin{r.records, r.config.Store}
+	admin := &Admin{records: r.records, log: r.config.Store}
 	for i := range r.config.Subscriptions {
 		c, err := admin.Put(ctx, r.config.Subscriptions[i].definition(r.config.Codec), PutOptions{Actor: r.process, Declared: true})
 		if err != nil {

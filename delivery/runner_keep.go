@@ -370,7 +370,7 @@ func (k *keeper) begin(ctx context.Context, t *taken) {
 		k.running[t.Subscription] = s
 		k.mu.Unlock()
 	}
-	s.start(k.work, t)
+	s.start(k.config.Logger.With().Str("subscription", t.Name).Logger().WithContext(k.work), t)
 	k.config.Logger.Info().Str("subscription", t.Name).Int("partition", t.Partition).Int64("position", t.Position).
 		Int64("epoch", t.Epoch).Msg("took a partition")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/httpapi"
@@ -32,7 +33,8 @@ func ordersModule() app.Module {
 				app.Do[order.Ship]("ship", app.Body(ship), app.OptionalBody),
 				app.Do[order.Complete]("complete", app.Body(complete), app.OptionalBody),
 				app.Do[order.Cancel]("cancel", app.Body(cancel)))},
-		Projections: []projections.Projection{orders},
+		Projections:   []projections.Projection{orders},
+		Subscriptions: []delivery.Subscription{shippingNotices},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?customer=&status=&country=&day=&limit=&after=
 			httpapi.Read(a, "/v1/orders", orderQueryOf, reads{s}.orders)

@@ -30,6 +30,8 @@ type Test struct {
 	mu sync.Mutex
 	// reported are the folds whose failure the test was told.
 	reported map[string]bool
+	// delivered are the positions up to which Deliver has come, by subscription.
+	delivered map[string]int64
 }
 
 // New runs an App in memory until the test ends.
@@ -49,7 +51,7 @@ func start(t testing.TB, s *app.Service, err error) *Test {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &Test{Service: s, t: t, reported: make(map[string]bool)}
+	x := &Test{Service: s, t: t, reported: make(map[string]bool), delivered: make(map[string]int64)}
 	t.Cleanup(func() {
 		x.checkProjections()
 		if err := s.Close(context.WithoutCancel(t.Context())); err != nil {

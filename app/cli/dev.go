@@ -97,6 +97,7 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 		return err
 	}
 	d.options.DSN, d.options.Schema, d.options.Logger = db.dsn, d.schema, logger
+	d.options.AllowTargets = loopback
 	service, err := app.Open(ctx, prog.App, d.options)
 	if err != nil {
 		return err

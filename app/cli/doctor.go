@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
@@ -30,13 +32,13 @@ const (
 	findingFailed  = "failed"
 )
 
-// lagPatience is for how long a projection may be behind before that is worth a word.
+// lagPatience is for how long a projection or a subscription may be behind before that is worth a word.
 const lagPatience = time.Minute
 
 func (prog *Program) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at database, log and projections, and say what is wrong; exit code 8 if anything failed",
+		Short: "Look at database, log, projections and subscriptions, and say what is wrong; exit code 8 if anything failed",
 		Args:  NoArgs,
 	}
 	d := prog.databaseFlags(cmd, "that of the running {program} dev")
@@ -58,7 +60,7 @@ func (prog *Program) doctorCommand() *cobra.Command {
 	return cmd
 }
 
-// examine runs the checks of the service, and looks at its projections.
+// examine runs the checks of the service, and looks at its projections and subscriptions.
 func (prog *Program) examine(ctx context.Context, s *app.Service) (found []finding) {
 	for _, c := range append(s.Checks(), app.Check{Name: "app", Run: s.Admin.Check}) {
 		f := finding{State: findingOK, Subject: c.Name}
@@ -76,7 +78,52 @@ func (prog *Program) examine(ctx context.Context, s *app.Service) (found []findi
 			found = append(found, prog.findingOf(p))
 		}
 	}
+	subscribed, err := s.Subscriptions.List(ctx)
+	if err != nil {
+		found = append(found, finding{findingFailed, "subscriptions", message(err), prog.hintFor(err)})
+	}
+	for _, one := range subscribed {
+		found = append(found, prog.findingOfSubscription(one))
+	}
 	return found
+}
+
+func (prog *Program) findingOfSubscription(s delivery.Status) finding {
+	f := finding{State: findingOK, Subject: "subscription " + s.Name}
+	hint := func(text string) { f.Hint = strings.ReplaceAll(prog.hints().Fill(text), "{name}", s.Name) }
+	var full, stuck, troubled []string
+	for _, p := range s.Partitions {
+		full, stuck = append(full, p.Full...), append(stuck, p.Stuck...)
+		if p.Trouble != nil {
+			troubled = append(troubled, p.Trouble.Error)
+		}
+	}
+	switch {
+	case s.Failure != nil:
+		f.State, f.Why, f.Hint = findingFailed, s.Failure.Error, s.Failure.Hint
+	case s.Dead > 0:
+		f.State, f.Why = findingWarning, fmt.Sprintf("it has %d dead letters", s.Dead)
+		hint("{program} dead ls {name} lists them; {program} dead redrive {name} --all tries them again")
+	case s.State == operations.Paused:
+		f.State, f.Why = findingWarning, "it is paused"
+		hint("{program} subscriptions resume {name}")
+	case s.NoMember:
+		f.State, f.Why = findingWarning, "no process that delivers can run its target"
+		hint("start one with {program} serve --roles delivery, of the program that has the handler")
+	case len(full) > 0:
+		f.State, f.Why = findingWarning, fmt.Sprintf("too many events are parked, so that it reads no more; behind: %s", strings.Join(full, ", "))
+		hint("{program} subscriptions show {name} says why they fail")
+	case len(stuck) > 0:
+		f.State, f.Why = findingWarning, fmt.Sprintf("attempts do not return: %s", strings.Join(stuck, ", "))
+		hint("look at its handler or target; a restart of the process ends them")
+	case len(troubled) > 0:
+		f.State, f.Why = findingWarning, troubled[0]
+		hint("{program} subscriptions show {name}")
+	case s.LagSeconds != nil && *s.LagSeconds > lagPatience.Seconds():
+		f.State, f.Why = findingWarning, fmt.Sprintf("it is %d events and %.0f s behind", *s.LagEvents, *s.LagSeconds)
+		hint("{program} subscriptions show {name}")
+	}
+	return f
 }
 
 func (prog *Program) findingOf(p projections.Status) finding {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -37,7 +38,7 @@ func (s *serving) check(cmd *cobra.Command) error {
 	}
 	for _, role := range s.options.Roles {
 		if !slices.Contains(app.Roles(), role) {
-			return UsageError(cmd, "unknown role %q: the roles are %s", role, strings.Join(app.Roles(), " and "))
+			return UsageError(cmd, "unknown role %q: the roles are %s", role, strings.Join(app.Roles(), ", "))
 		}
 	}
 	for _, name := range s.options.Only {
@@ -47,6 +48,9 @@ func (s *serving) check(cmd *cobra.Command) error {
 	}
 	if s.options.MaxConns < projections.MinConnections && slices.Contains(s.options.Roles, app.RoleProjections) {
 		return UsageError(cmd, "--max-connections must be at least %d with the role %s: a rebuild needs as many", projections.MinConnections, app.RoleProjections)
+	}
+	if s.options.MaxConns < delivery.MinConnections && slices.Contains(s.options.Roles, app.RoleDelivery) {
+		return UsageError(cmd, "--max-connections must be at least %d with the role %s", delivery.MinConnections, app.RoleDelivery)
 	}
 	if s.wait < 0 {
 		return UsageError(cmd, "--wait must not be negative")
@@ -135,7 +139,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	FromEnv(flags, "migrate")
 	flags.DurationVar(&s.wait, "wait", 30*time.Second, "how long to wait for a database that cannot be reached")
 	FromEnv(flags, "wait")
-	flags.Int32Var(&s.options.MaxConns, "max-connections", 20, "how many connections to the database to make, at least 2 with the role projections, besides up to 3 of the log")
+	flags.Int32Var(&s.options.MaxConns, "max-connections", 20, "how many connections to the database to make, at least 2 with the role projections and 4 with delivery, besides up to 3 of the log")
 	FromEnv(flags, "max-connections")
 	prog.snapshotFlag(flags, &s.options.SnapshotEvery)
 	ignoreFlag(flags, &s.options.IgnoreTypes)
@@ -143,6 +147,8 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	FromEnv(flags, "drop-unused-after")
 	flags.BoolVar(&s.options.BuildOnCommand, "build-on-command", false, "leave it to {program} projections rebuild to build read models of a new version")
 	FromEnv(flags, "build-on-command")
+	flags.Var((*networks)(&s.options.AllowTargets), "allow-targets", "network that subscriptions may send requests to although it is not public, such as 10.0.0.0/8; may be repeated")
+	FromEnv(flags, "allow-targets")
 	flags.BoolVar(&s.options.AdoptLog, "adopt-log", false, "join a log that other apps have, beside them; once is enough")
 	FromEnv(flags, "adopt-log")
 	logs := loggingFlags(cmd, "info", "json")

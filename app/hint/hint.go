@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
@@ -49,6 +50,11 @@ var texts = map[operations.Reason]string{
 	projections.ReasonCopyDiffers:  "rebuild again",
 	projections.ReasonFoldDiffers:  "does the fold depend on anything but its row and event?",
 
+	delivery.ReasonGone: "the target wants no events any more: change the subscription to another target, or delete it with " +
+		"`{program} subscriptions delete {subject}{flags}`; " + tryAgain,
+	delivery.ReasonStopped: "correct what the error is about, then " + tryAgain + ", or leave the event out with " +
+		"`{program} subscriptions skip {subject}{flags} --reason …`",
+
 	projections.ReasonOtherLog: "is it the right database, and the right schema? To have app {subject} on this log beside the others, " +
 		"start it once with `{program} serve --adopt-log{flags}`",
 	projections.ReasonOtherProjection: "give one of the two projections another name: {program} projections ls --all{flags} lists those of this program. " +
@@ -56,6 +62,8 @@ var texts = map[operations.Reason]string{
 }
 
 const (
+	tryAgain = "`{program} subscriptions resume {subject}{flags}` tries again"
+
 	resume  = "`{program} projections resume {subject}{flags}`"
 	skip    = "leave the event out with `{program} projections skip {subject}{flags} --reason …`"
 	correct = "correct the projection and then " + resume + ", or " + skip

@@ -59,6 +59,30 @@ var (
 	projectionErrors     = counter("projection_errors_total",
 		"Errors in this process, by kind: interruption (it tries again), stop (an operator has to look), stand_aside (a newer program has to read the event).", "projection", "kind")
 
+	subscriptionState = gauge("subscription_state",
+		"1 for the state that it is in, as the command subscriptions show says it.", "subscription", "state")
+	subscriptionLag     = gauge("subscription_lag_events", "Positions of the log that the furthest behind of its partitions has before it; missing if that is not known.", "subscription")
+	subscriptionSeconds = gauge("subscription_lag_seconds", "Age of the first event at those positions; 0 if there is none; missing if that is not known.", "subscription")
+	subscriptionParked  = gauge("subscription_parked", "Events that failed and will be tried again, or wait behind one of their key.", "subscription")
+	subscriptionDead    = gauge("subscription_dead", "Dead letters: events that are not tried again by themselves.", "subscription")
+	subscriptionDeadAge = gauge("subscription_dead_oldest_seconds", "Since when there are dead letters; 0 if there are none.", "subscription")
+	subscriptionUnowned = gauge("subscription_partitions_unowned", "Partitions that no process delivers for.", "subscription")
+
+	subscriptionAttempts = counter("subscription_attempts_total",
+		"Attempts that this process has made to deliver, by what became of them: done, partial (some of a batch), transient, permanent, throttled, gone, stop, undecodable.",
+		"subscription", "outcome")
+	subscriptionDelivered = counter("subscription_delivered_events_total", "Events that this process has delivered.", "subscription")
+	subscriptionBusy      = counter("subscription_attempt_seconds_total", "How long its attempts took, in all.", "subscription")
+	deliverySeconds       = histogram("delivery_seconds", "From when an event was recorded to the end of the attempt that delivered it, in this process.", seconds)
+	subscriptionHere      = gauge("subscription_partitions", "Partitions that this process has.", "subscription")
+	subscriptionInFlight  = gauge("subscription_in_flight", "Attempts that this process is making.", "subscription")
+	subscriptionStuck     = gauge("subscription_stuck", "Those of them that should have ended.", "subscription")
+	subscriptionBreaker   = gauge("subscription_breaker_open", "1 if this process takes the target for down, and only probes it.", "subscription")
+	subscriptionThrottled = gauge("subscription_throttled", "1 if the target said that it takes nothing for a time.", "subscription")
+	deliveryMember        = gauge("delivery_member", "1 if this process is one of those that deliver.")
+	deliveryMoves         = counter("delivery_moves_total", "Statements that moved cursors, by result: written, failed.", "result")
+	deliveryLastMove      = gauge("delivery_last_move_seconds", "How long the last one took.")
+
 	operationState = gauge("operation_state",
 		"1 for the state of the last operation of the kind: running, done, failed, cancelled.", "projection", "operation", "state")
 	operationEvents      = gauge("operation_events", "Events that the last operation has read, over all its passes.", "projection", "operation")
@@ -96,6 +120,9 @@ var catalogue = []section{
 		queuedAppends, queuedBytes, subscriptions, receipts, receiptsGone}},
 	{"Projections", []*metric{databaseUp, projectionKnown, projectionPosition, projectionLag, projectionSeconds, projectionState,
 		projectionGeneration, projectionRunning, projectionEvents, projectionBatches, projectionErrors}},
+	{"Subscriptions", []*metric{subscriptionState, subscriptionLag, subscriptionSeconds, subscriptionParked, subscriptionDead, subscriptionDeadAge,
+		subscriptionUnowned, subscriptionAttempts, subscriptionDelivered, subscriptionBusy, deliverySeconds, subscriptionHere,
+		subscriptionInFlight, subscriptionStuck, subscriptionBreaker, subscriptionThrottled, deliveryMember, deliveryMoves, deliveryLastMove}},
 	{"Operations", []*metric{operationState, operationEvents, operationPosition, operationTarget, operationRate, operationLeft,
 		operationBuckets, operationBucketsDone, operationBegun, operationFinished}},
 	{"Connections", []*metric{poolConnections, poolMax, poolNew, poolAcquires, poolWaits, poolWaitSeconds, poolCanceled}},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
@@ -15,17 +16,20 @@ import (
 const databaseTimeout = 3 * time.Second
 
 // databaseCollector asks the database, like recount projections show, how the projections are and
-// how far the operations on them.
+// how far the operations on them, and how the subscriptions are.
 type databaseCollector struct {
 	admin *projections.Admin
 	known []projections.Projection
+	// subscriptions is nil where there are none.
+	subscriptions *delivery.Admin
 }
 
 // Describe implements prometheus.Collector.
 func (c *databaseCollector) Describe(to chan<- *prometheus.Desc) {
 	sendAll(to, databaseUp, projectionKnown, projectionPosition, projectionLag, projectionSeconds, projectionState, projectionGeneration,
 		operationState, operationEvents, operationPosition, operationTarget, operationRate, operationLeft,
-		operationBuckets, operationBucketsDone, operationBegun, operationFinished)
+		operationBuckets, operationBucketsDone, operationBegun, operationFinished,
+		subscriptionState, subscriptionLag, subscriptionSeconds, subscriptionParked, subscriptionDead, subscriptionDeadAge, subscriptionUnowned)
 }
 
 // Collect implements prometheus.Collector.
@@ -37,9 +41,13 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 	if err == nil {
 		last, err = c.admin.LastOperations(ctx)
 	}
+	var subscribed []delivery.Status
+	if err == nil && c.subscriptions != nil {
+		subscribed, err = c.subscriptions.List(ctx)
+	}
 	if err != nil {
 		databaseUp.sample(to, 0)
-		all, last = nil, nil
+		all, last, subscribed = nil, nil, nil
 	} else {
 		databaseUp.sample(to, 1)
 	}
@@ -49,6 +57,33 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 	for _, o := range last {
 		collectOperation(to, o)
 	}
+	for _, s := range subscribed {
+		collectSubscription(to, s)
+	}
+}
+
+// collectSubscription sends how a subscription is, whichever processes deliver. What is not known is
+// missing, never 0.
+func collectSubscription(to chan<- prometheus.Metric, s delivery.Status) {
+	oneOf(subscriptionState, to, s.State, delivery.States(), s.Name)
+	if s.LagEvents != nil && s.LagSeconds != nil {
+		subscriptionLag.sample(to, float64(*s.LagEvents), s.Name)
+		subscriptionSeconds.sample(to, *s.LagSeconds, s.Name)
+	}
+	subscriptionParked.sample(to, float64(s.Parked), s.Name)
+	subscriptionDead.sample(to, float64(s.Dead), s.Name)
+	age := 0.0
+	if s.OldestDeadAt != nil {
+		age = max(time.Since(*s.OldestDeadAt).Seconds(), 0)
+	}
+	subscriptionDeadAge.sample(to, age, s.Name)
+	unowned := 0
+	for _, p := range s.Partitions {
+		if p.Owner == "" {
+			unowned++
+		}
+	}
+	subscriptionUnowned.sample(to, float64(unowned), s.Name)
 }
 
 // collectProjection sends what is known of the generation that programs with the version of p read.

@@ -61,10 +61,6 @@ func (m *metric) sample(to chan<- prometheus.Metric, value float64, labels ...st
 // oneOf sends 1 for the value of the last label that holds, and 0 for the others.
 func oneOf[T ~string](m *metric, to chan<- prometheus.Metric, holds T, all []T, labels ...string) {
 	for _, v := range all {
-		value := 0.0
-		if v == holds {
-			value = 1
-		}
-		m.sample(to, value, append(labels[:len(labels):len(labels)], string(v))...)
+		m.sample(to, oneIf(v == holds), append(labels[:len(labels):len(labels)], string(v))...)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
@@ -31,6 +32,10 @@ type Metrics struct {
 	batchEvents   prometheus.Observer
 	lostCommits   *prometheus.CounterVec
 	receipts      prometheus.Counter
+	attempts      *prometheus.CounterVec
+	delivered     *prometheus.CounterVec
+	busy          *prometheus.CounterVec
+	deliveries    prometheus.Observer
 }
 
 // New returns metrics in a registry of their own, with those of the Go runtime and of the process.
@@ -46,10 +51,15 @@ func New(b Build) *Metrics {
 		batches:        batchesTotal.counters(),
 		batchSeconds:   batchSeconds.histograms(),
 		lostCommits:    lostCommits.counters(),
+		attempts:       subscriptionAttempts.counters(),
+		delivered:      subscriptionDelivered.counters(),
+		busy:           subscriptionBusy.counters(),
 	}
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: buildInfo.name, Help: buildInfo.help}, buildInfo.labels)
 	info.WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
 	waits, sizes, kept := appendSeconds.histograms(), batchEvents.histograms(), receipts.counters()
+	ages := deliverySeconds.histograms()
+	m.deliveries = ages.WithLabelValues()
 	m.appended = m.appends.WithLabelValues("appended")
 	m.appendSeconds, m.batchEvents, m.receipts = waits.WithLabelValues(), sizes.WithLabelValues(), kept.WithLabelValues()
 	for _, outcome := range []string{"landed", "repeated", "unknown"} {
@@ -59,6 +69,7 @@ func New(b Build) *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info,
 		m.httpRequests, m.httpSeconds, m.commands, m.commandSeconds, m.commandRetries,
 		m.appends, waits, m.batches, m.batchSeconds, sizes, m.lostCommits, kept,
+		m.attempts, m.delivered, m.busy, ages,
 	)
 	return m
 }
@@ -129,5 +140,20 @@ func (m *Metrics) Batch(o pgstore.BatchObservation) {
 		m.lostCommits.WithLabelValues("repeated").Inc()
 	default:
 		m.lostCommits.WithLabelValues("unknown").Inc()
+	}
+}
+
+// Delivery is for delivery.Config.Observe.
+func (m *Metrics) Delivery(o delivery.Observation) {
+	outcome, _ := delivery.OutcomeOf(o.Err)
+	word := outcome.String()
+	if o.Err != nil && o.Delivered > 0 {
+		word = "partial"
+	}
+	m.attempts.WithLabelValues(o.Subscription, word).Inc()
+	m.delivered.WithLabelValues(o.Subscription).Add(float64(o.Delivered))
+	m.busy.WithLabelValues(o.Subscription).Add(o.Duration.Seconds())
+	if o.Delivered > 0 {
+		m.deliveries.Observe(o.Lag.Seconds())
 	}
 }

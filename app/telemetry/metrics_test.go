@@ -11,12 +11,14 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/pgstore"
@@ -74,8 +76,49 @@ func watched(t *testing.T, db *pgtest.DB) *Metrics {
 		t.Fatal(err)
 	}
 	m.Watch(Sources{Pool: db.Pool, Store: store, Admin: projections.NewAdmin(db.Pool, "", store), Runner: runner,
-		Known: []projections.Projection{sums, newFold("unknown")}})
+		Known:         []projections.Projection{sums, newFold("unknown")},
+		Subscriptions: delivery.NewAdmin(db.Pool, "", store, "things"), Deliverer: delivering(t, m, db, store, codec)})
 	return m
+}
+
+// delivering returns what has delivered the three events of a log to a handler that takes the first two.
+func delivering(t *testing.T, m *Metrics, db *pgtest.DB, store *pgstore.Store, codec *eventstore.Codec) *delivery.Runner {
+	t.Helper()
+	var ended atomic.Int64
+	done := make(chan struct{})
+	deliverer, err := delivery.NewRunner(delivery.Config{
+		App: "things", Pool: db.Pool, Store: store, Codec: codec,
+		Subscriptions: []delivery.Subscription{{
+			Definition: delivery.Definition{Start: delivery.Start{At: delivery.AtBeginning}},
+			Handler: delivery.Handle("told", func(_ context.Context, _ happened, at delivery.Event) error {
+				if at.Position == 3 {
+					return delivery.Permanent(errors.New("not this one"))
+				}
+				return nil
+			}),
+		}},
+		Observe: func(o delivery.Observation) {
+			m.Delivery(o)
+			if ended.Add(1) == 3 {
+				close(done)
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := deliverer.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := deliverer.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	<-done
+	return deliverer
 }
 
 // gather returns the values of the metrics, by name with labels as in the text format.
@@ -141,6 +184,14 @@ func TestMetricsOfALog(t *testing.T) {
 		`recount_operation_state{operation="rebuild",projection="sums",state="done"}`:          "1",
 		`recount_operation_state{operation="rebuild",projection="sums",state="running"}`:       "0",
 		`recount_operation_events{operation="rebuild",projection="sums"}`:                      "3",
+		`recount_subscription_attempts_total{outcome="done",subscription="told"}`:              "2",
+		`recount_subscription_attempts_total{outcome="permanent",subscription="told"}`:         "1",
+		`recount_subscription_delivered_events_total{subscription="told"}`:                     "2",
+		`recount_subscription_partitions{subscription="told"}`:                                 "4",
+		`recount_subscription_partitions_unowned{subscription="told"}`:                         "0",
+		`recount_subscription_dead_oldest_seconds{subscription="told"}`:                        "0",
+		`recount_delivery_seconds_count`:                                                       "2",
+		`recount_delivery_member`:                                                              "1",
 		`recount_build_info{go="` + runtime.Version() + `",revision="abc",version="v1"}`:       "1",
 		`recount_pool_max_connections`:                                                         "4",
 	} {

@@ -4,6 +4,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/projections"
 )
@@ -17,13 +18,20 @@ type Sources struct {
 	Known []projections.Projection
 	// Runner runs them; nil: not in this process.
 	Runner *projections.Runner
+	// Subscriptions knows the subscriptions of the App.
+	Subscriptions *delivery.Admin
+	// Deliverer delivers them; nil: not in this process.
+	Deliverer *delivery.Runner
 }
 
 // Watch adds the metrics of what can be asked. It may be called once.
 func (m *Metrics) Watch(s Sources) {
-	m.registry.MustRegister(poolCollector{s.Pool}, storeCollector{s.Store}, &databaseCollector{s.Admin, s.Known})
+	m.registry.MustRegister(poolCollector{s.Pool}, storeCollector{s.Store}, &databaseCollector{s.Admin, s.Known, s.Subscriptions})
 	if s.Runner != nil {
 		m.registry.MustRegister(runnerCollector{s.Runner})
+	}
+	if s.Deliverer != nil {
+		m.registry.MustRegister(delivererCollector{s.Deliverer})
 	}
 }
 
@@ -82,15 +90,42 @@ func (c runnerCollector) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c runnerCollector) Collect(to chan<- prometheus.Metric) {
 	for _, s := range c.runner.Stats() {
-		running := 0.0
-		if s.Running {
-			running = 1
-		}
-		projectionRunning.sample(to, running, s.Projection)
+		projectionRunning.sample(to, oneIf(s.Running), s.Projection)
 		projectionEvents.sample(to, float64(s.Events), s.Projection)
 		projectionBatches.sample(to, float64(s.Batches), s.Projection)
 		projectionErrors.sample(to, float64(s.Interruptions), s.Projection, "interruption")
 		projectionErrors.sample(to, float64(s.Stops), s.Projection, "stop")
 		projectionErrors.sample(to, float64(s.StandAsides), s.Projection, "stand_aside")
 	}
+}
+
+type delivererCollector struct{ runner *delivery.Runner }
+
+// Describe implements prometheus.Collector.
+func (c delivererCollector) Describe(to chan<- *prometheus.Desc) {
+	sendAll(to, subscriptionHere, subscriptionInFlight, subscriptionStuck, subscriptionBreaker, subscriptionThrottled,
+		deliveryMember, deliveryMoves, deliveryLastMove)
+}
+
+// Collect implements prometheus.Collector.
+func (c delivererCollector) Collect(to chan<- prometheus.Metric) {
+	all := c.runner.Stats()
+	deliveryMember.sample(to, oneIf(all.Member))
+	deliveryMoves.sample(to, float64(all.Moves-all.MoveErrors), "written")
+	deliveryMoves.sample(to, float64(all.MoveErrors), "failed")
+	deliveryLastMove.sample(to, all.LastMove.Seconds())
+	for _, s := range all.Subscriptions {
+		subscriptionHere.sample(to, float64(s.Partitions), s.Subscription)
+		subscriptionInFlight.sample(to, float64(s.InFlight), s.Subscription)
+		subscriptionStuck.sample(to, float64(s.Stuck), s.Subscription)
+		subscriptionBreaker.sample(to, oneIf(s.BreakerOpen), s.Subscription)
+		subscriptionThrottled.sample(to, oneIf(s.Throttled), s.Subscription)
+	}
+}
+
+func oneIf(holds bool) float64 {
+	if holds {
+		return 1
+	}
+	return 0
 }

@@ -75,7 +75,7 @@ func TestServeWithFewConnections(t *testing.T) {
 	t.Parallel()
 	db := logtest.New(t)
 	_, api := startServe(t, db, "--roles", "api", "--max-connections", "1")
-	_, url := startServe(t, db, "--max-connections", "2")
+	_, url := startServe(t, db, "--max-connections", "4")
 	for i, place := range []string{api, url, api, url} {
 		placeAndRead(t, place, []string{url, api}[i/2], strconv.Itoa(i))
 	}

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/eventstore"
@@ -155,5 +158,25 @@ func useBank(t *testing.T, x *apptest.Test) {
 		if err != nil || e.Type == "MoneyReceived" && !strings.Contains(string(e.Metadata), `"actor":"tina"`) {
 			t.Errorf("metadata = %s, %v; want those of tina", e.Metadata, err)
 		}
+	}
+}
+
+// TestLargeWithdrawalsAreReported, each as often as it happened, and others are not.
+func TestLargeWithdrawalsAreReported(t *testing.T) {
+	t.Parallel()
+	var told bytes.Buffer
+	x := apptest.New(t, bank())
+	x.Service.Logger = zerolog.New(&told)
+	x.Given("account-ada", accounts.Opened{Owner: "Ada", Currency: "EUR"}, accounts.Deposited{Money: accounts.Money{AmountMinor: 5_000_000}})
+	for _, amount := range []int64{999_999, 1_000_000, 2_000_000} {
+		if err := x.Do("account.withdraw", "ada", accounts.Withdraw{AmountMinor: amount}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Deliver(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(told.String(), `"account":"ada"`); n != 2 || !strings.Contains(told.String(), `"amount_minor":2000000`) {
+		t.Errorf("the branch was told %s, want of two withdrawals", &told)
 	}
 }

@@ -1,13 +1,15 @@
 // Package accounts is a module of a bank: accounts, transfers between them, and what is read of
 // both.
 //
-// account.go has the rules, readmodels.go what is made of the events, and this file what there is.
+// account.go has the rules, readmodels.go what is made of the events, alerts.go who is told of them, and
+// this file what there is.
 package accounts
 
 import (
 	"net/http"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
@@ -52,6 +54,7 @@ func Module() app.Module {
 			app.List("/v1/accounts/{account}/statement", m.statements, app.ListOptions{}),
 			app.SQL[day]("/v1/totals", daysSQL, app.SQLOptions{Params: []string{"currency"}, OrderBy: []string{"day", "currency"}}),
 		},
+		Subscriptions: []delivery.Subscription{largeWithdrawals},
 		Problems: []httpapi.DomainProblem{
 			app.Problem(ErrInvalid, http.StatusUnprocessableEntity, "invalid-input", "A value is not one that the bank takes", "Correct what errors points to."),
 			app.Problem(ErrNotOpen, http.StatusNotFound, "account-not-found", "There is no such account", "Check the id, or open the account: POST /v1/accounts"),
