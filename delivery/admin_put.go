@@ -131,8 +131,8 @@ func (a *Admin) put(ctx context.Context, d Definition, leftOut bool, o PutOption
 
 const (
 	insertSubscriptionSQL = `
-INSERT INTO {schema}.subscriptions (name, app, definition, needs, partitions, start_position, desired, created_by)
-VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN 'paused' ELSE 'running' END, $8) RETURNING id`
+INSERT INTO {schema}.subscriptions (name, app, definition, needs, partitions, start_position, desired, created_by, declared)
+VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN 'paused' ELSE 'running' END, $8, $9) RETURNING id`
 
 	insertRevisionSQL = `INSERT INTO {schema}.subscription_revisions (subscription, revision, definition, made_by) VALUES ($1, $2, $3, $4)`
 
@@ -170,7 +170,7 @@ func (a *Admin) create(ctx context.Context, tx pgx.Tx, d Definition, begin begin
 	}
 	actor := operations.SanitizeText(o.Actor)
 	s := &found{definition: d}
-	err = tx.QueryRow(ctx, a.records.sql(insertSubscriptionSQL), d.Name, a.records.app, text, d.Target.needs(), d.Partitions, begin.at.Position, d.Paused, actor).Scan(&s.id)
+	err = tx.QueryRow(ctx, a.records.sql(insertSubscriptionSQL), d.Name, a.records.app, text, d.Target.needs(), d.Partitions, begin.at.Position, d.Paused, actor, o.Declared).Scan(&s.id)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,8 @@ CREATE TABLE subscriptions (
     -- NULL: it was deleted, and its rows are being removed.
     name             text        COLLATE "C" UNIQUE,
     app              text        COLLATE "C" NOT NULL,
+    -- A program declares it at each start: it is not for files to remove.
+    declared         boolean     NOT NULL DEFAULT false,
     -- JSON, with what was left out filled in. Text: it is given back as it is.
     definition       text        NOT NULL,
     revision         bigint      NOT NULL DEFAULT 1,
