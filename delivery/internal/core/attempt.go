@@ -516,7 +516,7 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 		p.parkGaps()
 	}
 	p.advance()
-	if s := p.suspect; s.key != "" && key == "" && p.ready == 0 && p.open == nil && len(p.splits) == 0 && len(p.flights) == 0 {
+	if s := p.suspect; s.holds && key == "" && p.ready == 0 && p.open == nil && len(p.splits) == 0 && len(p.flights) == 0 {
 		p.b.nothingElse(now, s.key, s.since)
 	}
 }
@@ -531,6 +531,15 @@ func (a *Attempt) slotAt(i int) {
 type suspect struct {
 	key   string
 	since uint64
+	// holds: it failed twice like that, and holds up the partition, or is too old. Once is no sign where little is to do.
+	holds bool
+}
+
+// alone notes that an event failed, and nobody knows whether the target works for others.
+func (p *Partition) alone(now time.Time, ev *event, since uint64) {
+	holds := ev.charged == 0 && ev.failures > 0 &&
+		(ev.line.fresh > 0 || p.parked >= p.c.MaxParked || now.Sub(ev.trouble.first) > p.c.Retry.MaxAge)
+	p.suspect = suspect{ev.key, since, holds || p.suspect.holds}
 }
 
 // judge decides what becomes of an event that was not delivered.
@@ -552,12 +561,12 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result) {
 	since := cmp.Or(ev.since, a.since)
 	r.Charged = r.Outcome == Unsendable || p.b.worked(ev.key, since)
 	if ev.charged == 0 && r.Outcome != Unsendable {
-		if !r.Charged {
-			p.suspect = suspect{ev.key, a.since}
-		}
 		p.b.failure(now, ev.key)
 	}
 	t := ev.fails(now)
+	if !r.Charged {
+		p.alone(now, ev, a.since)
+	}
 	t.last, t.class, t.error = now, r.Class, r.Error
 	ev.failures++
 	if ev.state == fresh {
