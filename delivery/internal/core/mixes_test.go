@@ -28,20 +28,23 @@ type mixture struct {
 }
 
 // TestMixes: what fails with the target is told from what fails by itself. The bounds are about twice of what was measured.
+// What it cannot do: if each key begins with poison, as after an outage of an hour with 5 % of it and 1,000 keys, nothing
+// can show that the target works, and it stands still until the age of events decides.
 func TestMixes(t *testing.T) {
 	const none = 1 << 50
 	for _, m := range []mixture{
 		{name: "all is well", rate: 50, keys: 1000, minDelivered: 1},
 		{name: "poison 1 %", rate: 50, keys: 1000, poison: .01, maxRows: 2000, maxStall: 10 * time.Second, minDelivered: .95, maxOpenings: 2},
 		{name: "poison 30 %", rate: 50, keys: 20_000, poison: .3, maxRows: 5000, maxStall: 10 * time.Second, minDelivered: .95, maxOpenings: 20},
-		{name: "poison 90 %", rate: 10, keys: 20_000, poison: .9, maxRows: 20_000, maxStall: none, minDelivered: .1, maxOpenings: none},
+		{name: "poison 90 %", rate: 10, keys: 20_000, poison: .9, maxRows: 20_000, maxStall: none, minDelivered: .05, maxOpenings: none},
 		{name: "flaky 50 %", rate: 20, keys: 1000, flaky: .5, maxRows: 1000, maxStall: 60 * time.Second, maxLost: 2000, minDelivered: .9, maxOpenings: 200},
 		{name: "down", rate: 50, keys: 1000, down: true, maxRows: 100, maxStall: 40 * time.Second, minDelivered: 1, maxOpenings: 1, maxCalls: 1000},
+		{name: "down, flaky 5 %", rate: 50, keys: 1000, flaky: .05, down: true, maxRows: 41_000, maxStall: 40 * time.Second, minDelivered: 1, maxOpenings: 1, maxCalls: 1000},
 		{name: "down, 20,000 keys", rate: 50, keys: 20_000, down: true, maxRows: 100, maxStall: 40 * time.Second, minDelivered: 1, maxOpenings: 1, maxCalls: 1000},
 		{name: "down, one key", rate: 5, keys: 1, down: true, maxRows: 1, maxStall: 40 * time.Second, minDelivered: 1, maxOpenings: 1, maxCalls: 1000},
-		{name: "down, poison 5 %", rate: 30, keys: 1000, poison: .05, down: true, maxRows: 40_000, maxStall: 40 * time.Second, minDelivered: .8, maxOpenings: 5, maxCalls: 2000},
+		{name: "down, poison 5 %", rate: 30, keys: 20_000, poison: .05, down: true, maxRows: 40_000, maxStall: 40 * time.Second, minDelivered: .8, maxOpenings: 5, maxCalls: 2000},
 		{name: "401", rate: 50, keys: 1000, down: true, status: Permanent, maxRows: 100, maxStall: 40 * time.Second, minDelivered: 1, maxOpenings: 1, maxCalls: 1000},
-		{name: "a third of the keys down", rate: 20, keys: 1000, down: true, keysDown: .3, maxRows: 10_000, maxStall: 10 * time.Second, maxLost: none, minDelivered: .7, maxCalls: none, maxOpenings: 5},
+		{name: "a third of the keys down", rate: 20, keys: 1000, down: true, keysDown: .3, maxRows: 25_000, maxStall: 10 * time.Second, maxLost: none, minDelivered: .7, maxCalls: none, maxOpenings: 5},
 		{name: "429", rate: 30, keys: 1000, takes: 20, maxRows: 0, maxStall: 10 * time.Second, minDelivered: .3},
 		{name: "quiet, poison 10 %", rate: .1, keys: 1000, poison: .1, maxRows: 100, minDelivered: .95, maxStall: none, maxOpenings: none, maxLate: 2500 * time.Millisecond},
 	} {
@@ -70,6 +73,7 @@ func (m mixture) run(t *testing.T) {
 	var (
 		b         = NewBreaker(20, random.Float64)
 		ps        [partitions]*Partition
+		unread    [partitions][]Item
 		arrivals  []arrival
 		flights   [takes + 1][]*Attempt
 		of        = make(map[*Attempt]*Partition)
@@ -106,7 +110,16 @@ func (m mixture) run(t *testing.T) {
 			poisoned[key] = poisoned[key] || poison
 			keyOf = append(keyOf, key)
 			position := int64(len(arrivals))
-			ps[places[key]].Offer([]Item{{Position: position, Key: names[key]}}, position)
+			unread[places[key]] = append(unread[places[key]], Item{Position: position, Key: names[key]})
+		}
+		for i, p := range ps {
+			if at := len(unread[i]); at > 0 && (at < 10 || p.Wants()) {
+				at = min(at, 1000)
+				p.Offer(unread[i][:at], unread[i][at-1].Position)
+				for len(unread[i]) > 0 && unread[i][0].Position <= p.Read() {
+					unread[i] = unread[i][1:]
+				}
+			}
 		}
 		allowed = min(allowed+m.takes*tick.Seconds(), 20)
 		landing := flights[tickNo%len(flights)]
