@@ -148,7 +148,7 @@ func (p *partition) makeMove(now time.Time) (made, bool) {
 		return made{}, false
 	}
 	p.moving = true
-	d := made{p: p, core: m, move: move{owned: p.owned, From: m.From, To: m.To, Remove: m.Remove, Matched: m.Matched, Delivered: m.Delivered}}
+	d := made{p: p, core: m, move: move{owned: p.owned, Number: int64(p.core.Moves()), From: m.From, To: m.To, Remove: m.Remove, Matched: m.Matched, Delivered: m.Delivered}}
 	if m.Matched > 0 {
 		d.LastEventAt = p.lastEventAt
 	}

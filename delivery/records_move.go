@@ -17,6 +17,8 @@ import (
 // a row when it is done.
 type move struct {
 	owned
+	// Number counts the moves of the owner since it took the partition, from 1.
+	Number int64
 	// From is where the cursor was, as far as the owner knows.
 	From, To int64
 	// Put are rows that are new or have changed, at or below To; Remove are the positions of those that go.
@@ -83,12 +85,13 @@ const (
 	wantDiscard wish = "discard"
 )
 
-// moveSQL compares the epoch twice, again after it may have waited for the row. What is refused is refused alone.
+// moveSQL compares the epoch twice, again after it may have waited for the row. What is refused is refused alone. So is
+// what comes behind a move that a server that crashed has lost: rows of it are not there.
 var moveSQL = `
 WITH want AS MATERIALIZED (
     SELECT * FROM unnest($3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-        $10::timestamptz[], $11::bigint[], $12::bigint[], $13::text[], $14::text[])
-    AS w (subscription, partition, epoch, was, position, matched, delivered, last_event_at, revision, read_to, trouble, report)
+        $10::timestamptz[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::bigint[])
+    AS w (subscription, partition, epoch, was, position, matched, delivered, last_event_at, revision, read_to, trouble, report, number)
 ), held AS MATERIALIZED (
     SELECT p.subscription, p.partition
     FROM {schema}.subscription_partitions p JOIN want USING (subscription, partition)
@@ -96,7 +99,7 @@ WITH want AS MATERIALIZED (
     ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p
 ), moved AS (
     UPDATE {schema}.subscription_partitions p
-    SET position = w.position,
+    SET position = w.position, moves = w.number,
         matched = p.matched + CASE WHEN p.position = w.was THEN w.matched ELSE 0 END,
         delivered = p.delivered + CASE WHEN p.position = w.was THEN w.delivered ELSE 0 END,
         last_event_at = coalesce(w.last_event_at, p.last_event_at),
@@ -107,6 +110,7 @@ WITH want AS MATERIALIZED (
     FROM want w JOIN held USING (subscription, partition)
     WHERE p.subscription = w.subscription AND p.partition = w.partition
     AND p.epoch = w.epoch AND p.log_id = $1 AND p.incarnation = $2 AND p.position <= w.position
+    AND p.moves BETWEEN w.number - 1 AND w.number
     RETURNING p.subscription, p.partition, w.revision, w.position
 ), starts AS (
     INSERT INTO {schema}.subscription_revision_starts (subscription, partition, revision, from_position)
@@ -114,7 +118,7 @@ WITH want AS MATERIALIZED (
     ON CONFLICT DO NOTHING
 ), removed AS (
     DELETE FROM {schema}.subscription_parked r
-    USING unnest($15::bigint[], $16::integer[], $17::bigint[]) AS d (subscription, partition, position)
+    USING unnest($16::bigint[], $17::integer[], $18::bigint[]) AS d (subscription, partition, position)
     JOIN moved m USING (subscription, partition)
     WHERE r.subscription = d.subscription AND r.position = d.position AND r.ordinal = 0
 ), put AS (
@@ -122,8 +126,8 @@ WITH want AS MATERIALIZED (
         next_attempt_at, class, error, first_failed_at, last_failed_at, dead_at, redrive)
     SELECT p.subscription, p.partition, p.position, p.key, p.state, p.attempts, p.charged,
         p.next_attempt_at, p.class, p.error, p.first_failed_at, p.last_failed_at, p.dead_at, p.redrive
-    FROM unnest($18::bigint[], $19::integer[], $20::bigint[], $21::text[], $22::text[], $23::integer[], $24::integer[],
-        $25::timestamptz[], $26::text[], $27::text[], $28::timestamptz[], $29::timestamptz[], $30::timestamptz[], $31::boolean[])
+    FROM unnest($19::bigint[], $20::integer[], $21::bigint[], $22::text[], $23::text[], $24::integer[], $25::integer[],
+        $26::timestamptz[], $27::text[], $28::text[], $29::timestamptz[], $30::timestamptz[], $31::timestamptz[], $32::boolean[])
     AS p (subscription, partition, position, key, state, attempts, charged,
         next_attempt_at, class, error, first_failed_at, last_failed_at, dead_at, redrive)
     JOIN moved m USING (subscription, partition)
@@ -221,13 +225,13 @@ func (r *records) queueDone(b *pgx.Batch, moves []move) {
 func moveArgs(at eventstore.Token, moves []move) []any {
 	n := len(moves)
 	w := struct {
-		subscription, epoch, from, to, matched, delivered []int64
-		partition                                         []int32
-		lastEventAt                                       []*time.Time
-		revision, readTo                                  []*int64
-		trouble, report                                   []*string
+		subscription, epoch, number, from, to, matched, delivered []int64
+		partition                                                 []int32
+		lastEventAt                                               []*time.Time
+		revision, readTo                                          []*int64
+		trouble, report                                           []*string
 	}{
-		subscription: make([]int64, n), epoch: make([]int64, n), from: make([]int64, n), to: make([]int64, n),
+		subscription: make([]int64, n), epoch: make([]int64, n), number: make([]int64, n), from: make([]int64, n), to: make([]int64, n),
 		matched: make([]int64, n), delivered: make([]int64, n), partition: make([]int32, n), lastEventAt: make([]*time.Time, n),
 		revision: make([]*int64, n), readTo: make([]*int64, n), trouble: make([]*string, n), report: make([]*string, n),
 	}
@@ -243,7 +247,7 @@ func moveArgs(at eventstore.Token, moves []move) []any {
 	for i := range moves {
 		m := &moves[i]
 		w.subscription[i], w.partition[i], w.epoch[i] = m.Subscription, int32(m.Partition), m.Epoch
-		w.from[i], w.to[i], w.matched[i], w.delivered[i] = m.From, m.To, m.Matched, m.Delivered
+		w.number[i], w.from[i], w.to[i], w.matched[i], w.delivered[i] = m.Number, m.From, m.To, m.Matched, m.Delivered
 		w.lastEventAt[i], w.revision[i], w.readTo[i] = orNull(m.LastEventAt), orNull(m.Revision), orNull(m.ReadTo)
 		w.trouble[i], w.report[i] = orNull(operations.SanitizeText(m.Trouble)), m.Report.text()
 		for _, position := range m.Remove {
@@ -254,7 +258,7 @@ func moveArgs(at eventstore.Token, moves []move) []any {
 		}
 	}
 	return append([]any{at.Log, at.Incarnation,
-		w.subscription, w.partition, w.epoch, w.from, w.to, w.matched, w.delivered, w.lastEventAt, w.revision, w.readTo, w.trouble, w.report,
+		w.subscription, w.partition, w.epoch, w.from, w.to, w.matched, w.delivered, w.lastEventAt, w.revision, w.readTo, w.trouble, w.report, w.number,
 		d.subscription, d.partition, d.position}, p.args()...)
 }
 

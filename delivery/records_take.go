@@ -52,7 +52,7 @@ ORDER BY p.subscription, p.partition`
 
 	takeSQL = `
 UPDATE {schema}.subscription_partitions p
-SET member = $3, epoch = nextval('{schema}.subscription_epochs'), revision = want.revision, trouble = NULL, trouble_at = NULL, report = NULL
+SET member = $3, epoch = nextval('{schema}.subscription_epochs'), moves = 0, revision = want.revision, trouble = NULL, trouble_at = NULL, report = NULL
 FROM unnest($1::bigint[], $2::integer[], $4::bigint[]) AS want (subscription, partition, revision)
 WHERE p.subscription = want.subscription AND p.partition = want.partition
 RETURNING p.subscription, p.partition, p.epoch`

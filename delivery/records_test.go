@@ -274,6 +274,44 @@ func TestEpochsNeverBeginAnew(t *testing.T) {
 	}
 }
 
+// Moves commit asynchronously: a server that crashes loses the last, with their rows. Who made them must not go on behind
+// them, or what had those rows is neither delivered nor parked; that holds for moves of rows alone as well.
+func TestAMoveBehindOneThatWasLostIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lost int64 // to where it moved
+		next move
+	}{
+		"the cursor":       {5, move{From: 5, To: 8}},
+		"the cursor again": {5, move{From: 5, To: 5, Remove: []int64{4}}},
+		"rows alone":       {2, move{From: 2, To: 8}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			id := b.subscribe("mail", 1, 0)
+			o := b.taken(b.joined("first"), partitionKey{id, 0})[0].owned
+			b.moved(move{owned: o, Number: 1, To: 2, Put: []parkedRow{{Position: 1, Key: "a", State: waiting}}})
+			const state = `UPDATE {schema}.subscription_partitions SET position = 2, moves = 1`
+			lost := move{owned: o, Number: 2, From: 2, To: c.lost, Put: []parkedRow{{Position: 2, Key: "b", State: waiting}}}
+			for range 2 { // it is made again by who does not know what became of it
+				if refused := b.moved(lost); len(refused) != 0 {
+					t.Fatal("a move was refused")
+				}
+			}
+			b.exec(state)
+			b.exec(`DELETE FROM {schema}.subscription_parked WHERE position = 2`)
+			c.next.owned, c.next.Number = o, 3
+			if refused := b.moved(c.next); len(refused) != 1 {
+				t.Error("the move behind it was not refused")
+			}
+			if refused := b.moved(lost); len(refused) != 0 {
+				t.Error("what was lost cannot be made again")
+			}
+		})
+	}
+}
+
 // Who waits for a partition reads its cursor and rows as they are when the wait is over.
 func TestAHeirReadsWhatItWaitedFor(t *testing.T) {
 	t.Parallel()

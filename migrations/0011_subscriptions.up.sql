@@ -74,6 +74,9 @@ CREATE TABLE subscription_partitions (
     position      bigint  NOT NULL CHECK (position >= 0),
     -- While partitions are halved: how far it had read when it stopped reading.
     read_to       bigint,
+    -- How many moves its owner has made. A server that crashed may have lost the last, with rows: who goes on behind
+    -- them would lose those events.
+    moves         bigint  NOT NULL DEFAULT 0,
     -- Since it was made: events that matched at or below position, and those of them that were delivered.
     matched       bigint  NOT NULL DEFAULT 0,
     delivered     bigint  NOT NULL DEFAULT 0,
