@@ -80,6 +80,13 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 	return s, nil
 }
 
+// closeTarget lets the target go, after the last attempt.
+func (s *running) closeTarget() {
+	if c, ok := s.target.(interface{ Close() }); ok {
+		c.Close()
+	}
+}
+
 // coreConfig returns what partitions go by.
 func (s *running) coreConfig() core.Config {
 	d := &s.definition

@@ -27,7 +27,7 @@ import (
 const MinConnections = 4
 
 // TargetFactory makes the Target of a subscription from its definition. It is called again when the definition has
-// changed. An error keeps this process from delivering for it.
+// changed. A Target that has a method Close() is closed after its last attempt. An error keeps this process from delivering for it.
 type TargetFactory func(Definition) (Target, error)
 
 // The kinds of targets that are not Go handlers.
@@ -202,10 +202,11 @@ func (r *Runner) run(soft, hard context.Context) {
 	}
 	parts.Go(func() { r.moveLoop(working) })
 	parts.Go(func() { r.sweepLoop(working) })
-	r.keep(soft, hard)
+	closeTargets := r.keep(soft, hard)
 	done()
 	parts.Wait()
 	r.attempts.Wait()
+	closeTargets()
 }
 
 // mayBegin reports whether attempts may begin: not when the process may have been taken for dead, as after it was

@@ -33,10 +33,12 @@ type keeper struct {
 	all       []subscription
 	// lingering are partitions that were lost while attempts of theirs were in flight.
 	lingering []*partition
+	// retired are subscriptions of which nothing is here any more, and whose targets are not closed yet.
+	retired []*running
 }
 
-// keep goes on until soft is done, then gives all back.
-func (r *Runner) keep(soft, hard context.Context) {
+// keep goes on until soft is done, then gives all back. What it returns closes targets, once all attempts have ended.
+func (r *Runner) keep(soft, hard context.Context) (closeTargets func()) {
 	k := &keeper{Runner: r}
 	defer r.hear()()
 	loop := background.Loop{
@@ -48,6 +50,11 @@ func (r *Runner) keep(soft, hard context.Context) {
 	}
 	_ = loop.Run(soft, func(context.Context) (background.Next, error) { return background.Idle, k.step(hard) })
 	k.end(hard)
+	return func() {
+		for _, s := range k.retired {
+			s.closeTarget()
+		}
+	}
 }
 
 // look lets the keeper look at once.
@@ -250,6 +257,13 @@ func (k *keeper) plan() {
 		}
 	}
 	k.lingering = slices.DeleteFunc(k.lingering, (*partition).isOver)
+	k.retired = slices.DeleteFunc(k.retired, func(s *running) bool {
+		if slices.ContainsFunc(k.lingering, func(p *partition) bool { return p.of == s }) {
+			return false
+		}
+		s.closeTarget()
+		return true
+	})
 }
 
 func (k *keeper) coreMembers() []core.Member {
@@ -384,6 +398,7 @@ func (k *keeper) closeIfIdle(s *running) {
 	k.mu.Lock()
 	delete(k.running, s.id)
 	k.mu.Unlock()
+	k.retired = append(k.retired, s)
 }
 
 func (k *keeper) has(key partitionKey) bool {
