@@ -413,11 +413,9 @@ func (f *feed) readPages(ctx context.Context, reader int32, from int64, filter e
 	pages, ended := ahead(ctx, f.store.Subscribe(ctx, eventstore.ReadOptions{From: from, PageSize: feedPage, Filter: filter}))
 	defer func() { cancel(); <-ended }()
 	for range pagesInARow {
-		var p page
-		select {
-		case p = <-pages:
-		case <-ctx.Done():
-			return next, context.Cause(ctx)
+		p, ok := f.nextPage(ctx, reader, from, pages)
+		if !ok {
+			return background.Again, context.Cause(ctx)
 		}
 		if p.err != nil {
 			return next, p.err
@@ -457,6 +455,26 @@ func ahead(ctx context.Context, batches iter.Seq2[eventstore.Batch, error]) (nex
 		}
 	}()
 	return pages, ended
+}
+
+// nextPage waits for the page from a position on. It gives up when ctx is done, and for a position that the log does not have
+// yet if somebody wants one before it: in a log that was restored it may be long until it does.
+func (f *feed) nextPage(ctx context.Context, reader int32, from int64, pages <-chan page) (p page, ok bool) {
+	for {
+		select {
+		case p = <-pages:
+			return p, true
+		case <-f.wake[reader-1]:
+			f.mu.Lock()
+			beyond := from > f.position
+			f.mu.Unlock()
+			if lowest, _, ok := f.furthest(); beyond && ok && lowest < from {
+				return p, false
+			}
+		case <-ctx.Done():
+			return p, false
+		}
+	}
 }
 
 // isRecent reports whether what is kept of the end of the log has the position.
