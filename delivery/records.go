@@ -60,7 +60,7 @@ SELECT set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_s
 	// A commit that gives epochs or ids must not be lost with the server: they would be given twice. One that
 	// moves cursors may be: what it passed comes again.
 	durableSQL = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') <> 'remote_apply'`
-	lazySQL    = `SELECT set_config('synchronous_commit', 'off', true)`
+	lazySQL    = settings + `, set_config('synchronous_commit', 'off', true)`
 
 	raiseSQL = `WITH raised AS (UPDATE {schema}.subscription_changes SET n = n + 1) SELECT pg_notify($1, $2)`
 )

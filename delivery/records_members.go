@@ -60,7 +60,6 @@ func (r *records) join(ctx context.Context, process string, canRun []string) (m 
 // to be forgotten then, and it comes back with another id.
 func (r *records) renew(ctx context.Context, m member, read int64) (changes int64, alive []member, err error) {
 	b := &pgx.Batch{}
-	b.Queue(settings)
 	b.Queue(lazySQL)
 	var renewed bool
 	b.Queue(r.sql(renewSQL), m.ID, memberTTL, read).Exec(func(tag pgconn.CommandTag) error {

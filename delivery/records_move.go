@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -88,14 +89,14 @@ const (
 // moveSQL compares the epoch twice, again after it may have waited for the row. What is refused is refused alone. So is
 // what comes behind a move that a server that crashed has lost: rows of it are not there.
 var moveSQL = `
-WITH want AS MATERIALIZED (
-    SELECT * FROM unnest($3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
+WITH held AS MATERIALIZED (
+    SELECT w.*
+    FROM {schema}.subscription_partitions p
+    JOIN unnest($3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
         $10::timestamptz[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::bigint[])
     AS w (subscription, partition, epoch, was, position, matched, delivered, last_event_at, revision, read_to, trouble, report, number)
-), held AS MATERIALIZED (
-    SELECT p.subscription, p.partition
-    FROM {schema}.subscription_partitions p JOIN want USING (subscription, partition)
-    WHERE p.epoch = want.epoch AND p.log_id = $1 AND p.incarnation = $2 AND ` + atHome + `
+    ON p.subscription = w.subscription AND p.partition = w.partition
+    WHERE p.epoch = w.epoch AND p.log_id = $1 AND p.incarnation = $2 AND ` + atHome + `
     ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p
 ), moved AS (
     UPDATE {schema}.subscription_partitions p
@@ -107,7 +108,7 @@ WITH want AS MATERIALIZED (
         trouble = w.trouble,
         trouble_at = CASE WHEN w.trouble IS NULL THEN NULL WHEN w.trouble = p.trouble THEN p.trouble_at ELSE now() END,
         report = coalesce(w.report, p.report), reported_at = CASE WHEN w.report IS NULL THEN p.reported_at ELSE now() END
-    FROM want w JOIN held USING (subscription, partition)
+    FROM held w
     WHERE p.subscription = w.subscription AND p.partition = w.partition
     AND p.epoch = w.epoch AND p.log_id = $1 AND p.incarnation = $2 AND p.position <= w.position
     AND p.moves BETWEEN w.number - 1 AND w.number
@@ -116,35 +117,43 @@ WITH want AS MATERIALIZED (
     INSERT INTO {schema}.subscription_revision_starts (subscription, partition, revision, from_position)
     SELECT subscription, partition, revision, position + 1 FROM moved WHERE revision IS NOT NULL
     ON CONFLICT DO NOTHING
-), removed AS (
-    DELETE FROM {schema}.subscription_parked r
-    USING unnest($16::bigint[], $17::integer[], $18::bigint[]) AS d (subscription, partition, position)
-    JOIN moved m USING (subscription, partition)
-    WHERE r.subscription = d.subscription AND r.position = d.position AND r.ordinal = 0
-), put AS (
-    INSERT INTO {schema}.subscription_parked AS r (subscription, partition, position, key, state, attempts, charged,
-        next_attempt_at, class, error, first_failed_at, last_failed_at, dead_at, redrive)
-    SELECT p.subscription, p.partition, p.position, p.key, p.state, p.attempts, p.charged,
-        p.next_attempt_at, p.class, p.error, p.first_failed_at, p.last_failed_at, p.dead_at, p.redrive
-    FROM unnest($19::bigint[], $20::integer[], $21::bigint[], $22::text[], $23::text[], $24::integer[], $25::integer[],
-        $26::timestamptz[], $27::text[], $28::text[], $29::timestamptz[], $30::timestamptz[], $31::timestamptz[], $32::boolean[])
-    AS p (subscription, partition, position, key, state, attempts, charged,
-        next_attempt_at, class, error, first_failed_at, last_failed_at, dead_at, redrive)
-    JOIN moved m USING (subscription, partition)
-    ORDER BY p.subscription, p.position
-    ON CONFLICT (subscription, position, ordinal) DO UPDATE
-    SET state = excluded.state, attempts = excluded.attempts, charged = excluded.charged, next_attempt_at = excluded.next_attempt_at,
-        class = excluded.class, error = excluded.error, first_failed_at = excluded.first_failed_at,
-        last_failed_at = excluded.last_failed_at, dead_at = excluded.dead_at, redrive = excluded.redrive
 )
 SELECT subscription, partition FROM moved`
 
-// doneSQL forgets wishes that were carried out. One of another kind came later.
-const doneSQL = `
-UPDATE {schema}.subscription_parked r SET wanted = NULL, wanted_by = NULL, wanted_reason = NULL
-FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[]) AS d (subscription, partition, epoch, position, wanted)
-JOIN {schema}.subscription_partitions p USING (subscription, partition)
-WHERE p.epoch = d.epoch AND r.subscription = d.subscription AND r.position = d.position AND r.ordinal = 0 AND r.wanted = d.wanted`
+// The rows of a partition are written by statements of their own in the transaction that moves it, each found by a look-up:
+// of a list of positions a plan that was made when the table was empty reads all rows of the subscription.
+//
+// Whoever changes rows has locked their partition, so that they stay where this finds them.
+var (
+	hasMoved = `EXISTS (
+    SELECT FROM {schema}.subscription_partitions p
+    WHERE p.subscription = $3 AND p.partition = $4 AND p.epoch = $5 AND p.log_id = $1 AND p.incarnation = $2 AND p.moves = $6
+    AND ` + atHome + `)`
+
+	theseRows = `ctid = ANY (ARRAY(
+    SELECT r.ctid FROM unnest($7::bigint[]) AS these (position) CROSS JOIN LATERAL (
+        SELECT ctid FROM {schema}.subscription_parked r
+        WHERE r.subscription = $3 AND r.partition = $4 AND r.position = these.position AND r.ordinal = 0 LIMIT 1) AS r))`
+
+	removeSQL = `
+DELETE FROM {schema}.subscription_parked WHERE ` + theseRows + ` AND ` + hasMoved
+
+	putSQL = `
+INSERT INTO {schema}.subscription_parked (subscription, partition, position, key, state, attempts, charged,
+    next_attempt_at, class, error, first_failed_at, last_failed_at, dead_at, redrive)
+SELECT $3::bigint, $4::integer, r.* FROM unnest($7::bigint[], $8::text[], $9::text[], $10::integer[], $11::integer[],
+    $12::timestamptz[], $13::text[], $14::text[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::boolean[]) AS r
+WHERE ` + hasMoved + `
+ON CONFLICT (subscription, position, ordinal) DO UPDATE
+SET state = excluded.state, attempts = excluded.attempts, charged = excluded.charged, next_attempt_at = excluded.next_attempt_at,
+    class = excluded.class, error = excluded.error, first_failed_at = excluded.first_failed_at,
+    last_failed_at = excluded.last_failed_at, dead_at = excluded.dead_at, redrive = excluded.redrive`
+
+	// Wishes that were carried out are forgotten. One of another kind came later.
+	doneSQL = `
+UPDATE {schema}.subscription_parked SET wanted = NULL, wanted_by = NULL, wanted_reason = NULL
+WHERE ` + theseRows + ` AND wanted = $8 AND ` + hasMoved
+)
 
 // move makes the moves of partitions of a process, and returns those that it has no longer: they are to be
 // forgotten, the others stand. Each partition is in it once.
@@ -152,10 +161,8 @@ WHERE p.epoch = d.epoch AND r.subscription = d.subscription AND r.position = d.p
 // After an error that says nothing of what became of it, the same moves may be made again.
 func (r *records) move(ctx context.Context, at eventstore.Token, moves []move) (refused []partitionKey, err error) {
 	b := &pgx.Batch{}
-	b.Queue(settings)
 	b.Queue(lazySQL)
 	refused, err = r.sendMoves(ctx, r.pool, b, at, moves)
-
 	if err != nil {
 		return nil, fmt.Errorf("move cursors: %w", err)
 	}
@@ -193,7 +200,9 @@ func (r *records) sendMoves(ctx context.Context, db batchSender, b *pgx.Batch, a
 		})
 		return err
 	})
-	r.queueDone(b, moves)
+	for i := range moves {
+		r.queueRows(b, at, &moves[i])
+	}
 	if err := db.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
 	}
@@ -206,18 +215,21 @@ func (r *records) sendMoves(ctx context.Context, db batchSender, b *pgx.Batch, a
 	return refused, nil
 }
 
-func (r *records) queueDone(b *pgx.Batch, moves []move) {
-	var all []owned
-	var positions []int64
-	var wishes []string
-	for i := range moves {
-		for position, w := range moves[i].Done {
-			all, positions, wishes = append(all, moves[i].owned), append(positions, position), append(wishes, string(w))
-		}
+// queueRows queues what becomes of the rows of a partition that has moved.
+func (r *records) queueRows(b *pgx.Batch, at eventstore.Token, m *move) {
+	fence := []any{at.Log, at.Incarnation, m.Subscription, m.Partition, m.Epoch, m.Number}
+	if len(m.Remove) > 0 {
+		b.Queue(r.sql(removeSQL), append(slices.Clip(fence), m.Remove)...)
 	}
-	if len(all) > 0 {
-		subscriptions, partitions, epochs := columns(all)
-		b.Queue(r.sql(doneSQL), subscriptions, partitions, epochs, positions, wishes)
+	if len(m.Put) > 0 {
+		b.Queue(r.sql(putSQL), append(slices.Clip(fence), rowColumns(m.Put)...)...)
+	}
+	byWish := make(map[wish][]int64)
+	for position, w := range m.Done {
+		byWish[w] = append(byWish[w], position)
+	}
+	for w, positions := range byWish {
+		b.Queue(r.sql(doneSQL), append(slices.Clip(fence), positions, string(w))...)
 	}
 }
 
@@ -235,66 +247,32 @@ func moveArgs(at eventstore.Token, moves []move) []any {
 		matched: make([]int64, n), delivered: make([]int64, n), partition: make([]int32, n), lastEventAt: make([]*time.Time, n),
 		revision: make([]*int64, n), readTo: make([]*int64, n), trouble: make([]*string, n), report: make([]*string, n),
 	}
-	puts, removes := 0, 0
-	for i := range moves {
-		puts, removes = puts+len(moves[i].Put), removes+len(moves[i].Remove)
-	}
-	d := struct {
-		subscription, position []int64
-		partition              []int32
-	}{make([]int64, 0, removes), make([]int64, 0, removes), make([]int32, 0, removes)}
-	p := newRowColumns(puts)
 	for i := range moves {
 		m := &moves[i]
 		w.subscription[i], w.partition[i], w.epoch[i] = m.Subscription, int32(m.Partition), m.Epoch
 		w.number[i], w.from[i], w.to[i], w.matched[i], w.delivered[i] = m.Number, m.From, m.To, m.Matched, m.Delivered
 		w.lastEventAt[i], w.revision[i], w.readTo[i] = orNull(m.LastEventAt), orNull(m.Revision), orNull(m.ReadTo)
 		w.trouble[i], w.report[i] = orNull(operations.SanitizeText(m.Trouble)), m.Report.text()
-		for _, position := range m.Remove {
-			d.subscription, d.partition, d.position = append(d.subscription, m.Subscription), append(d.partition, int32(m.Partition)), append(d.position, position)
-		}
-		for j := range m.Put {
-			p.add(m.partitionKey, &m.Put[j])
-		}
 	}
-	return append([]any{at.Log, at.Incarnation,
-		w.subscription, w.partition, w.epoch, w.from, w.to, w.matched, w.delivered, w.lastEventAt, w.revision, w.readTo, w.trouble, w.report, w.number,
-		d.subscription, d.partition, d.position}, p.args()...)
+	return []any{at.Log, at.Incarnation,
+		w.subscription, w.partition, w.epoch, w.from, w.to, w.matched, w.delivered, w.lastEventAt, w.revision, w.readTo, w.trouble, w.report, w.number}
 }
 
-// rowColumns are parked rows by column.
-type rowColumns struct {
-	subscription, position          []int64
-	partition                       []int32
-	key, state                      []string
-	attempts, charged               []int32
-	next                            []*time.Time
-	class, error                    []*string
-	firstFailed, lastFailed, deadAt []*time.Time
-	redrive                         []bool
-}
-
-func newRowColumns(n int) *rowColumns {
-	return &rowColumns{
-		subscription: make([]int64, 0, n), position: make([]int64, 0, n), partition: make([]int32, 0, n), key: make([]string, 0, n),
-		state: make([]string, 0, n), attempts: make([]int32, 0, n), charged: make([]int32, 0, n), next: make([]*time.Time, 0, n),
-		class: make([]*string, 0, n), error: make([]*string, 0, n), firstFailed: make([]*time.Time, 0, n),
-		lastFailed: make([]*time.Time, 0, n), deadAt: make([]*time.Time, 0, n), redrive: make([]bool, 0, n),
+// rowColumns turns rows into the parameters of putSQL, by column.
+func rowColumns(rows []parkedRow) []any {
+	n := len(rows)
+	positions, keys, states := make([]int64, n), make([]string, n), make([]string, n)
+	attempts, charged, redrive := make([]int32, n), make([]int32, n), make([]bool, n)
+	classes, errs := make([]*string, n), make([]*string, n)
+	next, first, last, deadAt := make([]*time.Time, n), make([]*time.Time, n), make([]*time.Time, n), make([]*time.Time, n)
+	for i := range rows {
+		row := &rows[i]
+		positions[i], keys[i], states[i] = row.Position, row.Key, string(row.State)
+		attempts[i], charged[i], redrive[i] = int32(row.Attempts), int32(row.Charged), row.Redrive
+		classes[i], errs[i] = orNull(row.Class), orNull(operations.SanitizeText(row.Error))
+		next[i], first[i], last[i], deadAt[i] = orNull(row.NextAttempt), orNull(row.FirstFailed), orNull(row.LastFailed), orNull(row.DeadAt)
 	}
-}
-
-func (c *rowColumns) add(k partitionKey, row *parkedRow) {
-	c.subscription, c.position, c.partition = append(c.subscription, k.Subscription), append(c.position, row.Position), append(c.partition, int32(k.Partition))
-	c.key, c.state = append(c.key, row.Key), append(c.state, string(row.State))
-	c.attempts, c.charged = append(c.attempts, int32(row.Attempts)), append(c.charged, int32(row.Charged))
-	c.next, c.class, c.error = append(c.next, orNull(row.NextAttempt)), append(c.class, orNull(row.Class)), append(c.error, orNull(operations.SanitizeText(row.Error)))
-	c.firstFailed, c.lastFailed, c.deadAt = append(c.firstFailed, orNull(row.FirstFailed)), append(c.lastFailed, orNull(row.LastFailed)), append(c.deadAt, orNull(row.DeadAt))
-	c.redrive = append(c.redrive, row.Redrive)
-}
-
-func (c *rowColumns) args() []any {
-	return []any{c.subscription, c.partition, c.position, c.key, c.state, c.attempts, c.charged, c.next, c.class, c.error,
-		c.firstFailed, c.lastFailed, c.deadAt, c.redrive}
+	return []any{positions, keys, states, attempts, charged, next, classes, errs, first, last, deadAt, redrive}
 }
 
 // eachRow reads rows of parkedColumns.

@@ -69,7 +69,6 @@ func (r *records) recordAttempts(ctx context.Context, process string, attempts [
 		errs[i], answers[i] = orNull(operations.SanitizeText(a.Error)), orNull(operations.SanitizeText(a.Answer))
 	}
 	b := &pgx.Batch{}
-	b.Queue(settings)
 	b.Queue(lazySQL)
 	b.Queue(r.sql(attemptsSQL), subscriptions, positions, numbers, at, took, outcomes, charged, classes, statuses, errs, answers, process)
 	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
