@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/57528e99/recount/delivery/internal/core"
@@ -429,5 +431,41 @@ func TestPauseStopSkipAndDelete(t *testing.T) {
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s of what is not there: %v", what, err)
 		}
+	}
+}
+
+// Several processes declare a subscription when they start: the first makes it, and its start holds.
+func TestManyMayDeclareASubscriptionAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.append("order-1")
+	var wait sync.WaitGroup
+	var created atomic.Int64
+	for i := range 8 {
+		wait.Go(func() {
+			d := Definition{Name: "mail", Target: TargetConfig{Handler: &HandlerTarget{"h"}}, Start: Start{At: []string{AtBeginning, AtEnd}[i%2]}}
+			c, err := b.admin().Put(t.Context(), d, PutOptions{Declared: true})
+			switch {
+			case err != nil:
+				t.Error(err)
+			case c.Done == Created:
+				created.Add(1)
+			case c.Done != Unchanged:
+				t.Errorf("put says %+v", c)
+			}
+		})
+	}
+	wait.Wait()
+	if created.Load() != 1 || len(b.status("mail").Partitions) != 4 {
+		t.Errorf("it was made %d times", created.Load())
+	}
+	// An operator's pause, and number of partitions, outlive what programs declare.
+	if err := b.admin().Pause(t.Context(), "mail", "me"); err != nil {
+		t.Fatal(err)
+	}
+	b.mustPut("mail", `{`+toHandler+`,"partitions":8,"paused":true}`)
+	c, err := b.admin().Put(t.Context(), Definition{Name: "mail", Target: TargetConfig{Handler: &HandlerTarget{"h"}}, Start: Start{At: AtEnd}}, PutOptions{Declared: true})
+	if s := b.status("mail"); err != nil || c.Done != Unchanged || !s.Definition.Paused || len(s.Partitions) != 8 {
+		t.Errorf("declared again: %+v, %v; it is %+v", c, err, s.Definition)
 	}
 }

@@ -26,7 +26,8 @@ A log that finds itself in another database than the one it was written in refus
 that were acknowledged there may be missing here, and two copies that both take appends cannot be
 brought together again. Adopting says that this copy is the log from now on. It begins a new
 incarnation of the log at its present end; consumers that had read further are told so, with the
-last position that both have in common. A log that is adopted already stays as it is.
+last position that both have in common, and subscriptions that had gone further go back to it. A
+log that is adopted already stays as it is.
 
 Make sure first that nobody writes to another copy. Afterwards restart every {program} serve that runs on
 this database: what it remembers of the log may be lost, so it takes no commands.`,
