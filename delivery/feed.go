@@ -75,6 +75,14 @@ func newSource(s *selector, partitions int) *source {
 	return src
 }
 
+// partitionOf returns the partition that a key belongs to.
+func (s *source) partitionOf(key string) int {
+	if len(s.queues) == 1 {
+		return 0
+	}
+	return core.PartitionOf(key, len(s.queues))
+}
+
 // consumer is what a queue hands its events to.
 type consumer interface {
 	// next returns the position behind what it has read, and whether it wants more now.
@@ -279,7 +287,7 @@ func (f *feed) deal(reader int32, claimed []*queue, events []eventstore.Recorded
 				continue
 			}
 			key := s.keyOf(e)
-			q := s.queues[core.PartitionOf(key, len(s.queues))].Load()
+			q := s.queues[s.partitionOf(key)].Load()
 			if q == nil || q.by.Load() != reader {
 				continue
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
 )
@@ -23,7 +24,7 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	db := pgtest.New(t)
+	db := logtest.New(t)
 	b := &bench{TB: t, db: db, records: &records{pool: db.Pool, schema: db.Schema}}
 	b.store = b.open()
 	return b

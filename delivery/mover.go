@@ -19,8 +19,12 @@ const (
 	moveShare = 50
 	// urgentEvents is from how many settled events on a partition does not wait for the next move.
 	urgentEvents = 1000
-	// reportInterval is how often a partition tells operators what only its owner knows.
+	// reportInterval is how often a partition that moves tells operators what only its owner knows; one that does not
+	// move tells what has changed, and goes on to say what keeps it after retellInterval.
 	reportInterval = time.Second
+	retellInterval = 5 * time.Second
+	// moveTimeout bounds a statement that moves cursors.
+	moveTimeout = 30 * time.Second
 	// attemptsAtOnce is how many attempts are written down in a statement.
 	attemptsAtOnce = 5000
 )
@@ -70,7 +74,7 @@ type made struct {
 func (r *Runner) moveLoop(ctx context.Context) {
 	var pending []made
 	var took time.Duration
-	idleAt := time.Now()
+	idleAt, toldAt := time.Now(), time.Now()
 	backoff := background.Backoff{}
 	wait := moveInterval
 	for ctx.Err() == nil {
@@ -95,10 +99,15 @@ func (r *Runner) moveLoop(ctx context.Context) {
 		if err == nil {
 			err = r.writeAttempts(ctx)
 		}
+		if err == nil && begun.Sub(toldAt) >= reportInterval {
+			toldAt = begun
+			err = r.tellAll(ctx, begun)
+		}
 		took = time.Since(begun)
 		if r.counts.seen(took, err); err != nil && ctx.Err() == nil {
-			wait = backoff.Next()
-			r.config.Logger.Warn().Err(err).Dur("pause", wait).Msg("moving cursors was interrupted")
+			pause := backoff.Next()
+			r.config.Logger.Warn().Err(err).Dur("pause", pause).Msg("moving cursors was interrupted")
+			background.Sleep(ctx, pause)
 			continue
 		}
 		backoff.Reset()
@@ -163,6 +172,29 @@ func (p *partition) makeMove(now time.Time) (made, bool) {
 	}
 	p.tell(&d.move, now)
 	return d, true
+}
+
+// tellAll tells operators about the partitions that do not move.
+func (r *Runner) tellAll(ctx context.Context, now time.Time) error {
+	var all []told
+	for _, s := range r.allRunning() {
+		breaker := s.breaker.Status()
+		for _, p := range s.all() {
+			p.mu.Lock()
+			status := p.core.Status()
+			trouble := p.troubles(&status, &breaker, now)
+			due := trouble != p.trouble || now.Sub(p.reportedAt) >= retellInterval && (trouble != "" || status.InFlight > 0)
+			if due && !p.gone && !p.moving {
+				p.reportedAt, p.trouble = now, trouble
+				all = append(all, told{p.owned, trouble, p.report(&status, &breaker, now)})
+			}
+			p.mu.Unlock()
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return r.records.tell(ctx, all)
 }
 
 // tell says in a move what only the owner knows. The caller holds mu.
@@ -238,7 +270,7 @@ func (r *Runner) send(ctx context.Context, pending *[]made) error {
 	if len(moves) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, memberTTL)
+	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
 	refused, err := r.records.move(ctx, *r.log.Load(), moves)
 	if err != nil {

@@ -86,10 +86,19 @@ SET stopped_at = now(), stopped_position = $4, failure = $5, failure_reason = $6
 WHERE s.id = $1 AND s.stopped_at IS NULL
 AND EXISTS (SELECT FROM {schema}.subscription_partitions p WHERE p.subscription = $1 AND p.partition = $2 AND p.epoch = $3)`
 
-	troubleSQL = `
+	// The rows are locked in the order of their keys, like those of moves.
+	tellSQL = `
+WITH want AS MATERIALIZED (
+    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::text[]) AS w (subscription, partition, epoch, trouble, report)
+), held AS MATERIALIZED (
+    SELECT p.subscription, p.partition FROM {schema}.subscription_partitions p JOIN want USING (subscription, partition)
+    WHERE p.epoch = want.epoch ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p
+)
 UPDATE {schema}.subscription_partitions p
-SET trouble = $4::text, trouble_at = CASE WHEN $4::text IS NULL THEN NULL WHEN $4::text = p.trouble THEN p.trouble_at ELSE now() END
-WHERE p.subscription = $1 AND p.partition = $2 AND p.epoch = $3`
+SET trouble = w.trouble, trouble_at = CASE WHEN w.trouble IS NULL THEN NULL WHEN w.trouble = p.trouble THEN p.trouble_at ELSE now() END,
+    report = w.report, reported_at = now()
+FROM want w JOIN held USING (subscription, partition)
+WHERE p.subscription = w.subscription AND p.partition = w.partition AND p.epoch = w.epoch`
 )
 
 // failure is why a subscription stops.
@@ -133,11 +142,28 @@ func (r *records) checkOwned(ctx context.Context, tx pgx.Tx, o owned) error {
 	return err
 }
 
-// recordTrouble says what keeps a partition from getting on; empty: nothing does.
-func (r *records) recordTrouble(ctx context.Context, o owned, trouble string) error {
-	_, err := r.pool.Exec(ctx, r.sql(troubleSQL), o.Subscription, o.Partition, o.Epoch, orNull(operations.SanitizeText(trouble)))
-	if err != nil {
-		return fmt.Errorf("record trouble of partition %s: %w", o.partitionKey, err)
+// told is what the owner of a partition tells operators.
+type told struct {
+	owned
+	Trouble string
+	Report  *report
+}
+
+// tell writes down what owners tell of partitions that do not move. What is another's by now is left alone.
+func (r *records) tell(ctx context.Context, all []told) error {
+	n := len(all)
+	subscriptions, partitions, epochs := make([]int64, n), make([]int32, n), make([]int64, n)
+	troubles, reports := make([]*string, n), make([]*string, n)
+	for i := range all {
+		subscriptions[i], partitions[i], epochs[i] = all[i].Subscription, int32(all[i].Partition), all[i].Epoch
+		troubles[i], reports[i] = orNull(operations.SanitizeText(all[i].Trouble)), all[i].Report.text()
+	}
+	b := &pgx.Batch{}
+	b.Queue(settings)
+	b.Queue(lazySQL)
+	b.Queue(r.sql(tellSQL), subscriptions, partitions, epochs, troubles, reports)
+	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("tell about partitions: %w", err)
 	}
 	return nil
 }

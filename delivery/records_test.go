@@ -195,7 +195,7 @@ func TestStopIsForAllAndOnlyByTheOwner(t *testing.T) {
 	if text := read[string](b, `SELECT failure FROM {schema}.subscriptions`); text != "gone" {
 		t.Errorf("it stopped for %q, want the first", text)
 	}
-	if err := b.recordTrouble(t.Context(), mine[0].owned, "full"); err != nil {
+	if err := b.tell(t.Context(), []told{{owned: mine[0].owned, Trouble: "full"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.recordAttempts(t.Context(), "first", []attempt{{Subscription: id, Position: 7, Attempt: 1, At: time.Now(), Took: time.Second, Outcome: "gone", Status: 410, Error: "no"}}); err != nil {

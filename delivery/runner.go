@@ -110,6 +110,8 @@ type Runner struct {
 	running map[int64]*running
 	// aside has until when it leaves to others what they need it not for, by what that is.
 	aside map[string]time.Time
+	// alone has what no other process can run, of which there are events that this one cannot read.
+	alone map[string]bool
 
 	attempts   sync.WaitGroup
 	attemptLog attemptLog
@@ -132,7 +134,7 @@ func NewRunner(c Config) (*Runner, error) {
 		feed:    newFeed(c.Store, c.Logger),
 		targets: map[string]TargetFactory{KindSQL: newSQLTarget(c.Schema)},
 		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), begun: time.Now(),
-		running: make(map[int64]*running), aside: make(map[string]time.Time),
+		running: make(map[int64]*running), aside: make(map[string]time.Time), alone: make(map[string]bool),
 	}
 	if log, ok := c.Store.(eventstore.Appender); ok {
 		r.targets[KindAppend] = func(d Definition) (Target, error) { return NewAppendTarget(*d.Target.Append, log) }
@@ -205,8 +207,28 @@ func (r *Runner) run(soft, hard context.Context) {
 	closeTargets := r.keep(soft, hard)
 	done()
 	parts.Wait()
-	r.attempts.Wait()
-	closeTargets()
+	if r.waitForAttempts() {
+		closeTargets()
+	}
+}
+
+// waitForAttempts waits until all have returned, whose contexts have ended, and reports whether they have: it does not wait for
+// ever.
+func (r *Runner) waitForAttempts() bool {
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		r.attempts.Wait()
+	}()
+	timer := time.NewTimer(returnGrace)
+	defer timer.Stop()
+	select {
+	case <-returned:
+		return true
+	case <-timer.C:
+		r.config.Logger.Error().Msg("handlers do not return though their time is over: they are left behind")
+		return false
+	}
 }
 
 // mayBegin reports whether attempts may begin: not when the process may have been taken for dead, as after it was

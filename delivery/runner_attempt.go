@@ -81,7 +81,7 @@ func (p *partition) delivery(a *core.Attempt) *Delivery {
 func (p *partition) reread(position int64) *eventstore.RecordedEvent {
 	backoff := background.Backoff{}
 	for {
-		e, err := p.rereads.event(p.ctx, p.of.runner.config.Store, position)
+		e, err := p.rereads.event(p.ctx, p.of.runner.config.Store, position, p.mayHave)
 		if err == nil {
 			return e
 		}
@@ -95,8 +95,8 @@ func (p *partition) reread(position int64) *eventstore.RecordedEvent {
 	}
 }
 
-// rereads has events that are in memory no more and are likely to be needed soon: rows are tried in about the order
-// of the log.
+// rereads has events that are in memory no more and are likely to be needed soon: rows of a key are tried in the order of
+// the log, and those of others lie between them.
 type rereads struct {
 	mu   sync.Mutex
 	kept map[int64]*eventstore.RecordedEvent
@@ -104,10 +104,14 @@ type rereads struct {
 	ahead, used int
 }
 
-// maxAhead bounds how many events are read at once.
-const maxAhead = 1000
+// maxAhead bounds how many events are read at once, maxKept how many are kept.
+const (
+	maxAhead = 1000
+	maxKept  = 4000
+)
 
-func (r *rereads) event(ctx context.Context, store eventstore.Reader, position int64) (*eventstore.RecordedEvent, error) {
+// event returns the event at a position. Of those that are read with it, it keeps what mine says may be asked for.
+func (r *rereads) event(ctx context.Context, store eventstore.Reader, position int64, mine func(*eventstore.RecordedEvent) bool) (*eventstore.RecordedEvent, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.kept[position]; e != nil {
@@ -117,24 +121,36 @@ func (r *rereads) event(ctx context.Context, store eventstore.Reader, position i
 	}
 	// Rows that lie close together pay for a page; for others one reads a single event.
 	switch {
-	case r.used > r.ahead/8:
+	case r.used > r.ahead/64:
 		r.ahead = min(2*r.ahead+2, maxAhead)
 	default:
 		r.ahead /= 2
 	}
-	r.used, r.kept = 1, make(map[int64]*eventstore.RecordedEvent)
-	for e, err := range store.ReadAll(ctx, eventstore.ReadOptions{From: position, Limit: int64(r.ahead + 1), PageSize: r.ahead + 1}) {
-		if err != nil {
-			return nil, err
-		}
-		r.kept[e.Position] = &e
+	r.used = 1
+	if len(r.kept) > maxKept || r.kept == nil {
+		r.kept = make(map[int64]*eventstore.RecordedEvent)
 	}
-	e := r.kept[position]
-	if e == nil {
+	var found *eventstore.RecordedEvent
+	for e, err := range store.ReadAll(ctx, eventstore.ReadOptions{From: position, Limit: int64(r.ahead + 1), PageSize: r.ahead + 1}) {
+		switch {
+		case err != nil:
+			return nil, err
+		case e.Position == position:
+			found = &e
+		case mine(&e):
+			r.kept[e.Position] = &e
+		}
+	}
+	if found == nil {
 		return nil, fmt.Errorf("%w: there is no event at position %d", eventstore.ErrCorrupt, position)
 	}
-	delete(r.kept, position)
-	return e, nil
+	return found, nil
+}
+
+// mayHave reports whether the partition may have a row for an event.
+func (p *partition) mayHave(e *eventstore.RecordedEvent) bool {
+	s := p.of.source
+	return (s.types == nil || slices.Contains(s.types, e.Type)) && s.partitionOf(s.keyOf(e)) == p.Partition
 }
 
 // resultsOf returns what an error of the target says of n events: of each, or one result for all.
@@ -159,19 +175,18 @@ func (s *running) resultOf(err error) core.Result {
 	}
 	outcome, after := OutcomeOf(err)
 	r := core.Result{Outcome: coreOutcomes[outcome], After: after, Class: classOf(err), Error: operations.SanitizeText(operations.WithDetail(err))}
-	if undecoded := new(decodeError); errors.As(err, &undecoded) && outcome != Undecodable || outcome == Undecodable && !s.othersCanRun() {
+	if undecoded := new(decodeError); errors.As(err, &undecoded) && outcome != Undecodable || outcome == Undecodable && s.isAlone() {
 		r.Outcome = core.Unsendable
 	}
 	return r
 }
 
-// othersCanRun reports whether another process delivers that can run what this subscription needs.
-func (s *running) othersCanRun() bool {
+// isAlone reports whether this process has found that no other can run what this subscription needs.
+func (s *running) isAlone() bool {
 	r := s.runner
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	needs := s.definition.Target.needs()
-	return slices.ContainsFunc(r.alive, func(m member) bool { return m.ID != r.member.ID && slices.Contains(m.CanRun, needs) })
+	return r.alone[s.definition.Target.needs()]
 }
 
 var coreOutcomes = [...]core.Outcome{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -162,13 +163,14 @@ func (k *keeper) set(m member, alive []member) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.member, k.Runner.alive = m, alive
+	maps.DeleteFunc(k.alone, func(needs string, _ bool) bool { return k.othersCanRun(needs) })
 }
 
 func sameMember(a, b member) bool { return a.ID == b.ID && slices.Equal(a.CanRun, b.CanRun) }
 
 // runs returns what the process can run now.
 func (k *keeper) runs(now time.Time) []string {
-	return slices.DeleteFunc(k.canRun(), func(what string) bool { return now.Before(k.aside[what]) })
+	return slices.DeleteFunc(k.canRun(), func(what string) bool { return now.Before(k.aside[what]) && k.othersCanRun(what) })
 }
 
 // loseAll forgets everything: the process is none of those that deliver any more.
@@ -376,7 +378,10 @@ func (k *keeper) begin(ctx context.Context, t *taken) {
 	if s == nil {
 		var err error
 		if s, err = k.newRunning(t); err != nil {
-			k.standAside(ctx, t.owned, t.Definition.Target.needs(), fmt.Errorf("its target cannot be made: %w", err))
+			k.standAside(t.Definition.Target.needs(), fmt.Errorf("the target of %s cannot be made: %w", t.Name, err))
+			if err := k.records.giveBack(ctx, []owned{t.owned}); err != nil {
+				k.config.Logger.Warn().Err(err).Msg("giving a partition back was interrupted")
+			}
 			return
 		}
 		k.feed.addSource(s.source)
@@ -431,8 +436,9 @@ func (k *keeper) halts(ctx context.Context) {
 				continue
 			}
 			if halt.Outcome == core.Undecodable {
-				k.standAside(ctx, p.owned, s.definition.Target.needs(), fmt.Errorf("it cannot read the event at position %d: %s", halt.Position, halt.Error))
-				p.leave("this process cannot read an event")
+				if err := k.leaveUnreadable(ctx, p, halt); err != nil {
+					k.config.Logger.Warn().Err(err).Msg("looking who else delivers was interrupted")
+				}
 				continue
 			}
 			err := k.records.stop(ctx, p.owned, failure{Position: halt.Position, Error: halt.Error, Reason: reasonOfHalt(halt)})
@@ -444,6 +450,31 @@ func (k *keeper) halts(ctx context.Context) {
 			p.leave("it has stopped")
 		}
 	}
+}
+
+// leaveUnreadable gives a partition back with an event that this process cannot read: to one that can, or else to take it
+// again, with that event as a dead letter.
+func (k *keeper) leaveUnreadable(ctx context.Context, p *partition, halt *core.Halt) error {
+	// Who has joined a moment ago may be the one.
+	_, alive, err := k.records.renew(ctx, k.member, k.feed.reads())
+	if err != nil {
+		return err
+	}
+	k.set(k.member, alive)
+	needs := p.of.definition.Target.needs()
+	if k.othersCanRun(needs) {
+		k.standAside(needs, fmt.Errorf("%s: this program cannot read the event at position %d: %s", p.of.name, halt.Position, halt.Error))
+	} else {
+		k.mu.Lock()
+		k.alone[needs] = true
+		k.mu.Unlock()
+	}
+	p.leave("this program cannot read an event")
+	return nil
+}
+
+func (k *keeper) othersCanRun(needs string) bool {
+	return slices.ContainsFunc(k.alive, func(m member) bool { return m.ID != k.member.ID && slices.Contains(m.CanRun, needs) })
 }
 
 // The reasons for which subscriptions stop by themselves.
@@ -460,9 +491,11 @@ func reasonOfHalt(h *core.Halt) operations.Reason {
 }
 
 // standAside leaves to others for a time what this process cannot do.
-func (k *keeper) standAside(ctx context.Context, o owned, needs string, why error) {
-	k.config.Logger.Warn().Err(why).Int64("subscription", o.Subscription).Str("needs", needs).Dur("for", asideTime).Msg("leaving a subscription to other processes")
+func (k *keeper) standAside(needs string, why error) {
+	k.config.Logger.Warn().Err(why).Str("needs", needs).Dur("for", asideTime).Msg("leaving subscriptions to other processes")
 	k.aside[needs] = time.Now().Add(asideTime)
+	k.heard.Store(true)
+	k.look()
 }
 
 // stuck notes attempts that should have returned.

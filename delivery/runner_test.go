@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 )
 
 // The events of the tests.
@@ -59,10 +60,44 @@ func (b *bench) eventually(check func() error) {
 	}
 }
 
+type tx = pgx.Tx
+
 // process is a Runner with connections of its own, as another process has them.
 type process struct {
 	*Runner
-	pool *pgxpool.Pool
+	name string
+	// dead: its connections are lost, and it gets no others. Frozen: it waits for one.
+	dead   atomic.Bool
+	frozen atomic.Pointer[chan struct{}]
+}
+
+// prepare stands between a process and its database.
+func (p *process) prepare(ctx context.Context, _ *pgx.Conn) (bool, error) {
+	if thaw := p.frozen.Load(); thaw != nil {
+		select {
+		case <-*thaw:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	if p.dead.Load() {
+		return false, errors.New("the process was killed")
+	}
+	return true, nil
+}
+
+// killProcess is as if the process was: whatever it does, the database does not hear of it.
+func (b *bench) killProcess(p *process) {
+	b.Helper()
+	p.dead.Store(true)
+	b.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1`, p.name)
+}
+
+// freeze stops the process from getting at its database, until thaw is called.
+func (b *bench) freeze(p *process) (thaw func()) {
+	c := make(chan struct{})
+	p.frozen.Store(&c)
+	return func() { p.frozen.Store(nil); close(c) }
 }
 
 // process returns one that runs until the test's end. What change does to its configuration comes last.
@@ -75,17 +110,21 @@ func (b *bench) process(name string, change func(*Config)) *process {
 
 func (b *bench) newProcess(name string, change func(*Config)) *process {
 	b.Helper()
-	pool := b.db.NewPool(b, func(c *pgxpool.Config) { c.MaxConns = 16 })
+	p := &process{name: name}
+	pool := b.db.NewPool(b, func(c *pgxpool.Config) {
+		c.MaxConns, c.PrepareConn = 16, p.prepare
+		c.ConnConfig.RuntimeParams["application_name"] = name
+	})
 	c := Config{Pool: pool, Schema: b.db.Schema, App: "test", Store: b.open(), Codec: newCodec(b), Process: name,
 		Logger: zerolog.New(zerolog.NewTestWriter(b)).With().Str("process", name).Logger()}
 	if change != nil {
 		change(&c)
 	}
-	r, err := NewRunner(c)
-	if err != nil {
+	var err error
+	if p.Runner, err = NewRunner(c); err != nil {
 		b.Fatal(err)
 	}
-	return &process{Runner: r, pool: pool}
+	return p
 }
 
 func (b *bench) start(p *process) {
@@ -235,6 +274,3 @@ func TestAnEventIsHandedToItsHandler(t *testing.T) {
 		t.Errorf("%d members are left, want none", n)
 	}
 }
-
-var _ = errors.New
-var _ = logtest.New
