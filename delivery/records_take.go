@@ -248,3 +248,24 @@ func (r *records) giveBack(ctx context.Context, all []owned) error {
 	}
 	return nil
 }
+
+const letGoSQL = `
+WITH held AS (
+    SELECT p.subscription, p.partition FROM {schema}.subscription_partitions p
+    JOIN unnest($1::bigint[], $2::integer[]) AS stray (subscription, partition) USING (subscription, partition)
+    WHERE p.member = $3 ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p)
+UPDATE {schema}.subscription_partitions p SET member = NULL, report = NULL
+FROM held WHERE p.subscription = held.subscription AND p.partition = held.partition AND p.member = $3`
+
+// letGo is giveBack for partitions that are m's, and of which it does not know the epoch.
+func (r *records) letGo(ctx context.Context, m member, strays []partitionKey) error {
+	subscriptions, partitions := keyColumns(strays)
+	b := &pgx.Batch{}
+	b.Queue(settings)
+	b.Queue(r.sql(letGoSQL), subscriptions, partitions, m.ID)
+	r.queueRaise(b)
+	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("let partitions go: %w", err)
+	}
+	return nil
+}

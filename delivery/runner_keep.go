@@ -243,6 +243,8 @@ func (k *keeper) plan() {
 			switch {
 			case p.wasLost():
 				k.lose(p)
+				k.looked = time.Time{}
+				k.look()
 			case now == nil:
 				p.leave("it was deleted")
 			case !now.Running:
@@ -336,7 +338,7 @@ func (k *keeper) take(ctx context.Context) error {
 	alive := func(id int64) bool {
 		return id != k.member.ID && slices.ContainsFunc(k.alive, func(m member) bool { return m.ID == id })
 	}
-	var want []partitionKey
+	var want, strays []partitionKey
 	for i := range k.all {
 		s := &k.all[i]
 		if now := k.running[s.ID]; !s.Running || now != nil && (now.revision != s.Revision || len(now.source.queues) != len(s.Members)) {
@@ -344,9 +346,18 @@ func (k *keeper) take(ctx context.Context) error {
 		}
 		for partition, has := range s.Members {
 			key := partitionKey{s.ID, partition}
+			if has == k.member.ID && !k.has(key) && !k.isOwn(members, s, partition) {
+				strays = append(strays, key)
+			}
 			if !alive(has) && k.isOwn(members, s, partition) && !k.has(key) && !k.lingers(key, len(s.Members)) {
 				want = append(want, key)
 			}
+		}
+	}
+	// It was lost here, or nobody knows whether it was taken, and meanwhile it is to be another's, who waits for it.
+	if len(strays) > 0 {
+		if err := k.records.letGo(ctx, k.member, strays); err != nil {
+			return err
 		}
 	}
 	if len(want) == 0 {

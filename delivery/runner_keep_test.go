@@ -1,0 +1,49 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"testing"
+)
+
+// A process may have lost a partition, or not know that it took it, when it comes to be another's: that one waits until it
+// is given back by who is alive and does not have it.
+func TestWhatAProcessDoesNotKnowOfGoesToWhoIsToHaveIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var got seen
+	handler := func() *Handler {
+		return Handle("h", func(_ context.Context, _ placed, at Event) error { got.add(at); return nil })
+	}
+	processes := map[string]*process{}
+	for _, name := range []string{"one", "other"} {
+		processes[name] = b.process(name, declare(from(AtBeginning, handler(), func(d *Definition) { d.Partitions = 16 })))
+	}
+	const owners = `SELECT count(*) FROM {schema}.subscription_partitions p JOIN {schema}.subscription_members m ON m.id = p.member WHERE m.process = $1`
+	own := map[string]int{}
+	b.eventually(func() error {
+		for name := range processes {
+			if own[name] = read[int](b, owners, name); own[name] == 0 || own["one"]+own["other"] != 16 {
+				return fmt.Errorf("they have %v", own)
+			}
+		}
+		return nil
+	})
+	b.exec(`UPDATE {schema}.subscription_partitions p SET epoch = nextval('{schema}.subscription_epochs'), member = one.id
+		FROM {schema}.subscription_members one, {schema}.subscription_members other
+		WHERE one.process = 'one' AND other.process = 'other' AND p.member = other.id`)
+	var want []int64
+	for i := range 32 {
+		want = append(want, b.events(fmt.Sprintf("order-%d", i), placed{}))
+	}
+	b.eventually(func() error {
+		delivered := map[int64]bool{}
+		for _, p := range got.positions() {
+			delivered[p] = true
+		}
+		if len(delivered) < len(want) || read[int](b, owners, "other") != own["other"] {
+			return fmt.Errorf("%d of %d events were delivered, and the other process has %d of %d partitions", len(delivered), len(want), read[int](b, owners, "other"), own["other"])
+		}
+		return nil
+	})
+}
