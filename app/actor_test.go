@@ -73,7 +73,7 @@ func TestEveryRequestIsOfAnActor(t *testing.T) {
 			// Not even what is wrong with a request is told to somebody who is not known.
 			asked = 0
 			w := x.Request(method, path+"?unknown=1", "{")
-			if (w.Code == http.StatusUnauthorized) == isPublic || (asked == 0) != isPublic || strings.Contains(w.Body.String(), "secret") {
+			if (w.Code == http.StatusUnauthorized) == isPublic || (asked == 0) != isPublic || strings.Contains(w.Body.String(), "the secret is wrong") {
 				t.Errorf("%s %s of nobody = %d %s, the actor was asked for %d times", method, path, w.Code, w.Body, asked)
 			}
 			asked = 0

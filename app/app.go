@@ -172,11 +172,16 @@ func (a App) Codec() (*eventstore.Codec, error) {
 
 // Problems returns what errors are over HTTP: those of the modules, and those of the routes for
 // operators.
-func (a App) Problems() (all []httpapi.DomainProblem) {
+func (a App) Problems() []httpapi.DomainProblem {
+	return append(a.domainProblems(), adminapi.Problems(a.ProgramName())...)
+}
+
+// domainProblems are those of the modules.
+func (a App) domainProblems() (all []httpapi.DomainProblem) {
 	for _, m := range a.Modules {
 		all = append(all, m.Problems...)
 	}
-	return append(all, adminapi.Problems(a.ProgramName())...)
+	return all
 }
 
 // OpenAPI returns the document that describes the API: what a server answers at /openapi.json.

@@ -285,11 +285,10 @@ func (s *Service) register(api *httpapi.API) error {
 		api.Section(m.Name, m.Problems...)
 		s.registerModule(api, m)
 	}
-	api.Section("commands", s.App.Problems()...)
+	api.Section("commands", s.App.domainProblems()...)
 	httpapi.Commands(api)
 	if s.Rows == nil {
-		api.Section("operations", adminapi.Problems(s.App.Program)...)
-		adminapi.Register(api, s.Admin)
+		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions)
 	}
 	return nil
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // ActionOptions are the choices of one action route. All may be left out.
@@ -11,6 +14,14 @@ type ActionOptions[T any] struct {
 	// Location makes the answer 202 Accepted with this path in Location, where
 	// the client finds how it goes on. Default: 200 without Location.
 	Location func(T) string
+	// Created reports whether the answer is about something that was made: it is 201 Created then.
+	// Default: it never is.
+	Created func(T) bool
+	// Version returns the version of what the answer is about, for its ETag; 0: none. The route then takes If-Match
+	// and If-None-Match, see ActionRequest.Expected. Default: there is none.
+	Version func(T) int64
+	// Flags are the query parameters that the route takes: each is given, or not. Default: none.
+	Flags []string
 }
 
 // ActionRequest is an action as a handler gets it.
@@ -21,9 +32,16 @@ type ActionRequest[Body any] struct {
 	Actor string
 	// Header has the headers of the request.
 	Header http.Header
+	// Expected is what the request demands of the version of what it changes, eventstore.Any if it
+	// does not say.
+	Expected eventstore.ExpectedVersion
 
-	vars pathVars
+	vars  pathVars
+	flags []string
 }
+
+// Flag reports whether one of ActionOptions.Flags was given.
+func (r ActionRequest[Body]) Flag(name string) bool { return slices.Contains(r.flags, name) }
 
 // Path returns a variable part of the path, decoded: 1 to 512 bytes of UTF-8
 // without control characters.
@@ -40,7 +58,13 @@ func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle
 	}
 	r := Route{
 		Method: method, Path: path, Sort: SortAction, Body: reflect.TypeFor[Body](), OptionalBody: true,
-		Answers: []Answer{jsonAnswer[T](status)},
+		Conditional: o.Version != nil, Answers: []Answer{jsonAnswer[T](status)},
+	}
+	if o.Created != nil {
+		r.Answers = append(r.Answers, jsonAnswer[T](http.StatusCreated))
+	}
+	for _, name := range o.Flags {
+		r.Parameters = append(r.Parameters, Parameter{Name: name, Type: "boolean"})
 	}
 	a.handle(r, func(x *exchange) error {
 		in := ActionRequest[Body]{Actor: x.actor, Header: x.r.Header}
@@ -51,8 +75,20 @@ func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle
 		if in.vars, err = x.pathVars(); err != nil {
 			return err
 		}
-		if err := newParams(x.r.URL.RawQuery).err(); err != nil {
+		params := newParams(x.r.URL.RawQuery)
+		for _, name := range o.Flags {
+			if params.Flag(name) {
+				in.flags = append(in.flags, name)
+			}
+		}
+		if err := params.err(); err != nil {
 			return err
+		}
+		in.Expected = eventstore.Any
+		if o.Version != nil {
+			if in.Expected, err = x.precondition(); err != nil {
+				return err
+			}
 		}
 		if len(text) > 0 {
 			if err := decode(text, &in.Body); err != nil {
@@ -67,6 +103,12 @@ func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle
 		}
 		if o.Location != nil {
 			x.w.Header().Set("Location", o.Location(answer))
+		}
+		if o.Version != nil && o.Version(answer) > 0 {
+			x.w.Header().Set("ETag", versionTag(o.Version(answer)))
+		}
+		if o.Created != nil && o.Created(answer) {
+			return x.writeJSON(http.StatusCreated, answer)
 		}
 		return x.writeJSON(status, answer)
 	})

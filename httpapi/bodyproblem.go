@@ -16,6 +16,11 @@ func bodyProblem(err error) *Problem {
 	if !errors.As(err, &semantic) {
 		return malformed(err)
 	}
+	var blamed FieldBlamer
+	if errors.As(semantic.Err, &blamed) {
+		within, reason := blamed.InvalidField()
+		return invalidMember(string(semantic.JSONPointer)+within, reason)
+	}
 	return invalidMember(string(semantic.JSONPointer), describeMismatch(semantic))
 }
 

@@ -41,6 +41,8 @@ type Route struct {
 	// Body is what a body is decoded to; nil: there is none. OptionalBody says that it may be left out.
 	Body         reflect.Type
 	OptionalBody bool
+	// Conditional says that an action takes If-Match and If-None-Match, and answers with an ETag.
+	Conditional bool
 	// Answers are those of requests that succeed.
 	Answers []Answer
 
@@ -110,6 +112,7 @@ func (r Route) Problems() []Kind {
 	add(r.Method != http.MethodGet, kindCrossOrigin)
 	add(r.Body != nil, kindMalformedJSON, kindInvalidBody, kindBodyTimeout, kindBodyTooLarge, kindUnsupportedMediaType)
 	add(r.authenticated, kindUnauthenticated)
+	add(r.Conditional, kindInvalidHeader)
 	add(takes("after"), kindInvalidCursor)
 	add(takes("as_of"), kindAhead, kindLongHistory, kindHistoryUnreadable, kindEventUnreadable)
 	for _, p := range r.problems {

@@ -1,12 +1,14 @@
-// Package adminapi has the routes by which operators look at projections and steer them, and try
-// the filters of subscriptions, for any service: they know of no read model in particular.
+// Package adminapi has the routes by which operators look at projections and subscriptions, steer them, and
+// try the filters of subscriptions, for any service: they know of no read model in particular.
 package adminapi
 
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
@@ -15,33 +17,60 @@ import (
 // actorOr returns who asks, as operations and skips have it. Where nobody says, it is the API.
 func actorOr(actor string) string { return cmp.Or(actor, "api") }
 
-// Register adds the routes to an API that was made with Problems.
-func Register(a *httpapi.API, admin *projections.Admin) {
-	r := routes{admin}
+// Register adds the routes to an API that was made with Problems, in sections of their own. Program is
+// how the program is called on the command line.
+func Register(a *httpapi.API, program string, admin *projections.Admin, subscriptions *delivery.Admin) {
+	r := routes{admin, subscriptions}
+	a.Section("operations", inWordsOf(program, ofProjections)...)
 	r.projections(a)
 	r.operations(a)
+	a.Section("subscriptions", inWordsOf(program, ofSubscriptions)...)
+	r.subscribe(a)
+	r.deadLetters(a)
 	r.patterns(a)
 }
 
-type routes struct{ admin *projections.Admin }
+type routes struct {
+	admin         *projections.Admin
+	subscriptions *delivery.Admin
+}
 
-// Problems are what the errors of projections, of operations on them and of patterns are over HTTP.
+// Problems are what the errors of projections, of operations on them, of subscriptions and of patterns are over HTTP.
 // Program is how the program is called on the command line.
 func Problems(program string) []httpapi.DomainProblem {
-	all := []httpapi.DomainProblem{
-		{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},
-		{Err: projections.ErrNotFailed, Kind: kindProjectionNotFailed},
-		{Err: operations.ErrNotFound, Kind: kindOperationNotFound},
-		{Err: operations.ErrBusy, Kind: kindProjectionBusy},
-		{Err: operations.ErrInvalid, Kind: kindInvalidOperation},
-		{Err: projections.ErrInUse, Kind: kindProjectionInUse},
-		{Err: projections.ErrAnotherApp, Kind: kindAnotherApp},
-		{Err: errInvalidPattern, Kind: kindInvalidPattern},
+	return inWordsOf(program, slices.Concat(ofProjections, ofSubscriptions))
+}
+
+func inWordsOf(program string, problems []httpapi.DomainProblem) []httpapi.DomainProblem {
+	problems = slices.Clone(problems)
+	for i := range problems {
+		problems[i].Kind.Fix = strings.ReplaceAll(problems[i].Kind.Fix, "{program}", program)
 	}
-	for i := range all {
-		all[i].Kind.Fix = strings.ReplaceAll(all[i].Kind.Fix, "{program}", program)
-	}
-	return all
+	return problems
+}
+
+var ofProjections = []httpapi.DomainProblem{
+	{Err: projections.ErrNotFound, Kind: kindProjectionNotFound},
+	{Err: projections.ErrNotFailed, Kind: kindProjectionNotFailed},
+	{Err: operations.ErrNotFound, Kind: kindOperationNotFound},
+	{Err: operations.ErrBusy, Kind: kindProjectionBusy},
+	{Err: operations.ErrInvalid, Kind: kindInvalidOperation},
+	{Err: projections.ErrInUse, Kind: kindProjectionInUse},
+	{Err: projections.ErrAnotherApp, Kind: kindAnotherApp},
+}
+
+var ofSubscriptions = []httpapi.DomainProblem{
+	{Err: errInvalidPattern, Kind: kindInvalidPattern},
+	{Err: operations.ErrInvalid, Kind: kindInvalidOperation},
+	{Err: delivery.ErrInvalid, Kind: kindInvalidSubscription},
+	{Err: delivery.ErrNotFound, Kind: kindSubscriptionNotFound},
+	{Err: delivery.ErrAnotherApp, Kind: kindSubscriptionOfAnotherApp},
+	{Err: delivery.ErrRevision, Kind: kindSubscriptionChanged},
+	{Err: delivery.ErrNotStopped, Kind: kindSubscriptionNotStopped},
+	{Err: delivery.ErrKeyChange, Kind: kindKeyInUse},
+	{Err: delivery.ErrHasDeadLetters, Kind: kindHasDeadLetters},
+	{Err: delivery.ErrNoDeadLetter, Kind: kindDeadLetterNotFound},
+	{Err: delivery.ErrNotWaiting, Kind: kindEventNotWaiting},
 }
 
 var (
@@ -75,6 +104,42 @@ var (
 		Fix:     "Correct what errors points to; {program} pattern test says the same on the command line."}
 	kindInvalidOperation = httpapi.Kind{Code: "invalid-operation", Status: http.StatusBadRequest,
 		Title:   "Invalid operation",
-		Meaning: "One of the options is missing or out of its bounds, or the projection is not of a kind that this can be done with. Nothing was begun.",
+		Meaning: "One of the options is missing or out of its bounds, or the projection is not of a kind that this can be done with. Nothing was done.",
 		Fix:     "Correct what errors points to, or ask for another operation."}
+	kindInvalidSubscription = httpapi.Kind{Code: "invalid-subscription", Status: http.StatusBadRequest,
+		Title:   "Invalid subscription",
+		Meaning: "The definition of a subscription, or what was asked for about it, is not right. Nothing was done.",
+		Fix:     "Correct what errors points to; docs/subscriptions.md has all members with their bounds."}
+	kindSubscriptionNotFound = httpapi.Kind{Code: "subscription-not-found", Status: http.StatusNotFound,
+		Title:   "Subscription not found",
+		Meaning: "There is no subscription of the name. Nothing was done.",
+		Fix:     "GET /v1/subscriptions lists them, as {program} subscriptions ls does."}
+	kindSubscriptionOfAnotherApp = httpapi.Kind{Code: "subscription-of-another-app", Status: http.StatusConflict,
+		Title:   "Subscription of another app",
+		Meaning: "Another app on the same log has the subscription of the name. Nothing was done.",
+		Fix:     "Choose another name, or ask a server of that app, which detail names."}
+	kindSubscriptionChanged = httpapi.Kind{Code: "subscription-changed", Status: http.StatusPreconditionFailed,
+		Title:   "Subscription at another revision",
+		Meaning: "The subscription is not as If-Match or If-None-Match demands. Nothing was changed.",
+		Fix:     "GET the subscription, look at what others have changed, and send the change again with its revision in If-Match."}
+	kindSubscriptionNotStopped = httpapi.Kind{Code: "subscription-not-stopped", Status: http.StatusConflict,
+		Title:   "Subscription not stopped on this event",
+		Meaning: "Only the event that a subscription has stopped on can be skipped, and it has not stopped, or on another one. Nothing was done.",
+		Fix:     "GET /v1/subscriptions/{name} has in failure which event it has stopped on, if any. Parked events are retried or discarded instead."}
+	kindKeyInUse = httpapi.Kind{Code: "key-in-use", Status: http.StatusConflict,
+		Title:   "Key cannot be changed now",
+		Meaning: "Events are under way in the order of the present key, and another would give them another order. Nothing was changed.",
+		Fix:     "Wait until nothing is parked and all partitions are at one place, or make a subscription of another name."}
+	kindHasDeadLetters = httpapi.Kind{Code: "has-dead-letters", Status: http.StatusConflict,
+		Title:   "Subscription has dead letters",
+		Meaning: "A subscription is removed with its dead letters only if that is said. Nothing was removed.",
+		Fix:     "Redrive or discard them; or DELETE with ?discard_dead=true, {program} subscriptions delete --discard-dead."}
+	kindDeadLetterNotFound = httpapi.Kind{Code: "dead-letter-not-found", Status: http.StatusNotFound,
+		Title:   "Dead letter not found",
+		Meaning: "The subscription has no dead letter at the position. Nothing was done.",
+		Fix:     "GET /v1/subscriptions/{name}/dead lists them, and …/explain says what became of any event."}
+	kindEventNotWaiting = httpapi.Kind{Code: "event-not-waiting", Status: http.StatusConflict,
+		Title:   "Event not waiting",
+		Meaning: "No event waits for its next attempt at the position. Nothing was done.",
+		Fix:     "GET /v1/subscriptions/{name}/explain?position= says what became of it."}
 )

@@ -133,7 +133,11 @@ func (d document) parameters(r httpapi.Route) []object {
 	for _, p := range r.Parameters {
 		list = append(list, object{"name": p.Name, "in": "query", "schema": schemaOf(p)})
 	}
-	for _, name := range headersOf[r.Sort] {
+	names := headersOf[r.Sort]
+	if r.Conditional {
+		names = ofConditional
+	}
+	for _, name := range names {
 		list = append(list, referenceTo("parameters", name))
 	}
 	return list

@@ -6,6 +6,9 @@ import (
 	"github.com/57528e99/recount/httpapi"
 )
 
+// ofConditional are those of an action that changes what has a version.
+var ofConditional = []string{"If-Match", "If-None-Match"}
+
 // headersOf are the headers of requests, as requestHeaders has them, by the sort of the route.
 var headersOf = map[httpapi.Sort][]string{
 	httpapi.SortCommand: {"Idempotency-Key", "If-Match", "If-None-Match", "X-Correlation-Id", "Traceparent"},
@@ -44,13 +47,15 @@ func answerHeader(about string) object {
 // answerHeadersOf are those of the answers with a status.
 func answerHeadersOf(r httpapi.Route, status int) object {
 	var names []string
-	switch r.Sort {
-	case httpapi.SortCommand:
+	switch {
+	case r.Sort == httpapi.SortCommand:
 		names = []string{"ETag", "Consistency-Token", "Idempotency-Replayed"}
-	case httpapi.SortRead:
+	case r.Sort == httpapi.SortRead:
 		names = []string{"ETag", "Link", "Preference-Applied"}
+	case r.Conditional:
+		names = []string{"ETag"}
 	}
-	if status == http.StatusCreated || status == http.StatusAccepted {
+	if (status == http.StatusCreated || status == http.StatusAccepted) && !r.Conditional {
 		names = append(names, "Location")
 	}
 	all := make(object)

@@ -1,0 +1,124 @@
+package adminapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/httpapi"
+)
+
+// deadLetters registers the routes that show the dead letters of subscriptions, and decide on them.
+func (r routes) deadLetters(a *httpapi.API) {
+	httpapi.Read(a, subscriptionPath+"/dead", deadQueryOf, r.listDead)
+	httpapi.Read(a, subscriptionPath+"/dead-groups", httpapi.NoParams, r.groupDead)
+	httpapi.Read(a, subscriptionPath+"/dead/{position}", httpapi.NoParams, r.showDead)
+	httpapi.Action(a, http.MethodPost, subscriptionPath+"/dead/redrive", httpapi.ActionOptions[delivery.Wished]{}, r.redrive)
+	httpapi.Action(a, http.MethodPost, subscriptionPath+"/dead/discard", httpapi.ActionOptions[delivery.Wished]{}, r.discard)
+	httpapi.Action(a, http.MethodPost, subscriptionPath+"/dead/resubmit", httpapi.ActionOptions[resubmitted]{}, r.resubmit)
+}
+
+func deadQueryOf(p *httpapi.Params) delivery.DeadQuery {
+	q := delivery.DeadQuery{
+		DeadFilter: delivery.DeadFilter{Class: p.Text("class"), Type: p.Text("type"), Stream: p.Text("stream"), Error: p.Text("error")},
+		Limit:      p.Limit(100, 1000), Cursor: p.Cursor("after"),
+	}
+	p.Scan("since", &q.Since)
+	p.Scan("until", &q.Until)
+	return q
+}
+
+func (r routes) listDead(ctx context.Context, in httpapi.ReadRequest[delivery.DeadQuery]) (page httpapi.Page[delivery.DeadLetter], err error) {
+	letters, next, err := r.subscriptions.Dead(ctx, in.Path("name"), in.Params)
+	return httpapi.Page[delivery.DeadLetter]{Items: letters, Next: httpapi.Cursor(next)}, err
+}
+
+// groupDead answers with what they died of.
+func (r routes) groupDead(ctx context.Context, in httpapi.ReadRequest[struct{}]) (page httpapi.Page[delivery.DeadGroup], err error) {
+	page.Items, err = r.subscriptions.DeadGroups(ctx, in.Path("name"))
+	return page, err
+}
+
+// deadLetter is a dead letter with its event as targets get it.
+type deadLetter struct {
+	delivery.DeadLetterDetails
+	Event jsontext.Value `json:"event"`
+}
+
+// showDead answers with a dead letter. What is no position is one that has none.
+func (r routes) showDead(ctx context.Context, in httpapi.ReadRequest[struct{}]) (deadLetter, error) {
+	position, err := strconv.ParseInt(in.Path("position"), 10, 64)
+	if err != nil || position < 1 {
+		return deadLetter{}, fmt.Errorf("position %q: %w", in.Path("position"), delivery.ErrNoDeadLetter)
+	}
+	d, err := r.subscriptions.DeadLetter(ctx, in.Path("name"), position)
+	if err != nil {
+		return deadLetter{}, err
+	}
+	e := delivery.Event{RecordedEvent: &d.Event}
+	return deadLetter{d, e.AppendJSON(nil)}, nil
+}
+
+// deadBody picks dead letters: all, or those that match everything that is set.
+type deadBody struct {
+	All       bool      `json:"all"`
+	Positions []int64   `json:"positions"`
+	Class     string    `json:"class"`
+	Type      string    `json:"type"`
+	Stream    string    `json:"stream"`
+	Error     string    `json:"error"`
+	Since     time.Time `json:"since"`
+	Until     time.Time `json:"until"`
+	Reason    string    `json:"reason"`
+	DryRun    bool      `json:"dry_run"`
+}
+
+func (b deadBody) options(actor string) delivery.DeadOptions {
+	return delivery.DeadOptions{
+		Filter: delivery.DeadFilter{Positions: b.Positions, Class: b.Class, Type: b.Type, Stream: b.Stream, Error: b.Error, Since: b.Since, Until: b.Until},
+		All:    b.All, DryRun: b.DryRun, Reason: b.Reason, Actor: actorOr(actor),
+	}
+}
+
+func (r routes) redrive(ctx context.Context, in httpapi.ActionRequest[deadBody]) (delivery.Wished, error) {
+	return r.subscriptions.Redrive(ctx, in.Path("name"), in.Body.options(in.Actor))
+}
+
+func (r routes) discard(ctx context.Context, in httpapi.ActionRequest[deadBody]) (delivery.Wished, error) {
+	return r.subscriptions.Discard(ctx, in.Path("name"), in.Body.options(in.Actor))
+}
+
+// resubmitBody is an event to append in the place of a dead letter.
+type resubmitBody struct {
+	Position int64 `json:"position"`
+	// Data, Type and SchemaVersion are by default those of the old event.
+	Data          jsontext.Value `json:"data"`
+	Type          string         `json:"type"`
+	SchemaVersion int            `json:"schema_version"`
+	Reason        string         `json:"reason"`
+}
+
+// resubmitted is where the new event is.
+type resubmitted struct {
+	Subscription string `json:"subscription"`
+	Stream       string `json:"stream"`
+	Version      int64  `json:"version"`
+	Position     int64  `json:"position"`
+}
+
+// resubmit appends once for a dead letter, which it removes: sent again it finds none.
+func (r routes) resubmit(ctx context.Context, in httpapi.ActionRequest[resubmitBody]) (resubmitted, error) {
+	done := resubmitted{Subscription: in.Path("name")}
+	if err := checkPosition(in.Body.Position); err != nil {
+		return done, err
+	}
+	appended, err := r.subscriptions.Resubmit(ctx, done.Subscription, delivery.Resubmission{
+		Position: in.Body.Position, Data: in.Body.Data, Type: in.Body.Type, SchemaVersion: in.Body.SchemaVersion, Reason: in.Body.Reason, Actor: actorOr(in.Actor)})
+	done.Stream, done.Version, done.Position = appended.Stream, appended.Version, appended.Position
+	return done, err
+}
