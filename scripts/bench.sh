@@ -31,6 +31,7 @@ case ${1-} in
 	measure load
 	measure project
 	measure rebuild
+	measure deliver
 	measure match
 	measure http
 	measure http --commands-only

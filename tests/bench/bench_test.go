@@ -33,6 +33,9 @@ func tiny(t *testing.T, b Benchmark) Report {
 		t.Errorf("the report is of %q on %+v", r.Bench, r.Machine)
 	}
 	for _, res := range r.Results {
+		if res.Idle != nil {
+			continue
+		}
 		if res.EventsPerSecond <= 0 || res.Events <= 0 || res.P50 <= 0 || res.P99 < res.P50 || res.Max < res.P99 || len(res.Rounds) == 0 {
 			t.Errorf("result %+v is not whole", res)
 		}
@@ -197,6 +200,37 @@ func TestRebuild(t *testing.T) {
 	}
 }
 
+func TestDeliver(t *testing.T) {
+	t.Parallel()
+	r := tiny(t, Deliver{Rate: 500, Subscriptions: 2, Partitions: 2, Many: 6, ManyPartitions: 1, Events: minDelivered, Duration: 10 * moment})
+	const failing = minDelivered / 2 * (fineShare - 1) / fineShare
+	events := map[string]int64{
+		"live: appends only": 100, "live: 2 subscriptions": 100, "live: another process": 100, "live: 6 subscriptions": 100,
+		"idle: no subscription": 0, "idle: 6 subscriptions": 0,
+		"catch-up: all": minDelivered, "catch-up: one type of ten": minDelivered, "catch-up: transactional": minDelivered, "catch-up: read only": minDelivered,
+		"outage: park": deliverRounds * failing, "outage: drain": deliverRounds * failing,
+		"http: target": minDelivered / 10, "http: post": minDelivered / 10,
+	}
+	for _, res := range r.Results {
+		name := res.Question + ": " + res.Name
+		each := res.Events
+		if res.Question == partCatchUp || res.Question == partHTTP {
+			each /= res.Calls
+		}
+		// What is due in a round is rounded down.
+		if want, known := events[name]; !known || each > want || each < want-deliverRounds {
+			t.Errorf("%s: %d events in %d calls, want %d", name, res.Events, res.Calls, want)
+		}
+		delete(events, name)
+	}
+	if len(events) > 0 {
+		t.Errorf("not measured: %v", slices.Sorted(maps.Keys(events)))
+	}
+	if got := ratiosOf(r, "catch-up: all/"); len(got) != 3 {
+		t.Errorf("ratios are %v", r.Ratios)
+	}
+}
+
 func TestSettingsThatCannotBeMeasured(t *testing.T) {
 	t.Parallel()
 	ok := Append{Callers: []int{1}, Duration: time.Second, Batch: 1, Streams: StreamsNew}
@@ -216,6 +250,9 @@ func TestSettingsThatCannotBeMeasured(t *testing.T) {
 		"empty streams":    Load{Callers: []int{1}, Duration: 1},
 		"no rate":          Project{ShopRate: 1, Duration: 1, Events: 1},
 		"no memory":        Rebuild{Events: 1, Duration: 1},
+		"not so many":      Deliver{Rate: 1, Subscriptions: 5, Many: 7, Partitions: 1, ManyPartitions: 1, Events: minDelivered, Duration: 1},
+		"three partitions": Deliver{Rate: 1, Subscriptions: 5, Many: 10, Partitions: 3, ManyPartitions: 1, Events: minDelivered, Duration: 1},
+		"unknown part":     Deliver{Rate: 1, Subscriptions: 5, Many: 10, Partitions: 1, ManyPartitions: 1, Events: minDelivered, Duration: 1, Only: []string{"all"}},
 		"no orders":        HTTP{Connections: []int{1}, Duration: 1},
 		"no whole stream":  Compare{Callers: []int{1}, Duration: 1, Batch: 1, Events: 9, Tail: 1},
 		"nobody to follow": Compare{Callers: []int{1}, Duration: 1, Batch: 1, Events: 10},

@@ -70,7 +70,7 @@ func (s *scratch) catchUp(ctx context.Context, codec *eventstore.Codec) (_ Resul
 	if err != nil {
 		return Result{}, err
 	}
-	begun := time.Now()
+	begun, busy := time.Now(), processorTime()
 	follow, err := s.startRunner(ctx, codec, newNotes())
 	if err != nil {
 		return Result{}, err
@@ -79,12 +79,13 @@ func (s *scratch) catchUp(ctx context.Context, codec *eventstore.Codec) (_ Resul
 	if err := follow.reach(ctx, head); err != nil {
 		return Result{}, err
 	}
-	return oneCall(nameCatchUp, head.Position, time.Since(begun)), nil
+	return oneCall(nameCatchUp, head.Position, time.Since(begun), processorTime()-busy), nil
 }
 
 // oneCall is the result of something that is done once.
-func oneCall(name string, events int64, took time.Duration) Result {
-	t := tally{events: events, elapsed: took, rounds: []float64{float64(events) / took.Seconds()}}
+func oneCall(name string, events int64, took, busy time.Duration) Result {
+	var t tally
+	t.add(events, took, busy)
 	t.latency.add(took)
 	return t.result(name, 1)
 }

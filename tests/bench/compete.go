@@ -58,7 +58,16 @@ type tally struct {
 	latency histogram
 	events  int64
 	elapsed time.Duration
+	busy    time.Duration // of this process, on processors
 	rounds  []float64
+}
+
+// add adds a round.
+func (t *tally) add(events int64, elapsed, busy time.Duration) {
+	t.events += events
+	t.elapsed += elapsed
+	t.busy += busy
+	t.rounds = append(t.rounds, float64(events)/elapsed.Seconds())
 }
 
 // round lets callers call for a while. A call that is being made at the end is finished and counts,
@@ -70,7 +79,7 @@ func (t *tally) round(ctx context.Context, c contender, callers int, duration ti
 	var group sync.WaitGroup
 	var fault error
 	events := int64(0)
-	begun := time.Now()
+	begun, busy := time.Now(), processorTime()
 	for caller := range callers {
 		group.Go(func() {
 			latency, n, err := callFor(ctx, c, caller, begun.Add(duration))
@@ -85,10 +94,7 @@ func (t *tally) round(ctx context.Context, c contender, callers int, duration ti
 		})
 	}
 	group.Wait()
-	elapsed := time.Since(begun)
-	t.events += events
-	t.elapsed += elapsed
-	t.rounds = append(t.rounds, float64(events)/elapsed.Seconds())
+	t.add(events, time.Since(begun), processorTime()-busy)
 	return fault
 }
 
@@ -112,6 +118,7 @@ func callFor(ctx context.Context, c contender, caller int, deadline time.Time) (
 
 func (t *tally) result(name string, callers int) Result {
 	return Result{
+		CPU:             float64(t.busy.Nanoseconds()) / 1e3 / float64(max(t.events, 1)),
 		Name:            name,
 		Callers:         callers,
 		EventsPerSecond: float64(t.events) / t.elapsed.Seconds(),

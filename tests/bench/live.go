@@ -19,15 +19,24 @@ type reader interface {
 	stop(ctx context.Context) error
 }
 
-// live appends at a steady rate while projections follow, or, if there are none, a reader
-// elsewhere.
+// witness is a reader that notes by itself when it got each event.
+type witness interface {
+	reader
+	// appended says that the append of an event has just returned.
+	appended(at eventstore.Token)
+	// latency is how long after that the events were there. It is asked when all of them are.
+	latency() histogram
+}
+
+// live appends at a steady rate while somebody follows.
 type live struct {
-	name        string
-	rate        int
-	newCodec    func() (*eventstore.Codec, error)
-	projections []projections.Projection
+	name     string
+	rate     int
+	newCodec func() (*eventstore.Codec, error)
 	// value is event number n, with the name of its stream.
 	value func(n int) (stream string, event any)
+	// follow starts the one who follows.
+	follow func(ctx context.Context, s *scratch, codec *eventstore.Codec) (reader, error)
 }
 
 const (
@@ -46,25 +55,36 @@ type due struct {
 	at time.Time
 }
 
-func (l live) start(ctx context.Context, s *scratch, codec *eventstore.Codec) (reader, error) {
-	if len(l.projections) == 0 {
-		return s.readElsewhere(ctx)
+// projecting starts projections to follow.
+func projecting(list []projections.Projection) func(context.Context, *scratch, *eventstore.Codec) (reader, error) {
+	return func(ctx context.Context, s *scratch, codec *eventstore.Codec) (reader, error) {
+		return s.startRunner(ctx, codec, list...)
 	}
-	return s.startRunner(ctx, codec, l.projections...)
 }
 
-// measure counts an event as visible when all projections have it. The time ends when all of them
-// have all events, so the rate is one that they have kept up with.
-func (l live) measure(ctx context.Context, s *scratch, duration time.Duration) (_ Result, err error) {
+func readingElsewhere(ctx context.Context, s *scratch, _ *eventstore.Codec) (reader, error) {
+	return s.readElsewhere(ctx)
+}
+
+func (l live) measure(ctx context.Context, s *scratch, duration time.Duration) (Result, error) {
+	var all tally
+	err := l.round(ctx, s, duration, &all)
+	return all.result(l.name, appenders), err
+}
+
+// round counts an event as visible when all who follow have it. The time ends when they have all
+// events, so the rate is one that they have kept up with.
+func (l live) round(ctx context.Context, s *scratch, duration time.Duration, all *tally) (err error) {
 	codec, err := l.newCodec()
 	if err != nil {
-		return Result{}, err
+		return err
 	}
-	follow, err := l.start(ctx, s, codec)
+	follow, err := l.follow(ctx, s, codec)
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	defer func() { err = errors.Join(err, follow.stop(ctx)) }()
+	noting, notes := follow.(witness)
 
 	group, appending := errgroup.WithContext(ctx)
 	dues := make(chan due, l.rate)
@@ -73,9 +93,9 @@ func (l live) measure(ctx context.Context, s *scratch, duration time.Duration) (
 		return l.schedule(appending, duration, dues)
 	})
 	var mu sync.Mutex
-	var all tally
+	var events int64
 	var last eventstore.Token
-	begun := time.Now()
+	begun, busy := time.Now(), processorTime()
 	for range appenders {
 		group.Go(func() error {
 			for d := range dues {
@@ -83,13 +103,16 @@ func (l live) measure(ctx context.Context, s *scratch, duration time.Duration) (
 				if err != nil {
 					return err
 				}
+				if notes {
+					noting.appended(at)
+				}
 				mu.Lock()
-				all.events++
+				events++
 				if at.Position > last.Position {
 					last = at
 				}
 				mu.Unlock()
-				if d.n%max(l.rate/sampled, 1) == 0 {
+				if !notes && d.n%max(l.rate/sampled, 1) == 0 {
 					group.Go(func() error {
 						err := follow.reach(appending, at)
 						mu.Lock()
@@ -103,14 +126,17 @@ func (l live) measure(ctx context.Context, s *scratch, duration time.Duration) (
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return Result{}, err
+		return err
 	}
 	if err := follow.reach(ctx, last); err != nil {
-		return Result{}, err
+		return err
 	}
-	all.elapsed = time.Since(begun)
-	all.rounds = []float64{float64(all.events) / all.elapsed.Seconds()}
-	return all.result(l.name, appenders), nil
+	all.add(events, time.Since(begun), processorTime()-busy)
+	if notes {
+		latency := noting.latency()
+		all.latency.merge(&latency)
+	}
+	return nil
 }
 
 // schedule says what is due until duration is over.

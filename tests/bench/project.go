@@ -48,9 +48,9 @@ const elsewhereRate = 1000
 
 func (p Project) run(ctx context.Context, env *Env) (results []Result, _ map[string]float64, err error) {
 	lives := []live{
-		{name: nameLiveFold, rate: p.Rate, newCodec: newNoteCodec, projections: []projections.Projection{newNotes()}, value: note},
-		{name: nameLiveShop, rate: p.ShopRate, newCodec: shop.App().Codec, projections: shop.App().Projections(), value: placedOrder},
-		{name: nameElsewhere, rate: elsewhereRate, newCodec: newNoteCodec, value: note},
+		{name: nameLiveFold, rate: p.Rate, newCodec: newNoteCodec, follow: projecting([]projections.Projection{newNotes()}), value: note},
+		{name: nameLiveShop, rate: p.ShopRate, newCodec: shop.App().Codec, follow: projecting(shop.App().Projections()), value: placedOrder},
+		{name: nameElsewhere, rate: elsewhereRate, newCodec: newNoteCodec, follow: readingElsewhere, value: note},
 	}
 	for _, l := range lives {
 		env.say("%s at %d events a second", l.name, l.rate)

@@ -60,6 +60,7 @@ edit it. What was measured is in [benchmarks/reports.json](benchmarks/reports.js
 Contenders work in turns on the same PostgreSQL, several rounds each, so that the ratios hold on other machines too. What is
 no part of Recount is a baseline, the plainest way to do the same, or less, in [tests/bench](../tests/bench/doc.go); or it is another
 event store, in [tests/bench/peers](../tests/bench/peers/doc.go). A ratio ` + "`a/b@8`" + ` is the rate of a by that of b at 8 callers.
+CPU µs is the time that the measuring process, clients and all, was on processors, for each event.
 
 What is not claimed: that a figure holds on another machine, or when server and program have one each; that a store which is faster or
 slower here is so with other events, settings or versions; that an event store can be judged by its speed. Clients run on the machine of
@@ -97,6 +98,7 @@ var questions = map[string]string{
 	"project": "Following the log",
 	"rebuild": "Building read models anew",
 	"http":    "The shop over HTTP",
+	"deliver": "Delivering to subscriptions",
 	"match":   "Finding the rules that an event matches",
 	"compare": "Beside other event stores",
 }

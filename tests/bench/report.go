@@ -41,12 +41,24 @@ type Result struct {
 	Seconds float64 `json:"seconds"`
 	// Rounds are the events per second of each round, in order.
 	Rounds []float64 `json:"rounds"`
+	// CPU is how many microseconds this process was on processors for each event, where that is known.
+	CPU float64 `json:"cpu_us,omitempty"`
 	// PeakHeapMB is the largest size of live and not yet collected objects, where it was watched.
 	PeakHeapMB float64 `json:"peak_heap_mb,omitempty"`
 	// PeakMemoryMB is the most memory that the program had from the system, where it was watched.
 	PeakMemoryMB float64 `json:"peak_memory_mb,omitempty"`
 	// Delivery is what a reader got of the events, where there was one.
 	Delivery *Delivery `json:"delivery,omitempty"`
+	// Idle is what was used where nothing happened.
+	Idle *Idle `json:"idle,omitempty"`
+}
+
+// Idle is what somebody uses who has nothing to do.
+type Idle struct {
+	// CPUPercent is of one processor, in this process.
+	CPUPercent float64 `json:"cpu_percent"`
+	// WALBytes are all that the server wrote to its WAL in a second.
+	WALBytes float64 `json:"wal_bytes_per_second"`
 }
 
 // Delivery is what became of events for one who reads them while they are written.

@@ -58,7 +58,14 @@ func (r Report) columns() []string {
 	if r.Results[0].Delivery != nil {
 		return []string{"callers", "name", "committed", "missed", "%", "twice", "events/s"}
 	}
-	return []string{"callers", "name", unit(r) + "/s", "p50 ms", "p99 ms", "max ms"}
+	if r.Results[0].Idle != nil {
+		return []string{"callers", "name", "CPU %", "WAL B/s"}
+	}
+	columns := []string{"callers", "name", unit(r) + "/s", "p50 ms", "p99 ms", "max ms"}
+	if r.Results[0].CPU > 0 {
+		columns = append(columns, "CPU µs")
+	}
+	return columns
 }
 
 func (row Result) row() []string {
@@ -67,7 +74,14 @@ func (row Result) row() []string {
 		return append(head, grouped(float64(d.Committed)), grouped(float64(d.Missed)), fmt.Sprintf("%.3f", d.missedShare()),
 			grouped(float64(d.Twice)), grouped(row.EventsPerSecond))
 	}
-	return append(head, grouped(row.EventsPerSecond), fmt.Sprintf("%.2f", row.P50), fmt.Sprintf("%.2f", row.P99), fmt.Sprintf("%.2f", row.Max))
+	if i := row.Idle; i != nil {
+		return append(head, fmt.Sprintf("%.2f", i.CPUPercent), grouped(i.WALBytes))
+	}
+	cells := append(head, grouped(row.EventsPerSecond), fmt.Sprintf("%.2f", row.P50), fmt.Sprintf("%.2f", row.P99), fmt.Sprintf("%.2f", row.Max))
+	if row.CPU > 0 {
+		cells = append(cells, fmt.Sprintf("%.2f", row.CPU))
+	}
+	return cells
 }
 
 // WriteTable writes the report for people.
