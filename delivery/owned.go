@@ -128,6 +128,8 @@ type partition struct {
 	owned
 	of    *running
 	queue *queue
+	// since is when this process had taken it.
+	since time.Time
 	// ctx ends when the partition is lost.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -170,7 +172,7 @@ type flight struct {
 
 // start begins to deliver a partition that was taken.
 func (s *running) start(ctx context.Context, t *taken) *partition {
-	p := &partition{owned: t.owned, of: s, flights: make(map[*core.Attempt]flight), wished: make(map[int64]wish), skips: t.Skips}
+	p := &partition{owned: t.owned, of: s, since: time.Now(), flights: make(map[*core.Attempt]flight), wished: make(map[int64]wish), skips: t.Skips}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	rows := make([]core.Row, len(t.Rows))
 	for i := range t.Rows {

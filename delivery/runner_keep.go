@@ -28,9 +28,11 @@ const (
 type keeper struct {
 	*Runner
 	changes int64
-	// looked is when the subscriptions were looked at last, all what they were.
+	// looked is when the subscriptions are taken to have been looked at last, zero if they are to be at once. All is what they
+	// were at asOf.
 	looked    time.Time
 	renewedAt time.Time
+	asOf      time.Time
 	all       []subscription
 	// lingering are partitions that were lost while attempts of theirs were in flight.
 	lingering []*partition
@@ -226,7 +228,7 @@ func (k *keeper) see(ctx context.Context) error {
 		}
 	}
 	k.log.Store(&at)
-	k.changes, k.all, k.looked = changes, all, now
+	k.changes, k.all, k.looked, k.asOf = changes, all, now, now
 	return k.fulfil(ctx)
 }
 
@@ -241,7 +243,7 @@ func (k *keeper) plan() {
 		now := byID[s.id]
 		for _, p := range s.all() {
 			switch {
-			case p.wasLost():
+			case p.wasLost(), k.isTaken(now, p):
 				k.lose(p)
 				k.looked = time.Time{}
 				k.look()
@@ -268,6 +270,12 @@ func (k *keeper) plan() {
 		s.closeTarget()
 		return true
 	})
+}
+
+// isTaken reports whether somebody has taken the partition from this process since it has it, such as an operator who moves
+// its cursor.
+func (k *keeper) isTaken(now *subscription, p *partition) bool {
+	return now != nil && p.since.Before(k.asOf) && p.Partition < len(now.Members) && now.Members[p.Partition] != k.member.ID
 }
 
 func (k *keeper) coreMembers() []core.Member {

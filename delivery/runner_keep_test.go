@@ -47,3 +47,19 @@ func TestWhatAProcessDoesNotKnowOfGoesToWhoIsToHaveIt(t *testing.T) {
 		return nil
 	})
 }
+
+// In a log in which nothing happens the owner has no move to make, by which it would find out.
+func TestAResetTakesEffectWhereNothingElseHappens(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var got seen
+	first := b.events("order-1", placed{}, placed{}) - 1
+	b.process("one", declare(from(AtBeginning, Handle("h", func(_ context.Context, _ placed, at Event) error { got.add(at); return nil }), nil)))
+	b.has(&got, first, first+1)
+	b.cursors("h", first+1, nil)
+	admin := NewAdmin(b.pool, b.schema, b.store, "test")
+	if _, err := admin.Reset(t.Context(), "h", ResetOptions{To: Start{At: AtBeginning}, Reason: "again", Actor: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	b.has(&got, first, first, first+1, first+1)
+}
