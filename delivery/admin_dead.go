@@ -234,7 +234,8 @@ func (a *Admin) DeadGroups(ctx context.Context, name string) ([]DeadGroup, error
 // DeadLetterDetails is all that there is to say about a dead letter.
 type DeadLetterDetails struct {
 	DeadLetter
-	Event eventstore.RecordedEvent `json:"-"`
+	// Event is the event as it is delivered.
+	Event Event `json:"-"`
 	// History are the attempts that are kept, the first first, at most 1,000.
 	History []AttemptRecord `json:"history"`
 }
@@ -302,7 +303,12 @@ func (a *Admin) deadLetter(ctx context.Context, name string, position int64) (d 
 	if d.History, err = a.attempts(ctx, s.id, position); err != nil {
 		return d, err
 	}
-	d.Event, err = a.eventFrom(ctx, position)
+	e, err := a.eventFrom(ctx, position)
+	if err != nil {
+		return d, err
+	}
+	head, err := a.log.Head(ctx)
+	d.Event = Event{RecordedEvent: &e, MessageID: MessageID(head.Log, &e), Key: d.Key}
 	return d, err
 }
 

@@ -130,7 +130,7 @@ func TestADeadLetterIsResubmittedAsAnotherEvent(t *testing.T) {
 	b.withDead("mail", 2)
 	ctx, a := t.Context(), b.admin()
 	old, err := a.DeadLetter(ctx, "mail", 1)
-	if err != nil || old.Event.Stream != "a-1" {
+	if err != nil || old.Event.Stream != "a-1" || old.Event.MessageID == [16]byte{} {
 		t.Fatalf("dead letter %+v, %v", old, err)
 	}
 	if _, err := a.DeadLetter(ctx, "mail", 7); !errors.Is(err, ErrNoDeadLetter) {

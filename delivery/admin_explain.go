@@ -281,7 +281,7 @@ func (a *Admin) explainFilter(ctx context.Context, tx pgx.Tx, f *found, e *event
 	about := aboutEvent(e)
 	if c := sel.pattern.Explain(&about).Clause; c != nil {
 		x.Clause = c
-		say(NotMatched, "the filter of revision %d does not match: %s wants %s, %s", x.Revision, c.Pointer, c.Wanted, c.Found)
+		say(NotMatched, "the filter of revision %d does not match: %s must match %s, and there is %s", x.Revision, c.Pointer, c.Wanted, c.Found)
 	}
 	return nil
 }

@@ -60,8 +60,7 @@ func (r routes) showDead(ctx context.Context, in httpapi.ReadRequest[struct{}]) 
 	if err != nil {
 		return deadLetter{}, err
 	}
-	e := delivery.Event{RecordedEvent: &d.Event}
-	return deadLetter{d, e.AppendJSON(nil)}, nil
+	return deadLetter{d, d.Event.AppendJSON(nil)}, nil
 }
 
 // deadBody picks dead letters: all, or those that match everything that is set.
