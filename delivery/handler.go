@@ -36,9 +36,11 @@ type Handler struct {
 	deliver func(ctx context.Context, codec *eventstore.Codec, tx Tx, d *Delivery) error
 	// transactional: deliver needs tx.
 	transactional bool
-	quick         bool
-	remember      bool
-	timeout       time.Duration
+	// each: it takes one event after another, however they are cut into batches.
+	each     bool
+	quick    bool
+	remember bool
+	timeout  time.Duration
 }
 
 // HandlerOption is a rare choice about a Handler.
@@ -82,7 +84,7 @@ func Handle[E any](name string, f func(ctx context.Context, e E, at Event) error
 // HandleTx is Handle for a function whose effects are in the database of the log: they are made in tx, each once.
 // Events of several attempts share a transaction; one that fails is tried again without the others.
 func HandleTx[E any](name string, f func(ctx context.Context, tx Tx, e E, at Event) error, options ...HandlerOption) *Handler {
-	return newHandler[E](name, true, f != nil, options, func(ctx context.Context, codec *eventstore.Codec, tx Tx, d *Delivery) error {
+	h := newHandler[E](name, true, f != nil, options, func(ctx context.Context, codec *eventstore.Codec, tx Tx, d *Delivery) error {
 		for i := range d.Events {
 			value, err := decode[E](codec, &d.Events[i])
 			if err == nil {
@@ -94,6 +96,8 @@ func HandleTx[E any](name string, f func(ctx context.Context, tx Tx, e E, at Eve
 		}
 		return nil
 	})
+	h.each = true
+	return h
 }
 
 // HandleBatch is Handle for a function that takes all events of an attempt, see Batch. It may return a
@@ -290,6 +294,9 @@ func (h handlerTarget) Deliver(ctx context.Context, d *Delivery) (err error) {
 
 // txHandlerTarget is that of a transactional one.
 type txHandlerTarget struct{ handlerTarget }
+
+func (h txHandlerTarget) remembers() bool    { return h.remember }
+func (h txHandlerTarget) eachByItself() bool { return h.each }
 
 func (h txHandlerTarget) DeliverTx(ctx context.Context, tx Tx, d *Delivery) (err error) {
 	defer recoverTo(&err)

@@ -167,9 +167,6 @@ func (p *partition) makeMove(now time.Time) (made, bool) {
 	if len(p.wished) > 0 {
 		d.Done, p.wished = p.wished, make(map[int64]wish)
 	}
-	if p.readTo > 0 {
-		d.ReadTo = p.readTo
-	}
 	p.tell(&d.move, now)
 	return d, true
 }
@@ -186,7 +183,7 @@ func (r *Runner) tellAll(ctx context.Context, now time.Time) error {
 			due := trouble != p.trouble || now.Sub(p.reportedAt) >= retellInterval && (trouble != "" || status.InFlight > 0)
 			if due && !p.gone && !p.moving {
 				p.reportedAt, p.trouble = now, trouble
-				all = append(all, told{p.owned, trouble, p.report(&status, &breaker, now)})
+				all = append(all, told{owned: p.owned, Trouble: trouble, Report: p.report(&status, &breaker, now)})
 			}
 			p.mu.Unlock()
 		}
@@ -296,7 +293,7 @@ func (p *partition) moved(m made, ok bool) {
 	if p.core.Pending() > 0 {
 		p.queueMove()
 	}
-	leaves := p.leaving != ""
+	leaves := p.leaving != "" || p.readTo > 0
 	p.mu.Unlock()
 	switch {
 	case !ok:

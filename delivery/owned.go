@@ -25,6 +25,7 @@ type running struct {
 	name       string
 	revision   int64
 	definition Definition
+	config     core.Config
 	source     *source
 	breaker    *core.Breaker
 	// changes is that of the breaker when all partitions were looked at last.
@@ -77,6 +78,7 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 			s.eachByItself = with.eachByItself()
 		}
 	}
+	s.configure()
 	return s, nil
 }
 
@@ -87,19 +89,18 @@ func (s *running) closeTarget() {
 	}
 }
 
-// coreConfig returns what partitions go by.
-func (s *running) coreConfig() core.Config {
+// configure sets what partitions go by.
+func (s *running) configure() {
 	d := &s.definition
-	c := core.Config{
+	s.config = core.Config{
 		MaxInFlight: d.MaxInFlight, MaxParked: d.MaxParked, Window: windowSize, MaxEvents: d.Batch.MaxEvents, MaxBytes: d.Batch.MaxBytes,
 		Wait: time.Duration(d.Batch.Wait), Hold: d.AfterDead == Hold, Bisect: *d.Bisect, Serial: s.tx != nil, Random: rand.Float64,
 		Retry: core.Retry{MaxAttempts: d.Retry.MaxAttempts, MaxAge: time.Duration(d.Retry.MaxAge), First: time.Duration(d.Retry.First),
 			Cap: time.Duration(d.Retry.Cap), Factor: d.Retry.Factor},
 	}
 	if s.eachByItself {
-		c.MaxEvents, c.Bisect = max(c.MaxEvents, eventsInTx), true
+		s.config.MaxEvents, s.config.Bisect = max(s.config.MaxEvents, eventsInTx), true
 	}
-	return c
 }
 
 // pumpAll begins attempts in all partitions, if the breaker lets more begin than it did.
@@ -154,8 +155,10 @@ type partition struct {
 	trouble     string
 	rate        rateMeter
 	rereads     rereads
-	// readTo, if not 0, is up to where it reads: there are to be fewer partitions.
-	readTo int64
+	// readTo, if not 0, is up to where it reads: there are to be fewer partitions. SaidReadTo: the database knows; only the
+	// keeper uses it.
+	readTo     int64
+	saidReadTo bool
 	// isLost: a move of it was refused.
 	isLost bool
 	// wished has what was done of what operators want, until a move says so, by position.
@@ -178,7 +181,7 @@ func (s *running) start(ctx context.Context, t *taken) *partition {
 	for i := range t.Rows {
 		rows[i] = coreRow(&t.Rows[i])
 	}
-	p.core = core.NewPartition(s.coreConfig(), s.breaker, t.Position, rows)
+	p.core = core.NewPartition(s.config, s.breaker, t.Position, rows)
 	if t.HalvingTo > 0 && max(t.Barrier, t.ReadTo) > 0 {
 		p.readTo = max(t.Barrier, t.ReadTo)
 		p.core.ReadTo(p.readTo)
@@ -219,6 +222,9 @@ func (p *partition) offer(events []offered, from, upto int64) (read int64) {
 	}
 	p.core.Offer(items, upto)
 	read = p.core.Read()
+	if read == p.readTo {
+		p.queueMove() // all wait for it
+	}
 	if len(events) > 0 {
 		p.lastEventAt = events[len(events)-1].event.RecordedAt
 		p.queueMove()

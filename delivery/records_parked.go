@@ -89,14 +89,16 @@ AND EXISTS (SELECT FROM {schema}.subscription_partitions p WHERE p.subscription 
 	// The rows are locked in the order of their keys, like those of moves.
 	tellSQL = `
 WITH want AS MATERIALIZED (
-    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::text[]) AS w (subscription, partition, epoch, trouble, report)
+    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::bigint[])
+    AS w (subscription, partition, epoch, trouble, report, read_to)
 ), held AS MATERIALIZED (
     SELECT p.subscription, p.partition FROM {schema}.subscription_partitions p JOIN want USING (subscription, partition)
     WHERE p.epoch = want.epoch ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p
 )
 UPDATE {schema}.subscription_partitions p
 SET trouble = w.trouble, trouble_at = CASE WHEN w.trouble IS NULL THEN NULL WHEN w.trouble = p.trouble THEN p.trouble_at ELSE now() END,
-    report = w.report, reported_at = now()
+    report = coalesce(w.report, p.report), reported_at = CASE WHEN w.report IS NULL THEN p.reported_at ELSE now() END,
+    read_to = coalesce(w.read_to, p.read_to)
 FROM want w JOIN held USING (subscription, partition)
 WHERE p.subscription = w.subscription AND p.partition = w.partition AND p.epoch = w.epoch`
 )
@@ -147,21 +149,24 @@ type told struct {
 	owned
 	Trouble string
 	Report  *report
+	// ReadTo, if not 0, is as in move.
+	ReadTo int64
 }
 
 // tell writes down what owners tell of partitions that do not move. What is another's by now is left alone.
 func (r *records) tell(ctx context.Context, all []told) error {
 	n := len(all)
 	subscriptions, partitions, epochs := make([]int64, n), make([]int32, n), make([]int64, n)
-	troubles, reports := make([]*string, n), make([]*string, n)
+	troubles, reports, reads := make([]*string, n), make([]*string, n), make([]*int64, n)
 	for i := range all {
+		reads[i] = orNull(all[i].ReadTo)
 		subscriptions[i], partitions[i], epochs[i] = all[i].Subscription, int32(all[i].Partition), all[i].Epoch
 		troubles[i], reports[i] = orNull(operations.SanitizeText(all[i].Trouble)), all[i].Report.text()
 	}
 	b := &pgx.Batch{}
 	b.Queue(settings)
 	b.Queue(lazySQL)
-	b.Queue(r.sql(tellSQL), subscriptions, partitions, epochs, troubles, reports)
+	b.Queue(r.sql(tellSQL), subscriptions, partitions, epochs, troubles, reports, reads)
 	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("tell about partitions: %w", err)
 	}

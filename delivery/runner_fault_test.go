@@ -361,6 +361,8 @@ func TestFault20WhatComesAgainSaysSo(t *testing.T) {
 		return nil
 	})
 	b.cursors("h", 0, nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, e := range s.done {
 		if e.Redrive != (e.Stream == "order-1") {
 			t.Errorf("event %d of %s: redrive is %t", e.Position, e.Stream, e.Redrive)

@@ -95,23 +95,65 @@ func (k *keeper) step(ctx context.Context) error {
 	if err := k.giveBackLeft(ctx); err != nil {
 		return err
 	}
-	if err := k.halveOn(ctx); err != nil {
+	if err := k.halve(ctx); err != nil {
 		return err
 	}
 	return k.take(ctx)
 }
 
-// halveOn takes subscriptions that are to have fewer partitions a step further. The owner of the first does it.
-func (k *keeper) halveOn(ctx context.Context) error {
+// halve takes subscriptions that are to have fewer partitions a step further: partitions read no further and say how far they
+// have read; then they read up to the barrier. The owner of the first partition sees to the rest.
+func (k *keeper) halve(ctx context.Context) error {
 	members := k.coreMembers()
 	for i := range k.all {
-		if s := &k.all[i]; s.HalvingTo > 0 && k.isOwn(members, s, 0) {
-			if err := k.records.halve(ctx, s.ID); err != nil {
+		now := &k.all[i]
+		if now.HalvingTo == 0 {
+			continue
+		}
+		var said []told
+		var say []*partition
+		if s := k.running[now.ID]; s != nil {
+			for _, p := range s.all() {
+				if p.readUpTo(now.Barrier) {
+					said, say = append(said, told{owned: p.owned, ReadTo: p.readTo}), append(say, p)
+				}
+			}
+		}
+		if len(said) > 0 {
+			if err := k.records.tell(ctx, said); err != nil {
+				return err
+			}
+			for _, p := range say {
+				p.saidReadTo = true
+			}
+		}
+		if k.isOwn(members, now, 0) {
+			if err := k.records.halve(ctx, now.ID); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// readUpTo lets a partition read up to a barrier; 0: no further than it has, which it is to say if it reports true. What else is of
+// the keeper's, and needs no lock.
+func (p *partition) readUpTo(barrier int64) (say bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.readTo
+	switch {
+	case barrier > 0:
+		p.readTo = barrier
+	case p.readTo == 0:
+		p.readTo = p.core.Read()
+	}
+	if p.readTo != before {
+		p.core.ReadTo(p.readTo)
+		p.queueMove()
+		p.of.runner.feed.stir()
+	}
+	return barrier == 0 && !p.saidReadTo
 }
 
 // stay joins, or renews the membership if it is time.
@@ -257,8 +299,6 @@ func (k *keeper) plan() {
 				p.leave("it has other partitions")
 			case !k.isOwn(members, now, p.Partition):
 				p.leave("another process is to have it")
-			default:
-				k.halve(p, now)
 			}
 		}
 	}
@@ -289,28 +329,6 @@ func (k *keeper) coreMembers() []core.Member {
 func (k *keeper) isOwn(members []core.Member, s *subscription, partition int) bool {
 	id, ok := core.Assign(members, s.Needs, s.ID, partition)
 	return ok && id == k.member.ID
-}
-
-// halve has a partition take its part in the halving of its subscription.
-func (k *keeper) halve(p *partition, now *subscription) {
-	if now.HalvingTo == 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now.Barrier > 0 {
-		if p.readTo != now.Barrier {
-			p.readTo = now.Barrier
-			p.core.ReadTo(now.Barrier)
-			k.feed.stir()
-		}
-		return
-	}
-	if p.readTo == 0 {
-		p.readTo = p.core.Read()
-		p.core.ReadTo(p.readTo)
-		p.queueMove()
-	}
 }
 
 // giveBackLeft gives back the partitions whose attempts have ended.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
@@ -108,12 +109,26 @@ func (b *bench) process(name string, change func(*Config)) *process {
 	return p
 }
 
+// processWith is process with another pool.
+func (b *bench) processWith(name string, pool func(*pgxpool.Config), change func(*Config)) *process {
+	b.Helper()
+	p := b.newProcessWith(name, pool, change)
+	b.start(p)
+	return p
+}
+
 func (b *bench) newProcess(name string, change func(*Config)) *process {
+	b.Helper()
+	return b.newProcessWith(name, func(*pgxpool.Config) {}, change)
+}
+
+func (b *bench) newProcessWith(name string, configure func(*pgxpool.Config), change func(*Config)) *process {
 	b.Helper()
 	p := &process{name: name}
 	pool := b.db.NewPool(b, func(c *pgxpool.Config) {
 		c.MaxConns, c.PrepareConn = 16, p.prepare
 		c.ConnConfig.RuntimeParams["application_name"] = name
+		configure(c)
 	})
 	c := Config{Pool: pool, Schema: b.db.Schema, App: "test", Store: b.open(), Codec: newCodec(b), Process: name,
 		Logger: zerolog.New(zerolog.NewTestWriter(b)).With().Str("process", name).Logger()}
@@ -160,6 +175,8 @@ func (b *bench) events(stream string, values ...any) int64 {
 	}
 	return done.Position
 }
+
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
 // seen is what a handler was given, in order.
 type seen struct {

@@ -28,6 +28,8 @@ const (
 	// savepoints is how many events are tried one by one in a transaction at most: PostgreSQL keeps as many
 	// subtransactions of a session in memory.
 	savepoints = 64
+	// maxConflicts is how often a transaction of several events is tried that meets others.
+	maxConflicts = 3
 	// closeTimeout bounds what ends a transaction whose caller may be gone.
 	closeTimeout = 5 * time.Second
 	savepointSQL = `SAVEPOINT delivery_event`
@@ -48,29 +50,28 @@ func (p *partition) tryInTx(a *core.Attempt) {
 	begun := time.Now()
 	d := p.delivery(a)
 	kind, n := a.Kind, len(a.Items)
-	backoff := background.Backoff{}
+	backoff, conflicts := background.Backoff{}, 0
 	for {
 		t := &txAttempt{p: p, a: a, d: d}
 		err := p.ctx.Err()
 		if err == nil {
 			err = t.run(false)
 		}
-		if err != nil && !t.ended && isAboutEvents(err) {
-			if n > 1 && n <= savepoints && p.of.eachByItself {
-				err = t.run(true)
-			} else if !t.ended {
-				// Nothing of it stays. Core has larger ones made again in halves.
-				t.results = p.of.resultsOf(n, err)
-				p.ended(a, t.results)
-				t.ended = true
-			}
+		if n > 1 && n <= savepoints && p.of.eachByItself && isAboutEvents(err) {
+			err = t.run(true)
 		}
-		switch {
-		case t.ended:
+		if pgerr.Is(err, pgerr.Deadlock, pgerr.SerializationFailure) {
+			conflicts++
+		}
+		// Of what fails as a whole nothing stays, and core has it made again in halves; so it does with what meets others
+		// again and again.
+		whole := isAboutEvents(err) || conflicts >= maxConflicts && n > 1 && p.of.config.Bisect
+		if !t.ended && (whole || p.ctx.Err() != nil) {
+			t.results, t.ended = p.of.resultsOf(n, err), true
+			p.ended(a, t.results)
+		}
+		if t.ended {
 			p.record(d, kind, t.results, begun, err)
-			return
-		case p.ctx.Err() != nil:
-			p.ended(a, p.of.resultsOf(n, err))
 			return
 		}
 		pause := backoff.Next()
@@ -82,8 +83,7 @@ func (p *partition) tryInTx(a *core.Attempt) {
 // isAboutEvents reports whether an error of a transaction is about its events, as opposed to the connection, the server
 // or others at work.
 func isAboutEvents(err error) bool {
-	var own *handlerError
-	if !errors.As(err, &own) {
+	if own := new(handlerError); !errors.As(err, &own) {
 		return false
 	}
 	return errors.Is(err, context.DeadlineExceeded) || pgerr.Code(err) == "" && !errors.Is(err, errConnection) ||

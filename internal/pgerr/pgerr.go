@@ -15,29 +15,30 @@ import (
 
 // Codes that callers tell from others of their class.
 const (
-	ProtocolViolation  = "08P01" // e.g. of a pooler that refuses startup parameters, see also IsContent
-	ReadOnly           = "25006"
-	TransactionAborted = "25P02"
-	UniqueViolation    = "23505"
-	NoDatabase         = "3D000"
-	NoSchema           = "3F000"
-	Deadlock           = "40P01"
-	NoRight            = "42501"
-	NoColumn           = "42703"
-	NoFunction         = "42883"
-	NoTable            = "42P01"
-	DuplicateTable     = "42P07"
-	InvalidTable       = "42P16" // e.g. a view that cannot be replaced by one with other columns
-	TooManyConnections = "53300"
-	DiskFull           = "53100"
-	LockNotAvailable   = "55P03" // lock_timeout is over, or NOWAIT
-	QueryCanceled      = "57014" // by statement_timeout or on request
-	Shutdown           = "57P01" // also pg_terminate_backend
-	CrashShutdown      = "57P02"
-	CannotConnectNow   = "57P03" // the server starts up, recovers or shuts down
-	IdleTooLong        = "57P05" // idle_session_timeout is over
-	Fenced             = "RC001" // raised by the functions lease_lost and projection_fenced of migrations
-	IdleInTransaction  = "25P03" // idle_in_transaction_session_timeout is over
+	ProtocolViolation    = "08P01" // e.g. of a pooler that refuses startup parameters, see also IsContent
+	ReadOnly             = "25006"
+	TransactionAborted   = "25P02"
+	UniqueViolation      = "23505"
+	NoDatabase           = "3D000"
+	NoSchema             = "3F000"
+	SerializationFailure = "40001"
+	Deadlock             = "40P01"
+	NoRight              = "42501"
+	NoColumn             = "42703"
+	NoFunction           = "42883"
+	NoTable              = "42P01"
+	DuplicateTable       = "42P07"
+	InvalidTable         = "42P16" // e.g. a view that cannot be replaced by one with other columns
+	TooManyConnections   = "53300"
+	DiskFull             = "53100"
+	LockNotAvailable     = "55P03" // lock_timeout is over, or NOWAIT
+	QueryCanceled        = "57014" // by statement_timeout or on request
+	Shutdown             = "57P01" // also pg_terminate_backend
+	CrashShutdown        = "57P02"
+	CannotConnectNow     = "57P03" // the server starts up, recovers or shuts down
+	IdleTooLong          = "57P05" // idle_session_timeout is over
+	Fenced               = "RC001" // raised by the functions lease_lost and projection_fenced of migrations
+	IdleInTransaction    = "25P03" // idle_in_transaction_session_timeout is over
 )
 
 // Classes are the first two letters of a code.
