@@ -4,7 +4,8 @@
 // A file begins with fields, a line each:
 //
 //	What        what is wrong with the product then
-//	Scenario    the scenario of package trials that shows it
+//	Scenario    the scenario of package trials that shows it, or a test
+//	Package     the package that has that test; optional
 //	Rule        the rule that is broken there, if the mutant is caught
 //	Failpoints  what RECOUNT_FAILPOINTS is during the scenario; optional
 //	Harness     "yes" if short runs of the random harness (package chaos) catch it too; optional
@@ -33,8 +34,8 @@ import (
 // Mutant is a bug that can be put into the product.
 type Mutant struct {
 	Patch
-	// What, Scenario, Rule and Failpoints are the fields of the file.
-	What, Scenario, Rule, Failpoints string
+	// What, Scenario, Package, Rule and Failpoints are the fields of the file.
+	What, Scenario, Package, Rule, Failpoints string
 	// Harness says that short runs of the random harness catch it.
 	Harness bool
 }
@@ -98,7 +99,7 @@ func parse(name string, text []byte) (Mutant, error) {
 		defer delete(fields, field)
 		return fields.Get(field)
 	}
-	m := Mutant{What: take("What"), Scenario: take("Scenario"), Rule: take("Rule"),
+	m := Mutant{What: take("What"), Scenario: take("Scenario"), Package: take("Package"), Rule: take("Rule"),
 		Failpoints: take("Failpoints"), Harness: take("Harness") == "yes"}
 	if m.What == "" || m.Scenario == "" || m.Rule == "" || len(fields) > 0 {
 		return m, fmt.Errorf("it needs the fields What, Scenario and Rule, and must not have %v", fields)

@@ -2,6 +2,8 @@
 // names a scenario, run by the tests of this package, that breaks a rule if the mutant is there,
 // and none if it is not.
 //
+// Some name a test of another package instead, which says in the same way which rule was broken.
+//
 // The scenarios are tests like any other, and pass. Run builds these tests with a mutant and runs
 // its scenario twice, with it and without. The mutant is caught if the rule that it names is
 // broken; a scenario that fails in another way has caught nothing.

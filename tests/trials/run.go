@@ -33,7 +33,10 @@ type Result struct {
 func (r Result) OK() bool { return r.Caught && r.Clean }
 
 // Trials are the tests of this package, built to be run.
-type Trials struct{ root, dir, clean string }
+type Trials struct {
+	root, dir, clean string
+	others           map[string]string // tests of other packages, by the package
+}
 
 const (
 	// caughtPrefix begins a line of the tests: the test, milliseconds from its begin, the rule that
@@ -52,18 +55,29 @@ func Build(ctx context.Context, dir string) (*Trials, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Trials{root: root, dir: dir, clean: filepath.Join(dir, "trials.test")}
-	return t, t.build(ctx, t.clean)
+	t := &Trials{root: root, dir: dir, clean: filepath.Join(dir, "trials.test"), others: make(map[string]string)}
+	return t, t.build(ctx, t.clean, "tests/trials")
 }
 
-func (t *Trials) build(ctx context.Context, program string, flags ...string) error {
+func (t *Trials) build(ctx context.Context, program, pkg string, flags ...string) error {
 	args := append([]string{"test", "-c", "-tags", "failpoints", "-o", program}, flags...)
-	build := exec.CommandContext(ctx, "go", append(args, "./tests/trials")...)
+	build := exec.CommandContext(ctx, "go", append(args, "./"+pkg)...)
 	build.Dir = t.root
 	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the trials: %w\n%s", err, out)
+		return fmt.Errorf("build the tests of %s: %w\n%s", pkg, err, out)
 	}
 	return nil
+}
+
+// cleanFor returns the tests of a package with the product as it is.
+func (t *Trials) cleanFor(ctx context.Context, pkg string) (program string, err error) {
+	program, ok := t.others[pkg]
+	if !ok {
+		program = filepath.Join(t.dir, strings.ReplaceAll(pkg, "/", "-")+".test")
+		t.others[pkg] = program
+		err = t.build(ctx, program, pkg)
+	}
+	return program, err
 }
 
 // Run runs the scenario of a mutant, with it and with the product as it is, and says how that
@@ -74,8 +88,14 @@ func (t *Trials) Run(ctx context.Context, dsn string, m mutants.Mutant) (Result,
 	if err != nil {
 		return r, err
 	}
-	program := filepath.Join(t.dir, m.Name+".test")
-	if err := t.build(ctx, program, overlay); err != nil {
+	program, pkg, clean := filepath.Join(t.dir, m.Name+".test"), "tests/trials", t.clean
+	if m.Package != "" {
+		pkg = m.Package
+		if clean, err = t.cleanFor(ctx, pkg); err != nil {
+			return r, err
+		}
+	}
+	if err := t.build(ctx, program, pkg, overlay); err != nil {
 		return r, fmt.Errorf("mutant %s: %w", m.Name, err)
 	}
 	defer os.Remove(program)
@@ -87,7 +107,7 @@ func (t *Trials) Run(ctx context.Context, dsn string, m mutants.Mutant) (Result,
 	if r.After, r.Caught = caught(out, m.Rule); !r.Caught || passed {
 		r.Caught, r.Output = false, string(out)
 	}
-	out, r.Clean, err = runTrial(ctx, t.clean, dsn, m, "")
+	out, r.Clean, err = runTrial(ctx, clean, dsn, m, "")
 	if err == nil && !r.Clean {
 		r.Output += string(out)
 	}
@@ -97,7 +117,11 @@ func (t *Trials) Run(ctx context.Context, dsn string, m mutants.Mutant) (Result,
 func runTrial(ctx context.Context, program, dsn string, m mutants.Mutant, is string) (out []byte, passed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout+10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-test.run", "^TestTrials$/^"+m.Name+"$", "-test.timeout", timeout.String())
+	scenario := "^TestTrials$/^" + m.Name + "$"
+	if m.Package != "" {
+		scenario = "^" + m.Scenario + "$"
+	}
+	cmd := exec.CommandContext(ctx, program, "-test.run", scenario, "-test.timeout", timeout.String())
 	cmd.Env = append(os.Environ(), "RECOUNT_TEST_DATABASE_URL="+dsn, "RECOUNT_FAILPOINTS="+m.Failpoints, envMutant+"="+is)
 	out, err = cmd.CombinedOutput()
 	if errors.As(err, new(*exec.ExitError)) && ctx.Err() == nil {

@@ -20,8 +20,8 @@ var (
 	simSeed  = flag.Uint64("core.seed", 0, "the only run of TestSimulation (0: all)")
 )
 
-// TestSimulation runs worlds of a few processes that share a subscription, and breaks whatever can break. What must never
-// happen is in violation's callers; make mutants puts bugs into the package and sees that it notices.
+// TestSimulation runs worlds of a few processes that share a subscription, and breaks whatever can break. What must
+// never happen is in the calls of violated; package trials puts bugs into the package and sees that it notices.
 func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
 		if v := runWorld(*simSeed, "", all); v != nil {
@@ -29,31 +29,35 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	limit := cmp.Or(*simSteps, 5_000_000)
-	if testing.Short() && *simSteps == 0 {
+	limit := 5_000_000
+	switch {
+	case *simSteps > 0:
+		limit = *simSteps
+	case testing.Short():
 		limit = 300_000
+	case isMutant:
+		limit = 1_500_000
 	}
 	var steps, seeds atomic.Int64
-	var once sync.Once
 	var seen coverage
 	var mu sync.Mutex
+	began, broken := time.Now(), make(map[string]bool)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for steps.Load() < int64(limit) && !t.Failed() {
+			// With a bug in the package it goes on, to see which rules it breaks.
+			for steps.Load() < int64(limit) && (isMutant || !t.Failed()) {
 				w := newWorld(uint64(seeds.Add(1)), "", 0)
 				v := w.run()
 				steps.Add(int64(w.steps))
 				mu.Lock()
 				seen.add(w.seen)
-				mu.Unlock()
-				if v != nil {
-					once.Do(func() { // the first seed again, with a trace
-						began := time.Now()
-						reportCaught(began, v)
-						t.Errorf("%v\nAgain: go test ./delivery/internal/core -run TestSimulation -core.seed %d", runWorld(w.seed, "", 60), w.seed)
-					})
+				if v != nil && !broken[v.rule] {
+					broken[v.rule] = true
+					reportCaught(t, began, v.rule)
+					t.Errorf("%v\nAll of it: go test ./delivery/internal/core -run TestSimulation -core.seed %d", runWorld(w.seed, "", 60), w.seed)
 				}
+				mu.Unlock()
 			}
 		})
 	}
@@ -64,10 +68,13 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// reportCaught tells package trials which rule was broken, when it runs this test with a mutant.
-func reportCaught(began time.Time, v *violation) {
-	if os.Getenv("RECOUNT_TRIAL_MUTANT") != "" {
-		fmt.Printf("caught\t%d\t%s\n", time.Since(began).Milliseconds(), v.rule)
+// isMutant says that package trials runs this with a bug in the package.
+var isMutant = os.Getenv("RECOUNT_TRIAL_MUTANT") != ""
+
+// reportCaught tells package trials which rule was broken.
+func reportCaught(t *testing.T, began time.Time, rule string) {
+	if isMutant {
+		fmt.Printf("caught\t%s\t%d\t%s\n", t.Name(), time.Since(began).Milliseconds(), rule)
 	}
 }
 
@@ -325,6 +332,7 @@ type flight struct {
 	s       *session
 	p       *Partition
 	a       *Attempt
+	kind    Kind
 	items   []AttemptItem
 	uids    []int
 	arrived bool
@@ -932,7 +940,7 @@ func (f *flight) String() string {
 	for _, it := range f.items {
 		at = append(at, it.Position)
 	}
-	return fmt.Sprintf("%s of %v of %s", f.a.Kind, at, f.s)
+	return fmt.Sprintf("%s of %v of %s", f.kind, at, f.s)
 }
 
 // act lets a process do something.
@@ -1030,6 +1038,7 @@ func (w *world) maintain(p *process) {
 			}
 		case s.leaves:
 			if s.p.Drained() && s.statement == nil && s.p.Pending() == 0 {
+				w.nothingFlies(s)
 				w.giveBack(s)
 			}
 		case owner != p.member && w.IntN(5) == 0:
@@ -1062,6 +1071,15 @@ func (w *world) fenced(s *session) bool {
 	return q.epoch != s.epoch || q.life != s.life || w.db.life != s.life
 }
 
+// nothingFlies looks at a session that is drained: what is in flight would be repeated.
+func (w *world) nothingFlies(s *session) {
+	for _, f := range s.flights {
+		if !f.a.stuck && w.plant != redefineAtOnce {
+			w.violated("a handover repeats nothing", "%s is in flight", f)
+		}
+	}
+}
+
 // redefine drains a partition, and goes on with the new revision.
 func (s *session) redefine(w *world) {
 	if w.plant != redefineAtOnce {
@@ -1070,6 +1088,7 @@ func (s *session) redefine(w *world) {
 			return
 		}
 	}
+	w.nothingFlies(s)
 	if len(s.flights) > 0 && w.plant != redefineAtOnce { // stuck: a new epoch tells it from what comes
 		w.giveBack(s)
 		return
@@ -1185,7 +1204,7 @@ func (w *world) next(s *session) bool {
 	if !ok {
 		return false
 	}
-	f := &flight{s: s, p: s.p, a: a, items: slices.Clone(a.Items)}
+	f := &flight{s: s, p: s.p, a: a, kind: a.Kind, items: slices.Clone(a.Items)}
 	if !slices.IsSortedFunc(f.items, func(a, b AttemptItem) int { return cmp.Compare(a.Position, b.Position) }) {
 		w.violated("a batch is in order", "%v", positions(f.items))
 	}
@@ -1248,11 +1267,10 @@ func (w *world) respond(s *session) {
 	}
 	f := s.flights[i]
 	s.flights = slices.Delete(s.flights, i, i+1)
-	parked := s.p.parked
-	split := len(s.p.splits)
+	wasRow := s.p.rows[f.items[0].Position] != nil
 	f.p.Ended(w.now, f.a, f.results)
-	if f.a.Kind == Probe && s.p.parked > parked && !w.serial {
-		w.violated("a probe that fails changes nothing", "%d rows are %d", parked, s.p.parked)
+	if ev := s.p.rows[f.items[0].Position]; f.kind == Probe && ev != nil && ev.state == parked && !wasRow && !s.p.draining {
+		w.violated("a probe that fails changes nothing", "%s has a row", f)
 	}
 	var st statement
 	failed := make([]bool, allKeys)
@@ -1269,7 +1287,7 @@ func (w *world) respond(s *session) {
 			s.owed[key] = slices.DeleteFunc(s.owed[key], func(at int64) bool { return at == it.Position })
 		}
 	}
-	w.say("%s ended, rows %d, splits %d", f, s.p.parked, split)
+	w.say("%s ended, rows %d", f, s.p.parked)
 	if !w.serial || len(st.effects) == 0 {
 		return
 	}
