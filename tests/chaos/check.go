@@ -72,6 +72,9 @@ func (r *run) checkAll(ctx context.Context, conn *pgx.Conn) error {
 	if err := r.checkProjections(ctx, conn, log); err != nil {
 		return err
 	}
+	if err := r.checkDeliveries(ctx, conn, log); err != nil {
+		return err
+	}
 	return r.checkOrders(ctx, log)
 }
 
@@ -136,6 +139,7 @@ type storedLog struct {
 	rows   map[string]*work.NoteRow
 	ids    map[uuid.UUID]bool
 	orders map[string]*storedOrder
+	due    []due // what subscriptions may match
 	head   int64
 }
 

@@ -95,3 +95,59 @@ func TestRowsAndEventsBelongTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestAccount breaks each rule of deliveries by itself.
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	one, other := uuid.UUID{1: 0xff, 15: 1}, uuid.UUID{1: 0xff, 15: 2} // the receiver does not refuse them for good
+	matching := []due{{one, 1, "s", 5}, {other, 2, "s", 5}, {uuid.UUID{15: 3}, 3, "s", 11}}
+	both := map[uuid.UUID]delivered{one: {order: 1, times: 1}, other: {order: 2, times: 1}}
+	without := func(id uuid.UUID, more ...delivered) map[uuid.UUID]delivered {
+		some := maps.Clone(both)
+		delete(some, id)
+		for _, d := range more {
+			some[id] = d
+		}
+		return some
+	}
+	for name, c := range map[string]struct {
+		s        subscribed
+		got      map[uuid.UUID]delivered
+		rows     map[string][]byte
+		redriven map[int64]bool
+		lossy    bool
+		want     logcheck.Rule
+	}{
+		"all delivered":            {got: both},
+		"one pending":              {got: without(other), rows: map[string][]byte{"2": []byte("waiting")}},
+		"one dead":                 {got: without(one), rows: map[string][]byte{"1": []byte("dead")}},
+		"nothing became of one":    {got: without(one), want: RuleAccounted},
+		"delivered and dead":       {got: both, rows: map[string][]byte{"2": []byte("dead")}, want: RuleAccounted},
+		"a row that none matches":  {got: both, rows: map[string][]byte{"7": []byte("dead")}, want: RuleAccounted},
+		"delivered, and not there": {got: without(uuid.New(), delivered{times: 1}), want: RuleAccounted},
+		"delivered, and lost":      {got: without(uuid.New(), delivered{times: 1}), lossy: true},
+		"the wrong way round":      {got: without(one, delivered{order: 3, times: 1}), want: RuleKeyOrder},
+		"late by a redrive":        {got: without(one, delivered{order: 3, times: 1}), redriven: map[int64]bool{1: true}},
+		"twice in effect":          {got: without(one, delivered{order: 1, times: 2}), want: RuleOnce},
+		"twice to a receiver":      {s: subscribed{sends: true}, got: without(one, delivered{order: 1, times: 2})},
+	} {
+		c.s.name, c.s.below = "s", 10
+		found := account(&c.s, matching, c.got, c.rows, c.redriven, c.lossy)
+		if c.want == "" && len(found) > 0 || c.want != "" && (len(found) != 1 || found[0].Rule != c.want) {
+			t.Errorf("%s: %v, want %q", name, found, c.want)
+		}
+	}
+}
+
+func TestAnOutageThatParksMuchIsAViolation(t *testing.T) {
+	t.Parallel()
+	var o outages
+	o.add(Fault{}, parkedRows{10, 2}, parkedRows{210, 2})
+	o.add(Fault{}, parkedRows{}, parkedRows{210, 2}) // nobody knows what there was
+	if o.n != 1 || len(o.found) > 0 {
+		t.Errorf("%d outages, %v", o.n, o.found)
+	}
+	if o.add(Fault{}, parkedRows{10, 2}, parkedRows{211, 2}); o.n != 2 || len(o.found) != 1 {
+		t.Errorf("%d outages, %v, want a violation", o.n, o.found)
+	}
+}

@@ -42,7 +42,10 @@ func (r *run) checkLoss(ctx context.Context, s *survivors, loss *Loss, began, ad
 			Deliveries: logcheck.DeliveryOptions{From: s.from, Head: l.head},
 		})...)
 		r.check(loss.Name, len(history.Appends)+len(history.Batches), found)
-		return r.checkProjections(ctx, conn, l)
+		if err := r.checkProjections(ctx, conn, l); err != nil {
+			return err
+		}
+		return r.checkDeliveries(ctx, conn, l)
 	})
 }
 

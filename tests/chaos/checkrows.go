@@ -48,6 +48,7 @@ func (l *storedLog) addNote(e *eventstore.RecordedEvent) {
 	if json.Unmarshal(e.Data, &n) != nil {
 		return // no writer sent it: another rule says so
 	}
+	l.addDue(e, n.Amount)
 	row := l.rows[e.Stream]
 	if row == nil {
 		row = &work.NoteRow{}

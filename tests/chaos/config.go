@@ -23,9 +23,9 @@ type Config struct {
 	// at least; they go on until then, for a while. Fewer are a violation.
 	// Default: 0, none.
 	Events int
-	// Servers, Writers, Readers, Projectors and Clients are how many processes
-	// there are of each. Defaults: 3, 3, 3, 2, 1. Negative: none.
-	Servers, Writers, Readers, Projectors, Clients int
+	// Servers, Writers, Readers, Projectors, Clients and Deliverers are how many
+	// processes there are of each. Defaults: 3, 3, 3, 2, 1, 3. Negative: none.
+	Servers, Writers, Readers, Projectors, Clients, Deliverers int
 	// Orders is how many orders the importer imports. Default: 20. Negative: there
 	// is no importer.
 	Orders int
@@ -72,7 +72,7 @@ func (c *Config) setDefaults() error {
 		c.Log = io.Discard
 	}
 	for field, value := range map[*int]int{
-		&c.Servers: 3, &c.Writers: 3, &c.Readers: 3, &c.Projectors: 2, &c.Clients: 1, &c.Orders: 20,
+		&c.Servers: 3, &c.Writers: 3, &c.Readers: 3, &c.Projectors: 2, &c.Clients: 1, &c.Deliverers: 3, &c.Orders: 20,
 	} {
 		switch {
 		case *field == 0:

@@ -18,8 +18,8 @@ import (
 // schema, as the search path says; nobody of the product does.
 const apparatus = `
 CREATE SCHEMA chaos;
-CREATE TABLE chaos.knobs (step interval NOT NULL, rollbacks double precision NOT NULL);
-INSERT INTO chaos.knobs VALUES ('0', 0);
+CREATE TABLE chaos.knobs (step interval NOT NULL, rollbacks double precision NOT NULL, mended boolean NOT NULL);
+INSERT INTO chaos.knobs VALUES ('0', 0, false);
 CREATE SEQUENCE chaos.rolled_back;
 
 CREATE FUNCTION chaos.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
@@ -43,7 +43,7 @@ func (r *run) prepareDatabase(ctx context.Context) error {
 	if _, err := migrations.Up(ctx, r.cluster.dsn(), migrations.DefaultSchema); err != nil {
 		return err
 	}
-	return r.exec(ctx, apparatus+work.SideTable)
+	return r.exec(ctx, apparatus+work.SideTable+work.EffectTable)
 }
 
 // exec runs SQL on a connection of its own.

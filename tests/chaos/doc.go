@@ -4,9 +4,10 @@
 // A run starts a PostgreSQL, puts a proxy that understands its protocol in
 // front of every client, and starts real processes: servers and importers of
 // the binary recount, and workers of this harness (package work) that append,
-// read and project by way of the packages that users import. For some time it
-// breaks things: processes, the server, its disks, its clock, connections at
-// COMMIT, notifications. Then it heals everything, waits for the system to come
+// read, project and deliver by way of the packages that users import. What they
+// deliver goes into tables, and to a hostile receiver of the harness's. For some
+// time it breaks things: processes, the server, its disks, its clock, connections
+// at COMMIT, notifications, the receiver. Then it heals everything, waits for the system to come
 // back, and hands what the clients were told and what is in the tables to
 // package logcheck. At last it restores a backup and fails over to a lagging
 // standby, which may lose what was acknowledged, but not silently.

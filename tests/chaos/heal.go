@@ -42,7 +42,11 @@ func (r *run) heal(ctx context.Context) error {
 	if err := r.cluster.revive(ctx); err != nil {
 		return err
 	}
-	return r.persist(ctx, `UPDATE chaos.knobs SET step = '0', rollbacks = 0`)
+	if err := r.persist(ctx, `UPDATE chaos.knobs SET step = '0', rollbacks = 0, mended = true`); err != nil || r.receiver == nil {
+		return err
+	}
+	r.receiver.mend()
+	return r.resumeAll(ctx)
 }
 
 func (r *run) endFailpoints() error {
@@ -152,8 +156,9 @@ func (r *run) quiesce(ctx context.Context) (found []logcheck.Violation) {
 	r.awaitHead(ctx, head, at)
 	found = append(found, logcheck.Converged(logcheck.Recovery{Over: over, Appended: over, AtHead: at}, appendWithin, headWithin)...)
 	found = append(found, r.awaitOperations(ctx, patience)...)
+	found = append(found, r.settle(ctx)...)
 	r.checkGoroutines(ctx)
-	return append(found, r.stopAll(roleReader, roleProjector, roleServer)...)
+	return append(found, r.stopAll(roleReader, roleProjector, roleDeliverer, roleServer)...)
 }
 
 // awaitImport waits until the importer is done: what it has done before it was

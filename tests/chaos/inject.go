@@ -80,6 +80,8 @@ func (j *injector) inject(ctx context.Context, f Fault) error {
 		return nil
 	case CutAll, Deafen:
 		return j.network(ctx, f)
+	case Leave, Pause, Redefine, Outage:
+		return j.delivery(ctx, f)
 	default:
 		j.postgres.Lock()
 		defer j.postgres.Unlock()

@@ -3,10 +3,17 @@ package chaos
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/operations"
 )
 
 // injections show of each kind of fault that it breaks what its name says, and
@@ -136,6 +143,64 @@ var injections = map[Kind]func(*broken){
 			}
 		}
 	},
+	Leave: func(b *broken) {
+		b.alive()
+		before := b.pid()
+		end := b.during(Fault{Kind: Leave, Target: idler})
+		until(b.T, "the process has ended", func() bool { return b.state() == "gone" })
+		end()
+		b.alive()
+		if b.pid() == before {
+			b.Error("the same process runs")
+		}
+	},
+	Pause: func(b *broken) {
+		paused := func() bool { return b.subscription("hooks").State == operations.Paused }
+		end := b.during(Fault{Kind: Pause, Target: "hooks"})
+		until(b.T, "the subscription is paused", paused)
+		end()
+		if paused() {
+			b.Error("the subscription is paused still")
+		}
+	},
+	Redefine: func(b *broken) {
+		for i, what := range []string{"filter", "retry", "partitions"} {
+			before := b.subscription("hooks").Definition
+			b.inject(Fault{Kind: Redefine, Target: "hooks", Hit: i})
+			after := b.subscription("hooks").Definition
+			changed := map[string]bool{"filter": string(before.Filter) != string(after.Filter), "retry": before.Retry != after.Retry,
+				"partitions": before.Partitions != after.Partitions}
+			if len(changed) != len(redefinitions) || !changed[what] {
+				b.Errorf("the %s is as before", what)
+			}
+		}
+	},
+	Outage: func(b *broken) {
+		answer := func() int {
+			body := fmt.Sprintf(`{"position":1,"stream":"s","message_id":"%s"}`, uuid.New())
+			r, err := http.Post(b.receiver.url("hooks"), "application/json", strings.NewReader(body))
+			b.must(err)
+			b.must(r.Body.Close())
+			return r.StatusCode
+		}
+		b.receiver.mend()
+		end := b.during(Fault{Kind: Outage, Target: string(roleReceiver)})
+		until(b.T, "the receiver is down", func() bool { return answer() == http.StatusServiceUnavailable })
+		end()
+		if status := answer(); status != http.StatusOK {
+			b.Errorf("the receiver answers %d, want 200", status)
+		}
+	},
+}
+
+// subscription returns one of the subscriptions.
+func (b *broken) subscription(name string) (s delivery.Status) {
+	b.Helper()
+	b.must(b.administer(b.Context(), func(a *delivery.Admin) (err error) {
+		s, err = a.Get(b.Context(), name)
+		return err
+	}))
+	return s
 }
 
 // TestFaultsBreakWhatTheySay injects each kind of fault by itself.

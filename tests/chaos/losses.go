@@ -150,6 +150,9 @@ func (r *run) lose(ctx context.Context, name, folder string, replace func(contex
 	}
 	// As the command says: what has run on the database must be started again.
 	s.restart(roleWriter)
+	if p := s.processes["deliverer-1"]; p != nil {
+		p.kill("") // the other one finds out by itself
+	}
 	if err := s.processes["projector-1"].resume(); err != nil {
 		return err
 	}

@@ -47,6 +47,15 @@ const (
 	Rollbacks Kind = "roll back 5 %"
 	// StepClock sets the clock of the database forwards or backwards.
 	StepClock Kind = "step the clock"
+	// Leave lets a process that delivers end in good order, and start again after a
+	// while: its share moves to the others and back.
+	Leave Kind = "leave and join"
+	// Pause pauses a subscription for a while.
+	Pause Kind = "pause a subscription"
+	// Redefine changes the filter, the retries or the partitions of a subscription.
+	Redefine Kind = "redefine a subscription"
+	// Outage lets the receiver answer nothing but errors for a while.
+	Outage Kind = "receiver down"
 )
 
 // Fault is one thing to break.
@@ -58,7 +67,8 @@ type Fault struct {
 	Target string `json:"target,omitempty"`
 	// For is how long it lasts, or by how much a clock is set.
 	For time.Duration `json:"for,omitempty"`
-	// Point and Hit are of KillAtPoint. Hit is also which of the backends to kill.
+	// Point and Hit are of KillAtPoint. Hit is also which of the backends to kill,
+	// and what to change.
 	Point string `json:"point,omitempty"`
 	Hit   int    `json:"hit,omitempty"`
 }
@@ -88,11 +98,11 @@ type recipe struct {
 }
 
 var (
-	anyRole = []role{roleServer, roleWriter, roleReader, roleProjector, roleClient, roleImporter, roleOperator}
+	anyRole = []role{roleServer, roleWriter, roleReader, roleProjector, roleClient, roleDeliverer, roleDeliverer, roleImporter, roleOperator}
 	// Writers commit all the time, projections only where they have the lease.
-	committing = []role{roleWriter, roleWriter, roleWriter, roleWriter, roleServer, roleProjector}
+	committing = []role{roleWriter, roleWriter, roleWriter, roleWriter, roleServer, roleProjector, roleDeliverer}
 	pointed    = []role{roleServer, roleServer, roleWriter, roleWriter, roleProjector, roleOperator, roleReader}
-	listening  = []role{roleServer, roleWriter, roleReader, roleProjector}
+	listening  = []role{roleServer, roleWriter, roleReader, roleProjector, roleDeliverer}
 )
 
 // recipes are the kinds by how much they cost: most faults are of a kind that
@@ -100,7 +110,7 @@ var (
 var recipes = []recipe{
 	{Kill, 110, anyRole, 0, 0},
 	{KillAtPoint, 60, pointed, 0, 0},
-	{Freeze, 60, []role{roleServer, roleWriter, roleReader, roleProjector}, 200 * time.Millisecond, 5 * time.Second},
+	{Freeze, 60, []role{roleServer, roleWriter, roleReader, roleProjector, roleDeliverer, roleDeliverer}, 200 * time.Millisecond, 5 * time.Second},
 	{KillBackend, 25, nil, 0, 0},
 	{KillPostmaster, 8, nil, 0, 0},
 	{CutBefore, 170, committing, 0, 0},
@@ -113,6 +123,10 @@ var recipes = []recipe{
 	{FillWAL, 5, nil, 500 * time.Millisecond, 2 * time.Second},
 	{Rollbacks, 12, nil, time.Second, 3 * time.Second},
 	{StepClock, 15, nil, -time.Hour, time.Hour},
+	{Leave, 30, []role{roleDeliverer}, 500 * time.Millisecond, 3 * time.Second},
+	{Pause, 15, []role{roleSubscription}, 200 * time.Millisecond, 3 * time.Second},
+	{Redefine, 40, []role{roleSubscription}, 0, 0},
+	{Outage, 10, []role{roleReceiver}, time.Second, 6 * time.Second},
 }
 
 // Plan is what a run breaks, in the order of time.
@@ -167,6 +181,8 @@ func (r recipe) fault(rng *rand.Rand, duration time.Duration, targets []string) 
 	switch r.kind {
 	case KillBackend:
 		f.Hit = rng.IntN(maxBackends)
+	case Redefine:
+		f.Hit = rng.IntN(len(redefinitions))
 	case KillAtPoint:
 		choice := pointsOf(f.Target)
 		p := choice[rng.IntN(len(choice))]

@@ -20,6 +20,11 @@ const (
 	roleReader    role = "reader"
 	roleProjector role = "projector"
 	roleClient    role = "client"
+	// roleDeliverer delivers to a receiver, which is of this process, and to handlers.
+	roleDeliverer role = "deliverer"
+	roleReceiver  role = "receiver"
+	// roleSubscription is no process: it can be paused and changed like one can be frozen.
+	roleSubscription role = "subscription"
 	// roleOperator rebuilds a projection while it is read and written.
 	roleOperator role = "operator"
 )
@@ -182,6 +187,17 @@ func (p *process) stop(patience time.Duration) (exit string, orderly bool) {
 func (p *process) diedAtPoint(cmd *exec.Cmd) bool {
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && p.armed != "" && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// leave is stop for a process that is to come back by resume. It reports whether there was one.
+func (p *process) leave() bool {
+	p.mu.Lock()
+	there := !p.stopping && p.cmd != nil && !p.killed && !p.frozen
+	p.mu.Unlock()
+	if there {
+		p.stop(30 * time.Second)
+	}
+	return there
 }
 
 // resume starts the process again after stop.

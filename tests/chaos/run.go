@@ -29,6 +29,12 @@ type run struct {
 	extra  []*fleet
 	// filtered are the readers that do not read everything.
 	filtered []string
+	// receiver is where two of the subscriptions go.
+	receiver *receiver
+	// redriven are the dead letters that were tried again in the end, by subscription.
+	redriven map[string]map[int64]bool
+	// outages says what each time that the receiver was down has left.
+	outages outages
 	// admins are where servers tell operators how they are, by name.
 	admins map[string]string
 	// ports are those of the servers.
@@ -80,7 +86,7 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 }
 
 func newRun(c Config) *run {
-	r := &run{config: c, fleet: newFleet(), admins: make(map[string]string), counts: make(map[string]int), begun: time.Now()}
+	r := &run{config: c, fleet: newFleet(), admins: make(map[string]string), redriven: make(map[string]map[int64]bool), counts: make(map[string]int), begun: time.Now()}
 	r.injector = newInjector(r)
 	return r
 }
@@ -113,7 +119,7 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.startServers(ctx); err != nil {
 		return err
 	}
-	for _, p := range r.ofRole(roleWriter, roleReader, roleProjector, roleClient, roleImporter, roleOperator) {
+	for _, p := range r.ofRole(roleWriter, roleReader, roleProjector, roleClient, roleDeliverer, roleImporter, roleOperator) {
 		if err := p.start(); err != nil {
 			return err
 		}
@@ -150,7 +156,13 @@ func (r *run) startPostgres(ctx context.Context) (err error) {
 		return err
 	}
 	r.report.Machine.Command = r.config.Command
-	return r.prepareDatabase(ctx)
+	if err := r.prepareDatabase(ctx); err != nil || r.config.Deliverers == 0 {
+		return err
+	}
+	if r.receiver, err = startReceiver(r.config.Seed); err != nil {
+		return err
+	}
+	return r.subscribe(ctx)
 }
 
 // startServers starts PostgreSQL and the servers, and makes the other processes.
@@ -180,6 +192,7 @@ func (r *run) breakThings(ctx context.Context) {
 	for name, sql := range sessions {
 		held.Go(func() { r.hold(ctx, name, sql) })
 	}
+	held.Go(func() { r.resumeStopped(ctx) })
 	begin := time.Now()
 	r.injector.carryOut(ctx, r.plan)
 	wait(ctx, time.Until(begin.Add(r.config.Duration)))
@@ -219,6 +232,9 @@ func (r *run) close() error {
 		if c != nil {
 			errs = append(errs, c.close())
 		}
+	}
+	if r.receiver != nil {
+		errs = append(errs, r.receiver.close())
 	}
 	for _, port := range r.ports {
 		errs = append(errs, port.Close())

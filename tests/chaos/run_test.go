@@ -120,7 +120,7 @@ func TestAMutantTurnsItRed(t *testing.T) {
 	} {
 		t.Run(mutant, func(t *testing.T) {
 			c := Config{Seed: 1, Duration: 4 * time.Second, Faults: 40, Only: []Kind{CutAfter}, Mutant: mutant,
-				Servers: -1, Clients: -1, Orders: -1, Readers: 1, Projectors: 1, SkipLosses: true}
+				Servers: -1, Clients: -1, Deliverers: -1, Orders: -1, Readers: 1, Projectors: 1, SkipLosses: true}
 			c.Dir = filepath.Join(filepath.Dir(pgtest.DataDir(t)), "run")
 			report, err := Run(t.Context(), c)
 			if err != nil {

@@ -37,7 +37,11 @@ func (r *run) startSurvivors(ctx context.Context, folder string) (*survivors, er
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, err
 	}
-	for name, kind := range map[string]role{"writer-1": roleWriter, "reader-1": roleReader, "reader-2": roleReader, "projector-1": roleProjector} {
+	workers := map[string]role{"writer-1": roleWriter, "reader-1": roleReader, "reader-2": roleReader, "projector-1": roleProjector}
+	if r.receiver != nil {
+		workers["deliverer-1"], workers["deliverer-2"] = roleDeliverer, roleDeliverer
+	}
+	for name, kind := range workers {
 		if err := s.start(name, kind); err != nil {
 			return nil, err
 		}
@@ -52,7 +56,7 @@ func (s *survivors) start(name string, kind role) error {
 	}
 	s.gates[name] = g
 	spec, err := json.Marshal(work.Spec{Name: name, Kind: work.Kind(kind), Seed: s.seed, Dir: s.dir, DSN: g.proxy.DSN(),
-		From: s.from, Rate: 3000, SkipReads: true})
+		From: s.from, Rate: 3000, SkipReads: true, MaxConns: maxConns(kind)})
 	if err != nil {
 		return err
 	}
@@ -62,6 +66,14 @@ func (s *survivors) start(name string, kind role) error {
 	}
 	s.processes[name] = p
 	return p.start()
+}
+
+// maxConns returns how many connections a worker has; 0: as many as it likes.
+func maxConns(kind role) int32 {
+	if kind == roleDeliverer {
+		return 10
+	}
+	return 0
 }
 
 // writeOn lets the writer go on for a while, and makes sure that it did.
@@ -140,6 +152,7 @@ func (s *survivors) stop() (found []logcheck.Violation) {
 	if err := s.reach(context.Background(), s.run.head(context.Background())-1); err != nil {
 		found = append(found, logcheck.Violation{Rule: logcheck.RuleConverged, Text: err.Error()})
 	}
+	found = append(found, s.run.settle(context.Background())...)
 	for _, name := range slices.Sorted(maps.Keys(s.processes)) {
 		if name != "writer-1" {
 			ended(s.processes[name])

@@ -18,10 +18,16 @@ func (c *Config) names() map[role][]string {
 	names := make(map[role][]string)
 	for r, n := range map[role]int{
 		roleServer: c.Servers, roleWriter: c.Writers, roleReader: c.Readers,
-		roleProjector: c.Projectors, roleClient: c.Clients, roleImporter: min(c.Orders, 1), roleOperator: min(c.Servers, 1),
+		roleProjector: c.Projectors, roleClient: c.Clients, roleDeliverer: c.Deliverers, roleImporter: min(c.Orders, 1), roleOperator: min(c.Servers, 1),
 	} {
 		for i := range n {
 			names[r] = append(names[r], fmt.Sprintf("%s-%d", r, i+1))
+		}
+	}
+	if c.Deliverers > 0 {
+		names[roleReceiver] = []string{string(roleReceiver)}
+		for _, s := range subscriptions {
+			names[roleSubscription] = append(names[roleSubscription], s.name)
 		}
 	}
 	return names
@@ -74,7 +80,7 @@ func (r *run) makeProcesses() error {
 			return err
 		}
 	}
-	for _, kind := range []role{roleWriter, roleReader, roleProjector, roleClient} {
+	for _, kind := range []role{roleWriter, roleReader, roleProjector, roleClient, roleDeliverer} {
 		for i, name := range names[kind] {
 			if err := r.addWorker(i, name, kind, urls); err != nil {
 				return err
@@ -131,7 +137,7 @@ func (r *run) add(name string, kind role, command ...string) error {
 }
 
 func (r *run) addWorker(i int, name string, kind role, urls []string) error {
-	s := work.Spec{Name: name, Kind: work.Kind(kind), Seed: r.config.Seed<<8 + uint64(len(r.processes)), Dir: r.dir}
+	s := work.Spec{Name: name, Kind: work.Kind(kind), Seed: r.config.Seed<<8 + uint64(len(r.processes)), Dir: r.dir, MaxConns: maxConns(kind)}
 	switch kind {
 	case roleClient:
 		s.Servers = urls

@@ -50,6 +50,7 @@ const (
 	Reader    Kind = "reader"
 	Projector Kind = "projector"
 	Client    Kind = "client"
+	Deliverer Kind = "deliverer"
 )
 
 // HistoryFile is where the worker of a name records what it did.
@@ -71,6 +72,7 @@ func Run(ctx context.Context, args []string) error {
 	}
 	work, ok := map[Kind]func(context.Context, Spec) error{
 		Writer: runWriter, Reader: runReader, Projector: runProjector, Client: runClient,
+		Deliverer: runDeliverer,
 	}[s.Kind]
 	if !ok {
 		return fmt.Errorf("there is no worker of kind %q", s.Kind)
