@@ -92,17 +92,17 @@ var moveSQL = `
 WITH held AS MATERIALIZED (
     SELECT w.*
     FROM {schema}.subscription_partitions p
-    JOIN unnest($3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-        $10::timestamptz[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::bigint[])
-    AS w (subscription, partition, epoch, was, position, matched, delivered, last_event_at, revision, read_to, trouble, report, number)
+    JOIN unnest($3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+        $9::timestamptz[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::bigint[])
+    AS w (subscription, partition, epoch, position, matched, delivered, last_event_at, revision, read_to, trouble, report, number)
     ON p.subscription = w.subscription AND p.partition = w.partition
     WHERE p.epoch = w.epoch AND p.log_id = $1 AND p.incarnation = $2 AND ` + atHome + `
     ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p
 ), moved AS (
     UPDATE {schema}.subscription_partitions p
     SET position = w.position, moves = w.number,
-        matched = p.matched + CASE WHEN p.position = w.was THEN w.matched ELSE 0 END,
-        delivered = p.delivered + CASE WHEN p.position = w.was THEN w.delivered ELSE 0 END,
+        matched = p.matched + CASE WHEN p.moves < w.number THEN w.matched ELSE 0 END,
+        delivered = p.delivered + CASE WHEN p.moves < w.number THEN w.delivered ELSE 0 END,
         last_event_at = coalesce(w.last_event_at, p.last_event_at),
         revision = coalesce(w.revision, p.revision), read_to = coalesce(w.read_to, p.read_to),
         trouble = w.trouble,
@@ -237,25 +237,25 @@ func (r *records) queueRows(b *pgx.Batch, at eventstore.Token, m *move) {
 func moveArgs(at eventstore.Token, moves []move) []any {
 	n := len(moves)
 	w := struct {
-		subscription, epoch, number, from, to, matched, delivered []int64
-		partition                                                 []int32
-		lastEventAt                                               []*time.Time
-		revision, readTo                                          []*int64
-		trouble, report                                           []*string
+		subscription, epoch, number, to, matched, delivered []int64
+		partition                                           []int32
+		lastEventAt                                         []*time.Time
+		revision, readTo                                    []*int64
+		trouble, report                                     []*string
 	}{
-		subscription: make([]int64, n), epoch: make([]int64, n), number: make([]int64, n), from: make([]int64, n), to: make([]int64, n),
+		subscription: make([]int64, n), epoch: make([]int64, n), number: make([]int64, n), to: make([]int64, n),
 		matched: make([]int64, n), delivered: make([]int64, n), partition: make([]int32, n), lastEventAt: make([]*time.Time, n),
 		revision: make([]*int64, n), readTo: make([]*int64, n), trouble: make([]*string, n), report: make([]*string, n),
 	}
 	for i := range moves {
 		m := &moves[i]
 		w.subscription[i], w.partition[i], w.epoch[i] = m.Subscription, int32(m.Partition), m.Epoch
-		w.number[i], w.from[i], w.to[i], w.matched[i], w.delivered[i] = m.Number, m.From, m.To, m.Matched, m.Delivered
+		w.number[i], w.to[i], w.matched[i], w.delivered[i] = m.Number, m.To, m.Matched, m.Delivered
 		w.lastEventAt[i], w.revision[i], w.readTo[i] = orNull(m.LastEventAt), orNull(m.Revision), orNull(m.ReadTo)
 		w.trouble[i], w.report[i] = orNull(operations.SanitizeText(m.Trouble)), m.Report.text()
 	}
 	return []any{at.Log, at.Incarnation,
-		w.subscription, w.partition, w.epoch, w.from, w.to, w.matched, w.delivered, w.lastEventAt, w.revision, w.readTo, w.trouble, w.report, w.number}
+		w.subscription, w.partition, w.epoch, w.to, w.matched, w.delivered, w.lastEventAt, w.revision, w.readTo, w.trouble, w.report, w.number}
 }
 
 // rowColumns turns rows into the parameters of putSQL, by column.

@@ -293,11 +293,14 @@ func TestAMoveBehindOneThatWasLostIsRefused(t *testing.T) {
 			o := b.taken(b.joined("first"), partitionKey{id, 0})[0].owned
 			b.moved(move{owned: o, Number: 1, To: 2, Put: []parkedRow{{Position: 1, Key: "a", State: waiting}}})
 			const state = `UPDATE {schema}.subscription_partitions SET position = 2, moves = 1`
-			lost := move{owned: o, Number: 2, From: 2, To: c.lost, Put: []parkedRow{{Position: 2, Key: "b", State: waiting}}}
+			lost := move{owned: o, Number: 2, From: 2, To: c.lost, Matched: 1, Delivered: 1, Put: []parkedRow{{Position: 2, Key: "b", State: waiting}}}
 			for range 2 { // it is made again by who does not know what became of it
 				if refused := b.moved(lost); len(refused) != 0 {
 					t.Fatal("a move was refused")
 				}
+			}
+			if n := read[int64](b, `SELECT matched + delivered FROM {schema}.subscription_partitions`); n != 2 {
+				t.Errorf("what was made twice was counted %d times, want 2", n)
 			}
 			b.exec(state)
 			b.exec(`DELETE FROM {schema}.subscription_parked WHERE position = 2`)
