@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -287,8 +286,7 @@ type handlerTarget struct {
 	codec *eventstore.Codec
 }
 
-func (h handlerTarget) Deliver(ctx context.Context, d *Delivery) (err error) {
-	defer recoverTo(&err)
+func (h handlerTarget) Deliver(ctx context.Context, d *Delivery) error {
 	return h.deliver(ctx, h.codec, nil, d)
 }
 
@@ -298,8 +296,7 @@ type txHandlerTarget struct{ handlerTarget }
 func (h txHandlerTarget) remembers() bool    { return h.remember }
 func (h txHandlerTarget) eachByItself() bool { return h.each }
 
-func (h txHandlerTarget) DeliverTx(ctx context.Context, tx Tx, d *Delivery) (err error) {
-	defer recoverTo(&err)
+func (h txHandlerTarget) DeliverTx(ctx context.Context, tx Tx, d *Delivery) error {
 	return h.deliver(ctx, h.codec, tx, d)
 }
 
@@ -373,10 +370,3 @@ type decodeError struct{ err error }
 
 func (e *decodeError) Error() string { return e.err.Error() }
 func (e *decodeError) Unwrap() error { return e.err }
-
-// recoverTo makes an error of a panic.
-func recoverTo(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -51,13 +52,21 @@ func (p *partition) try(a *core.Attempt) {
 }
 
 // deliver calls the target, which has so much time.
-func (p *partition) deliver(d *Delivery) error {
+func (p *partition) deliver(d *Delivery) (err error) {
+	defer recoverTo(&err)
 	if p.of.quick {
 		return p.of.target.Deliver(p.ctx, d)
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, p.of.timeout)
 	defer cancel()
 	return p.of.target.Deliver(ctx, d)
+}
+
+// recoverTo makes an error of a panic of a target, which is about the event.
+func recoverTo(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	}
 }
 
 // delivery returns what the target gets. It is not complete if the partition was lost meanwhile.

@@ -38,11 +38,20 @@ type keeper struct {
 	lingering []*partition
 	// retired are subscriptions of which nothing is here any more, and whose targets are not closed yet.
 	retired []*running
+	// unmade are subscriptions whose target could not be made, by id.
+	unmade map[int64]unmade
+}
+
+// unmade is why the target of a revision of a subscription could not be made. It is not tried again before a time.
+type unmade struct {
+	revision int64
+	why      error
+	until    time.Time
 }
 
 // keep goes on until soft is done, then gives all back. What it returns closes targets, once all attempts have ended.
 func (r *Runner) keep(soft, hard context.Context) (closeTargets func()) {
-	k := &keeper{Runner: r}
+	k := &keeper{Runner: r, unmade: make(map[int64]unmade)}
 	defer r.hear()()
 	loop := background.Loop{
 		Idle: renewInterval, Wake: r.wake,
@@ -370,6 +379,9 @@ func (k *keeper) take(ctx context.Context) error {
 		if now := k.running[s.ID]; !s.Running || now != nil && (now.revision != s.Revision || len(now.source.queues) != len(s.Members)) {
 			continue
 		}
+		if k.wasUnmade(s.ID, s.Revision) != nil {
+			continue
+		}
 		for partition, has := range s.Members {
 			key := partitionKey{s.ID, partition}
 			if has == k.member.ID && !k.has(key) && !k.isOwn(members, s, partition) {
@@ -413,12 +425,12 @@ func (k *keeper) begin(ctx context.Context, t *taken) {
 		return
 	}
 	if s == nil {
-		var err error
-		if s, err = k.newRunning(t); err != nil {
-			k.standAside(t.Definition.Target.needs(), fmt.Errorf("the target of %s cannot be made: %w", t.Name, err))
-			if err := k.records.giveBack(ctx, []owned{t.owned}); err != nil {
-				k.config.Logger.Warn().Err(err).Msg("giving a partition back was interrupted")
-			}
+		err := k.wasUnmade(t.Subscription, t.Revision)
+		if err == nil {
+			s, err = k.newRunning(t)
+		}
+		if err != nil {
+			k.leaveUnmade(ctx, t, err)
 			return
 		}
 		k.feed.addSource(s.source)
@@ -429,6 +441,34 @@ func (k *keeper) begin(ctx context.Context, t *taken) {
 	s.start(k.config.Logger.With().Str("subscription", t.Name).Logger().WithContext(k.work), t)
 	k.config.Logger.Info().Str("subscription", t.Name).Int("partition", t.Partition).Int64("position", t.Position).
 		Int64("epoch", t.Epoch).Msg("took a partition")
+}
+
+// wasUnmade returns why the target of a subscription could not be made a moment ago, nil if it is to be tried.
+func (k *keeper) wasUnmade(subscription, revision int64) error {
+	if u := k.unmade[subscription]; u.revision == revision && time.Now().Before(u.until) {
+		return u.why
+	}
+	return nil
+}
+
+// leaveUnmade gives a partition back for which there is no target here: to one who can make it, or else to try again in a while.
+func (k *keeper) leaveUnmade(ctx context.Context, t *taken, why error) {
+	if k.wasUnmade(t.Subscription, t.Revision) == nil {
+		k.unmade[t.Subscription] = unmade{t.Revision, why, time.Now().Add(lookInterval)}
+		why := fmt.Errorf("the target of %s cannot be made: %w", t.Name, why)
+		if needs := t.Definition.Target.needs(); k.othersCanRun(needs) {
+			k.standAside(needs, why)
+		} else {
+			k.config.Logger.Warn().Err(why).Dur("pause", lookInterval).Msg("a subscription waits")
+		}
+	}
+	err := k.records.tell(ctx, []told{{owned: t.owned, Trouble: fmt.Sprintf("its target cannot be made: %v", why)}})
+	if err == nil {
+		err = k.records.giveBack(ctx, []owned{t.owned})
+	}
+	if err != nil {
+		k.config.Logger.Warn().Err(err).Msg("giving a partition back was interrupted")
+	}
 }
 
 // closeIfIdle forgets a subscription of which nothing is here any more.

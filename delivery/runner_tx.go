@@ -63,11 +63,11 @@ func (p *partition) tryInTx(a *core.Attempt) {
 		if pgerr.Is(err, pgerr.Deadlock, pgerr.SerializationFailure) {
 			conflicts++
 		}
-		// Of what fails as a whole nothing stays, and core has it made again in halves; so it does with what meets others
-		// again and again.
+		// Of what fails as a whole nothing stays, whatever part of it the target says failed, and core has it made again
+		// in halves; so it does with what meets others again and again.
 		whole := isAboutEvents(err) || conflicts >= maxConflicts && n > 1 && p.of.config.Bisect
 		if !t.ended && (whole || p.ctx.Err() != nil) {
-			t.results, t.ended = p.of.resultsOf(n, err), true
+			t.results, t.ended = []core.Result{p.of.resultOf(err)}, true
 			p.ended(a, t.results)
 		}
 		if t.ended {
@@ -181,10 +181,13 @@ func (t *txAttempt) call(ctx context.Context, tx pgx.Tx, events []int) error {
 		}
 		d = &part
 	}
-	err := t.p.of.tx.DeliverTx(ctx, handlerTx{tx}, d)
+	err := func() (err error) {
+		defer recoverTo(&err)
+		return t.p.of.tx.DeliverTx(ctx, handlerTx{tx}, d)
+	}()
 	switch status := tx.Conn().PgConn().TxStatus(); {
-	case ctx.Err() != nil && t.p.ctx.Err() == nil:
-		return &handlerError{fmt.Errorf("it took longer than %s: %w", t.p.of.timeout, errors.Join(context.DeadlineExceeded, err))}
+	case t.isOver(ctx):
+		return t.tooLong(err)
 	case tx.Conn().IsClosed():
 		return errors.Join(errConnection, err)
 	case err != nil:
@@ -200,6 +203,21 @@ func (t *txAttempt) call(ctx context.Context, tx pgx.Tx, events []int) error {
 	return nil
 }
 
+// isOver reports whether the time of the transaction is over.
+func (t *txAttempt) isOver(ctx context.Context) bool { return ctx.Err() != nil && t.p.ctx.Err() == nil }
+
+func (t *txAttempt) tooLong(err error) error {
+	return &handlerError{fmt.Errorf("it took longer than %s: %w", t.p.of.timeout, errors.Join(context.DeadlineExceeded, err))}
+}
+
+// about returns an error of a statement that is the runner's, as one about the events if they took too long.
+func (t *txAttempt) about(ctx context.Context, err error) error {
+	if t.isOver(ctx) {
+		return t.tooLong(err)
+	}
+	return err
+}
+
 // oneByOne calls the target with one event after another, and returns which failed. Nothing of those stays. Behind one that
 // failed those of its key are not tried.
 func (t *txAttempt) oneByOne(ctx context.Context, tx pgx.Tx, events []int) (failed map[int]error, err error) {
@@ -211,17 +229,21 @@ func (t *txAttempt) oneByOne(ctx context.Context, tx pgx.Tx, events []int) (fail
 			continue
 		}
 		if _, err := tx.Exec(ctx, savepointSQL); err != nil {
-			return nil, err
+			return nil, t.about(ctx, err)
 		}
-		end := keepSQL
-		if err := t.call(ctx, tx, []int{i}); err != nil {
+		err, end := t.call(ctx, tx, []int{i}), keepSQL
+		if err != nil {
 			if !isAboutEvents(err) {
 				return nil, err
 			}
 			failed[i], held[t.d.Events[i].Key], end = err, true, undoSQL
 		}
-		if _, err := tx.Exec(ctx, end); err != nil {
+		switch _, ended := tx.Exec(ctx, end); {
+		case ended != nil && err != nil:
+			// It cannot be undone alone: its time is over, or it has left the connection unusable.
 			return nil, err
+		case ended != nil:
+			return nil, t.about(ctx, ended)
 		}
 	}
 	return failed, nil
