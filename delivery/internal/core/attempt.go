@@ -423,9 +423,9 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 	}
 	result := func(i int) *Result { return &results[min(i, len(results)-1)] }
 	last := len(p.flights) - 1
-	p.flights[a.slot], p.flights[last] = p.flights[last], nil
-	p.flights[a.slot].slotAt(a.slot)
-	p.flights = p.flights[:last]
+	moved := p.flights[last]
+	p.flights[a.slot], moved.slot = moved, a.slot
+	p.flights[last], p.flights = nil, p.flights[:last]
 	if a.Kind == Again {
 		p.retries--
 	}
@@ -518,12 +518,6 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 	p.advance()
 	if s := p.suspect; s.holds && key == "" && p.ready == 0 && p.open == nil && len(p.splits) == 0 && len(p.flights) == 0 {
 		p.b.nothingElse(now, s.key, s.since)
-	}
-}
-
-func (a *Attempt) slotAt(i int) {
-	if a != nil {
-		a.slot = i
 	}
 }
 

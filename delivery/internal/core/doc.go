@@ -18,8 +18,8 @@
 //	dead     a row that is not tried again by itself.
 //	done     delivered. A row that was written is removed by the next move.
 //
-// A caller does this, whenever something has happened: call Next until it has nothing; when an attempt ends,
-// call Ended; call Move while Pending is not 0, and
-// Moved with what became of it; call all this again at Wake, and for all partitions of a Breaker when its
-// Changes has changed.
+// A caller does this, whenever something has happened: call Next until it has nothing; when an attempt ends, call
+// Ended; call Move while Pending is not 0, and Moved with what became of it; call all this again at Wake, and
+// for all partitions of a Breaker when its Changes has changed. Who is told by the database that somebody else has
+// a partition, or has given it back, calls Lose.
 package core
