@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -289,5 +290,16 @@ func TestAnEventIsHandedToItsHandler(t *testing.T) {
 	}
 	if n := read[int](b, `SELECT count(*) FROM {schema}.subscription_members`); n != 0 {
 		t.Errorf("%d members are left, want none", n)
+	}
+}
+
+// TestMessageIDsAreThoseOfRFC9562, which other programs can make too.
+func TestMessageIDsAreThoseOfRFC9562(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []string{"", "order-1", strings.Repeat("long", 128)} {
+		log, e := newID(), &eventstore.RecordedEvent{Event: eventstore.Event{ID: newID()}, Stream: stream}
+		if got, want := MessageID(log, e), uuid.NewSHA1(log, []byte(stream+"\x00"+e.ID.String())); got != want {
+			t.Errorf("of stream %q it is %s, want %s", stream, got, want)
+		}
 	}
 }
