@@ -655,6 +655,13 @@ func (k *keeper) end(hard context.Context) {
 	}
 	loop := background.Loop{Idle: renewInterval, Wake: k.wake, Failed: func(error, time.Duration) {}}
 	_ = loop.Run(hard, func(ctx context.Context) (background.Next, error) {
+		for _, s := range k.allRunning() {
+			for _, p := range s.all() {
+				if p.wasLost() { // such as when its subscription was deleted meanwhile: nothing of it can be moved
+					k.lose(p)
+				}
+			}
+		}
 		if len(k.allRunning()) == 0 {
 			return background.Done, nil
 		}

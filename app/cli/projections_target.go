@@ -8,12 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
 )
 
-// target says where operations on projections are done, and they are looked at: by a running
-// server, or by this process straight on a database.
+// target says where operations on projections and subscriptions are done, and they are looked at: by a
+// running server, or by this process straight on a database.
 type target struct {
 	database *database
 	client   operationsClient
@@ -50,16 +51,27 @@ func (t *target) byServer() (bool, error) {
 	return true, nil
 }
 
-// with gives the operator that the flags name.
+// with gives the operator of projections that the flags name.
 func (t *target) with(ctx context.Context, use func(operator) error) error {
+	return t.do(ctx, func() error { return use(&t.client) }, func(s *app.Service) error { return use(s.Admin) })
+}
+
+// withSubscriptions gives that of subscriptions.
+func (t *target) withSubscriptions(ctx context.Context, use func(subscriptionOperator) error) error {
+	return t.do(ctx, func() error { return use(subscriptionsClient{&t.client}) },
+		func(s *app.Service) error { return use(subscriptionsAdmin{s.Subscriptions}) })
+}
+
+// do does something by the server or on the database, as the flags say.
+func (t *target) do(ctx context.Context, byClient func() error, onDatabase func(*app.Service) error) error {
 	byServer, err := t.byServer()
 	switch {
 	case err != nil:
 		return err
 	case byServer:
-		err = use(&t.client)
+		err = byClient()
 	default:
-		err = t.database.withService(ctx, t.options, func(s *app.Service) error { return use(s.Admin) })
+		err = t.database.withService(ctx, t.options, onDatabase)
 	}
 	return t.explain(err)
 }
@@ -73,6 +85,14 @@ func (t *target) explain(err error) error {
 		advice = t.database.prog.hints().Of(err, t.flags())
 	case errors.Is(err, operations.ErrBusy):
 		advice = "wait for it, or cancel it: " + t.cancelCommand("OPERATION")
+	case errors.Is(err, delivery.ErrNotFound):
+		advice = "{program} subscriptions ls" + t.flags() + " lists them"
+	case errors.Is(err, delivery.ErrNoDeadLetter):
+		advice = "{program} dead ls NAME" + t.flags() + " lists them, {program} subscriptions explain NAME POSITION" + t.flags() + " says what became of an event"
+	case errors.Is(err, delivery.ErrHasDeadLetters):
+		advice = "look at them: {program} dead ls NAME" + t.flags() + "; --discard-dead removes them as well"
+	case errors.Is(err, delivery.ErrNotStopped), errors.Is(err, delivery.ErrNotWaiting):
+		advice = "{program} subscriptions explain NAME POSITION" + t.flags() + " says what became of an event"
 	case errors.Is(err, operations.ErrInvalid):
 		advice = "see " + t.cmd.CommandPath() + " --help"
 	case errors.Is(err, projections.ErrNotFound):

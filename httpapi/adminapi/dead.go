@@ -44,23 +44,28 @@ func (r routes) groupDead(ctx context.Context, in httpapi.ReadRequest[struct{}])
 	return page, err
 }
 
-// deadLetter is a dead letter with its event as targets get it.
-type deadLetter struct {
+// DeadLetter is a dead letter with its event as targets get it.
+type DeadLetter struct {
 	delivery.DeadLetterDetails
 	Event jsontext.Value `json:"event"`
 }
 
+// NewDeadLetter returns one with the event of its details.
+func NewDeadLetter(d delivery.DeadLetterDetails) DeadLetter {
+	return DeadLetter{d, d.Event.AppendJSON(nil)}
+}
+
 // showDead answers with a dead letter. What is no position is one that has none.
-func (r routes) showDead(ctx context.Context, in httpapi.ReadRequest[struct{}]) (deadLetter, error) {
+func (r routes) showDead(ctx context.Context, in httpapi.ReadRequest[struct{}]) (DeadLetter, error) {
 	position, err := strconv.ParseInt(in.Path("position"), 10, 64)
 	if err != nil || position < 1 {
-		return deadLetter{}, fmt.Errorf("position %q: %w", in.Path("position"), delivery.ErrNoDeadLetter)
+		return DeadLetter{}, fmt.Errorf("position %q: %w", in.Path("position"), delivery.ErrNoDeadLetter)
 	}
 	d, err := r.subscriptions.DeadLetter(ctx, in.Path("name"), position)
 	if err != nil {
-		return deadLetter{}, err
+		return DeadLetter{}, err
 	}
-	return deadLetter{d, d.Event.AppendJSON(nil)}, nil
+	return NewDeadLetter(d), nil
 }
 
 // deadBody picks dead letters: all, or those that match everything that is set.
