@@ -187,6 +187,19 @@ func TestSweepRemovesWhatIsKeptNoLonger(t *testing.T) {
 	if err := b.admin().Delete(t.Context(), "mail", 0, true, "me"); err != nil {
 		t.Fatal(err)
 	}
+	tx, err := b.db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), b.sql(`SELECT FROM {schema}.subscription_parked WHERE position = 4 FOR UPDATE`)); err != nil {
+		t.Fatal(err)
+	}
+	if sweep(); positions() != "4" {
+		t.Errorf("dead letters at %s are left, want 4, which somebody has at hand", positions())
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	sweep()
 	if n := read[int](b, `SELECT (SELECT count(*) FROM {schema}.subscription_parked) + (SELECT count(*) FROM {schema}.subscriptions) +
 		(SELECT count(*) FROM {schema}.subscription_partitions) + (SELECT count(*) FROM {schema}.subscription_attempts)`); n != 0 {

@@ -34,11 +34,19 @@ DELETE FROM {schema}.subscription_parked r USING (
     WHERE subscription = $1 ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED) AS gone
 WHERE r.subscription = gone.subscription AND r.position = gone.position AND r.ordinal = gone.ordinal`
 
+	purgeAttemptsOfSQL = `
+DELETE FROM {schema}.subscription_attempts WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM {schema}.subscription_attempts WHERE subscription = $1 LIMIT $2))`
+
+	purgeEffectsSQL = `
+DELETE FROM {schema}.subscription_effects WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM {schema}.subscription_effects WHERE subscription = $1 LIMIT $2))`
+
+	// What was at somebody's hand is found by the next sweep.
 	purgeOthersSQL = `
-WITH attempts AS (DELETE FROM {schema}.subscription_attempts WHERE subscription = $1),
-     effects AS (DELETE FROM {schema}.subscription_effects WHERE subscription = $1),
-     skips AS (DELETE FROM {schema}.subscription_skips WHERE subscription = $1)
-DELETE FROM {schema}.subscriptions WHERE id = $1 AND name IS NULL`
+WITH skips AS (DELETE FROM {schema}.subscription_skips WHERE subscription = $1)
+DELETE FROM {schema}.subscriptions WHERE id = $1 AND name IS NULL
+AND NOT EXISTS (SELECT FROM {schema}.subscription_parked WHERE subscription = $1)`
 
 	purgeAttemptsSQL = `
 DELETE FROM {schema}.subscription_attempts WHERE ctid = ANY (ARRAY(
@@ -92,8 +100,10 @@ func (r *records) purgeDeleted(ctx context.Context) error {
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	for _, id := range ids {
-		if err == nil {
-			err = r.inPieces(ctx, purgeParkedSQL, id, sweepAtOnce)
+		for _, sql := range []string{purgeParkedSQL, purgeAttemptsOfSQL, purgeEffectsSQL} {
+			if err == nil {
+				err = r.inPieces(ctx, sql, id, sweepAtOnce)
+			}
 		}
 		if err == nil {
 			err = r.inTx(ctx, func(tx pgx.Tx) error {
