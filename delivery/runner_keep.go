@@ -631,7 +631,8 @@ func (p *partition) fulfil(asOf uint64, rows []wantedRow) (ok bool) {
 	now := time.Now()
 	for i := range rows {
 		row := &rows[i]
-		if p.gone || p.leaving != "" || p.wished[row.Position] == row.Wish {
+		// One that has stopped leaves it to who has it next: the move that it ends with must not say that it was done.
+		if p.gone || p.leaving != "" || p.core.Halted() != nil || p.wished[row.Position] == row.Wish {
 			continue
 		}
 		if !p.core.Want(now, asOf, coreRow(&row.parkedRow), wishes[row.Wish]) {

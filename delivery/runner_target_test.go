@@ -7,6 +7,9 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/57528e99/recount/delivery/internal/core"
 )
 
 // targetFunc is a Target of a program's own.
@@ -158,5 +161,23 @@ func TestNothingStaysOfATransactionThatFailedInPart(t *testing.T) {
 	b.cursors("h", last, map[string]int{"waiting": 1})
 	if n := read[int64](b, `SELECT count(DISTINCT position) * 100 + count(*) FROM {schema}.effects`); n != 707 {
 		t.Errorf("there are (different effects * 100 + effects) %d, want 707", n)
+	}
+}
+
+// TestAWishIsKeptByWhoHasStopped: its last move must not say that it was carried out.
+func TestAWishIsKeptByWhoHasStopped(t *testing.T) {
+	t.Parallel()
+	c := core.Config{MaxInFlight: 1, MaxParked: 1, Window: 1, MaxEvents: 1, Random: func() float64 { return 0 }}
+	s := &running{runner: &Runner{moving: make(chan struct{}, 1)}, breaker: core.NewBreaker(20, c.Random), config: c}
+	row := core.Row{Position: 1, Key: "a", State: core.Waiting}
+	p := &partition{of: s, core: core.NewPartition(s.config, s.breaker, 1, []core.Row{row}), wished: make(map[int64]wish)}
+	a, ok := p.core.Next(time.Now())
+	if !ok {
+		t.Fatal("nothing is tried")
+	}
+	p.core.Ended(time.Now(), a, []core.Result{{Outcome: core.Stop}})
+	p.fulfil(p.core.Moves(), []wantedRow{{row, wantRetry}})
+	if len(p.wished) != 0 {
+		t.Errorf("%v counts as carried out", p.wished)
 	}
 }
