@@ -172,7 +172,7 @@ func (a *Admin) explain(ctx context.Context, name string, position int64, e *eve
 
 const (
 	skippedSQL = `
-SELECT at, actor, CASE WHEN from_position = to_position THEN 'skip' ELSE 'reset' END, reason, partition, partitions
+SELECT at, actor, CASE WHEN partitions = 0 THEN 'skip' ELSE 'reset' END, reason, partition, greatest(partitions, 1)
 FROM {schema}.subscription_skips WHERE subscription = $1 AND from_position <= $2 AND to_position >= $2 ORDER BY at DESC`
 
 	judgedBySQL = `

@@ -134,7 +134,7 @@ ON CONFLICT (subscription, partition, revision) DO UPDATE SET from_position = le
 	removeAboveSQL = `DELETE FROM {schema}.subscription_parked WHERE subscription = $1 AND position > $2`
 
 	unskipSQL = `
-WITH above AS (DELETE FROM {schema}.subscription_skips WHERE subscription = $1 AND from_position < to_position AND from_position > $2)
+WITH above AS (DELETE FROM {schema}.subscription_skips WHERE subscription = $1 AND partitions > 0 AND from_position > $2)
 UPDATE {schema}.subscription_skips SET to_position = $2 WHERE subscription = $1 AND from_position <= $2 AND to_position > $2`
 
 	// Every partition skips what is between its cursor and the place.

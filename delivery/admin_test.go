@@ -366,8 +366,16 @@ func TestResetSaysWhatItRepeatsAndSkips(t *testing.T) {
 	if n := read[string](b, `SELECT string_agg(from_position || '-' || to_position, ' ') FROM {schema}.subscription_skips`); n != "5-7" {
 		t.Errorf("skipped %s after a reset to 8", n)
 	}
+	reset(`{"position":9}`, false) // which leaves out 8 alone, until:
+	reset(`{"position":8}`, false)
+	if n := read[string](b, `SELECT string_agg(from_position || '-' || to_position, ' ') FROM {schema}.subscription_skips`); n != "5-7" {
+		t.Errorf("skipped %s after another reset to 8", n)
+	}
+	if again := b.takeAll("mail")[0]; again.Position != 7 || again.Skips != nil {
+		t.Errorf("behind %d, %v are left out, want none behind 7", again.Position, again.Skips)
+	}
 	all, err := b.admin().Audit(t.Context(), "mail", 10)
-	if err != nil || len(all) != 4 || all[0].Action != "reset" || !strings.Contains(all[0].Detail, "repeats positions 8 to 10") {
+	if err != nil || len(all) != 6 || all[2].Action != "reset" || !strings.Contains(all[2].Detail, "repeats positions 8 to 10") {
 		t.Errorf("audit %+v, %v", all, err)
 	}
 }

@@ -74,9 +74,9 @@ CROSS JOIN LATERAL (
     WHERE r.subscription = want.subscription AND r.partition = want.partition AND (r.state <> 'dead' OR want.hold)
     ORDER BY r.position OFFSET 0) AS r`
 
-	// Ranges are of resets: they are below the cursor.
+	// Those of partitions are of resets: they are below the cursor.
 	skipsSQL = `
-SELECT subscription, from_position FROM {schema}.subscription_skips WHERE subscription = ANY($1) AND from_position = to_position`
+SELECT subscription, from_position FROM {schema}.subscription_skips WHERE subscription = ANY($1) AND partitions = 0`
 )
 
 // take makes m the owner of those of the partitions that nobody has who is alive, or m itself has, and returns them.

@@ -177,9 +177,9 @@ CREATE TABLE subscription_effects (
 -- Events that an operator had left out: those of a range, by a reset that went ahead, or one that it stopped on.
 CREATE TABLE subscription_skips (
     subscription  bigint      NOT NULL,
-    -- Of so many partitions then; 0 of 1: of all.
+    -- Of so many partitions then; 0 of 0: one event, which stays left out whatever is reset.
     partition     integer     NOT NULL DEFAULT 0,
-    partitions    integer     NOT NULL DEFAULT 1,
+    partitions    integer     NOT NULL DEFAULT 0,
     from_position bigint      NOT NULL,
     to_position   bigint      NOT NULL CHECK (to_position >= from_position),
     reason        text        NOT NULL,
