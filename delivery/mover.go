@@ -180,7 +180,8 @@ func (r *Runner) tellAll(ctx context.Context, now time.Time) error {
 			p.mu.Lock()
 			status := p.core.Status()
 			trouble := p.troubles(&status, &breaker, now)
-			due := trouble != p.trouble || now.Sub(p.reportedAt) >= retellInterval && (trouble != "" || status.InFlight > 0)
+			due := trouble != p.trouble || p.idle(&status) != p.toldIdle ||
+				now.Sub(p.reportedAt) >= retellInterval && (trouble != "" || status.InFlight > 0)
 			if due && !p.gone && !p.moving {
 				p.reportedAt, p.trouble = now, trouble
 				all = append(all, told{owned: p.owned, Trouble: trouble, Report: p.report(&status, &breaker, now)})
@@ -205,9 +206,16 @@ func (p *partition) tell(m *move, now time.Time) {
 	m.Report = p.report(&status, &breaker, now)
 }
 
+// idle reports whether nothing that matches lies between the cursor and the end of the log that the process has read. The
+// caller holds mu.
+func (p *partition) idle(status *core.Status) bool {
+	return status.Window == 0 && p.queue != nil && p.queue.by.Load() == head
+}
+
 // report returns what operators are told. The caller holds mu.
 func (p *partition) report(status *core.Status, breaker *core.BreakerStatus, now time.Time) *report {
-	r := &report{Read: status.Read, Idle: status.Window == 0 && p.queue != nil && p.queue.by.Load() == head, InFlight: status.InFlight,
+	p.toldIdle = p.idle(status)
+	r := &report{Read: status.Read, Idle: p.toldIdle, InFlight: status.InFlight,
 		Rate: p.rate.see(now, status.Cursor), Full: p.core.Full()}
 	if !status.OldestInFlight.IsZero() {
 		r.Oldest = new(status.OldestInFlight.UTC())

@@ -163,6 +163,8 @@ type partition struct {
 	isLost bool
 	// wished has what was done of what operators want, until a move says so, by position.
 	wished map[int64]wish
+	// toldIdle is whether operators were told last that it is idle.
+	toldIdle bool
 	// skips are events that an operator had left out.
 	skips map[int64]bool
 }

@@ -347,7 +347,9 @@ func (k *keeper) giveBackLeft(ctx context.Context) error {
 	now := time.Now()
 	for _, s := range k.allRunning() {
 		for _, p := range s.all() {
-			if p.isLeft(now) {
+			if p.wasLost() {
+				k.lose(p)
+			} else if p.isLeft(now) {
 				left, owns = append(left, p), append(owns, p.owned)
 			}
 		}
