@@ -53,7 +53,14 @@ var scenarios = map[string]func(*world){
 	"readPast":          readPast,
 	"anotherApp":        anotherApp,
 	// What subscriptions are given.
-	"filtered": filtered,
+	"filtered":        filtered,
+	"movedLate":       movedLate,
+	"movedInACopy":    movedInACopy,
+	"effectLate":      effectLate,
+	"lostMove":        lostMove,
+	"pausedMeanwhile": pausedMeanwhile,
+	"toldToWait":      toldToWait,
+	"letGo":           letGo,
 	// What a rebuild leaves.
 	"rebuilt":  rebuilt,
 	"replaced": replaced,
