@@ -71,7 +71,7 @@ func TestOwnersMoveWhatIsTheirs(t *testing.T) {
 	failed := time.Now().UTC().Truncate(time.Microsecond)
 	row := parkedRow{Position: 7, Key: "k", State: waiting, Attempts: 2, Charged: 1, NextAttempt: failed.Add(time.Minute), Class: "transient",
 		Error: "no\x00", FirstFailed: failed, LastFailed: failed}
-	m := move{owned: mine[0].owned, From: 5, To: 9, Matched: 3, Delivered: 2, Put: []parkedRow{row}, LastEventAt: failed, Report: &report{InFlight: 1}}
+	m := move{owned: mine[0].owned, Number: 1, From: 5, To: 9, Matched: 3, Delivered: 2, Put: []parkedRow{row}, LastEventAt: failed, Report: &report{InFlight: 1}}
 	for range 2 { // the second is one whose first answer was lost
 		if refused := b.moved(m, move{owned: mine[1].owned, From: 5, To: 9}); len(refused) != 0 {
 			t.Fatalf("refused %v", refused)
