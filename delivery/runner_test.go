@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -301,5 +302,62 @@ func TestMessageIDsAreThoseOfRFC9562(t *testing.T) {
 		if got, want := MessageID(log, e), uuid.NewSHA1(log, []byte(stream+"\x00"+e.ID.String())); got != want {
 			t.Errorf("of stream %q it is %s, want %s", stream, got, want)
 		}
+	}
+}
+
+// TestABatchIsDoneButForWhatFails: what the handler names is tried again, with what is behind it of its key; of a batch that fails as a
+// whole the event that is the reason is found.
+func TestABatchIsDoneButForWhatFails(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var mu sync.Mutex
+	most, done := map[string]int{}, map[string][]int64{}
+	handler := func(name string, fail func(events []Decoded[placed], bad int) error) *Handler {
+		return HandleBatch(name, func(_ context.Context, events []Decoded[placed]) error {
+			mu.Lock()
+			defer mu.Unlock()
+			most[name] = max(most[name], len(events))
+			bad := slices.IndexFunc(events, func(e Decoded[placed]) bool { return e.Value.Customer == "bad" })
+			for i, e := range events {
+				switch {
+				case bad >= 0 && fail(nil, bad) == nil: // as a whole
+				case bad >= 0 && i >= bad && e.Key == events[bad].Key:
+				default:
+					done[name] = append(done[name], e.Position)
+				}
+			}
+			if bad < 0 {
+				return nil
+			}
+			return cmp.Or(fail(events, bad), errNot)
+		})
+	}
+	var want []int64
+	for i := range 60 {
+		e := placed{Customer: "good"}
+		if i == 33 {
+			e.Customer = "bad"
+		}
+		if position := b.events(fmt.Sprintf("order-%d", i%10), e); i != 33 {
+			want = append(want, position)
+		}
+	}
+	batch := func(d *Definition) {
+		d.Partitions, d.Retry.MaxAttempts, d.Batch = 1, 1, Batch{MaxEvents: 20, Wait: Duration(20 * time.Millisecond)}
+	}
+	b.process("one", declare(
+		from(AtBeginning, handler("named", func(events []Decoded[placed], bad int) error {
+			return &PartialError{Failed: map[int]error{bad: errNot}}
+		}), batch),
+		from(AtBeginning, handler("whole", func([]Decoded[placed], int) error { return nil }), batch),
+	))
+	for _, name := range []string{"named", "whole"} {
+		b.cursors(name, 60, map[string]int{"dead": 1})
+		mu.Lock()
+		got := slices.Sorted(slices.Values(done[name]))
+		if !slices.Equal(got, want) || most[name] != 20 {
+			t.Errorf("%s: %v were delivered, at most %d at once; want all but the bad one, each once, 20 at most", name, got, most[name])
+		}
+		mu.Unlock()
 	}
 }
