@@ -1,9 +1,16 @@
 package apptest
 
+import (
+	"fmt"
+	"time"
+
+	"github.com/57528e99/recount/delivery"
+)
+
 // Deliver hands what was written since the last call, or since the beginning, to the Go handlers of the
 // App's subscriptions, in order, and returns the first error of one: the next call begins with that
 // event again. Handlers that take a transaction need PostgreSQL. There subscriptions are delivered
-// all the time, and Deliver waits until that is done.
+// all the time, from where they begin, and Deliver waits until all is delivered, or something has failed.
 func (x *Test) Deliver() error {
 	x.t.Helper()
 	x.mu.Lock()
@@ -13,12 +20,45 @@ func (x *Test) Deliver() error {
 		if s.Handler != nil && name == "" {
 			name = s.Handler.Name()
 		}
-		ctx := x.Service.Logger.WithContext(x.t.Context())
-		next, err := s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, x.delivered[name])
-		x.delivered[name] = next
-		if err != nil {
+		if err := x.deliver(name, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (x *Test) deliver(name string, s delivery.Subscription) (err error) {
+	if x.Service.Deliverer != nil {
+		return x.awaitDelivery(name)
+	}
+	ctx := x.Service.Logger.WithContext(x.t.Context())
+	x.delivered[name], err = s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, x.delivered[name])
+	return err
+}
+
+// awaitDelivery waits until a subscription has come to the end of the log. The error is what a handler returned.
+func (x *Test) awaitDelivery(name string) error {
+	ctx, head := x.t.Context(), x.head().Position
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		status, err := x.Service.Subscriptions.Get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if status.Failure != nil {
+			return fmt.Errorf("subscription %s has stopped at position %d: %s", name, status.Failure.Position, status.Failure.Error)
+		}
+		for _, p := range status.Partitions {
+			if p.Parked+p.Dead > 0 && p.LastError != nil {
+				return fmt.Errorf("subscription %s: %s", name, p.LastError.Error)
+			}
+		}
+		all := x.Service.Deliverer.Stats()
+		for _, here := range all.Subscriptions {
+			if here.Subscription == name && here.Partitions == len(status.Partitions) && all.Position >= head &&
+				here.Lag == 0 && here.InFlight+here.Parked == 0 {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("subscription %s is not delivered after %s", name, patience)
 }
