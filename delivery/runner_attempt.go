@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,6 +163,8 @@ func (p *partition) mayHave(e *eventstore.RecordedEvent) bool {
 	return (s.types == nil || slices.Contains(s.types, e.Type)) && s.partitionOf(s.keyOf(e)) == p.Partition
 }
 
+var errNoReason = errors.New("it does not say which, or why")
+
 // resultsOf returns what an error of the target says of n events: of each, or one result for all.
 func (s *running) resultsOf(n int, err error) []core.Result {
 	var partial *PartialError
@@ -170,9 +173,14 @@ func (s *running) resultsOf(n int, err error) []core.Result {
 	}
 	results := make([]core.Result, n)
 	for i, failed := range partial.Failed {
-		if i >= 0 && i < n && failed != nil {
-			results[i] = s.resultOf(failed)
+		if i < 0 || i >= n || failed == nil {
+			// Whoever counts wrongly does not say what is delivered.
+			return []core.Result{s.resultOf(fmt.Errorf("the target says that event %d of a batch of %d failed, for %w", i, n, cmp.Or(failed, errNoReason)))}
 		}
+		results[i] = s.resultOf(failed)
+	}
+	if len(partial.Failed) == 0 {
+		return []core.Result{s.resultOf(fmt.Errorf("the target says that some events failed: %w", errNoReason))}
 	}
 	return results
 }

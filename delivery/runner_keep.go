@@ -19,6 +19,8 @@ const (
 	lookInterval = 10 * time.Second
 	// keepTimeout bounds a statement about members and partitions.
 	keepTimeout = 3 * time.Second
+	// takeAtOnce bounds how many partitions are taken in a statement, with all rows that they have.
+	takeAtOnce = 64
 	// wantedAtOnce is how many rows of a partition are looked at about which operators want something.
 	wantedAtOnce = 1000
 )
@@ -190,10 +192,11 @@ func (k *keeper) stay(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	begins := !k.mayBegin(time.Now())
+	before := k.deadline.Load()
 	k.renewed(begun)
 	k.renewedAt = begun
-	if begins {
+	if int64(time.Since(k.Runner.begun)) >= before {
+		// What was due since then was not begun.
 		k.pumpEverything()
 	}
 	if changes != k.changes || !slices.EqualFunc(alive, k.alive, sameMember) {
@@ -402,6 +405,10 @@ func (k *keeper) take(ctx context.Context) error {
 	}
 	if len(want) == 0 {
 		return nil
+	}
+	if len(want) > takeAtOnce {
+		want = want[:takeAtOnce]
+		k.look()
 	}
 	all, err := k.records.take(ctx, k.member, *k.log.Load(), want)
 	if err != nil {

@@ -181,3 +181,14 @@ func TestAWishIsKeptByWhoHasStopped(t *testing.T) {
 		t.Errorf("%v counts as carried out", p.wished)
 	}
 }
+
+// TestATargetThatCountsWrongly says nothing about what it has delivered.
+func TestATargetThatCountsWrongly(t *testing.T) {
+	t.Parallel()
+	for _, failed := range []map[int]error{{7: errNot}, {0: nil}, {-1: errNot}, {}} {
+		results := (&running{}).resultsOf(2, &PartialError{Failed: failed})
+		if len(results) != 1 || results[0].Outcome != core.Transient {
+			t.Errorf("with %v the events are %+v, want that the attempt failed", failed, results)
+		}
+	}
+}
