@@ -265,8 +265,8 @@ func TestFault14ErrorsAreToldByWhatTheyWrap(t *testing.T) {
 			t.Errorf("the dead letter at %d is %q, want %q", position, got, class)
 		}
 	}
-	if attempts := read[int](b, `SELECT attempts FROM {schema}.subscription_parked WHERE position = $1`, permanent); attempts > 2 {
-		t.Errorf("what is permanent was tried %d times", attempts)
+	if charged := read[int](b, `SELECT charged FROM {schema}.subscription_parked WHERE position = $1`, permanent); charged != 1 {
+		t.Errorf("what is permanent was charged %d attempts, want that it died of the first", charged)
 	}
 }
 
