@@ -17,6 +17,8 @@ const (
 	idleInterval = 10 * time.Second
 	// moveShare bounds which part of the time moves take: one waits for so many times the last.
 	moveShare = 50
+	// urgentShare is moveShare when a partition has a lot to move: until then it reads no more.
+	urgentShare = 10
 	// urgentEvents is from how many settled events on a partition does not wait for the next move.
 	urgentEvents = 1000
 	// reportInterval is how often a partition that moves tells operators what only its owner knows; one that does not
@@ -84,7 +86,7 @@ func (r *Runner) moveLoop(ctx context.Context) {
 		case <-r.moving:
 			timer.Stop()
 			// Not more often than their share allows, whoever is in a hurry.
-			background.Sleep(ctx, min(moveShare*took, moveInterval))
+			background.Sleep(ctx, min(urgentShare*took, moveInterval))
 		case <-ctx.Done():
 			timer.Stop()
 			return
