@@ -296,11 +296,11 @@ func (p *partition) due() {
 }
 
 // ended takes what became of an attempt. The attempt is not to be used any more.
-func (p *partition) ended(a *core.Attempt, results []core.Result) {
+func (p *partition) ended(now time.Time, a *core.Attempt, results []core.Result) {
 	r := p.of.runner
 	p.mu.Lock()
 	delete(p.flights, a)
-	p.core.Ended(time.Now(), a, results)
+	p.core.Ended(now, a, results)
 	if p.gone {
 		if len(p.flights) == 0 {
 			r.look()

@@ -40,16 +40,16 @@ func (p *partition) try(a *core.Attempt) {
 		p.tryInTx(a)
 		return
 	}
-	begun := time.Now()
+	begun := a.Began
 	d := p.delivery(a)
 	err := p.ctx.Err()
 	if err == nil {
 		err = p.deliver(d)
 	}
 	results := p.of.resultsOf(len(a.Items), err)
-	kind := a.Kind
-	p.ended(a, results)
-	p.record(d, kind, results, begun, err)
+	kind, now := a.Kind, time.Now()
+	p.ended(now, a, results)
+	p.record(d, kind, results, begun, now, err)
 }
 
 // deliver calls the target, which has so much time.
@@ -227,9 +227,9 @@ func classOf(err error) string {
 }
 
 // record tells of an attempt that has ended, and keeps it for operators as the subscription wants.
-func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, begun time.Time, err error) {
+func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, begun, now time.Time, err error) {
 	r := p.of.runner
-	took := time.Since(begun)
+	took := now.Sub(begun)
 	delivered := 0
 	var oldest time.Time
 	for i := range d.Events {
@@ -251,7 +251,7 @@ func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, b
 	r.counts.failed.Add(int64(len(d.Events) - delivered))
 	if r.config.Observe != nil {
 		r.config.Observe(Observation{Subscription: p.of.name, Partition: p.Partition, Events: len(d.Events), Delivered: delivered,
-			Kind: kind.String(), Duration: took, Lag: max(time.Since(oldest), 0), Err: err})
+			Kind: kind.String(), Duration: took, Lag: max(now.Sub(oldest), 0), Err: err})
 	}
 }
 

@@ -47,7 +47,7 @@ SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING RETURNING message_id`
 // tryInTx makes an attempt in the transaction that moves the cursor. What is about the database and not about the events
 // is tried again, for as long as the partition is here: nobody is charged.
 func (p *partition) tryInTx(a *core.Attempt) {
-	begun := time.Now()
+	begun := a.Began
 	d := p.delivery(a)
 	kind, n := a.Kind, len(a.Items)
 	backoff, conflicts := background.Backoff{}, 0
@@ -68,10 +68,10 @@ func (p *partition) tryInTx(a *core.Attempt) {
 		whole := isAboutEvents(err) || conflicts >= maxConflicts && n > 1 && p.of.config.Bisect
 		if !t.ended && (whole || p.ctx.Err() != nil) {
 			t.results, t.ended = []core.Result{p.of.resultOf(err)}, true
-			p.ended(a, t.results)
+			p.ended(time.Now(), a, t.results)
 		}
 		if t.ended {
-			p.record(d, kind, t.results, begun, err)
+			p.record(d, kind, t.results, begun, time.Now(), err)
 			return
 		}
 		pause := backoff.Next()
