@@ -26,6 +26,7 @@ type split struct {
 
 // Next begins an attempt if there is one to make now. Ended must be called for each, once.
 func (p *Partition) Next(now time.Time) (*Attempt, bool) {
+	p.now = now
 	p.hasten(now)
 	if !p.attempts() {
 		return nil, false
@@ -417,6 +418,7 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 	if p.lost {
 		return
 	}
+	p.now = now
 	whole := len(results) == 1 && len(a.Items) > 1
 	if !whole && len(results) != len(a.Items) {
 		panic("core: an attempt needs one result, or one for each item")

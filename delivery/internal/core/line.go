@@ -74,6 +74,7 @@ type line struct {
 	asked               uint64 // which of the probes of the partition was for it last
 	undone, judged      uint64 // serials of attempts in which one failed
 	due                 time.Time
+	duePosition         int64 // of head, as the heap knows it
 	latePosition        int64
 	dueAt, lateAt       int // in the heaps, from 1
 	ready               bool
@@ -208,11 +209,18 @@ func (h *lateHeap) remove(l *line) {
 	}
 }
 
-// dueHeap has lines by when their first row may be tried.
+// dueHeap has lines by when their first row may be tried, and those of one time by its position. A row that only waited for
+// another may be tried from when that was done: so keys take turns, and rows are tried in about the order of the log, in
+// which they can be read again many at a time.
 type dueHeap []*line
 
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Len() int { return len(h) }
+func (h dueHeap) Less(i, j int) bool {
+	if c := h[i].due.Compare(h[j].due); c != 0 {
+		return c < 0
+	}
+	return h[i].duePosition < h[j].duePosition
+}
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].dueAt, h[j].dueAt = i+1, j+1
@@ -231,6 +239,7 @@ func (h *dueHeap) Pop() any {
 }
 
 func (h *dueHeap) set(l *line) {
+	l.duePosition = l.head.position
 	if l.dueAt == 0 {
 		heap.Push(h, l)
 	} else {

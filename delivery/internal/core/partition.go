@@ -25,6 +25,9 @@ type Partition struct {
 	due    dueHeap  // lines whose first event is a row that may be tried
 	ready  int      // lines that are free and begin with a fresh event
 
+	// now is when an attempt was last asked for or ended: rows that may be tried at once take turns by it, key after key.
+	now time.Time
+
 	// rows has all rows that are not dead, and those dead that the database does not know yet or that hold
 	// their key; parked counts the former.
 	rows   map[int64]*event
@@ -308,7 +311,7 @@ func (p *Partition) free(l *line) {
 		p.due.remove(l)
 	default:
 		p.setReady(l, false)
-		l.due = time.Time{}
+		l.due = p.now
 		if ev.failed {
 			l.due = ev.trouble.next
 		}
