@@ -11,10 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/delivery/webhook"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 )
 
@@ -188,6 +190,23 @@ func pausedMeanwhile(w *world) {
 		return count[int](w, `SELECT count(member) FROM recount.subscription_partitions`) == 0
 	})
 	w.want(back && delivered.Load() == 1, "it delivers still")
+}
+
+// sameIDs appends events of the same id to two streams.
+func sameIDs(w *world) {
+	s := w.open()
+	w.subscribe(s, subscription(1))
+	got := make(chan uuid.UUID, 2)
+	w.deliverer("one", delivery.Handle(subscriptionName, func(_ context.Context, _ deposited, at delivery.Event) error { got <- at.MessageID; return nil }))
+	id := uuid.New()
+	for account := range 2 {
+		a := depositTo(account)
+		a.Events[0].ID = id
+		_, err := s.Append(w.Context(), a, eventstore.AppendOptions{})
+		w.must(err)
+	}
+	one, other := <-got, <-got
+	w.want(one != other, "two events have the message id %s", one)
 }
 
 // hooked returns a receiver for the scenario's subscription.

@@ -59,6 +59,7 @@ var scenarios = map[string]func(*world){
 	"effectLate":      effectLate,
 	"lostMove":        lostMove,
 	"pausedMeanwhile": pausedMeanwhile,
+	"sameIDs":         sameIDs,
 	"toldToWait":      toldToWait,
 	"letGo":           letGo,
 	// What a rebuild leaves.
