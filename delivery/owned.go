@@ -159,6 +159,8 @@ type partition struct {
 	// keeper uses it.
 	readTo     int64
 	saidReadTo bool
+	// told: operators were told that it waits for an attempt that does not return.
+	told bool
 	// isLost: a move of it was refused.
 	isLost bool
 	// wished has what was done of what operators want, until a move says so, by position.
@@ -380,6 +382,18 @@ func (p *partition) wasLost() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.isLost
+}
+
+// hangs reports whether an attempt of the partition should have returned by now.
+func (p *partition) hangs(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.flights {
+		if now.Sub(f.begun) > p.of.timeout+returnGrace {
+			return true
+		}
+	}
+	return false
 }
 
 // isOver reports whether no attempt of the partition is in flight any more.

@@ -392,9 +392,14 @@ func (k *keeper) take(ctx context.Context) error {
 			if has == k.member.ID && !k.has(key) && !k.isOwn(members, s, partition) {
 				strays = append(strays, key)
 			}
-			if !alive(has) && k.isOwn(members, s, partition) && !k.has(key) && !k.lingers(key, len(s.Members)) {
-				want = append(want, key)
+			if alive(has) || !k.isOwn(members, s, partition) || k.has(key) {
+				continue
 			}
+			if p := k.lingers(key, len(s.Members)); p != nil {
+				k.leaveHanging(p)
+				continue
+			}
+			want = append(want, key)
 		}
 	}
 	// It was lost here, or nobody knows whether it was taken, and meanwhile it is to be another's, who waits for it.
@@ -502,12 +507,32 @@ func (k *keeper) has(key partitionKey) bool {
 	return s.partitions[key.Partition] != nil
 }
 
-// lingers reports whether an attempt is in flight here of a partition that shares keys with one of n.
-func (k *keeper) lingers(key partitionKey, n int) bool {
-	return slices.ContainsFunc(k.lingering, func(p *partition) bool {
+// lingers returns a partition that shares keys with one of n and of which an attempt is in flight here; nil: there is none.
+func (k *keeper) lingers(key partitionKey, n int) *partition {
+	i := slices.IndexFunc(k.lingering, func(p *partition) bool {
 		mask := min(n, len(p.of.source.queues)) - 1
 		return p.Subscription == key.Subscription && p.Partition&mask == key.Partition&mask
 	})
+	if i < 0 {
+		return nil
+	}
+	return k.lingering[i]
+}
+
+// leaveHanging leaves to others, if there are any, what waits here for an attempt that should have returned: its key
+// must not be tried beside it in this process.
+func (k *keeper) leaveHanging(p *partition) {
+	needs := p.of.definition.Target.needs()
+	if !p.hangs(time.Now()) || time.Now().Before(k.aside[needs]) {
+		return
+	}
+	why := fmt.Errorf("%s: an attempt does not return, which partition %d waits for", p.of.name, p.Partition)
+	if k.othersCanRun(needs) {
+		k.standAside(needs, why)
+	} else if !p.told {
+		p.told = true
+		k.config.Logger.Error().Err(why).Msg("only another process could go on, and there is none")
+	}
 }
 
 // halts acts on partitions that make no attempts any more.
@@ -597,7 +622,11 @@ func (k *keeper) stuck() {
 					p.queueMove()
 				}
 			}
+			none := p.core.NoSlots()
 			p.mu.Unlock()
+			if needs := s.definition.Target.needs(); none && !now.Before(k.aside[needs]) && k.othersCanRun(needs) {
+				k.standAside(needs, fmt.Errorf("%s: no attempt of partition %d returns", s.name, p.Partition))
+			}
 		}
 	}
 }

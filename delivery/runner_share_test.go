@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/57528e99/recount/delivery/internal/core"
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -335,6 +336,74 @@ func TestAHandlerThatDoesNotReturnHoldsItsKey(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestOthersGoOnWhereAnAttemptDoesNotReturn: this process cannot, neither when it has no slot left nor when the partition was
+// given back meanwhile.
+func TestOthersGoOnWhereAnAttemptDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		slots int
+		while func(b *bench)
+	}{
+		"without a slot": {1, func(*bench) {}},
+		"given back": {2, func(b *bench) {
+			if err := b.admin().Pause(b.Context(), "h", "test"); err != nil {
+				b.Fatal(err)
+			}
+			b.owned("h", map[string]int{"one": 0, "two": 0})
+			if err := b.admin().Resume(b.Context(), "h", "test"); err != nil {
+				b.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			release := make(chan struct{})
+			defer close(release)
+			var s seen
+			var hung atomic.Bool
+			hangs := make(chan struct{})
+			for _, process := range []string{"one", "two"} {
+				b.process(process, declare(from(AtBeginning, HandleRaw("h", func(_ context.Context, d *Delivery) error {
+					if hung.CompareAndSwap(false, true) {
+						close(hangs)
+						<-release
+						return nil
+					}
+					s.add(d.Events[0])
+					return nil
+				}, Timeout(time.Millisecond)), func(d *Definition) { d.Partitions, d.MaxInFlight = 1, c.slots })))
+			}
+			// It is with the one who is to have it, and would get it again.
+			b.eventually(func() error {
+				var members []core.Member
+				for id := range int64(3) {
+					if read[int](b, `SELECT count(*) FROM {schema}.subscription_members WHERE id = $1`, id) == 1 {
+						members = append(members, core.Member{ID: id, CanRun: []string{"handler:h"}})
+					}
+				}
+				want, _ := core.Assign(members, "handler:h", 1, 0)
+				got := read[int64](b, `SELECT coalesce(min(member), 0) FROM {schema}.subscription_partitions`)
+				if len(members) != 2 || got != want {
+					return fmt.Errorf("of the members %v %d has the partition, want %d", members, got, want)
+				}
+				return nil
+			})
+			first := b.events("order-1", placed{})
+			<-hangs
+			other := b.events("order-2", placed{})
+			c.while(b)
+			b.eventually(func() error {
+				got := s.positions()
+				if !slices.Contains(got, first) || !slices.Contains(got, other) {
+					return fmt.Errorf("positions %v were delivered, want %d and %d", got, first, other)
+				}
+				return nil
+			})
+		})
+	}
 }
 
 // TestASubscriptionStops when its target wants no more, in all processes, and says why.
