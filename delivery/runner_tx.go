@@ -41,7 +41,7 @@ const (
 	moveSettings = `SELECT set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true)`
 	effectsSQL   = `
 INSERT INTO {schema}.subscription_effects (subscription, message_id)
-SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING RETURNING message_id`
+SELECT $1, unnest($2::text[]::uuid[]) ON CONFLICT DO NOTHING RETURNING message_id`
 )
 
 // tryInTx makes an attempt in the transaction that moves the cursor. What is about the database and not about the events
@@ -150,9 +150,10 @@ func (t *txAttempt) fresh(ctx context.Context, tx pgx.Tx) ([]int, error) {
 		}
 		return all, nil
 	}
-	ids, index := make([]uuid.UUID, len(t.d.Events)), make(map[uuid.UUID]bool, len(t.d.Events))
+	// As text: not every way to send parameters knows what a list of other values is written as.
+	ids, index := make([]string, len(t.d.Events)), make(map[uuid.UUID]bool, len(t.d.Events))
 	for i := range t.d.Events {
-		ids[i] = t.d.Events[i].MessageID
+		ids[i] = t.d.Events[i].MessageID.String()
 	}
 	rows, err := tx.Query(ctx, t.p.of.runner.records.sql(effectsSQL), t.p.of.id, ids)
 	if err != nil {
@@ -162,8 +163,8 @@ func (t *txAttempt) fresh(ctx context.Context, tx pgx.Tx) ([]int, error) {
 	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { index[id] = true; return nil }); err != nil {
 		return nil, err
 	}
-	for i := range ids {
-		if index[ids[i]] {
+	for i := range t.d.Events {
+		if index[t.d.Events[i].MessageID] {
 			all = append(all, i)
 		}
 	}
@@ -286,12 +287,12 @@ func (t *txAttempt) commit(ctx context.Context, tx pgx.Tx, failed map[int]error)
 	return err
 }
 
-const forgetEffectsSQL = `DELETE FROM {schema}.subscription_effects WHERE subscription = $1 AND message_id = ANY($2)`
+const forgetEffectsSQL = `DELETE FROM {schema}.subscription_effects WHERE subscription = $1 AND message_id = ANY($2::text[]::uuid[])`
 
 func (t *txAttempt) forget(ctx context.Context, tx pgx.Tx, failed map[int]error) error {
-	var ids []uuid.UUID
+	ids := []string{}
 	for i := range failed {
-		ids = append(ids, t.d.Events[i].MessageID)
+		ids = append(ids, t.d.Events[i].MessageID.String())
 	}
 	_, err := tx.Exec(ctx, t.p.of.runner.records.sql(forgetEffectsSQL), t.p.of.id, ids)
 	return err
