@@ -183,7 +183,7 @@ func (r random) event() (pattern.Event, oracle, string) {
 func TestMatchesAsTheOracle(t *testing.T) {
 	t.Parallel()
 	r := random{rand.New(rand.NewPCG(*seed, 0))}
-	rounds := 2000
+	rounds := 1000
 	if testing.Short() {
 		rounds = 400
 	}

@@ -62,7 +62,7 @@ func (m mixture) run(t *testing.T) {
 		partitions = 4
 	)
 	third := time.Hour
-	if testing.Short() || isMutant {
+	if testing.Short() || isMutant || isRace {
 		third = 10 * time.Minute
 	}
 	started := time.Now()

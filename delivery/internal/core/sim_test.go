@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	simSteps = flag.Int("core.steps", 0, "how many steps TestSimulation makes (0: 5,000,000, 300,000 if short)")
+	simSteps = flag.Int("core.steps", 0, "how many steps TestSimulation makes (0: 5,000,000, 300,000 if short or with the race detector)")
 	simSeed  = flag.Uint64("core.seed", 0, "the only run of TestSimulation (0: all)")
 )
 
@@ -33,7 +33,7 @@ func TestSimulation(t *testing.T) {
 	switch {
 	case *simSteps > 0:
 		limit = *simSteps
-	case testing.Short():
+	case testing.Short() || isRace:
 		limit = 300_000
 	case isMutant:
 		limit = 1_500_000
@@ -81,6 +81,9 @@ func reportCaught(t *testing.T, began time.Time, rule string) {
 // TestPlanted breaks what the world does around the package, which others build, as the rules of the design would be broken
 // without which it does not hold.
 func TestPlanted(t *testing.T) {
+	if isRace {
+		t.Skip("one goroutine has no races")
+	}
 	for _, p := range plants {
 		t.Run(string(p), func(t *testing.T) {
 			t.Parallel()
