@@ -692,7 +692,7 @@ func (k *keeper) end(hard context.Context) {
 			p.leave("this process stops")
 		}
 	}
-	loop := background.Loop{Idle: renewInterval, Wake: k.wake, Failed: func(error, time.Duration) {}}
+	loop := background.Loop{Idle: renewInterval, Wake: k.wake, Failed: func(error, time.Duration) {}, Backoff: background.Backoff{Longest: renewInterval / 4}}
 	_ = loop.Run(hard, func(ctx context.Context) (background.Next, error) {
 		for _, s := range k.allRunning() {
 			for _, p := range s.all() {
@@ -707,6 +707,9 @@ func (k *keeper) end(hard context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 		defer cancel()
 		if err := k.stay(ctx); err != nil {
+			if !k.mayBegin(time.Now()) { // others have them, and the database does not answer
+				return background.Done, nil
+			}
 			return background.Idle, err
 		}
 		return background.Idle, k.giveBackLeft(ctx)
