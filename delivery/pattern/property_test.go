@@ -183,10 +183,7 @@ func (r random) event() (pattern.Event, oracle, string) {
 func TestMatchesAsTheOracle(t *testing.T) {
 	t.Parallel()
 	r := random{rand.New(rand.NewPCG(*seed, 0))}
-	rounds := 1000
-	if testing.Short() {
-		rounds = 400
-	}
+	const rounds = 400
 	var m pattern.Matcher[int]
 	type both struct {
 		text     []byte
