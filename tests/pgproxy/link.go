@@ -97,6 +97,11 @@ func (l *link) forward() {
 		if err != nil {
 			return
 		}
+		// pgx asks to cancel what it waited for. The cancel may come when the held
+		// messages are with the server, and undo them.
+		if startup && isCancel(message) && l.proxy.holding.Load() > 0 {
+			return
+		}
 		startup = false
 		flight = append(flight, message...)
 		if sql := l.statement(kind, message); sql != "" {
@@ -127,6 +132,13 @@ func (l *link) forward() {
 	}
 }
 
+// isCancel reports whether the first message of a client is a request to cancel what
+// another connection does.
+func isCancel(message []byte) bool {
+	const code = 1234<<16 | 5678
+	return len(message) >= 8 && binary.BigEndian.Uint32(message[4:]) == code
+}
+
 // awaitsSync reports whether a message is followed by others before the client
 // waits for an answer.
 func awaitsSync(kind byte) bool {
@@ -151,6 +163,8 @@ func (l *link) hold(r *bufio.Reader, kind byte, flight []byte, released <-chan s
 		}
 		flight = append(flight, message...)
 	}
+	l.proxy.holding.Add(1)
+	defer l.proxy.holding.Add(-1)
 	l.alone.Store(true)
 	l.proxy.close(l.client)
 	<-released

@@ -26,7 +26,8 @@ const (
 	CutAfter
 	// Hold closes the client's side and keeps its last messages, from the
 	// first after a Sync to the COMMIT, back from the server until Release:
-	// the transaction happens when nobody waits for it any more.
+	// the transaction happens when nobody waits for it any more. Requests to
+	// cancel do not pass until it has happened.
 	Hold
 )
 
@@ -38,6 +39,9 @@ type Proxy struct {
 	// deaf says that notifications do not pass.
 	deaf    atomic.Bool
 	dropped atomic.Int64
+	// holding counts the connections whose last messages are kept back, or not yet
+	// answered.
+	holding atomic.Int64
 
 	mu     sync.Mutex
 	target target
