@@ -14,13 +14,12 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
-	"github.com/pb33f/libopenapi"
-	validator "github.com/pb33f/libopenapi-validator"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/openapi"
+	"github.com/57528e99/recount/internal/openapitest"
 )
 
 type base struct {
@@ -178,27 +177,9 @@ func TestTheDocumentSaysWhatThereIs(t *testing.T) {
 func TestTheDocumentIsOpenAPI(t *testing.T) {
 	t.Parallel()
 	a, codec := bank(t)
-	document, err := libopenapi.NewDocument(openapi.Document(openapi.Info{Title: "bank", Version: "1"}, a, codec))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, errs := validator.NewValidator(document)
-	if len(errs) > 0 {
-		t.Fatal(errs)
-	}
-	if ok, errs := v.ValidateDocument(); !ok {
-		for _, err := range errs {
-			t.Error(err, err.SchemaValidationErrors)
-		}
-	}
+	check := openapitest.New(t, openapi.Document(openapi.Info{Title: "bank", Version: "1"}, a, codec))
 	for _, target := range []string{"/", "/livez", "/v1/commands", "/v1/accounts", "/v1/accounts?limit=0"} {
-		r := httptest.NewRequest("GET", target, nil)
-		w := get(t, a, target)
-		if ok, errs := v.ValidateHttpResponse(r, w.Result()); !ok {
-			for _, err := range errs {
-				t.Errorf("%s = %d: %v %v", target, w.Code, err, err.SchemaValidationErrors)
-			}
-		}
+		check(httptest.NewRequest("GET", target, nil), get(t, a, target).Result())
 	}
 }
 
