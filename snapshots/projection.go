@@ -50,6 +50,7 @@ func (p projector) prepare(ctx context.Context, table string, events []projectio
 	if err := p.leaveOutDone(ctx, table, due); err != nil {
 		return err
 	}
+	bytes := 0
 	for _, stream := range due.streams() {
 		s, found, err := p.source.Snapshot(ctx, stream)
 		switch {
@@ -59,7 +60,16 @@ func (p projector) prepare(ctx context.Context, table string, events []projectio
 			return err
 		case found:
 			failpoint.Hit(failpoint.SnapshotTaken)
-			put(out, table, s, false)
+			if bytes += len(s.State); bytes <= p.store.batchBytes {
+				put(out, table, s, false)
+				continue
+			}
+			// One that is kept before the projection moves is none too early: it is of its stream alone.
+			var own pgx.Batch
+			put(&own, table, s, false)
+			if err := p.store.pool.SendBatch(ctx, &own).Close(); err != nil {
+				return fmt.Errorf("keep the snapshot of %s: %w", stream, err)
+			}
 		}
 	}
 	return nil

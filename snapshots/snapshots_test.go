@@ -60,6 +60,17 @@ func TestSnapshotsAreMadeEveryNEvents(t *testing.T) {
 	b.wantLoaded("3", every, 29, 1)
 }
 
+func TestStatesThatAreManyBytesAreAllKept(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.store.batchBytes = 10 // a state
+	b.count("counter-1", every)
+	b.count("counter-2", every)
+	at := b.count("counter-3", every)
+	b.follows(b.run(), at)
+	b.wantList("counter-1@9", "counter-2@9", "counter-3@9")
+}
+
 func TestDamagedRowIsIgnoredAndReplaced(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

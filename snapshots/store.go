@@ -46,6 +46,9 @@ type Store struct {
 	pool   *pgxpool.Pool
 	schema string
 	app    string
+	// batchBytes bounds the states that are kept with a move of their projection: they are in memory until then. What
+	// is behind them is kept one by one.
+	batchBytes int
 
 	mu sync.Mutex
 	// names are those of the projections that Projections has returned.
@@ -67,7 +70,7 @@ func NewStore(pool *pgxpool.Pool, schema string) *Store {
 	if schema == "" {
 		schema = pgsql.DefaultSchema
 	}
-	return &Store{pool: pool, schema: schema, tables: make(map[kind]string)}
+	return &Store{pool: pool, schema: schema, batchBytes: 8 << 20, tables: make(map[kind]string)}
 }
 
 // ForApp makes s the snapshots of an App, and returns it: what the projections of other Apps on the
