@@ -40,6 +40,10 @@ type ReadOptions struct {
 	PageBytes int
 	// Filter picks events (ReadAll, Subscribe). Default: all.
 	Filter Filter
+	// Positions, if set, are all that ReadAll yields, in this order, which must be
+	// that of the log. Those that it does not have are left out. What says where to begin
+	// and what to pick must not be set then. Default: all.
+	Positions []int64
 }
 
 // WithDefaults returns o with the default sizes of pages where it has none.

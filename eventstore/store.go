@@ -44,8 +44,8 @@ type Reader interface {
 	// ErrStreamNotFound, a tombstoned one ErrStreamDeleted. Reading past the end
 	// yields nothing and is no error.
 	ReadStream(ctx context.Context, stream string, opts ReadOptions) iter.Seq2[RecordedEvent, error]
-	// ReadAll yields the events of the log by position, from opts.From, as far
-	// as the log reached when reading began. It ignores stream metadata and
+	// ReadAll yields the events of the log by position, from opts.From or those
+	// of opts.Positions, as far as the log reached when reading began. It ignores stream metadata and
 	// deletion: it yields everything.
 	ReadAll(ctx context.Context, opts ReadOptions) iter.Seq2[RecordedEvent, error]
 	// Subscribe yields the events of the log from opts.From in batches, first

@@ -16,11 +16,21 @@ func (o ReadOptions) ValidateReadStream() error {
 	if !o.After.IsZero() {
 		return invalid("after", "must be empty: a token is a place in the log, not in a stream")
 	}
-	return o.validateSizes()
+	return o.validateElsewhere()
 }
 
 // ValidateReadAll is ValidateReadStream for ReadAll.
-func (o ReadOptions) ValidateReadAll() error { return o.validateSizes() }
+func (o ReadOptions) ValidateReadAll() error {
+	for i, p := range o.Positions {
+		if before := o.Positions[max(i-1, 0)]; p < 1 || i > 0 && p <= before {
+			return invalid("positions", "must be from 1 on, each above the one before")
+		}
+	}
+	if o.Positions != nil && (o.From != 0 || !o.After.IsZero() || o.Backwards || !o.Filter.IsZero()) {
+		return invalid("positions", "must not be set together with from, after, backwards or filter")
+	}
+	return o.validateSizes()
+}
 
 // ValidateSubscribe is ValidateReadStream for Subscribe.
 func (o ReadOptions) ValidateSubscribe() error {
@@ -29,6 +39,14 @@ func (o ReadOptions) ValidateSubscribe() error {
 	}
 	if o.Limit != 0 {
 		return invalid("limit", "must not be set: a subscription ends when its caller stops")
+	}
+	return o.validateElsewhere()
+}
+
+// validateElsewhere is validateSizes for all but ReadAll.
+func (o ReadOptions) validateElsewhere() error {
+	if o.Positions != nil {
+		return invalid("positions", "must not be set: it is for ReadAll")
 	}
 	return o.validateSizes()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -81,6 +82,14 @@ func (s *Store) viewAll(ctx context.Context, opts eventstore.ReadOptions) (view,
 		return view{}, err
 	}
 	log := s.log
+	if opts.Positions != nil {
+		there, _ := slices.BinarySearch(opts.Positions, int64(len(log))+1)
+		return view{
+			high:  int64(there) - 1,
+			at:    func(i int64) eventstore.RecordedEvent { return log[opts.Positions[i]-1] },
+			shown: func(eventstore.RecordedEvent) bool { return true },
+		}, nil
+	}
 	return view{
 		from: from, low: 1, high: int64(len(log)),
 		at:    func(position int64) eventstore.RecordedEvent { return log[position-1] },

@@ -23,7 +23,8 @@ func TestPlansForEmptyTables(t *testing.T) {
 	statements := map[string]string{
 		"head": selectHead, "streams": selectStreams, "receipts": selectReceipts, "known ids": selectKnown,
 		"names": selectNames, "names of a range": selectNamesBetween, "state of a stream": selectStreamState, "page": fmt.Sprintf(pageOfLog, "ASC"),
-		"a stream": streamForwards, "streams together": streamsForwards,
+		"positions": positionsOfLog,
+		"a stream":  streamForwards, "streams together": streamsForwards,
 	}
 	for name, sql := range statements {
 		if plan := genericPlan(t, conn, pgsql.In(db.Schema, sql)); readsWholeTable(plan) {

@@ -68,6 +68,9 @@ func (s *Store) readAll(ctx context.Context, opts eventstore.ReadOptions, yield 
 	if err != nil {
 		return err
 	}
+	if opts.Positions != nil {
+		return s.readPositions(ctx, head, opts, yield)
+	}
 	low, high := max(from, 1), head.Position
 	if opts.Backwards {
 		low, high = 1, min(from, head.Position)

@@ -76,6 +76,15 @@ var readFaults = []fault{
 		}
 	}, []string{"reads the log as far as it reached when reading began"}},
 
+	{"reads all behind the first position that is named", func(b *broken) {
+		b.readAll = func(ctx context.Context, opts eventstore.ReadOptions) seq {
+			if len(opts.Positions) > 0 && opts.ValidateReadAll() == nil {
+				opts.From, opts.Positions = opts.Positions[0], nil
+			}
+			return b.Store.ReadAll(ctx, opts)
+		}
+	}, []string{"reads the events at some positions"}},
+
 	{"takes an empty log for an error", func(b *broken) {
 		b.readAll = func(ctx context.Context, opts eventstore.ReadOptions) seq {
 			if head, _ := b.Store.Head(ctx); head.Position == 0 {

@@ -90,16 +90,19 @@ func (f *fixture) invalid(what, field string, a eventstore.StreamAppend) {
 // An option that is ignored gives an answer to another question.
 func refusesInvalidReads(f *fixture) {
 	f.append("order-1", eventstore.NoStream, event("a"))
-	filter := eventstore.Filter{Types: []string{"Happened"}}
-	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {PageBytes: -1}, {Filter: filter}, {After: f.head()}} {
+	filter, one := eventstore.Filter{Types: []string{"Happened"}}, []int64{1}
+	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {PageBytes: -1}, {Filter: filter}, {After: f.head()}, {Positions: one}} {
 		_, err := collect(f.ReadStream(f.Context(), "order-1", opts))
 		f.wantErr(fmt.Sprintf("ReadStream with %+v", opts), err, eventstore.ErrInvalid)
 	}
-	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {PageBytes: -1}} {
+	for _, opts := range []eventstore.ReadOptions{
+		{Limit: -1}, {PageSize: -1}, {PageBytes: -1}, {Positions: []int64{0}}, {Positions: []int64{2, 1}}, {Positions: []int64{1, 1}},
+		{Positions: one, From: 1}, {Positions: one, After: f.head()}, {Positions: one, Backwards: true}, {Positions: one, Filter: filter},
+	} {
 		_, err := collect(f.ReadAll(f.Context(), opts))
 		f.wantErr(fmt.Sprintf("ReadAll with %+v", opts), err, eventstore.ErrInvalid)
 	}
-	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {PageBytes: -1}, {Limit: 1}, {Backwards: true}} {
+	for _, opts := range []eventstore.ReadOptions{{Limit: -1}, {PageSize: -1}, {PageBytes: -1}, {Limit: 1}, {Backwards: true}, {Positions: one}} {
 		_, err := collect(f.untilFirst(opts))
 		f.wantErr(fmt.Sprintf("Subscribe with %+v", opts), err, eventstore.ErrInvalid)
 	}

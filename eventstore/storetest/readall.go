@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -13,6 +14,7 @@ var readAllClauses = []clause{
 	{"reads the log from any position, both ways, in pages of any size", always, readsLogFromAnywhere},
 	{"reads the log as far as it reached when reading began", always, endsAtHead},
 	{"reads nothing from an empty log", always, readsEmptyLog},
+	{"reads the events at some positions", always, readsPositions},
 }
 
 var tokenClauses = []clause{
@@ -45,6 +47,23 @@ func readsLogFromAnywhere(f *fixture) {
 		froms = append(froms, e.Position)
 	}
 	f.readsFromAnywhere(all, position, froms, f.all)
+}
+
+// What was put aside is read again, one here and one there.
+func readsPositions(f *fixture) {
+	f.appendMixed()
+	all := f.all(eventstore.ReadOptions{})
+	some, beyond := []eventstore.RecordedEvent{all[0], all[2], all[3], all[6]}, f.head().Position+1
+	var positions []int64
+	for _, e := range some {
+		positions = append(positions, e.Position)
+	}
+	for _, page := range pages {
+		f.wantEvents("ReadAll of positions", f.all(eventstore.ReadOptions{Positions: append(slices.Clip(positions), beyond), PageSize: page}), some)
+		f.wantEvents("ReadAll of positions with a limit", f.all(eventstore.ReadOptions{Positions: positions, PageSize: page, Limit: 3}), some[:3])
+	}
+	f.wantLabels("ReadAll of positions beyond the end", f.all(eventstore.ReadOptions{Positions: []int64{beyond}}))
+	f.wantLabels("ReadAll of no position", f.all(eventstore.ReadOptions{Positions: []int64{}}))
 }
 
 // A reader that appends as it goes would never end otherwise.

@@ -98,6 +98,15 @@ func spreadResult(a eventstore.Appended) eventstore.Appended {
 // gather turns where to begin into the positions of the inner store.
 func gather(opts eventstore.ReadOptions) eventstore.ReadOptions {
 	opts.After.Position /= stride
+	if opts.Positions != nil && opts.ValidateReadAll() == nil {
+		all := []int64{}
+		for _, p := range opts.Positions {
+			if p%stride == 0 {
+				all = append(all, p/stride)
+			}
+		}
+		opts.Positions = all
+	}
 	switch {
 	case opts.From == eventstore.End:
 	case opts.Backwards:
