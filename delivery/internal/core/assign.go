@@ -23,10 +23,19 @@ func KeyOf(key string) string {
 // PartitionOf returns which of n partitions a key belongs to, from 0; n is a power of two. It is the low bits
 // of the first eight bytes of the SHA-256 of KeyOf(key), big-endian: that is so for ever, since cursors
 // stand on it. With twice as many partitions a key of partition i is in i or i + n.
-func PartitionOf(key string, n int) int {
+func PartitionOf(key string, n int) int { return PlaceOf(key).Partition(n) }
+
+// Place is the hash of a key that says which partition it belongs to, however many there are.
+type Place uint64
+
+// PlaceOf returns the place of a key.
+func PlaceOf(key string) Place {
 	sum := sha256.Sum256([]byte(KeyOf(key)))
-	return int(binary.BigEndian.Uint64(sum[:8]) & uint64(n-1))
+	return Place(binary.BigEndian.Uint64(sum[:8]))
 }
+
+// Partition returns which of n partitions it is in, see PartitionOf.
+func (p Place) Partition(n int) int { return int(uint64(p) & uint64(n-1)) }
 
 // Member is a process that delivers.
 type Member struct {

@@ -31,7 +31,7 @@ func (p *Partition) Next(now time.Time) (*Attempt, bool) {
 	if !p.attempts() {
 		return nil, false
 	}
-	if p.window.len() > p.c.Window/2 {
+	if p.isHalfFull(p.window.len()) {
 		p.unhold()
 	}
 	if p.ready == 0 && p.open == nil && len(p.splits) == 0 && len(p.due) == 0 {
@@ -99,6 +99,42 @@ func (p *Partition) Wake() (time.Time, bool) {
 		c, _ = p.candidate()
 	}
 	return p.b.wake(at, c)
+}
+
+// Coming returns the positions of events that have rows and are likely to be tried soon, at most so many: who reads them needs
+// not read each by itself. Those of attempts in flight come first, which may have been read.
+func (p *Partition) Coming(limit int) []int64 {
+	if limit <= 0 {
+		return nil
+	}
+	positions := make([]int64, 0, limit)
+	var next []*event // of their keys
+	for _, a := range p.flights {
+		for i := range a.Items {
+			if it := &a.Items[i]; it.ev.state == parked && len(positions) < limit {
+				positions = append(positions, it.Position)
+				next = append(next, it.ev.after)
+			}
+		}
+	}
+	for _, l := range p.due[:min(limit, len(p.due))] {
+		if !l.due.After(p.now) {
+			next = append(next, l.head)
+		}
+	}
+	for len(next) > 0 {
+		behind := next[:0]
+		for _, ev := range next {
+			if len(positions) == limit {
+				return positions
+			}
+			if ev != nil && ev.state == parked && !ev.flying && (ev.before == nil || !ev.failed) {
+				positions, behind = append(positions, ev.position), append(behind, ev.after)
+			}
+		}
+		next = behind
+	}
+	return positions
 }
 
 // begin lets an attempt fly.

@@ -171,87 +171,80 @@ func (w *window) push(ev *event) (index uint64) {
 	return index
 }
 
-// lateHeap has lines by the position of the event that was next when they came, or were freed. Whoever takes one looks
-// whether it still is.
-type lateHeap []*line
+// lineHeap has lines in an order.
+type lineHeap[O lineOrder] []*line
 
-func (h lateHeap) Len() int           { return len(h) }
-func (h lateHeap) Less(i, j int) bool { return h[i].latePosition < h[j].latePosition }
-func (h lateHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].lateAt, h[j].lateAt = i+1, j+1
+// lineOrder is by what a heap has lines: note takes it from a line that comes or has changed, at is where the line is in the
+// heap, from 1.
+type lineOrder interface {
+	note(*line)
+	less(a, b *line) bool
+	at(*line) *int
 }
-func (h *lateHeap) Push(x any) {
+
+func (h lineHeap[O]) Len() int           { return len(h) }
+func (h lineHeap[O]) Less(i, j int) bool { var o O; return o.less(h[i], h[j]) }
+func (h lineHeap[O]) Swap(i, j int) {
+	var o O
+	h[i], h[j] = h[j], h[i]
+	*o.at(h[i]), *o.at(h[j]) = i+1, j+1
+}
+
+func (h *lineHeap[O]) Push(x any) {
+	var o O
 	l := x.(*line)
 	*h = append(*h, l)
-	l.lateAt = len(*h)
+	*o.at(l) = len(*h)
 }
-func (h *lateHeap) Pop() any {
+
+func (h *lineHeap[O]) Pop() any {
+	var o O
 	old := *h
 	l := old[len(old)-1]
-	l.lateAt = 0
+	old[len(old)-1] = nil
+	*o.at(l) = 0
 	*h = old[:len(old)-1]
 	return l
 }
 
-func (h *lateHeap) set(l *line) {
-	l.latePosition = l.next.position
-	if l.lateAt == 0 {
+func (h *lineHeap[O]) set(l *line) {
+	var o O
+	o.note(l)
+	if i := *o.at(l); i == 0 {
 		heap.Push(h, l)
 	} else {
-		heap.Fix(h, l.lateAt-1)
+		heap.Fix(h, i-1)
 	}
 }
 
-func (h *lateHeap) remove(l *line) {
-	if l.lateAt > 0 {
-		heap.Remove(h, l.lateAt-1)
+func (h *lineHeap[O]) remove(l *line) {
+	var o O
+	if i := *o.at(l); i > 0 {
+		heap.Remove(h, i-1)
 	}
 }
 
-// dueHeap has lines by when their first row may be tried, and those of one time by its position. A row that only waited for
+// byLate orders lines by the position of the event that was next when they came, or were freed. Whoever takes one looks
+// whether it still is.
+type byLate struct{}
+
+func (byLate) note(l *line)         { l.latePosition = l.next.position }
+func (byLate) less(a, b *line) bool { return a.latePosition < b.latePosition }
+func (byLate) at(l *line) *int      { return &l.lateAt }
+
+// byDue orders lines by when their first row may be tried, and those of one time by its position. A row that only waited for
 // another may be tried from when that was done: so keys take turns, and rows are tried in about the order of the log, in
 // which they can be read again many at a time.
-type dueHeap []*line
+type byDue struct{}
 
-func (h dueHeap) Len() int { return len(h) }
-func (h dueHeap) Less(i, j int) bool {
-	if c := h[i].due.Compare(h[j].due); c != 0 {
+func (byDue) note(l *line) { l.duePosition = l.head.position }
+func (byDue) less(a, b *line) bool {
+	if c := a.due.Compare(b.due); c != 0 {
 		return c < 0
 	}
-	return h[i].duePosition < h[j].duePosition
+	return a.duePosition < b.duePosition
 }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].dueAt, h[j].dueAt = i+1, j+1
-}
-func (h *dueHeap) Push(x any) {
-	l := x.(*line)
-	*h = append(*h, l)
-	l.dueAt = len(*h)
-}
-func (h *dueHeap) Pop() any {
-	old := *h
-	l := old[len(old)-1]
-	l.dueAt = 0
-	*h = old[:len(old)-1]
-	return l
-}
-
-func (h *dueHeap) set(l *line) {
-	l.duePosition = l.head.position
-	if l.dueAt == 0 {
-		heap.Push(h, l)
-	} else {
-		heap.Fix(h, l.dueAt-1)
-	}
-}
-
-func (h *dueHeap) remove(l *line) {
-	if l.dueAt > 0 {
-		heap.Remove(h, l.dueAt-1)
-	}
-}
+func (byDue) at(l *line) *int { return &l.dueAt }
 
 // lineOf returns the line of a key, a new one if there is none.
 func (p *Partition) lineOf(key string) *line {

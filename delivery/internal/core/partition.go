@@ -19,11 +19,12 @@ type Partition struct {
 	// window has the events above the cursor in memory, in order of position: the lowest is fresh. Those
 	// below scan had their turn: if they are fresh still they are found by their key.
 	window window
+	bytes  int // of those that are fresh
 	scan   uint64
 	lines  map[string]*line
-	late   lateHeap // lines whose next event is fresh and below scan
-	due    dueHeap  // lines whose first event is a row that may be tried
-	ready  int      // lines that are free and begin with a fresh event
+	late   lineHeap[byLate] // lines whose next event is fresh and below scan
+	due    lineHeap[byDue]  // lines whose first event is a row that may be tried
+	ready  int              // lines that are free and begin with a fresh event
 
 	// now is when an attempt was last asked for or ended: rows that may be tried at once take turns by it, key after key.
 	now time.Time
@@ -122,7 +123,17 @@ func (p *Partition) ReadTo(position int64) { p.readTo = position }
 // Wants reports whether it is worth reading for: half of its window is free, and a place for rows. At the head
 // of the log one offers what comes all the same, see Offer.
 func (p *Partition) Wants() bool {
-	return p.reads() && p.used() <= p.c.Window/2
+	return p.reads() && !p.isHalfFull(p.used())
+}
+
+// isHalfFull reports whether so many events, or their bytes, take more than half of the window.
+func (p *Partition) isHalfFull(events int) bool {
+	return events > p.c.Window/2 || p.c.WindowBytes > 0 && p.bytes > p.c.WindowBytes/2
+}
+
+// hasRoom reports whether the window has room for an event.
+func (p *Partition) hasRoom(size int) bool {
+	return p.used() < p.c.Window && (p.c.WindowBytes == 0 || p.bytes == 0 || p.bytes+size <= p.c.WindowBytes)
 }
 
 func (p *Partition) reads() bool {
@@ -149,7 +160,7 @@ func (p *Partition) Offer(items []Item, upto int64) {
 		if it.Position > upto {
 			break
 		}
-		if p.used() >= p.c.Window || p.parked >= p.c.MaxParked {
+		if !p.hasRoom(it.Size) || p.parked >= p.c.MaxParked {
 			p.read = it.Position - 1
 			p.advance()
 			return
@@ -170,6 +181,7 @@ func (p *Partition) accept(it *Item) {
 		l = p.addLine(it.Key)
 	}
 	p.accepted++
+	p.bytes += ev.size
 	ev.index = p.window.push(ev)
 	l.push(ev)
 	switch {
@@ -225,7 +237,8 @@ func (p *Partition) park(ev *event) {
 		ev.line.fresh--
 		ev.line.rows++
 	}
-	ev.state, ev.value = parked, nil
+	ev.state = parked
+	p.unload(ev)
 	p.parked++
 	p.rows[ev.position] = ev
 	p.touch(ev)
@@ -258,8 +271,15 @@ func (p *Partition) parkBelow(position int64) {
 	}
 }
 
+// unload lets go what of an event is not needed once it is not fresh any more.
+func (p *Partition) unload(ev *event) {
+	p.bytes -= ev.size
+	ev.value, ev.size = nil, 0
+}
+
 // drop takes an event out of its line for good. It is not to be used any more.
 func (p *Partition) drop(ev *event, as state) {
+	p.unload(ev)
 	if ev.state == parked {
 		p.parked--
 	}

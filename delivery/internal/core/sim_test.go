@@ -400,7 +400,7 @@ func newWorld(seed uint64, p plant, lines int) *world {
 	w := &world{Rand: rand.New(rand.NewPCG(seed, 1)), seed: seed, plant: p, lines: lines, now: begin,
 		fence: make([]landing, allKeys), last: make([]landing, allKeys), tried: make(map[int]int), redriven: make(map[int]bool)}
 	pick := func(of ...int) int { return of[w.IntN(len(of))] }
-	w.conf = Config{MaxInFlight: pick(1, 2, 3, 8), MaxParked: pick(2, 10, 100), Window: pick(2, 5, 20, 100), MaxEvents: pick(1, 1, 2, 5),
+	w.conf = Config{MaxInFlight: pick(1, 2, 3, 8), MaxParked: pick(2, 10, 100), Window: pick(2, 5, 20, 100), WindowBytes: pick(0, 2, 10), MaxEvents: pick(1, 1, 2, 5),
 		Wait:  time.Duration(pick(0, 0, 500)) * time.Millisecond,
 		Retry: Retry{MaxAttempts: pick(1, 2, 4), MaxAge: time.Duration(pick(5, 60, 600)) * time.Second, First: 500 * time.Millisecond, Cap: 4 * time.Second, Factor: 2},
 		Hold:  w.IntN(3) == 0, Bisect: w.IntN(2) == 0, Serial: w.IntN(4) == 0, Random: w.Float64}
@@ -1196,6 +1196,15 @@ func (w *world) read(s *session) {
 	}
 	if used := s.p.used(); used > w.conf.Window {
 		w.violated("a window is bounded", "%d of %d", used, w.conf.Window)
+	}
+	bytes := 0
+	for i := s.p.window.head; i < s.p.window.tail; i++ {
+		if s.p.window.at(i).state == fresh {
+			bytes++
+		}
+	}
+	if bytes != s.p.bytes || w.conf.WindowBytes > 0 && bytes > w.conf.WindowBytes {
+		w.violated("a window is bounded", "%d bytes of %d, it counts %d", bytes, w.conf.WindowBytes, s.p.bytes)
 	}
 }
 

@@ -62,15 +62,16 @@ type Retry struct {
 	Factor     float64
 }
 
-// Config is what of the definition of a subscription a partition goes by. All is required but the booleans, Wait
-// and MaxBytes (0: any).
+// Config is what of the definition of a subscription a partition goes by. All is required but the booleans, Wait,
+// WindowBytes and MaxBytes (0: any).
 type Config struct {
 	// MaxInFlight bounds attempts that are in flight at once.
 	MaxInFlight int
 	// MaxParked is how many rows that are not dead there may be for the partition to read on.
 	MaxParked int
-	// Window bounds matching events between the cursor in the database and what was read.
-	Window int
+	// Window bounds matching events between the cursor in the database and what was read, WindowBytes the size of those that
+	// are in memory; one event may be larger.
+	Window, WindowBytes int
 	// MaxEvents and MaxBytes bound an attempt; one event may be larger. Wait is how long the first event waits
 	// for others.
 	MaxEvents, MaxBytes int
