@@ -170,26 +170,20 @@ func (a *Admin) readDead(ctx context.Context, id int64, f *DeadFilter, after int
 
 // addEvents reads of which events the letters are. They are in order of position.
 func (a *Admin) addEvents(ctx context.Context, letters []DeadLetter) error {
-	for len(letters) > 0 {
-		// Those that are near each other are read together.
-		first, n := letters[0].Position, 1
-		for n < len(letters) && letters[n].Position-letters[n-1].Position <= 16 {
-			n++
+	positions := make([]int64, 0, len(letters))
+	for i := range letters {
+		positions = append(positions, letters[i].Position)
+	}
+	left := letters
+	for e, err := range a.log.ReadAll(ctx, eventstore.ReadOptions{Positions: slices.Compact(positions)}) {
+		if err != nil {
+			return fmt.Errorf("read the log: %w", err)
 		}
-		byPosition := make(map[int64]*DeadLetter, n)
-		for i := range letters[:n] {
-			byPosition[letters[i].Position] = &letters[i]
-		}
-		span := letters[n-1].Position - first + 1
-		for e, err := range a.log.ReadAll(ctx, eventstore.ReadOptions{From: first, Limit: span}) {
-			if err != nil {
-				return fmt.Errorf("read the log: %w", err)
-			}
-			if l := byPosition[e.Position]; l != nil {
+		for ; len(left) > 0 && left[0].Position <= e.Position; left = left[1:] {
+			if l := &left[0]; l.Position == e.Position {
 				l.EventID, l.Type, l.Stream = e.ID, e.Type, e.Stream
 			}
 		}
-		letters = letters[n:]
 	}
 	return nil
 }

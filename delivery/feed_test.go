@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/57528e99/recount/delivery/internal/core"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 )
@@ -204,7 +205,7 @@ func TestTheFeedServesEachWhatMatches(t *testing.T) {
 						about := aboutEvent(&e)
 						matches = s.pattern.Explain(&about).Matched
 					}
-					if matches && s.partitionOf(s.keyOf(&e)) == part {
+					if matches && core.PartitionOf(s.keyOf(&e), len(s.queues)) == part {
 						want = append(want, e.Position)
 					}
 				}

@@ -19,8 +19,10 @@ const (
 	moveShare = 50
 	// urgentShare is moveShare when a partition has a lot to move: until then it reads no more.
 	urgentShare = 10
-	// urgentEvents is from how many settled events on a partition does not wait for the next move.
-	urgentEvents = 1000
+	// urgentEvents is from how many settled events on a partition does not wait for the next move, blockedEvents from how
+	// many on nobody does, as it is about to read no more before it has moved.
+	urgentEvents  = 1000
+	blockedEvents = windowSize / 4
 	// reportInterval is how often a partition that moves tells operators what only its owner knows; one that does not
 	// move tells what has changed, and goes on to say what keeps it after retellInterval.
 	reportInterval = time.Second
@@ -57,8 +59,12 @@ func (p *partition) queueMove() {
 		p.queued = true
 		p.of.runner.dirty.add(p)
 	}
-	if p.core.Pending() >= urgentEvents {
+	pending := p.core.Pending()
+	if pending >= urgentEvents {
 		p.of.runner.moveNow()
+	}
+	if pending >= blockedEvents {
+		background.Wake(p.of.runner.blocked)
 	}
 }
 
@@ -84,9 +90,14 @@ func (r *Runner) moveLoop(ctx context.Context) {
 		select {
 		case <-timer.C:
 		case <-r.moving:
+			// Not more often than their share allows, unless one cannot go on.
+			timer.Reset(min(urgentShare*took, moveInterval))
+			select {
+			case <-timer.C:
+			case <-r.blocked:
+			case <-ctx.Done():
+			}
 			timer.Stop()
-			// Not more often than their share allows, whoever is in a hurry.
-			background.Sleep(ctx, min(urgentShare*took, moveInterval))
 		case <-ctx.Done():
 			timer.Stop()
 			return
@@ -124,6 +135,7 @@ func (r *Runner) queueIdle() {
 			if passed := r.feed.passed(p.queue); passed > 0 {
 				p.offer(nil, 0, passed)
 			}
+			p.rereads.forget()
 			p.mu.Lock()
 			p.queueMove()
 			p.mu.Unlock()
@@ -314,6 +326,7 @@ func (p *partition) moved(m made, ok bool) {
 	case p.of.tx != nil:
 		p.pump()
 	}
+	p.mu.Lock()
 	p.settled()
 }
 

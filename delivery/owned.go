@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +12,12 @@ import (
 	"github.com/57528e99/recount/eventstore"
 )
 
-// windowSize bounds the events in memory between the cursor of a partition and what it has read.
-const windowSize = 10_000
+// windowSize and windowBytes bound the events in memory between the cursor of a partition and what it has read. One may be
+// larger, and a large batch has to find room.
+const (
+	windowSize  = 10_000
+	windowBytes = 16 << 20
+)
 
 // eventsInTx is how many events, which do not depend on how they are cut into batches, share a transaction.
 const eventsInTx = 512
@@ -40,15 +45,16 @@ type running struct {
 	eachByItself bool
 	timeout      time.Duration
 
-	mu         sync.Mutex
-	partitions map[int]*partition
+	mu sync.Mutex
+	// partitions are those that are here. The list is replaced, never changed.
+	partitions []*partition
 }
 
 // newRunning returns what is needed to deliver partitions of a subscription.
 func (r *Runner) newRunning(t *taken) (*running, error) {
 	s := &running{
 		runner: r, id: t.Subscription, name: t.Name, revision: t.Revision, definition: t.Definition,
-		partitions: make(map[int]*partition), timeout: defaultTimeout,
+		timeout: defaultTimeout,
 		breaker: core.NewBreaker(t.Definition.Breaker.Keys, rand.Float64),
 	}
 	selector, err := newSelector(&t.Definition)
@@ -93,7 +99,8 @@ func (s *running) closeTarget() {
 func (s *running) configure() {
 	d := &s.definition
 	s.config = core.Config{
-		MaxInFlight: d.MaxInFlight, MaxParked: d.MaxParked, Window: windowSize, MaxEvents: d.Batch.MaxEvents, MaxBytes: d.Batch.MaxBytes,
+		MaxInFlight: d.MaxInFlight, MaxParked: d.MaxParked, Window: windowSize, WindowBytes: max(windowBytes, 2*d.Batch.MaxBytes),
+		MaxEvents: d.Batch.MaxEvents, MaxBytes: d.Batch.MaxBytes,
 		Wait: time.Duration(d.Batch.Wait), Hold: d.AfterDead == Hold, Bisect: *d.Bisect, Serial: s.tx != nil, Random: rand.Float64,
 		Retry: core.Retry{MaxAttempts: d.Retry.MaxAttempts, MaxAge: time.Duration(d.Retry.MaxAge), First: time.Duration(d.Retry.First),
 			Cap: time.Duration(d.Retry.Cap), Factor: d.Retry.Factor},
@@ -117,11 +124,7 @@ func (s *running) pumpAll() {
 func (s *running) all() []*partition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]*partition, 0, len(s.partitions))
-	for _, p := range s.partitions {
-		all = append(all, p)
-	}
-	return all
+	return s.partitions
 }
 
 // partition is one that this process has.
@@ -192,7 +195,7 @@ func (s *running) start(ctx context.Context, t *taken) *partition {
 	}
 	p.queue = newQueue(s.source, t.Partition, p)
 	s.mu.Lock()
-	s.partitions[t.Partition] = p
+	s.partitions = append(slices.Clip(s.partitions), p)
 	s.mu.Unlock()
 	s.runner.feed.add(p.queue)
 	p.pump()
@@ -248,14 +251,17 @@ func (p *partition) pump() {
 			return
 		}
 		if p.of.quick {
-			p.try(a)
-			continue
+			p.tryAll(a)
+			return
 		}
-		p.of.runner.attempts.Go(func() {
-			for ; a != nil; a = p.begin() {
-				p.try(a)
-			}
-		})
+		p.of.runner.attempts.Go(func() { p.tryAll(a) })
+	}
+}
+
+// tryAll makes an attempt, and those that there are to begin when it has ended.
+func (p *partition) tryAll(a *core.Attempt) {
+	for a != nil {
+		a = p.try(a)
 	}
 }
 
@@ -263,7 +269,11 @@ func (p *partition) pump() {
 func (p *partition) begin() *core.Attempt {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	return p.beginAt(time.Now())
+}
+
+// beginAt is begin for who holds mu.
+func (p *partition) beginAt(now time.Time) *core.Attempt {
 	if p.gone || !p.of.runner.mayBegin(now) {
 		return nil
 	}
@@ -297,30 +307,29 @@ func (p *partition) due() {
 	p.pump()
 }
 
-// ended takes what became of an attempt. The attempt is not to be used any more.
-func (p *partition) ended(now time.Time, a *core.Attempt, results []core.Result) {
-	r := p.of.runner
+// ended takes what became of an attempt, which is not to be used any more, and begins the next. Nil: there is none now.
+func (p *partition) ended(now time.Time, a *core.Attempt, results []core.Result) (next *core.Attempt) {
 	p.mu.Lock()
 	delete(p.flights, a)
 	p.core.Ended(now, a, results)
 	if p.gone {
 		if len(p.flights) == 0 {
-			r.look()
+			p.of.runner.look()
 		}
 		p.mu.Unlock()
-		return
+		return nil
 	}
 	if p.core.Pending() > 0 {
 		p.queueMove()
 	}
-	p.mu.Unlock()
+	next = p.beginAt(now)
 	p.settled()
+	return next
 }
 
-// settled lets go on what waited for an attempt, or for a move, to end.
+// settled lets go on what waited for an attempt, or for a move, to end. The caller holds mu, which it unlocks.
 func (p *partition) settled() {
 	r := p.of.runner
-	p.mu.Lock()
 	behind := p.queue.by.Load() == nobody && p.wants()
 	tell := !p.gone && (p.core.Halted() != nil || p.leaving != "" && len(p.flights) == 0)
 	p.mu.Unlock()
@@ -373,7 +382,7 @@ func (p *partition) drop() {
 		return
 	}
 	s.mu.Lock()
-	delete(s.partitions, p.Partition)
+	s.partitions = slices.DeleteFunc(slices.Clone(s.partitions), func(other *partition) bool { return other == p })
 	s.mu.Unlock()
 }
 

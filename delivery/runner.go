@@ -90,8 +90,8 @@ type Runner struct {
 	log atomic.Pointer[eventstore.Token]
 
 	service background.Service
-	// wake lets the keeper look at once, moving lets the mover move.
-	wake, moving chan struct{}
+	// wake lets the keeper look at once, moving lets the mover move soon, blocked at once.
+	wake, moving, blocked chan struct{}
 	// begun is the zero of deadline, which is when attempts must not begin any more, see mayBegin.
 	begun    time.Time
 	deadline atomic.Int64
@@ -133,7 +133,7 @@ func NewRunner(c Config) (*Runner, error) {
 		config: c, records: &records{pool: c.Pool, schema: c.Schema, app: c.App}, process: c.Process,
 		feed:    newFeed(c.Store, c.Logger),
 		targets: map[string]TargetFactory{KindSQL: newSQLTarget(c.Schema)},
-		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), begun: time.Now(),
+		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), blocked: make(chan struct{}, 1), begun: time.Now(),
 		running: make(map[int64]*running), aside: make(map[string]time.Time), alone: make(map[string]bool),
 	}
 	if log, ok := c.Store.(eventstore.Appender); ok {

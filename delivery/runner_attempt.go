@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/57528e99/recount/delivery/internal/core"
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/operations"
 )
@@ -34,11 +32,10 @@ type Observation struct {
 	Err error
 }
 
-// try makes an attempt.
-func (p *partition) try(a *core.Attempt) {
+// try makes an attempt, and begins the next. Nil: there is none now.
+func (p *partition) try(a *core.Attempt) (next *core.Attempt) {
 	if p.of.tx != nil {
-		p.tryInTx(a)
-		return
+		return p.tryInTx(a)
 	}
 	begun := a.Began
 	d := p.delivery(a)
@@ -48,8 +45,9 @@ func (p *partition) try(a *core.Attempt) {
 	}
 	results := p.of.resultsOf(len(a.Items), err)
 	kind, now := a.Kind, time.Now()
-	p.ended(now, a, results)
+	next = p.ended(now, a, results)
 	p.record(d, kind, results, begun, now, err)
+	return next
 }
 
 // deliver calls the target, which has so much time.
@@ -86,89 +84,18 @@ func (p *partition) delivery(a *core.Attempt) *Delivery {
 	return d
 }
 
-// reread returns an event that is in memory no more. It tries for as long as the log cannot be read; nil: the partition was lost
-// meanwhile.
-func (p *partition) reread(position int64) *eventstore.RecordedEvent {
-	backoff := background.Backoff{}
-	for {
-		e, err := p.rereads.event(p.ctx, p.of.runner.config.Store, position, p.mayHave)
-		if err == nil {
-			return e
-		}
-		if p.ctx.Err() != nil {
-			return nil
-		}
-		pause := backoff.Next()
-		p.of.runner.config.Logger.Warn().Err(err).Str("subscription", p.of.name).Int64("position", position).Dur("pause", pause).
-			Msg("reading an event again was interrupted")
-		background.Sleep(p.ctx, pause)
-	}
-}
-
-// rereads has events that are in memory no more and are likely to be needed soon: rows of a key are tried in the order of
-// the log, and those of others lie between them.
-type rereads struct {
-	mu   sync.Mutex
-	kept map[int64]*eventstore.RecordedEvent
-	// ahead is how many events are read at once; used counts those that were asked for since.
-	ahead, used int
-}
-
-// maxAhead bounds how many events are read at once, maxKept how many are kept.
-const (
-	maxAhead = 1000
-	maxKept  = 4000
-)
-
-// event returns the event at a position. Of those that are read with it, it keeps what mine says may be asked for.
-func (r *rereads) event(ctx context.Context, store eventstore.Reader, position int64, mine func(*eventstore.RecordedEvent) bool) (*eventstore.RecordedEvent, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.kept[position]; e != nil {
-		r.used++
-		delete(r.kept, position)
-		return e, nil
-	}
-	// Rows that lie close together pay for a page; for others one reads a single event.
-	switch {
-	case r.used > r.ahead/64:
-		r.ahead = min(2*r.ahead+2, maxAhead)
-	default:
-		r.ahead /= 2
-	}
-	r.used = 1
-	if len(r.kept) > maxKept || r.kept == nil {
-		r.kept = make(map[int64]*eventstore.RecordedEvent)
-	}
-	var found *eventstore.RecordedEvent
-	for e, err := range store.ReadAll(ctx, eventstore.ReadOptions{From: position, Limit: int64(r.ahead + 1), PageSize: r.ahead + 1}) {
-		switch {
-		case err != nil:
-			return nil, err
-		case e.Position == position:
-			found = &e
-		case mine(&e):
-			r.kept[e.Position] = &e
-		}
-	}
-	if found == nil {
-		return nil, fmt.Errorf("%w: there is no event at position %d", eventstore.ErrCorrupt, position)
-	}
-	return found, nil
-}
-
-// mayHave reports whether the partition may have a row for an event.
-func (p *partition) mayHave(e *eventstore.RecordedEvent) bool {
-	s := p.of.source
-	return (s.types == nil || slices.Contains(s.types, e.Type)) && s.partitionOf(s.keyOf(e)) == p.Partition
-}
-
 var errNoReason = errors.New("it does not say which, or why")
+
+// allDone is the result of attempts of which all is delivered. Nobody changes what is Done.
+var allDone = []core.Result{{Outcome: core.Done}}
 
 // resultsOf returns what an error of the target says of n events: of each, or one result for all.
 func (s *running) resultsOf(n int, err error) []core.Result {
+	if err == nil {
+		return allDone
+	}
 	var partial *PartialError
-	if err == nil || !errors.As(err, &partial) {
+	if !errors.As(err, &partial) {
 		return []core.Result{s.resultOf(err)}
 	}
 	results := make([]core.Result, n)

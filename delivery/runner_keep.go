@@ -502,9 +502,7 @@ func (k *keeper) has(key partitionKey) bool {
 	if s == nil {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.partitions[key.Partition] != nil
+	return slices.ContainsFunc(s.all(), func(p *partition) bool { return p.Partition == key.Partition })
 }
 
 // lingers returns a partition that shares keys with one of n and of which an attempt is in flight here; nil: there is none.

@@ -45,8 +45,8 @@ SELECT $1, unnest($2::text[]::uuid[]) ON CONFLICT DO NOTHING RETURNING message_i
 )
 
 // tryInTx makes an attempt in the transaction that moves the cursor. What is about the database and not about the events
-// is tried again, for as long as the partition is here: nobody is charged.
-func (p *partition) tryInTx(a *core.Attempt) {
+// is tried again, for as long as the partition is here: nobody is charged. It begins the next as try does.
+func (p *partition) tryInTx(a *core.Attempt) (next *core.Attempt) {
 	begun := a.Began
 	d := p.delivery(a)
 	kind, n := a.Kind, len(a.Items)
@@ -68,11 +68,14 @@ func (p *partition) tryInTx(a *core.Attempt) {
 		whole := isAboutEvents(err) || conflicts >= maxConflicts && n > 1 && p.of.config.Bisect
 		if !t.ended && (whole || p.ctx.Err() != nil) {
 			t.results, t.ended = []core.Result{p.of.resultOf(err)}, true
-			p.ended(time.Now(), a, t.results)
+			next = p.ended(time.Now(), a, t.results)
 		}
 		if t.ended {
 			p.record(d, kind, t.results, begun, time.Now(), err)
-			return
+			if next == nil {
+				next = p.begin()
+			}
+			return next
 		}
 		pause := backoff.Next()
 		p.of.runner.config.Logger.Warn().Err(err).Str("subscription", p.of.name).Dur("pause", pause).Msg("a transaction was interrupted")
