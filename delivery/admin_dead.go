@@ -234,42 +234,6 @@ type DeadLetterDetails struct {
 	History []AttemptRecord `json:"history"`
 }
 
-// AttemptRecord is a try to deliver an event.
-type AttemptRecord struct {
-	Attempt int       `json:"attempt"`
-	At      time.Time `json:"at"`
-	// Milliseconds is how long it took.
-	Milliseconds float64 `json:"milliseconds"`
-	// Outcome is done, transient, permanent, throttled, gone, stop, undecodable; or superseded, by an event that was appended in
-	// its place.
-	Outcome string `json:"outcome"`
-	// Charged says that it counted against the event.
-	Charged bool   `json:"charged"`
-	Class   string `json:"class,omitempty"`
-	// Status is that of HTTP; 0: there was none.
-	Status int    `json:"status,omitempty"`
-	Error  string `json:"error,omitempty"`
-	// Answer is the beginning of what the target answered.
-	Answer  string `json:"answer,omitempty"`
-	Process string `json:"process"`
-}
-
-const attemptsOfSQL = `
-SELECT attempt, at, took / 1000.0::float8, outcome, charged, coalesce(class, ''), coalesce(status, 0), coalesce(error, ''), coalesce(answer, ''), process
-FROM {schema}.subscription_attempts WHERE subscription = $1 AND position = $2 ORDER BY at LIMIT 1000`
-
-func (a *Admin) attempts(ctx context.Context, id, position int64) ([]AttemptRecord, error) {
-	rows, err := a.records.pool.Query(ctx, a.records.sql(attemptsOfSQL), id, position)
-	if err != nil {
-		return nil, err
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[AttemptRecord])
-	for i := range all {
-		all[i].At = all[i].At.UTC()
-	}
-	return all, err
-}
-
 // DeadLetter returns a dead letter with its event and attempts.
 //
 // Errors: ErrNotFound, ErrNoDeadLetter.

@@ -106,7 +106,7 @@ SELECT s.id, s.name, s.app, s.definition, s.revision, s.desired = 'paused', s.pa
        s.created_at, s.created_by, s.updated_at,
        NOT EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.app = s.app AND s.needs = ANY (m.can_run) AND ` + alive + `)
 FROM {schema}.subscriptions s
-WHERE s.name IS NOT NULL AND ($1 = '' OR s.app = $1) AND ($2 = '' OR s.name = $2)
+WHERE s.name IS NOT NULL AND ($1 = '' OR s.app = $1) AND ($2::text[] IS NULL OR s.name = ANY ($2))
 ORDER BY s.name`
 
 	partitionsSQL = `
@@ -125,7 +125,46 @@ FROM {schema}.subscription_parked WHERE subscription = ANY ($1) GROUP BY subscri
 
 // List returns the status of all subscriptions of the App, ordered by name.
 func (a *Admin) List(ctx context.Context) ([]Status, error) {
-	all, err := a.status(ctx, "")
+	all, err := a.status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list subscriptions: %w", err)
+	}
+	return all, nil
+}
+
+const (
+	pageOfSQL = `
+SELECT name FROM {schema}.subscriptions WHERE ($1 = '' OR app = $1) AND name > $2 AND name < $3 ORDER BY name LIMIT $4`
+
+	// As the index on owners has it.
+	pageOfOwnerSQL = `
+SELECT name FROM {schema}.subscriptions
+WHERE ($1 = '' OR app = $1) AND name > $2 AND name < $3 AND (definition::jsonb ->> 'owner') = $5 ORDER BY name LIMIT $4`
+)
+
+// ListQuery picks subscriptions.
+type ListQuery struct {
+	// After and Before bound their names, which are not among them. Owner is that of their definitions; empty: any.
+	After, Before, Owner string
+	// Limit is how many are wanted at most.
+	Limit int
+}
+
+// ListPage returns the status of some subscriptions of the App, ordered by name.
+func (a *Admin) ListPage(ctx context.Context, q ListQuery) ([]Status, error) {
+	sql, args := pageOfSQL, []any{a.records.app, q.After, q.Before, q.Limit}
+	if q.Owner != "" {
+		sql, args = pageOfOwnerSQL, append(args, q.Owner)
+	}
+	rows, err := a.records.pool.Query(ctx, a.records.sql(sql), args...)
+	var names []string
+	if err == nil {
+		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	var all []Status
+	if err == nil && len(names) > 0 {
+		all, err = a.status(ctx, names...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list subscriptions: %w", err)
 	}
@@ -146,12 +185,13 @@ func (a *Admin) Get(ctx context.Context, name string) (Status, error) {
 	return all[0], nil
 }
 
-func (a *Admin) status(ctx context.Context, name string) ([]Status, error) {
+// status returns the status of the subscriptions that have the names, of all if there are none, ordered by name.
+func (a *Admin) status(ctx context.Context, names ...string) ([]Status, error) {
 	var all []Status
 	byID := make(map[int64]*Status)
 	err := pgx.BeginTxFunc(ctx, a.records.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
 		var ids []int64
-		if all, ids, err = a.readStatus(ctx, tx, name); err != nil || len(all) == 0 {
+		if all, ids, err = a.readStatus(ctx, tx, names); err != nil || len(all) == 0 {
 			return err
 		}
 		for i, id := range ids {
@@ -183,8 +223,8 @@ func (a *Admin) status(ctx context.Context, name string) ([]Status, error) {
 	return all, nil
 }
 
-func (a *Admin) readStatus(ctx context.Context, tx pgx.Tx, name string) (all []Status, ids []int64, err error) {
-	rows, err := tx.Query(ctx, a.records.sql(statusSQL), a.records.app, name)
+func (a *Admin) readStatus(ctx context.Context, tx pgx.Tx, names []string) (all []Status, ids []int64, err error) {
+	rows, err := tx.Query(ctx, a.records.sql(statusSQL), a.records.app, names)
 	if err != nil {
 		return nil, nil, err
 	}

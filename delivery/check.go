@@ -306,13 +306,13 @@ func (c *checker) retry(r *Retry) {
 
 func (c *checker) target(t *TargetConfig, batch Batch) {
 	set := 0
-	for _, there := range []bool{t.Handler != nil, t.SQL != nil, t.Append != nil, t.HTTP != nil} {
+	for _, there := range []bool{t.Handler != nil, t.SQL != nil, t.Append != nil, t.HTTP != nil, t.Webhook != nil} {
 		if there {
 			set++
 		}
 	}
 	if set != 1 {
-		c.wrong("/target", `must have one of "http", "handler", "sql" and "append"`)
+		c.wrong("/target", `must have one of "http", "webhook", "handler", "sql" and "append"`)
 		return
 	}
 	switch {
@@ -323,7 +323,9 @@ func (c *checker) target(t *TargetConfig, batch Batch) {
 	case t.Append != nil:
 		c.append(t.Append)
 	case t.HTTP != nil:
-		c.http(t.HTTP, batch)
+		c.http("/target/http/", t.HTTP, batch)
+	case t.Webhook != nil:
+		c.webhook("/target/webhook/", t.Webhook, batch)
 	}
 }
 
@@ -361,8 +363,7 @@ func (c *checker) append(t *AppendTarget) {
 	number(c, at+"max_hops", &t.MaxHops, 4, 1, 32)
 }
 
-func (c *checker) http(t *HTTPTarget, batch Batch) {
-	const at = "/target/http/"
+func (c *checker) http(at string, t *HTTPTarget, batch Batch) {
 	c.url(at+"url", t.URL)
 	choice(c, at+"method", &t.Method, "POST", "PUT", "PATCH")
 	choice(c, at+"format", &t.Format, FormatEvent, FormatCloudEvents, FormatCloudEventsBinary)
@@ -512,6 +513,8 @@ func (t TargetConfig) needs() string {
 		return "sql"
 	case t.Append != nil:
 		return "append"
+	case t.Webhook != nil && t.Webhook.Secret == nil:
+		return KindWebhook
 	}
-	return "http"
+	return KindHTTP
 }

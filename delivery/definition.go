@@ -107,6 +107,8 @@ type TargetConfig struct {
 	Append *AppendTarget `json:"append,omitzero"`
 	// HTTP sends requests.
 	HTTP *HTTPTarget `json:"http,omitzero"`
+	// Webhook sends signed requests, an event each.
+	Webhook *WebhookTarget `json:"webhook,omitzero"`
 }
 
 // HandlerTarget names a Go handler.

@@ -72,8 +72,8 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 			return nil, err
 		}
 	}
-	if config.HTTP != nil {
-		s.timeout = time.Duration(config.HTTP.Timeout)
+	if requests := config.Requests(); requests != nil {
+		s.timeout = time.Duration(requests.Timeout)
 	}
 	if tx, ok := s.target.(Transactional); ok {
 		s.tx = tx

@@ -45,32 +45,34 @@ type attempt struct {
 	// Status is that of HTTP; 0: there is none.
 	Status int
 	Error  string
-	// Answer is the beginning of what the target answered.
-	Answer string
+	// Answer is the beginning of what the target answered, Sent the headers that were sent.
+	Answer, Sent string
 }
 
 const attemptsSQL = `
 INSERT INTO {schema}.subscription_attempts
-    (subscription, position, attempt, at, took, outcome, charged, class, status, error, answer, process)
-SELECT *, $12::text FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::bigint[], $6::text[], $7::boolean[],
-    $8::text[], $9::integer[], $10::text[], $11::text[])`
+    (subscription, position, attempt, at, took, outcome, charged, class, status, error, answer, sent, process)
+SELECT *, $13::text FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::bigint[], $6::text[], $7::boolean[],
+    $8::text[], $9::integer[], $10::text[], $11::text[], $12::text[])`
 
 // recordAttempts writes attempts down. They happened, whoever has the partitions now: no epoch is compared.
 func (r *records) recordAttempts(ctx context.Context, process string, attempts []attempt) error {
 	n := len(attempts)
 	subscriptions, positions, numbers := make([]int64, n), make([]int64, n), make([]int32, n)
 	at, took, outcomes, charged := make([]time.Time, n), make([]int64, n), make([]string, n), make([]bool, n)
-	classes, statuses, errs, answers := make([]*string, n), make([]*int32, n), make([]*string, n), make([]*string, n)
+	classes, statuses, errs := make([]*string, n), make([]*int32, n), make([]*string, n)
+	answers, sent := make([]*string, n), make([]*string, n)
 	for i := range attempts {
 		a := &attempts[i]
 		subscriptions[i], positions[i], numbers[i] = a.Subscription, a.Position, int32(a.Attempt)
 		at[i], took[i], outcomes[i], charged[i] = a.At, a.Took.Microseconds(), a.Outcome, a.Charged
 		classes[i], statuses[i] = orNull(a.Class), orNull(int32(a.Status))
 		errs[i], answers[i] = orNull(operations.SanitizeText(a.Error)), orNull(operations.SanitizeText(a.Answer))
+		sent[i] = orNull(a.Sent)
 	}
 	b := &pgx.Batch{}
 	b.Queue(lazySQL)
-	b.Queue(r.sql(attemptsSQL), subscriptions, positions, numbers, at, took, outcomes, charged, classes, statuses, errs, answers, process)
+	b.Queue(r.sql(attemptsSQL), subscriptions, positions, numbers, at, took, outcomes, charged, classes, statuses, errs, answers, sent, process)
 	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("write attempts down: %w", err)
 	}

@@ -35,6 +35,9 @@ const (
 	KindSQL    = "sql"
 	KindHTTP   = "http"
 	KindAppend = "append"
+	// KindWebhook is that of webhooks that are signed with a key of the service. Those that bring their secrets are of
+	// KindHTTP.
+	KindWebhook = "webhook"
 )
 
 // Config says what a Runner delivers, from where and to whom.

@@ -171,7 +171,7 @@ func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, b
 			oldest = e.RecordedAt
 		}
 		if result.Outcome != core.Done || p.of.definition.LogAttempts == LogAll {
-			r.attemptLog.add(newAttempt(p.of.id, e, result, begun, took, err))
+			r.attemptLog.add(newAttempt(p.of.id, d, e, result, begun, took, err))
 		}
 	}
 	r.counts.delivered.Add(int64(delivered))
@@ -182,10 +182,10 @@ func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, b
 	}
 }
 
-func newAttempt(subscription int64, e *Event, r *core.Result, begun time.Time, took time.Duration, err error) attempt {
+func newAttempt(subscription int64, d *Delivery, e *Event, r *core.Result, begun time.Time, took time.Duration, err error) attempt {
 	a := attempt{
 		Subscription: subscription, Position: e.Position, Attempt: e.Attempt, At: begun, Took: took, Outcome: r.Outcome.String(),
-		Charged: r.Charged, Class: r.Class, Error: r.Error,
+		Charged: r.Charged, Class: r.Class, Error: r.Error, Status: d.Exchange.Status, Answer: d.Exchange.Answer, Sent: d.Exchange.Sent,
 	}
 	var response *ResponseError
 	if errors.As(err, &response) {

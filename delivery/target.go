@@ -35,6 +35,18 @@ type Delivery struct {
 	Epoch     int64
 	// Replay names the replay that it is of; empty: it is none.
 	Replay string
+	// Exchange is for the Target to fill in, if it likes: it is kept with the attempt.
+	Exchange Exchange
+}
+
+// Exchange is a request as it was sent, and its answer.
+type Exchange struct {
+	// Sent are the headers as a JSON object, without secrets.
+	Sent string
+	// Status is that of HTTP; 0: there was no answer.
+	Status int
+	// Answer is what the body begins with, as in ResponseError.
+	Answer string
 }
 
 // Event is an event as it is delivered.

@@ -56,6 +56,7 @@ CREATE TABLE subscriptions (
     created_by       text        NOT NULL,
     updated_at       timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX subscriptions_owner ON subscriptions ((definition::jsonb ->> 'owner'), name);
 
 -- A partition is a queue in order of position, of the keys whose hash falls to it. Everything that matches
 -- at or below position is delivered, or has a row in subscription_parked; nothing above it has one.
@@ -162,6 +163,8 @@ CREATE TABLE subscription_attempts (
     error        text,
     -- The first bytes of what the target answered.
     answer       text,
+    -- The headers that were sent, as a JSON object, where the target tells.
+    sent         text,
     process      text        NOT NULL
 );
 CREATE INDEX subscription_attempts_event ON subscription_attempts (subscription, position);

@@ -19,6 +19,8 @@ import (
 const (
 	// keptAnswer is how much of an answer is kept.
 	keptAnswer = 4 << 10
+	// keptOfSuccess is how much of the answer of a webhook is kept that was delivered.
+	keptOfSuccess = 2 << 10
 	// readAnswer is how long an answer may be that can say which events of a batch failed.
 	readAnswer = 1 << 20
 	// skippedAnswer is how much more is read, so that the connection can be used again.
@@ -32,11 +34,7 @@ func judge(r *http.Response, c *credentials, d *delivery.Delivery) error {
 	if r.StatusCode/100 == 2 {
 		return judgeSuccess(r, c, d)
 	}
-	// Secrets are looked for beyond what is kept, or one that is cut would be taken for none. An answer that breaks
-	// off is an answer.
-	body, _ := io.ReadAll(io.LimitReader(r.Body, int64(keptAnswer+c.longest())))
-	_, _ = io.CopyN(io.Discard, r.Body, skippedAnswer)
-	err := &delivery.ResponseError{Status: r.StatusCode, Answer: c.text(string(body), keptAnswer)}
+	err := &delivery.ResponseError{Status: r.StatusCode, Answer: c.begin(r.Body, keptAnswer)}
 	after, told := retryAfter(r.Header)
 	switch status := r.StatusCode; {
 	case status == http.StatusGone, strings.EqualFold(r.Header.Get("Webhook-Delivery"), "disable"):
@@ -158,6 +156,15 @@ func (f *failedEvent) index(events []delivery.Event) int {
 		}
 	}
 	return -1
+}
+
+// begin returns what the body of an answer begins with, and reads the rest, if it is short. An answer that breaks off is an
+// answer.
+func (c *credentials) begin(body io.Reader, limit int) string {
+	// Secrets are looked for beyond what is kept, or one that is cut would be taken for none.
+	text, _ := io.ReadAll(io.LimitReader(body, int64(limit+c.longest())))
+	_, _ = io.CopyN(io.Discard, body, skippedAnswer)
+	return c.text(string(text), limit)
 }
 
 // text returns text of the receiver's as it can be kept, without the secrets.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/57528e99/recount/delivery"
 )
@@ -24,6 +25,8 @@ type credentials struct {
 	token  string
 	// fresh says that the token was got for this request: there is no use in getting another.
 	fresh bool
+	// own are the secrets that a webhook brings to be signed with.
+	own string
 	// hidden is what must not be kept of an answer.
 	hidden []string
 }
@@ -66,6 +69,13 @@ func (t *Target) credentials(ctx context.Context, refused *credentials) (*creden
 		}
 		c.values = append(c.values, value)
 	}
+	if t.own != nil {
+		var err error
+		if c.own, err = t.own.read(refused != nil); err != nil {
+			return nil, err
+		}
+		c.hidden = append(c.hidden, strings.Fields(c.own)...)
+	}
 	if t.tokens != nil {
 		var err error
 		if c.token, c.fresh, err = t.tokens.get(ctx, refused); err != nil {
@@ -78,5 +88,5 @@ func (t *Target) credentials(ctx context.Context, refused *credentials) (*creden
 
 // same reports whether others would be sent the same.
 func (c *credentials) same(others *credentials) bool {
-	return slices.Equal(c.values, others.values) && c.token == others.token
+	return slices.Equal(c.values, others.values) && c.token == others.token && c.own == others.own
 }

@@ -16,21 +16,40 @@ import (
 // among those that New is told of.
 const ReasonAddressRefused = "target-address-refused"
 
-// newDialer returns a dialer that refuses to connect to what is not public. It looks at the address that is
-// dialed, after names are resolved: who answers for a name cannot lead it astray.
-func newDialer(allowed []netip.Prefix) *net.Dialer {
+// guard says what may be connected to.
+type guard struct {
+	// allowed are networks that may be, although they are not public; onlyAllowed says that nothing else may.
+	allowed     []netip.Prefix
+	onlyAllowed bool
+	// resolver is that of the machine by default.
+	resolver *net.Resolver
+}
+
+// dialer returns a dialer that refuses to connect to what may not be. It looks at the address that is dialed, after
+// names are resolved: who answers for a name cannot lead it astray.
+func (g *guard) dialer() *net.Dialer {
 	return &net.Dialer{
-		Timeout: 10 * time.Second,
+		Timeout:  10 * time.Second,
+		Resolver: g.resolver,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(address)
 			if err != nil {
 				return fmt.Errorf("the address %q cannot be judged: %w", address, err)
 			}
-			if a := to.Addr(); !mayDial(a, allowed) {
-				err := eventstore.NewError(eventstore.ClassUnavailable, fmt.Sprintf("the address %s is not public, and not among those that targets may have", a))
-				return eventstore.WithReason(err, ReasonAddressRefused, a.String(), "")
+			a := to.Addr()
+			what := ""
+			switch {
+			case g.isAllowed(a):
+				return nil
+			case g.onlyAllowed:
+				what = "the address %s gets requests of webhooks by https only"
+			case !isPublic(a) || isOwn(a):
+				what = "the address %s is not public"
+			default:
+				return nil
 			}
-			return nil
+			refused := eventstore.NewError(eventstore.ClassUnavailable, fmt.Sprintf(what+", and not among those that targets may have", a))
+			return eventstore.WithReason(refused, ReasonAddressRefused, a.String(), "")
 		},
 	}
 }
@@ -51,17 +70,44 @@ var (
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
 )
 
-func mayDial(a netip.Addr, allowed []netip.Prefix) bool {
-	contains := func(p netip.Prefix) bool { return p.Contains(a) }
-	a = a.WithZone("")
-	if slices.ContainsFunc(allowed, contains) {
-		return true
-	}
-	bytes := a.As16()
-	if a.Is4In6() || nat64.Contains(a) {
+// reached returns the address that packets to one reach: without its zone, and the IPv4 address if it is one in another form.
+func reached(a netip.Addr) netip.Addr {
+	if a = a.WithZone(""); a.Is4In6() || nat64.Contains(a) {
+		bytes := a.As16()
 		a = netip.AddrFrom4([4]byte(bytes[12:]))
 	}
-	return slices.ContainsFunc(allowed, contains) || (a.Is4() || givenOut.Contains(a)) && !slices.ContainsFunc(notPublic, contains)
+	return a
+}
+
+func (g *guard) isAllowed(a netip.Addr) bool {
+	there := func(a netip.Addr) bool {
+		return slices.ContainsFunc(g.allowed, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	return there(a.WithZone("")) || there(reached(a))
+}
+
+func isPublic(a netip.Addr) bool {
+	a = reached(a)
+	return (a.Is4() || givenOut.Contains(a) && !isISATAP(a)) && !slices.ContainsFunc(notPublic, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// isISATAP reports whether an address is of RFC 5214, which has an IPv4 address behind 0:5efe or 200:5efe.
+func isISATAP(a netip.Addr) bool {
+	b := a.As16()
+	return b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe
+}
+
+// isOwn reports whether an address is one of this machine: what comes from itself passes no firewall.
+func isOwn(a netip.Addr) bool {
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return true // nobody knows
+	}
+	a = reached(a)
+	return slices.ContainsFunc(own, func(o net.Addr) bool {
+		p, err := netip.ParsePrefix(o.String())
+		return err == nil && reached(p.Addr()) == a
+	})
 }
 
 func prefixes(texts ...string) (list []netip.Prefix) {

@@ -13,7 +13,7 @@ import (
 )
 
 func TestAddressesThatAreRefused(t *testing.T) {
-	allowed := prefixes("10.1.0.0/16", "fd00:1::/64", "64:ff9b:1::/48")
+	g := &guard{allowed: prefixes("10.1.0.0/16", "fd00:1::/64", "64:ff9b:1::/48")}
 	for _, c := range []struct {
 		addresses string
 		want      bool
@@ -29,11 +29,12 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		{"100.64.0.1 100.127.255.255 100.100.100.200", false},
 		{"224.0.0.1 239.255.255.250 255.255.255.255 240.0.0.1 ff02::1 ff01::1 ff0e::1", false},
 		{"192.0.0.1 192.0.2.1 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 192.88.99.1 2001:db8::1 3fff::1 100::1 5f00::1", false},
-		// What hides an IPv4 address: 6to4, Teredo, ISATAP's prefix apart, and what is reserved.
-		{"2002:7f00:1::1 2002:808:808::1 2001:0:4136:e378::1 ::8.8.8.8 64:ff9b:2::8.8.8.8 4000::1", false},
+		// What hides an IPv4 address: 6to4, Teredo, ISATAP, and what is reserved.
+		{"2002:7f00:1::1 2002:808:808::1 2001:0:4136:e378::1 ::8.8.8.8 64:ff9b:2::8.8.8.8 4000::1 2a00:1450::5efe:7f00:1 2a00:1450::200:5efe:a00:1", false},
 	} {
 		for _, text := range strings.Fields(c.addresses) {
-			if got := mayDial(netip.MustParseAddr(text), allowed); got != c.want {
+			a := netip.MustParseAddr(text)
+			if got := g.isAllowed(a) || isPublic(a); got != c.want {
 				t.Errorf("%s may be dialed: %t, want %t", text, got, c.want)
 			}
 		}

@@ -44,9 +44,20 @@ func (t *Target) message(d *delivery.Delivery) (*message, error) {
 		m.write(d, batch, appendCloudEvent)
 	default:
 		m.set("Content-Type", eventstore.ContentTypeJSON)
-		m.write(d, batch, func(to []byte, e *delivery.Event) []byte { return e.AppendJSON(to) })
+		m.write(d, batch, t.appendEvent)
 	}
 	return m, nil
+}
+
+// appendEvent appends an event as the API gives it. Metadata say what goes on in the service, and who did it: they are not for those
+// who receive webhooks.
+func (t *Target) appendEvent(to []byte, e *delivery.Event) []byte {
+	if t.signer != nil && len(e.Metadata) > 0 {
+		recorded, without := *e.RecordedEvent, *e
+		recorded.Metadata, without.RecordedEvent = nil, &recorded
+		e = &without
+	}
+	return e.AppendJSON(to)
 }
 
 // set sets a header, whose name must be canonical.

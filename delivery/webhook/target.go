@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -27,24 +28,40 @@ type Target struct {
 	limiter   *rate.Limiter // nil: no limit
 	headers   []*header
 	tokens    *tokens // nil: no OAuth
+	signer    *signer // nil: requests are not signed
+	own       *secret // of one who brings the secrets to sign with; nil: they are derived
 }
 
 var _ delivery.Target = (*Target)(nil)
 
-// New returns the target of a subscription that goes to delivery.HTTPTarget; Close it. Allow are networks that may be
-// connected to although they are not public. The error is a *delivery.InvalidError. Nothing is connected to and no
-// secret is read before something is delivered.
+// New returns the target of a subscription that goes to delivery.HTTPTarget, or to a delivery.WebhookTarget with secrets of its
+// own; Close it. Allow are networks that may be connected to although they are not public. The error is a
+// *delivery.InvalidError. Nothing is connected to and no secret is read before something is delivered.
 func New(d delivery.Definition, allow []netip.Prefix) (*Target, error) {
+	return NewSigned(d, allow, nil)
+}
+
+// NewSigned is New for webhooks of all sorts: key is what their secrets are derived from.
+func NewSigned(d delivery.Definition, allow []netip.Prefix, key *MasterKey) (*Target, error) {
 	d, err := d.Checked()
 	if err != nil {
 		return nil, err
 	}
-	c := d.Target.HTTP
+	c := d.Target.Requests()
 	address, err := url.Parse(c.URL)
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{config: c, batch: d.Batch.MaxEvents > 1, url: address, transport: newTransport(d, allow)}
+	guard := &guard{allowed: allow}
+	t := &Target{config: c, batch: d.Batch.MaxEvents > 1, url: address}
+	if w := d.Target.Webhook; w != nil {
+		t.signer = &signer{subscription: d.Name, config: w, master: key, derived: make(map[string]signingKey)}
+		if w.Secret != nil {
+			t.own = &secret{Secret: *w.Secret}
+		}
+		guard.onlyAllowed = address.Scheme == "http"
+	}
+	t.transport = newTransport(d, guard)
 	if c.RateLimit > 0 {
 		// The burst makes up for what a timer is late.
 		t.limiter = rate.NewLimiter(rate.Limit(c.RateLimit), max(1, int(c.RateLimit/100)))
@@ -137,16 +154,33 @@ func (t *Target) sendWith(ctx context.Context, m *message, c *credentials, d *de
 	if t.tokens != nil {
 		m.header["Authorization"] = []string{"Bearer " + c.token}
 	}
+	if t.signer != nil {
+		// With the time of this attempt: receivers refuse what was signed long ago.
+		if err := t.signer.sign(m.header, d.Events[0].MessageID.String(), m.body, c.own, time.Now()); err != nil {
+			return err
+		}
+		d.Exchange = delivery.Exchange{Sent: t.sentHeaders(m.header)}
+	}
 	answer, err := t.transport.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		return withoutURL(err)
 	}
 	defer answer.Body.Close()
+	if t.signer != nil && answer.StatusCode/100 == 2 {
+		// A receiver of webhooks has no more to say.
+		d.Exchange.Status, d.Exchange.Answer = answer.StatusCode, c.begin(answer.Body, keptOfSuccess)
+		return nil
+	}
 	return judge(answer, c, d)
 }
 
-// withoutURL returns the error below one that tells the address, whose query may have a secret.
+// withoutURL returns an error without the address, whose query may have a secret.
 func withoutURL(err error) error {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		// Who runs the receiver may see it, and need not know which resolver is asked here.
+		return &net.DNSError{Err: dns.Err, Name: dns.Name, IsTimeout: dns.IsTimeout, IsTemporary: dns.IsTemporary, IsNotFound: dns.IsNotFound}
+	}
 	var withURL *url.Error
 	if errors.As(err, &withURL) {
 		return withURL.Err
@@ -156,9 +190,9 @@ func withoutURL(err error) error {
 
 // newTransport returns a transport of its own, so that targets do not take connections from each other. It keeps as
 // many as there are attempts at once if one process has all partitions.
-func newTransport(d delivery.Definition, allow []netip.Prefix) *http.Transport {
+func newTransport(d delivery.Definition, g *guard) *http.Transport {
 	return &http.Transport{
-		DialContext:            newDialer(allow).DialContext,
+		DialContext:            g.dialer().DialContext,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 		DisableCompression:     true,
