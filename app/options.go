@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/delivery/webhook"
 )
 
 // Roles are the parts of a service that a process can run.
@@ -47,6 +49,9 @@ type Options struct {
 	// AllowTargets are networks that subscriptions may send requests to although they are not public, such as
 	// 127.0.0.0/8. Default: none.
 	AllowTargets []netip.Prefix
+	// WebhookKey is what the secrets of webhooks are derived from, the same in all processes. Default: webhooks must bring
+	// their own.
+	WebhookKey *webhook.MasterKey
 	// AdoptLog joins a log that belongs to an App of another name.
 	AdoptLog bool
 }

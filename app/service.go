@@ -208,13 +208,16 @@ func (s *Service) NewRunner() (*projections.Runner, error) {
 
 // newDeliverer returns what delivers the subscriptions whose targets can be reached from here.
 func (s *Service) newDeliverer() (*delivery.Runner, error) {
+	request := func(d delivery.Definition) (delivery.Target, error) {
+		return webhook.NewSigned(d, s.options.AllowTargets, s.options.WebhookKey)
+	}
+	targets := map[string]delivery.TargetFactory{delivery.KindHTTP: request}
+	if s.options.WebhookKey != nil {
+		targets[delivery.KindWebhook] = request
+	}
 	return delivery.NewRunner(delivery.Config{
 		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger,
-		Subscriptions: s.here.Subscriptions(),
-		Targets: map[string]delivery.TargetFactory{
-			delivery.KindHTTP: func(d delivery.Definition) (delivery.Target, error) { return webhook.New(d, s.options.AllowTargets) },
-		},
-		Observe: s.Metrics.Delivery,
+		Subscriptions: s.here.Subscriptions(), Targets: targets, Observe: s.Metrics.Delivery,
 	})
 }
 
@@ -289,6 +292,7 @@ func (s *Service) register(api *httpapi.API) error {
 	httpapi.Commands(api)
 	if s.Rows == nil {
 		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions)
+		adminapi.RegisterWebhooks(api, s.App.Program, s.Subscriptions, adminapi.WebhookConfig{Key: s.options.WebhookKey, Allow: s.options.AllowTargets})
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ type routes struct {
 // Problems are what the errors of projections, of operations on them, of subscriptions and of patterns are over HTTP.
 // Program is how the program is called on the command line.
 func Problems(program string) []httpapi.DomainProblem {
-	return inWordsOf(program, slices.Concat(ofProjections, ofSubscriptions))
+	return inWordsOf(program, slices.Concat(ofProjections, ofSubscriptions, ofWebhooks))
 }
 
 func inWordsOf(program string, problems []httpapi.DomainProblem) []httpapi.DomainProblem {
