@@ -98,6 +98,9 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	}
 	d.options.DSN, d.options.Schema, d.options.Logger = db.dsn, d.schema, logger
 	d.options.AllowTargets = loopback
+	if d.options.WebhookKey, err = prog.devWebhookKey(d); err != nil {
+		return err
+	}
 	service, err := app.Open(ctx, prog.App, d.options)
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ type serving struct {
 	// adminAsked says that somebody chose admin.
 	adminAsked bool
 
+	webhookKeyFile string
+
 	migrate bool
 	wait    time.Duration
 	options app.Options
@@ -151,13 +153,19 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	FromEnv(flags, "allow-targets")
 	flags.BoolVar(&s.options.AdoptLog, "adopt-log", false, "join a log that other apps have, beside them; once is enough")
 	FromEnv(flags, "adopt-log")
+	flags.StringVar(&s.webhookKeyFile, "webhook-key-file", "", "file with the key that the secrets of webhooks are derived from, 32 bytes or more, the same for all processes; "+
+		"or it is in $"+webhookKeyVariable)
+	FromEnv(flags, "webhook-key-file")
 	logs := loggingFlags(cmd, "info", "json")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if port := prog.Getenv("PORT"); port != "" && !flags.Changed("listen") {
 			s.listen = ":" + port
 		}
 		s.adminAsked = flags.Changed("admin")
 		if err := s.check(cmd); err != nil {
+			return err
+		}
+		if s.options.WebhookKey, err = prog.webhookKey(s.webhookKeyFile); err != nil {
 			return err
 		}
 		return s.run(cmd.Context(), prog.logger(logs))

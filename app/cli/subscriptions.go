@@ -102,8 +102,8 @@ func targetCell(t delivery.TargetConfig) string {
 		return "sql " + t.SQL.Function
 	case t.Append != nil:
 		return "append " + t.Append.Stream
-	case t.HTTP != nil:
-		return t.HTTP.URL
+	case t.Requests() != nil:
+		return t.Requests().URL
 	}
 	return ""
 }
