@@ -41,6 +41,8 @@ CREATE TABLE subscriptions (
     desired          text        NOT NULL DEFAULT 'running' CHECK (desired IN ('running', 'paused')),
     -- What of can_run a member must have.
     needs            text        COLLATE "C" NOT NULL,
+    -- The projection whose changes it delivers: its positions are their numbers. NULL: it delivers the log.
+    changes_of       text        COLLATE "C",
     partitions       integer     NOT NULL CHECK (partitions BETWEEN 1 AND 256 AND partitions & (partitions - 1) = 0),
     -- Events at or below it are before its start.
     start_position   bigint      NOT NULL CHECK (start_position >= 0),

@@ -16,8 +16,8 @@ type forgetful struct {
 	commits atomic.Int64
 }
 
-func (f *forgetful) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
-	err := f.projector.commit(ctx, pool, table, events, move)
+func (f *forgetful) commit(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded, move statement) error {
+	err := f.projector.commit(ctx, pool, g, events, move)
 	if err == nil && f.commits.Add(1)%2 == 1 {
 		return errCut
 	}
@@ -31,8 +31,8 @@ type torn struct {
 	commits atomic.Int64
 }
 
-func (f *torn) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
-	if err := f.projector.commit(ctx, pool, table, events, statement{sql: "SELECT 1"}); err != nil {
+func (f *torn) commit(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded, move statement) error {
+	if err := f.projector.commit(ctx, pool, g, events, statement{sql: "SELECT 1"}); err != nil {
 		return err
 	}
 	if f.commits.Add(1)%2 == 1 {

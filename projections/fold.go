@@ -147,12 +147,13 @@ func (f *Fold[K, Row]) handle(event reflect.Type, missing bool, does func(Decode
 // prepare implements Projection.
 func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 	layout, layoutErr := f.Layout()
-	errs := []error{checkName(f.table.Name, f.table.Version), layoutErr}
+	errs := []error{checkName(f.table.Name, f.table.Version), layoutErr, f.table.checkChanges()}
 	if len(f.handlers) == 0 {
 		errs = append(errs, errors.New("it handles no events: say what they do with Upsert, Update or Delete"))
 	}
 	p := &foldProjector[K, Row]{
 		layout:   layout,
+		keeps:    f.table.keeps(),
 		handlers: make(map[string][]handler[K, Row]),
 
 		handledTypes: make(handledTypes),
@@ -178,6 +179,7 @@ func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 // change what runs.
 type foldProjector[K comparable, Row any] struct {
 	layout   Layout
+	keeps    keptChanges
 	handlers map[string][]handler[K, Row] // by all names of the event type
 	handledTypes
 }

@@ -66,29 +66,32 @@ const statementTimeout = 5 * time.Second
 // commit takes two round trips: one loads the rows, the other writes them and moves the checkpoint,
 // pipelined, which makes one transaction of it. The rows can be loaded outside of it because they
 // are only written if the checkpoint is still where it was.
-func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
+func (p *foldProjector[K, Row]) commit(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded, move statement) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	var batch pgx.Batch
 	batch.Queue(foldSettings)
-	if err := p.fold(ctx, pool, table, events, &batch); err != nil {
+	changed, err := p.fold(ctx, pool, g.table, events, &batch)
+	if err != nil {
 		return err
 	}
-	return write(ctx, pool, &batch, move)
+	return write(ctx, pool, &batch, move, g.recordChanges(changed)...)
 }
 
-// write does what is in a batch and moves the checkpoint, in one transaction.
-func write(ctx context.Context, pool *pgxpool.Pool, batch *pgx.Batch, move statement) error {
+// write does what is in a batch, moves the checkpoint and does what comes behind that, in one transaction.
+func write(ctx context.Context, pool *pgxpool.Pool, batch *pgx.Batch, move statement, behind ...statement) error {
 	if err := failpoint.Fail(failpoint.ProjectFolded); err != nil {
 		return err
 	}
-	batch.Queue(move.sql, move.args...)
+	for _, s := range append([]statement{move}, behind...) {
+		batch.Queue(s.sql, s.args...)
+	}
 	return pool.SendBatch(ctx, batch).Close()
 }
 
-func (p *foldProjector[K, Row]) probe(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded) error {
+func (p *foldProjector[K, Row]) probe(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded) error {
 	var batch pgx.Batch
-	if err := p.fold(ctx, pool, table, events, &batch); err != nil {
+	if _, err := p.fold(ctx, pool, g.table, events, &batch); err != nil {
 		return err
 	}
 	return tryOut(ctx, pool, &batch)
@@ -107,14 +110,15 @@ func tryOut(ctx context.Context, pool *pgxpool.Pool, batch *pgx.Batch) error {
 // errTooManyBytes is returned for the rows of several appends that take too much memory together.
 var errTooManyBytes = errors.New("the rows of the batch have too many bytes")
 
-// fold loads the rows that events touch, applies the events and queues what writes the rows.
-func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tableName, events []Decoded, batch *pgx.Batch) error {
+// fold loads the rows that events touch, applies the events and queues what writes the rows. It returns what changed, if
+// that is kept.
+func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tableName, events []Decoded, batch *pgx.Batch) ([]captured, error) {
 	m := newMemory(p)
 	todo := make([]changes[K, Row], len(events))
 	for i, d := range events {
 		cs, err := p.changes(d)
 		if err != nil {
-			return &eventError{event: d.Event, err: err}
+			return nil, &eventError{event: d.Event, err: err}
 		}
 		for _, c := range cs {
 			m.want(c.key)
@@ -126,14 +130,18 @@ func (p *foldProjector[K, Row]) fold(ctx context.Context, db querier, table tabl
 		most = math.MaxInt // an append is never split
 	}
 	if err := p.load(ctx, db, table, most, m); err != nil {
-		return err
+		return nil, err
 	}
+	feed := p.newCapture()
 	for i, d := range events {
-		if err := m.apply(todo[i], d.Event.Position); err != nil {
-			return &eventError{event: d.Event, err: err}
+		if err := feed.apply(m, todo[i], d.Event); err != nil {
+			return nil, &eventError{event: d.Event, err: err}
+		}
+		if feed.bytes > most {
+			return nil, errTooManyBytes
 		}
 	}
-	return p.queue(table, m, batch)
+	return feed.list, p.queue(table, m, batch)
 }
 
 // load fetches the rows of all keys that m wants.

@@ -210,6 +210,9 @@ func (c *catalog) publishView(ctx context.Context, g generation) (shown bool, er
 		if _, err := tx.Exec(ctx, c.sql(setLiveSQL), g.projection, g.number); err != nil {
 			return err
 		}
+		if err := c.switchFeed(ctx, tx, g.projection, live, g.number); err != nil {
+			return err
+		}
 		return c.replaceView(ctx, tx, g)
 	})
 	if err != nil {

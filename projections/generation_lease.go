@@ -22,6 +22,8 @@ type generationLease struct {
 	checkpoint eventstore.Checkpoint
 	// skips are the positions of events to leave out.
 	skips map[int64]bool
+	// keeps says what is kept of changes.
+	keeps keptChanges
 }
 
 // errPaused is returned for a projection that an operator has paused.
@@ -51,18 +53,21 @@ WHERE projection = $1 AND generation = $2 AND position > $3`
 
 // acquire returns the lease of a generation that serves, or of one that does not. The error is
 // lease.ErrTaken also for one that is paused, has failed or is not built.
-func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner string, ttl time.Duration, beyond int64) (*generationLease, error) {
-	l := &generationLease{catalog: c, generation: g, skips: make(map[int64]bool)}
+func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner string, ttl time.Duration, beyond int64, keeps keptChanges) (*generationLease, error) {
+	l := &generationLease{catalog: c, generation: g, skips: make(map[int64]bool), keeps: keeps}
 	var err error
 	cp := &l.checkpoint
+	images, kept := keeps.columns()
+	var fed bool
 	l.Lease, err = c.generationTable().Acquire(ctx, c.pool, g.key(), owner, ttl,
 		lease.Clause{
-			Set:       "last_run_at = clock_timestamp(), unreadable = NULL, unreadable_at = NULL",
+			Set: `last_run_at = clock_timestamp(), unreadable = NULL, unreadable_at = NULL,
+    changes = $7, changes_kept = $8::interval`,
 			Where:     acquireWhere,
-			Returning: "log_id, incarnation, position, events, digest, last_event_at",
-			Args:      []any{serving, beyond},
+			Returning: "log_id, incarnation, position, events, digest, last_event_at, coalesce(changes_to = position, false)",
+			Args:      []any{serving, beyond, images, kept},
 		},
-		&cp.Token.Log, &cp.Token.Incarnation, &cp.Token.Position, &cp.Events, &cp.Digest, &cp.LastEvent)
+		&cp.Token.Log, &cp.Token.Incarnation, &cp.Token.Position, &cp.Events, &cp.Digest, &cp.LastEvent, &fed)
 	if err != nil {
 		return nil, fmt.Errorf("acquire the lease: %w", err)
 	}
@@ -80,6 +85,11 @@ func (c *catalog) acquire(ctx context.Context, g generation, serving bool, owner
 		l.skips[position] = true
 	}
 	failpoint.Hit(failpoint.LeaseAcquired)
+	if keeps.images != "" && !fed {
+		if err := l.openFeed(ctx); err != nil {
+			return nil, fmt.Errorf("begin to keep changes: %w", err)
+		}
+	}
 	return l, nil
 }
 
@@ -105,12 +115,13 @@ var renewReturning = `(SELECT desired = 'running' FROM {schema}.projections p WH
 func (l *generationLease) move(to eventstore.Checkpoint) statement {
 	sql, args := l.Fence(lease.Clause{
 		Set: `log_id = $6, incarnation = $7, position = $8, events = $9, digest = $10, last_event_at = $11,
-    trouble = NULL, trouble_at = NULL`,
+    changes_to = CASE WHEN $12 THEN $8 ELSE changes_to END, trouble = NULL, trouble_at = NULL`,
 		Where: `position = $5
 AND EXISTS (SELECT FROM {schema}.projections WHERE name = $1 AND desired = 'running')`,
 		Args: []any{
 			l.checkpoint.Token.Position,
 			to.Token.Log, to.Token.Incarnation, to.Token.Position, to.Events, to.Digest.Bytes(), to.LastEvent,
+			l.keeps.images != "",
 		},
 	})
 	return statement{sql, args}

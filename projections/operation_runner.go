@@ -162,12 +162,18 @@ func (r *Runner) operate(soft, _ context.Context) {
 			r.config.Logger.Warn().Err(err).Dur("again_in_ms", pause).Msg("operations are interrupted")
 		},
 	}
-	var looked time.Time
+	var looked, pruned time.Time
 	// The end of soft is no error.
 	_ = loop.Run(soft, func(ctx context.Context) (background.Next, error) {
 		if r.config.DropUnusedAfter > 0 && time.Since(looked) > min(r.config.DropUnusedAfter, time.Minute) {
 			looked = time.Now()
 			if err := r.dropUnused(ctx, names, versions); err != nil {
+				return background.Idle, err
+			}
+		}
+		if time.Since(pruned) > pruneInterval {
+			pruned = time.Now()
+			if err := r.catalog.pruneChanges(ctx, names); err != nil {
 				return background.Idle, err
 			}
 		}

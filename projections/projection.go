@@ -36,8 +36,7 @@ type Decoded struct {
 	Value any
 }
 
-// projector applies events to one projection's table. Its methods get the table's qualified name,
-// quoted.
+// projector applies events to one projection's table.
 type projector interface {
 	// types are all names of the event types it handles, sorted.
 	types() []string
@@ -48,9 +47,9 @@ type projector interface {
 	definition(events []string) string
 	create(ctx context.Context, tx pgx.Tx, table tableName) error
 	// commit applies events and moves the checkpoint, both or neither.
-	commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error
+	commit(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded, move statement) error
 	// probe applies events and takes that back.
-	probe(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded) error
+	probe(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded) error
 }
 
 // statement is one SQL statement with its parameters.

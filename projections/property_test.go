@@ -88,7 +88,7 @@ func (b *bench) live(history []step, wrap func(projector) projector) error {
 	store := memstore.New(memstore.Config{})
 	l := &bench{TB: b.TB, db: b.db, store: store, codec: b.codec, admin: NewAdmin(b.db.Pool, b.db.Schema, store)}
 	f := newAccounts(1)
-	f.table.Name = fmt.Sprintf("accounts%d", projectionsMade.Add(1))
+	f.table.Name, f.table.Changes = fmt.Sprintf("accounts%d", projectionsMade.Add(1)), NewAndOld
 	pool := l.newPool()
 	defer pool.Close()
 	start := func(batchSize int) *Runner {
@@ -179,7 +179,10 @@ func (b *bench) compare(f *Fold[string, account]) error {
 	if diff := diffRows(b.rows(f, s.Table), want); diff != "" {
 		return fmt.Errorf("rows are not the fold of the log:\n%s", diff)
 	}
-	return nil
+	if f.table.Changes == "" {
+		return nil
+	}
+	return b.compareFeed(f)
 }
 
 // model applies an event to rows, written apart from the package. It returns true, and changes

@@ -363,6 +363,9 @@ func (x *execution) prepare(ctx context.Context) (target, error) {
 		return g, err
 	}
 	head, err := x.runner.config.Store.Head(ctx)
+	if err == nil {
+		head, err = keepsOf(x.worker.runs).buildUpTo(ctx, x.catalog, head)
+	}
 	if err != nil {
 		return target{}, err
 	}

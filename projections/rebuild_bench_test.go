@@ -47,7 +47,7 @@ func (b *bench) eventByEvent(r *Runner, n int) float64 {
 		if err != nil {
 			b.Fatal(err)
 		}
-		err = runs.commit(b.Context(), r.config.Pool, table, []Decoded{{Event: &e, Value: value}}, statement{sql: `SELECT 1`})
+		err = runs.commit(b.Context(), r.config.Pool, generation{table: table}, []Decoded{{Event: &e, Value: value}}, statement{sql: `SELECT 1`})
 		if err != nil {
 			b.Fatal(err)
 		}

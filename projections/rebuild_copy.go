@@ -29,6 +29,8 @@ type bulk interface {
 	verifyPass(ctx context.Context, s pass, v *verifying) (done []int, t eventstore.Tally, err error)
 	// repair makes the row of one key anew.
 	repair(ctx context.Context, r *repairing) (Repaired, error)
+	// keepsChanges says what it keeps of changes of rows.
+	keepsChanges() keptChanges
 }
 
 // copyTarget is where buckets are copied to.

@@ -28,8 +28,9 @@ const (
 )
 
 // TestRebuiltRowsAreTheFoldOfTheLog lets random histories happen, with what fails skipped, and
-// rebuilds, verifies and rolls back between them, in much memory and in little. Events come while a
-// rebuild runs, and some are killed or cancelled after one of their steps.
+// rebuilds, verifies, rolls back, repairs and changes over to another version between them, in much memory
+// and in little. Events come while a rebuild runs, and some are killed or cancelled after one of
+// their steps. At the end the rows are the fold of the log, and the feed of their changes is what each event changed.
 func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 	t.Parallel()
 	failpoint.On(t, nil) // skips now what would skip in the middle
@@ -38,11 +39,13 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		store := memstore.New(memstore.Config{})
 		l := &bench{TB: b.TB, db: b.db, store: store, codec: b.codec, admin: NewAdmin(b.db.Pool, b.db.Schema, store)}
-		f := newAccounts(1)
-		f.table.Name = fmt.Sprintf("accounts%d", projectionsMade.Add(1))
+		name, version := fmt.Sprintf("accounts%d", projectionsMade.Add(1)), 1
 		pool := l.newPool()
 		defer pool.Close()
-		newRunner := func() *Runner {
+		var f *Fold[string, account]
+		newRunner := func(version int) *Runner {
+			f = newAccounts(version)
+			f.table.Name, f.table.Changes = name, NewAndOld
 			c := l.config()
 			c.Pool, c.BatchSize = pool, 3
 			r, err := NewRunner(c, f)
@@ -51,9 +54,10 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 			}
 			return r
 		}
-		lives := l.start(newRunner())
-		defer l.stop(lives)
-		kinds := rapid.SampledFrom([]operations.Kind{Rebuild, Rollback, "", "", ""})
+		lives := l.start(newRunner(version))
+		defer func() { l.stop(lives) }()
+		const released operations.Kind = "released"
+		kinds := rapid.SampledFrom([]operations.Kind{Rebuild, Rollback, Repair, released, "", "", "", ""})
 		for _, s := range histories.Draw(t, "history") {
 			if len(s.events) > 0 {
 				l.append(s.stream, s.events...)
@@ -62,7 +66,18 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 			if kind == "" {
 				continue
 			}
+			if kind == released {
+				version++
+				lives = l.release(func(version int) *Runner { return l.start(newRunner(version)) }, version, lives, rapid.Bool().Draw(t, "first"))
+				continue
+			}
 			l.finish(f.Name())
+			if kind == Repair {
+				if err := l.breakAndRepair(newRunner(version), f, s.stream[len("account-"):]); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
 			request := operations.Request{Kind: kind, Subject: f.Name(), Actor: "test",
 				Options: operations.Options{Workers: rapid.IntRange(1, 3).Draw(t, "workers"), Verify: true}}
 			ends := succeeds
@@ -70,7 +85,7 @@ func TestRebuiltRowsAreTheFoldOfTheLog(t *testing.T) {
 				ends = rapid.SampledFrom([]fate{succeeds, succeeds, succeeds, cancelled, isKilled}).Draw(t, "fate")
 			}
 			at := rapid.IntRange(1, 3).Draw(t, "step")
-			if err := l.operate(newRunner(), request, ends, at, s.stream); err != nil {
+			if err := l.operate(newRunner(version), request, ends, at, s.stream); err != nil {
 				t.Fatal(err)
 			}
 			seen[ends]++

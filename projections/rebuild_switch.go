@@ -122,6 +122,9 @@ func (x *execution) switchTo(ctx context.Context, g target, closes closeGap) (do
 		if _, err := tx.Exec(ctx, x.catalog.sql(setLiveSQL), g.projection, g.number); err != nil {
 			return err
 		}
+		if err := x.catalog.switchFeed(ctx, tx, g.projection, present, g.number); err != nil {
+			return err
+		}
 		failpoint.Hit(failpoint.RebuildPointed)
 		return x.catalog.replaceView(ctx, tx, g.generation)
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -255,6 +256,9 @@ func (r *Runner) hearReleases(soft, _ context.Context) {
 		return
 	}
 	defer store.OnLeaseReleased(func(of string) {
+		if strings.HasPrefix(of, changesPrefix) {
+			return
+		}
 		known := false
 		for _, w := range r.workers {
 			if of == "" || of == w.projection.Name() {

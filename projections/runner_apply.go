@@ -89,7 +89,7 @@ func (w *worker) commit(ctx context.Context, l *generationLease, events []events
 	}
 	failpoint.HitIn(ctx, failpoint.ProjectRead)
 	checkpoint := l.checkpoint.After(events, to)
-	if err := w.runs.commit(ctx, w.runner.config.Pool, w.generation.table, decoded, l.move(checkpoint)); err != nil {
+	if err := w.runs.commit(ctx, w.runner.config.Pool, w.generation, decoded, l.move(checkpoint)); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.ProjectCommitted)
@@ -150,7 +150,7 @@ func (w *worker) probe(ctx context.Context, l *generationLease, events []eventst
 	if err != nil {
 		return err
 	}
-	return w.runs.probe(ctx, w.runner.config.Pool, w.generation.table, decoded)
+	return w.runs.probe(ctx, w.runner.config.Pool, w.generation, decoded)
 }
 
 // behind returns the place in the log behind the last append of events, which need not be whole

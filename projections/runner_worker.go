@@ -138,7 +138,8 @@ func (w *worker) serve(soft, hard context.Context) (background.Next, error) {
 // session runs the projection from taking the lease to losing it, or to an error.
 func (w *worker) session(soft, hard context.Context) outcome {
 	failpoint.HitIn(hard, failpoint.LeaseLooked)
-	l, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL, w.beyond.Position)
+	l, err := w.runner.catalog.acquire(hard, w.generation, w.applied == nil, w.runner.owner, w.runner.config.LeaseTTL, w.beyond.Position,
+		keepsOf(w.runs))
 	if errors.Is(err, lease.ErrTaken) {
 		return outcome{ending: notTaken}
 	}

@@ -99,13 +99,13 @@ func (p sqlProjector) create(ctx context.Context, tx pgx.Tx, table tableName) er
 }
 
 // commit moves the checkpoint last: until then the lease can be taken over.
-func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
+func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded, move statement) error {
 	tx, err := begin(ctx, pool)
 	if err != nil {
 		return err
 	}
 	defer rollback(ctx, tx)
-	if err := p.applyIn(ctx, tx, table, events); err != nil {
+	if err := p.applyIn(ctx, tx, g.table, events); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, move.sql, move.args...); err != nil {
@@ -114,13 +114,13 @@ func (p sqlProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tabl
 	return tx.Commit(ctx)
 }
 
-func (p sqlProjector) probe(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded) error {
+func (p sqlProjector) probe(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded) error {
 	tx, err := begin(ctx, pool)
 	if err != nil {
 		return err
 	}
 	defer rollback(ctx, tx)
-	return p.applyIn(ctx, tx, table, events)
+	return p.applyIn(ctx, tx, g.table, events)
 }
 
 // applyIn calls Apply and makes sure that what it did can be committed, so that what fails after it
@@ -203,10 +203,10 @@ type batchProjector struct {
 func (p batchProjector) definition([]string) string { return "batch\n" }
 
 // commit has no transaction open while the statements are prepared.
-func (p batchProjector) commit(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded, move statement) error {
+func (p batchProjector) commit(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded, move statement) error {
 	var batch pgx.Batch
 	batch.Queue(foldSettings)
-	if err := p.queue(ctx, table.String(), events, &batch); err != nil {
+	if err := p.queue(ctx, g.table.String(), events, &batch); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
@@ -214,9 +214,9 @@ func (p batchProjector) commit(ctx context.Context, pool *pgxpool.Pool, table ta
 	return write(ctx, pool, &batch, move)
 }
 
-func (p batchProjector) probe(ctx context.Context, pool *pgxpool.Pool, table tableName, events []Decoded) error {
+func (p batchProjector) probe(ctx context.Context, pool *pgxpool.Pool, g generation, events []Decoded) error {
 	var batch pgx.Batch
-	if err := p.queue(ctx, table.String(), events, &batch); err != nil {
+	if err := p.queue(ctx, g.table.String(), events, &batch); err != nil {
 		return err
 	}
 	return tryOut(ctx, pool, &batch)

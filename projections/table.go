@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/57528e99/recount/internal/rowmap"
 )
@@ -26,6 +27,11 @@ type Table struct {
 	// away needs no new Version: it is made or dropped, by whichever process runs the projection,
 	// while that runs. Until it is made, reads by it are slow. Default: none.
 	Indexes []Index
+	// Changes makes the projection keep what changes in its rows, for subscriptions to deliver, see ChangeLog. It needs no new
+	// Version. Default: none are kept.
+	Changes Images
+	// ChangesKept is for how long, at least: what a subscription has not delivered stays. Default: 7 days.
+	ChangesKept time.Duration
 }
 
 // Index is an index of a fold's table. The key's columns follow those named, so that rows always

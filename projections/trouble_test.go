@@ -78,7 +78,7 @@ func (b *bench) leased() (*worker, *generationLease) {
 	b.Helper()
 	r := b.start(b.runner(newAccounts(1)))
 	b.stop(r)
-	l, err := r.catalog.acquire(b.Context(), r.workers[0].generation, true, "test", time.Minute, 0)
+	l, err := r.catalog.acquire(b.Context(), r.workers[0].generation, true, "test", time.Minute, 0, keptChanges{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestABackupInPlaceOfTheDatabaseIsNoFailure(t *testing.T) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := c.acquire(b.Context(), g, true, "owner", time.Minute, 0)
+	l, err := c.acquire(b.Context(), g, true, "owner", time.Minute, 0, keptChanges{})
 	if err != nil {
 		b.Fatal(err)
 	}

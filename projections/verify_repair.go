@@ -89,11 +89,16 @@ func (p *foldProjector[K, Row]) repair(ctx context.Context, r *repairing) (Repai
 		return done, err
 	}
 	return done, r.claim.inTx(ctx, func(tx pgx.Tx) error {
-		if err := p.replaceRow(ctx, tx, r, m, key, &done); err != nil {
+		old, err := p.replaceRow(ctx, tx, r, m, key, &done)
+		if err != nil {
 			return err
 		}
 		// An error says that it was taken back: again.
-		return l.Update(ctx, tx, lease.Clause{Set: lease.Clear, Where: "position = $4", Args: []any{done.Position}})
+		err = l.Update(ctx, tx, lease.Clause{Set: lease.Clear, Where: "position = $4", Args: []any{done.Position}})
+		if err == nil && done.Changed && p.keeps.images != "" {
+			err = p.recordRepair(ctx, tx, r.generation, done.Position, key, old, m.entries[key])
+		}
+		return err
 	})
 }
 
@@ -128,11 +133,11 @@ func (p *foldProjector[K, Row]) goOn(ctx context.Context, r *repairing, m *memor
 	return p.foldKeys(ctx, r.pass, m, nil)
 }
 
-// replaceRow writes the row of a key as m has it.
-func (p *foldProjector[K, Row]) replaceRow(ctx context.Context, tx pgx.Tx, r *repairing, m *memory[K, Row], key K, done *Repaired) error {
+// replaceRow writes the row of a key as m has it, and returns the one that was there.
+func (p *foldProjector[K, Row]) replaceRow(ctx context.Context, tx pgx.Tx, r *repairing, m *memory[K, Row], key K, done *Repaired) (was *stored[K], err error) {
 	stored, _, err := p.storedAt(ctx, tx, r.claim.catalog, r.generation, m)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	old, now := stored[key], m.entries[key]
 	now.stored = old != nil
@@ -146,16 +151,16 @@ func (p *foldProjector[K, Row]) replaceRow(ctx context.Context, tx pgx.Tx, r *re
 	if old != nil && now.row != nil {
 		same, err := p.sameRow(now.row, old)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		done.Changed = !same
 	}
 	now.position = max(now.position, 1) // a row that no event touched is to go too
 	var batch pgx.Batch
 	if err := p.queue(r.generation.table, m, &batch); err != nil {
-		return err
+		return nil, err
 	}
-	return tx.SendBatch(ctx, &batch).Close()
+	return old, tx.SendBatch(ctx, &batch).Close()
 }
 
 // parseKey reads a key as people write it, or as a verification shows it: an object of the columns.

@@ -65,6 +65,7 @@ var scenarios = map[string]func(*world){
 	// What a rebuild leaves.
 	"rebuilt":  rebuilt,
 	"replaced": replaced,
+	"changed":  changed,
 }
 
 // Rules that scenarios know by name. Those of package logcheck are in it; the others, of what a
