@@ -495,17 +495,19 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 		p.suspect = suspect{}
 	}
 
-	failed := results[0].Outcome == Transient || results[0].Outcome == Permanent
+	unsendable := results[0].Outcome == Unsendable
+	failed := unsendable || results[0].Outcome == Transient || results[0].Outcome == Permanent
 	only := len(a.Items) // how many of the keys are judged
 	if whole && failed {
-		if p.c.Bisect && !p.draining && p.halt == nil && (a.split == nil || a.split.made < maxPieces) {
+		// What nobody was asked for may be cut whatever the target thinks of it.
+		if (p.c.Bisect || unsendable) && !p.draining && p.halt == nil && (a.split == nil || a.split.made < maxPieces) {
 			p.halve(a)
 			p.recycleAttempt(a)
 			return
 		}
 		// Nobody knows whose fault it is. If nothing works, it is the target's: the first is to show that, and the rest
 		// is not to be parked.
-		if first := a.Items[0].ev; !p.b.worked(first.key, cmp.Or(first.since, a.since)) {
+		if first := a.Items[0].ev; !unsendable && !p.b.worked(first.key, cmp.Or(first.since, a.since)) {
 			only = 1
 		}
 	}
@@ -522,7 +524,7 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 		} else {
 			if l.judged != mark && i < only {
 				l.judged = mark
-				p.judge(now, a, ev, result(i))
+				p.judge(now, a, ev, result(i), whole)
 			}
 			if a.Kind != Probe {
 				ev.attempts++
@@ -574,8 +576,9 @@ func (p *Partition) alone(now time.Time, ev *event, since uint64) {
 	p.suspect = suspect{ev.key, since, holds || p.suspect.holds}
 }
 
-// judge decides what becomes of an event that was not delivered.
-func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result) {
+// judge decides what becomes of an event that was not delivered. Shared is a result that may be the fault of another event:
+// nobody dies of it, but is tried again alone.
+func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result, shared bool) {
 	switch r.Outcome {
 	case Throttled:
 		p.b.throttle(now, r.After)
@@ -590,13 +593,17 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result) {
 		p.judgeProbe(now, ev, r)
 		return
 	}
-	since := cmp.Or(ev.since, a.since)
-	r.Charged = r.Outcome == Unsendable || p.b.worked(ev.key, since)
-	if ev.charged == 0 && r.Outcome != Unsendable {
+	asked := r.Outcome != Unsendable
+	if asked {
+		r.Charged = p.b.worked(ev.key, cmp.Or(ev.since, a.since))
+	} else {
+		r.Charged = !shared
+	}
+	if ev.charged == 0 && asked {
 		p.b.failure(now, ev.key)
 	}
 	t := ev.fails(now)
-	if !r.Charged {
+	if !r.Charged && asked {
 		p.alone(now, ev, a.since)
 	}
 	t.last, t.class, t.error = now, r.Class, r.Error
@@ -608,6 +615,7 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result) {
 		ev.charged++
 	}
 	switch {
+	case shared:
 	case r.Charged && r.Outcome != Transient:
 		p.die(now, ev, ClassPermanent)
 		return

@@ -96,6 +96,8 @@ var (
 	done1     = Result{Outcome: Done}
 	transient = Result{Outcome: Transient, Class: "transient", Error: "no answer"}
 	permanent = Result{Outcome: Permanent, Class: "permanent", Error: "no such order"}
+
+	unsendable = Result{Outcome: Unsendable, Class: "undecodable", Error: "no JSON"}
 )
 
 func TestKeysAreInOrderAndApart(t *testing.T) {
@@ -283,6 +285,46 @@ func TestABatchThatFailedIsHalved(t *testing.T) {
 	b.ended(1, transient)
 	b.moves("1: +1 waiting")
 	b.next("2+3+4")
+}
+
+// TestNobodyDiesOfABatch: what is not halved is tried again, each event alone, and only who failed alone is dead.
+func TestNobodyDiesOfABatch(t *testing.T) {
+	for _, c := range []struct {
+		result Result
+		drain  bool
+		class  string
+	}{{permanent, false, "permanent"}, {transient, false, "exhausted"}, {unsendable, true, "permanent"}} {
+		b := newBench(t, func(c *Config) { c.MaxEvents, c.Bisect, c.Retry.MaxAttempts, c.Retry.First = 3, false, 1, 1 })
+		b.offer("a b c d")
+		b.next("1+2+3 4")
+		b.ended(4, done1)
+		if c.drain {
+			b.Drain()
+		}
+		b.ended(1, c.result)
+		b.moves("4: +1 waiting, +2 waiting, +3 waiting")
+		b.draining, b.now = false, b.now.Add(10*time.Second)
+		b.next("1 2 3")
+		b.ended(1, done1)
+		b.ended(3, done1)
+		b.ended(2, c.result)
+		b.moves("4: +2 " + c.class + ", -(1), -(3)")
+	}
+
+	// Nobody was asked for a batch that cannot be decoded, and nobody minds that it is halved.
+	b := newBench(t, func(c *Config) { c.MaxEvents, c.Bisect = 3, false })
+	b.offer("a b c")
+	b.next("1+2+3")
+	b.ended(1, unsendable)
+	b.next("1+2")
+	b.ended(1, unsendable)
+	b.next("1")
+	b.ended(1, done1)
+	b.next("2")
+	b.ended(2, unsendable)
+	b.next("3")
+	b.ended(3, done1)
+	b.moves("3: +2 permanent")
 }
 
 func TestATargetThatIsThrottledPauses(t *testing.T) {

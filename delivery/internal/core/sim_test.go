@@ -1290,6 +1290,9 @@ func (w *world) respond(s *session) {
 		key := w.keyOf(it.Key)
 		r := f.results[min(i, len(f.results)-1)]
 		ev := s.p.rows[it.Position]
+		if ev != nil && ev.state == dead && len(f.results) < len(f.items) {
+			w.violated("an event dies of an attempt of its own", "%d/%s dies of %s", it.Position, it.Key, f)
+		}
 		died := ev != nil && ev.state == dead && !w.conf.Hold
 		discarded := ev == nil && w.db.discarded[f.uids[i]]
 		if failed[key] = failed[key] || r.Outcome != Done; !failed[key] {
