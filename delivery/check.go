@@ -306,13 +306,13 @@ func (c *checker) retry(r *Retry) {
 
 func (c *checker) target(t *TargetConfig, batch Batch) {
 	set := 0
-	for _, there := range []bool{t.Handler != nil, t.SQL != nil, t.Append != nil, t.HTTP != nil, t.Webhook != nil} {
+	for _, there := range []bool{t.Handler != nil, t.SQL != nil, t.Append != nil, t.HTTP != nil, t.Webhook != nil, t.Email != nil} {
 		if there {
 			set++
 		}
 	}
 	if set != 1 {
-		c.wrong("/target", `must have one of "http", "webhook", "handler", "sql" and "append"`)
+		c.wrong("/target", `must have one of "http", "webhook", "handler", "sql", "append" and "email"`)
 		return
 	}
 	switch {
@@ -326,6 +326,8 @@ func (c *checker) target(t *TargetConfig, batch Batch) {
 		c.http("/target/http/", t.HTTP, batch)
 	case t.Webhook != nil:
 		c.webhook("/target/webhook/", t.Webhook, batch)
+	case t.Email != nil:
+		c.email(t.Email)
 	}
 }
 
@@ -512,9 +514,11 @@ func (t TargetConfig) needs() string {
 	case t.SQL != nil:
 		return "sql"
 	case t.Append != nil:
-		return "append"
+		return KindAppend
 	case t.Webhook != nil && t.Webhook.Secret == nil:
 		return KindWebhook
+	case t.Email != nil:
+		return KindEmail
 	}
 	return KindHTTP
 }

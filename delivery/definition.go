@@ -109,6 +109,8 @@ type TargetConfig struct {
 	HTTP *HTTPTarget `json:"http,omitzero"`
 	// Webhook sends signed requests, an event each.
 	Webhook *WebhookTarget `json:"webhook,omitzero"`
+	// Email sends mails.
+	Email *EmailTarget `json:"email,omitzero"`
 }
 
 // HandlerTarget names a Go handler.

@@ -35,6 +35,7 @@ const (
 	KindSQL    = "sql"
 	KindHTTP   = "http"
 	KindAppend = "append"
+	KindEmail  = "email"
 	// KindWebhook is that of webhooks that are signed with a key of the service. Those that bring their secrets are of
 	// KindHTTP.
 	KindWebhook = "webhook"

@@ -143,7 +143,7 @@ func classOf(err error) string {
 	var response *ResponseError
 	switch {
 	case errors.As(err, &response):
-		return fmt.Sprintf("http_%d", response.Status)
+		return fmt.Sprintf("%s_%d", cmp.Or(response.Protocol, "http"), response.Status)
 	case pgerr.Code(err) != "":
 		return "sql_" + strings.ToLower(pgerr.Code(err))
 	}

@@ -98,8 +98,9 @@ func (e *PartialError) Error() string {
 
 // ResponseError says that a target answered, and took nothing.
 type ResponseError struct {
-	// Status is that of HTTP.
-	Status int
+	// Protocol is the one that Status is of, such as smtp. Default: http.
+	Protocol string
+	Status   int
 	// Detail says what the status does not; it may be empty.
 	Detail string
 	// Answer is what the body begins with: text of at most 4 KiB, without the secrets that were sent.
@@ -107,7 +108,10 @@ type ResponseError struct {
 }
 
 func (e *ResponseError) Error() string {
-	text := strings.TrimSpace(fmt.Sprintf("the target answered %d %s", e.Status, http.StatusText(e.Status)))
+	text := fmt.Sprintf("the target answered %d", e.Status)
+	if e.Protocol == "" {
+		text = strings.TrimSpace(text + " " + http.StatusText(e.Status))
+	}
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}

@@ -178,7 +178,7 @@ func TestSecretFiles(t *testing.T) {
 	check("no file", 0, "no such file")
 	write("")
 	check("an empty file", 0, "is empty")
-	write(strings.Repeat("x", maxSecret+1))
+	write(strings.Repeat("x", 64<<10+1))
 	check("a big file", 0, "more than 64 KiB")
 	write("one\ntwo\n")
 	check("two lines", 0, "control characters")

@@ -25,6 +25,9 @@ type guard struct {
 	resolver *net.Resolver
 }
 
+// NewDialer returns a dialer for other targets that connects to what New lets through.
+func NewDialer(allow []netip.Prefix) *net.Dialer { return (&guard{allowed: allow}).dialer() }
+
 // dialer returns a dialer that refuses to connect to what may not be. It looks at the address that is dialed, after
 // names are resolved: who answers for a name cannot lead it astray.
 func (g *guard) dialer() *net.Dialer {

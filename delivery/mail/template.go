@@ -1,0 +1,169 @@
+package mail
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	html "html/template"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+	text "text/template"
+
+	"github.com/57528e99/recount/delivery"
+)
+
+// maxContent is how many bytes a template may yield.
+const maxContent = 4 << 20
+
+// Content is what is in a mail.
+type Content struct {
+	Subject string
+	// Text and HTML are the same for readers of different programs; one may be empty.
+	Text, HTML string
+}
+
+// Template yields the contents of mails. It is safe for concurrent use.
+type Template struct {
+	subject, text *text.Template
+	html          *html.Template
+}
+
+// executable is a template of either kind.
+type executable interface {
+	Execute(to io.Writer, data any) error
+}
+
+// functions are those that templates have besides Go's.
+var functions = map[string]any{"decimal": decimal}
+
+// decimal writes a whole number of the smallest units with so many decimals: decimal 2 of 4500 is 45.00.
+func decimal(digits int, units any) (string, error) {
+	number := fmt.Sprint(units)
+	if _, err := strconv.ParseInt(number, 10, 64); err != nil || digits < 0 || digits > 18 {
+		return "", fmt.Errorf("decimal takes how many decimals there are, and a whole number, not %v and %v", digits, units)
+	}
+	sign := ""
+	if number[0] == '-' {
+		sign, number = "-", number[1:]
+	}
+	if missing := digits + 1 - len(number); missing > 0 {
+		number = strings.Repeat("0", missing) + number
+	}
+	if digits == 0 {
+		return sign + number, nil
+	}
+	point := len(number) - digits
+	return sign + number[:point] + "." + number[point:], nil
+}
+
+// parseInline reads a template that is in a definition.
+func parseInline(name, source string) (*text.Template, error) {
+	// What is not there is an error: nobody wants a mail that says "Dear <no value>".
+	return text.New(name).Option("missingkey=error").Funcs(functions).Parse(source)
+}
+
+// parse reads the templates of a mail.
+func parse(files fs.FS, c delivery.MailTemplate) (t *Template, err error) {
+	t = new(Template)
+	if t.subject, err = parseInline("subject", c.Subject); err != nil {
+		return nil, err
+	}
+	if c.Text != "" {
+		source, err := fs.ReadFile(files, c.Text)
+		if err != nil {
+			return nil, fmt.Errorf("read a template: %w", err)
+		}
+		if t.text, err = parseInline(c.Text, string(source)); err != nil {
+			return nil, err
+		}
+	}
+	if c.HTML != "" {
+		source, err := fs.ReadFile(files, c.HTML)
+		if err != nil {
+			return nil, fmt.Errorf("read a template: %w", err)
+		}
+		if t.html, err = html.New(c.HTML).Option("missingkey=error").Funcs(functions).Parse(string(source)); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// Execute returns the content for what templates are over: an event of EventData, or whatever a program gives. The error is one
+// that means delivery.PermanentFailure.
+func (t *Template) Execute(data any) (c Content, err error) {
+	if c.Subject, err = line(t.subject, data); err != nil {
+		return c, err
+	}
+	if t.text != nil {
+		if c.Text, err = execute(t.text, data); err != nil {
+			return c, err
+		}
+	}
+	if t.html != nil {
+		c.HTML, err = execute(t.html, data)
+	}
+	return c, err
+}
+
+// line executes a template for a header: what would begin another line of it is a space.
+func line(t executable, data any) (string, error) {
+	text, err := execute(t, data)
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' }), " "), err
+}
+
+func execute(t executable, data any) (string, error) {
+	var b bounded
+	if err := t.Execute(&b, data); err != nil {
+		return "", delivery.Permanent(err)
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(b.String(), "\x00", "\uFFFD"), "\uFFFD"), nil
+}
+
+// bounded is a buffer for what a template yields.
+type bounded struct{ bytes.Buffer }
+
+var errTooLong = errors.New("the template yields more than 4 MiB")
+
+// Write implements io.Writer.
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxContent {
+		return 0, errTooLong
+	}
+	return b.Buffer.Write(p)
+}
+
+// EventData returns what templates are over for an event as it is delivered, which delivery.Event.AppendJSON writes: its members,
+// without those that are null, and all of it as the text "json". Numbers are written as the event has them.
+func EventData(source []byte) (map[string]any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(source))
+	decoder.UseNumber()
+	var members map[string]any
+	if err := decoder.Decode(&members); err != nil {
+		return nil, fmt.Errorf("read the event: %w", err)
+	}
+	withoutNulls(members)
+	members["json"] = string(source)
+	return members, nil
+}
+
+// withoutNulls removes members that are null, so that a template finds them missing.
+func withoutNulls(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, member := range v {
+			if member == nil {
+				delete(v, name)
+				continue
+			}
+			withoutNulls(member)
+		}
+	case []any:
+		for _, item := range v {
+			withoutNulls(item)
+		}
+	}
+}
