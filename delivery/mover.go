@@ -55,6 +55,7 @@ func (l *dirtyList) take() []*partition {
 
 // queueMove lets the mover look at the partition. The caller holds mu.
 func (p *partition) queueMove() {
+	p.of.stir()
 	if !p.queued {
 		p.queued = true
 		p.of.runner.dirty.add(p)
@@ -190,6 +191,9 @@ func (r *Runner) tellAll(ctx context.Context, now time.Time) error {
 	var all []told
 	for _, s := range r.allRunning() {
 		breaker := s.breaker.Status()
+		if !s.stirred.Swap(false) && breaker.InFlight == 0 && !breaker.Open && !breaker.ThrottledUntil.After(now) {
+			continue
+		}
 		for _, p := range s.all() {
 			p.mu.Lock()
 			status := p.core.Status()
@@ -199,6 +203,9 @@ func (r *Runner) tellAll(ctx context.Context, now time.Time) error {
 			if due && !p.gone && !p.moving {
 				p.reportedAt, p.trouble = now, trouble
 				all = append(all, told{owned: p.owned, Trouble: trouble, Report: p.report(&status, &breaker, now)})
+			}
+			if !p.isStill(p.idle(&status)) {
+				s.stir()
 			}
 			p.mu.Unlock()
 		}

@@ -45,6 +45,9 @@ type running struct {
 	eachByItself bool
 	timeout      time.Duration
 
+	// stirred: some partition may have something to tell.
+	stirred atomic.Bool
+
 	mu sync.Mutex
 	// partitions are those that are here. The list is replaced, never changed.
 	partitions []*partition
@@ -214,6 +217,7 @@ func (p *partition) wants() bool { return !p.gone && p.leaving == "" && p.core.W
 
 // offer implements consumer.
 func (p *partition) offer(events []offered, from, upto int64) (read int64) {
+	p.of.stir()
 	p.mu.Lock()
 	if read = p.core.Read(); p.gone || p.leaving != "" || read+1 < from {
 		p.mu.Unlock()

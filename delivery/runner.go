@@ -102,8 +102,8 @@ type Runner struct {
 
 	// work is what attempts go on in.
 	work context.Context
-	// heard: the database has said that something has changed.
-	heard atomic.Bool
+	// heard: the database has said that something has changed. Asked: the keeper is to look.
+	heard, asked atomic.Bool
 
 	mu sync.Mutex
 	// member is who this process is; ID 0: it is none.

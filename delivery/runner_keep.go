@@ -36,6 +36,8 @@ type keeper struct {
 	renewedAt time.Time
 	asOf      time.Time
 	all       []subscription
+	// missing: there is what is to be taken or let go. Unsettled: there may be more to do, though nobody says so.
+	missing, unsettled bool
 	// lingering are partitions that were lost while attempts of theirs were in flight.
 	lingering []*partition
 	// retired are subscriptions of which nothing is here any more, and whose targets are not closed yet.
@@ -72,7 +74,10 @@ func (r *Runner) keep(soft, hard context.Context) (closeTargets func()) {
 }
 
 // look lets the keeper look at once.
-func (r *Runner) look() { background.Wake(r.wake) }
+func (r *Runner) look() {
+	r.asked.Store(true)
+	background.Wake(r.wake)
+}
 
 // hear lets the keeper look when the database says that subscriptions have changed, where the store hears of it.
 func (r *Runner) hear() (stop func()) {
@@ -97,6 +102,10 @@ func (k *keeper) step(ctx context.Context) error {
 	if err := k.stay(ctx); err != nil {
 		return err
 	}
+	if k.isQuiet(time.Now()) {
+		return nil
+	}
+	k.unsettled = true
 	k.halts(ctx)
 	k.stuck()
 	if err := k.see(ctx); err != nil {
@@ -109,7 +118,11 @@ func (k *keeper) step(ctx context.Context) error {
 	if err := k.halve(ctx); err != nil {
 		return err
 	}
-	return k.take(ctx)
+	if err := k.take(ctx); err != nil {
+		return err
+	}
+	k.unsettled = !k.isSettled()
+	return nil
 }
 
 // halve takes subscriptions that are to have fewer partitions a step further: partitions read no further and say how far they
@@ -402,6 +415,7 @@ func (k *keeper) take(ctx context.Context) error {
 			want = append(want, key)
 		}
 	}
+	k.missing = len(want)+len(strays) > 0
 	// It was lost here, or nobody knows whether it was taken, and meanwhile it is to be another's, who waits for it.
 	if len(strays) > 0 {
 		if err := k.records.letGo(ctx, k.member, strays); err != nil {

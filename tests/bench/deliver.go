@@ -200,8 +200,8 @@ func (d Deliver) idle(ctx context.Context, env *Env) (results []Result, _ map[st
 	return results, nil, nil
 }
 
-// settling is how long who has just started is left alone before one looks whether it is idle.
-const settling = 2 * time.Second
+// settling is how long who has just started is left alone before one looks whether it is idle: within 10 s all cursors move once.
+const settling = 12 * time.Second
 
 func (s *scratch) watchIdle(ctx context.Context, duration time.Duration) (i Idle, err error) {
 	wait := func(d time.Duration) error {
@@ -212,7 +212,7 @@ func (s *scratch) watchIdle(ctx context.Context, duration time.Duration) (i Idle
 			return ctx.Err()
 		}
 	}
-	if err := wait(min(settling, duration)); err != nil {
+	if err := wait(min(settling, 2*duration)); err != nil {
 		return i, err
 	}
 	before, err := s.wal(ctx)

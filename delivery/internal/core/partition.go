@@ -498,11 +498,6 @@ func (p *Partition) Status() Status {
 			s.OldestInFlight = a.Began
 		}
 	}
-	for i := p.window.head; i < p.window.tail; i++ {
-		if ev := p.window.at(i); ev.state == fresh && ev.line.rows > 0 {
-			s.Held++
-		}
-	}
 	return s
 }
 

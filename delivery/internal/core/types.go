@@ -210,10 +210,9 @@ type Halt struct {
 type Status struct {
 	// Cursor is the one in the database.
 	Cursor, Read int64
-	// Window is how many matching events are between them, Held those of them that wait behind a failed one of their
-	// key that nobody is blamed for yet.
-	Window, Held int
-	InFlight     int
+	// Window is how many matching events are between them.
+	Window   int
+	InFlight int
 	// Stuck are attempts in flight that should have ended.
 	Stuck int
 	// OldestInFlight is when the oldest attempt in flight began; zero: none is.
