@@ -218,7 +218,7 @@ func TestAWebhookFromBeginToEnd(t *testing.T) {
 	if len(made.Secrets) != 1 || !strings.HasPrefix(made.Secrets[0].Secret, "whsec_") || made.State != "enabled" || made.Order != "none" {
 		t.Fatalf("it was made as %+v", made)
 	}
-	first := x.event("thing-1")
+	first, n := x.event("thing-1"), 1
 	x.verified(x.takes("thing-1", 1), made.Secrets...)
 
 	// Both secrets sign, until the old one ends; nothing but these answers has them.
@@ -226,12 +226,17 @@ func TestAWebhookFromBeginToEnd(t *testing.T) {
 	if len(rotated.Secrets) != 2 || rotated.Secrets[1].Secret != made.Secrets[0].Secret || rotated.Keys[1].Until.IsZero() || rotated.Secrets[0] == made.Secrets[0] {
 		t.Fatalf("rotated it is %+v", rotated)
 	}
-	x.event("thing-2")
-	if c := x.takes("thing-2", 1); len(strings.Fields(c.header.Get("webhook-signature"))) != 2 {
-		t.Errorf("signed is %v", c.header)
-	} else {
+	x.until("a request with both signatures", func() bool {
+		n++
+		x.event(fmt.Sprint("thing-", n))
+		c := x.takes(fmt.Sprint("thing-", n), 1)
+		x.verified(c, made.Secrets...)
+		if len(strings.Fields(c.header.Get("webhook-signature"))) < 2 {
+			return false // whoever delivers has not heard of it
+		}
 		x.verified(c, rotated.Secrets...)
-	}
+		return true
+	})
 	for _, path := range []string{"/v1/webhooks", "/v1/webhooks/acme", "/v1/webhooks/acme/attempts"} {
 		if text := x.asks("GET", path, "", 200, nil); strings.Contains(text, "whsec_") {
 			t.Errorf("%s tells a secret: %s", path, text)
@@ -263,7 +268,6 @@ func TestAWebhookFromBeginToEnd(t *testing.T) {
 	x.answers("poison-1", http.StatusUnprocessableEntity)
 	since := time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)
 	poison := x.event("poison-1")
-	n := 2
 	x.status("a dead letter", func(h adminapi.Webhook) bool {
 		n++
 		x.event(fmt.Sprint("thing-", n))
