@@ -66,8 +66,8 @@ func mistakesOf(err error, at string) (all []*FieldError) {
 
 // ApplyOptions are the choices of Apply.
 type ApplyOptions struct {
-	// Prune removes the subscriptions of the App that the definitions lack, but those that programs declare. The Admin must be
-	// that of an App.
+	// Prune removes the subscriptions of the App that the definitions lack, but those that programs declare and those with
+	// WebhookPrefix. The Admin must be that of an App.
 	Prune bool
 	// Force removes them with their dead letters. Default: Apply fails then, and does nothing.
 	Force bool
@@ -129,9 +129,10 @@ func (a *Admin) apply(ctx context.Context, all []Definition, o ApplyOptions, dry
 }
 
 const surplusSQL = `
-SELECT name FROM {schema}.subscriptions WHERE app = $1 AND NOT declared AND name <> ALL ($2) ORDER BY name`
+SELECT name FROM {schema}.subscriptions
+WHERE app = $1 AND NOT declared AND NOT starts_with(name, '` + WebhookPrefix + `') AND name <> ALL ($2) ORDER BY name`
 
-// surplus returns the subscriptions of the App that have none of the names and are not declared by programs.
+// surplus returns the subscriptions of the App that have none of the names and are neither declared by programs nor webhooks.
 func (a *Admin) surplus(ctx context.Context, names []string) ([]string, error) {
 	rows, err := a.records.pool.Query(ctx, a.records.sql(surplusSQL), a.records.app, names)
 	if err != nil {

@@ -20,6 +20,10 @@ type WebhookTarget struct {
 	Signature Signature `json:"signature,omitempty"`
 }
 
+// WebhookPrefix begins the names of the subscriptions that are made as webhooks, one by one. A file that has all others does not
+// have them: Admin.Apply leaves them alone.
+const WebhookPrefix = "webhook."
+
 // SigningKey names a secret. The secret itself is written nowhere.
 type SigningKey struct {
 	// ID is made by package webhook, for a subscription of one name.

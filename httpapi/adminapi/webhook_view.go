@@ -231,7 +231,7 @@ var ofWebhooks = []httpapi.DomainProblem{
 		Title:   "Webhook with a secret of its own",
 		Meaning: "The secret of the webhook is in the environment or a file of the processes that deliver, and nowhere else. Nothing was done.",
 		Fix:     "Change it there. Several secrets with spaces between are all signed with, for as long as receivers take to change."}},
-	{Err: webhook.ErrNoMasterKey, Kind: httpapi.Kind{Code: "webhook-key-missing", Status: http.StatusNotImplemented,
+	{Err: webhook.ErrNoMasterKey, Kind: httpapi.Kind{Code: "webhook-key-missing", Status: http.StatusConflict,
 		Title:   "No key for the secrets of webhooks",
 		Meaning: "The secrets of webhooks are derived from a key of the service, and this server has none. Nothing was done.",
 		Fix: "Start all processes with the same key: RECOUNT_WEBHOOK_KEY, 32 random bytes or more (openssl rand -base64 32), or --webhook-key-file. " +

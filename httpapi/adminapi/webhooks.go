@@ -34,7 +34,7 @@ type webhookRoutes struct {
 const (
 	webhookPath = "/v1/webhooks/{id}"
 	// webhookPrefix and behindWebhooks are before and behind all names of webhooks.
-	webhookPrefix  = "webhook."
+	webhookPrefix  = delivery.WebhookPrefix
 	behindWebhooks = "webhook/"
 )
 

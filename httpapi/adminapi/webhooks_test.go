@@ -332,7 +332,7 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 		{"POST /v1/webhooks", `{` + at + `,"filter":{"type":"A"}}`, "", 400, `"pointer":"/filter/type"`},
 		{"POST /v1/webhooks", `{` + at + `,"headers":{"Authorization":"Bearer x"}}`, "", 400, `"pointer":"/headers/Authorization","detail":"must not be text`},
 		{"POST /v1/webhooks", `{` + at + `,"secret":"whsec_AAAA"}`, "", 400, `"pointer":"/secret"`},
-		{"POST /v1/webhooks", `{` + at + `}`, "without", 501, "RECOUNT_WEBHOOK_KEY"},
+		{"POST /v1/webhooks", `{` + at + `}`, "without", 409, "RECOUNT_WEBHOOK_KEY"},
 		{"POST /v1/webhooks", `{"id":"own",` + at + `,"secret":{"env":"HOOK"},"owner":"b"}`, "without", 201, `"secret":{"env":"HOOK"}`},
 		{"POST /v1/webhooks/own/rotate", `{}`, "", 409, "webhook-brings-secret"},
 		{"POST /v1/webhooks/own/secret", ``, "", 409, "webhook-brings-secret"},
@@ -352,12 +352,13 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 		{"PATCH /v1/webhooks/none", `{}`, "", 404, "webhook-not-found"},
 		{"POST /v1/webhooks/a1/rotate", `{"overlap":"8760h"}`, "", 400, `"pointer":"/overlap"`},
 		{"POST /v1/webhooks/a1/rotate", `{"overlap":"0s"}`, "", 200, `"revision":3`},
-		{"POST /v1/webhooks/a1/secret", ``, "without", 501, "webhook-key-missing"},
+		{"POST /v1/webhooks/a1/secret", ``, "without", 409, "webhook-key-missing"},
 		{"POST /v1/webhooks/a1/resend", `{"position":1}`, "", 400, `"pointer":"/position"`},
 		{"POST /v1/webhooks/a1/recover", `{}`, "", 400, `"pointer":"/since"`},
 		{"GET /v1/webhooks/a1/attempts?after=x", "", "", 400, `"pointer":"/after"`},
 		{"GET /v1/webhooks/a1/attempts", "", "", 200, `"items":[]`},
 		{"DELETE /v1/webhooks/a1", "", "", 200, `"done":"deleted"`},
+		{"DELETE /v1/webhooks/a1", "", "", 404, "webhook-not-found"},
 	} {
 		method, path, _ := strings.Cut(c.request, " ")
 		api, header := with, c.header
@@ -368,5 +369,9 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%s %s with %s = %d %s, want %d %s", c.request, c.body, c.header, w.Code, w.Body, c.status, c.want)
 		}
+	}
+	// A file of subscriptions does not have them, and takes none away.
+	if changes, err := admin.Apply(t.Context(), nil, delivery.ApplyOptions{Prune: true}); err != nil || len(changes) != 0 {
+		t.Errorf("Apply of nothing, with Prune = %v, %v", changes, err)
 	}
 }
