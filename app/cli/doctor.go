@@ -107,6 +107,9 @@ func (prog *Program) findingOfSubscription(s delivery.Status) finding {
 	case s.State == operations.Paused:
 		f.State, f.Why = findingWarning, "it is paused"
 		hint("{program} subscriptions resume {name}")
+	case s.NoMember && s.Definition.Target.Webhook != nil:
+		f.State, f.Why = findingWarning, "no process that delivers has the key that its secret is derived from"
+		hint("start all with the same " + webhookKeyVariable + ", or --webhook-key-file")
 	case s.NoMember:
 		f.State, f.Why = findingWarning, "no process that delivers can run its target"
 		hint("start one with {program} serve --roles delivery, of the program that has the handler")
