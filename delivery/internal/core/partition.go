@@ -543,6 +543,9 @@ func (p *Partition) Want(now time.Time, asOf uint64, row Row, w Wish) bool {
 		}
 		p.drop(ev, gone)
 		p.advance()
+	case ev.state == dead && w == RetryNow: // it died meanwhile, and only Redrive revives
+		p.answer(ev, w)
+		return true
 	case ev.state == dead:
 		ev.state, ev.failed = parked, true
 		ev.attempts, ev.charged, ev.failures = 0, 0, 0

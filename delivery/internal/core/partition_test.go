@@ -366,6 +366,22 @@ func TestHold(t *testing.T) {
 	b.moves("4: -(1), -(3), -(4)")
 }
 
+// TestARetryRevivesNoDeadLetter: the row died after the operator had seen it.
+func TestARetryRevivesNoDeadLetter(t *testing.T) {
+	b := newBench(t, nil)
+	b.offer("a b")
+	b.next("1 2")
+	b.ended(2, done1)
+	b.ended(1, permanent)
+	b.moves("2: +1 permanent")
+	b.Want(b.now, b.Moves(), Row{Position: 1, Key: "a", State: Dead, Class: ClassPermanent}, RetryNow)
+	b.next("")
+	b.moves("2: +1 permanent") // which says that the wish is over
+	if len(b.rows) > 0 {
+		t.Error("the row is in memory")
+	}
+}
+
 func TestARedriveTakesItsKeyFirst(t *testing.T) {
 	b := newBench(t, nil)
 	b.offer("a a")
