@@ -14,8 +14,11 @@ func TestApplyIsIdempotent(t *testing.T) {
 	if _, err := NewAdmin(b.db.Pool, b.db.Schema, b.store, "bank").Put(t.Context(), Definition{Name: "theirs", Target: TargetConfig{SQL: &SQLTarget{Function: "f"}}}, PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.admin().Put(t.Context(), Definition{Name: "declared", Target: TargetConfig{SQL: &SQLTarget{Function: "f"}}}, PutOptions{Declared: true}); err != nil {
-		t.Fatal(err)
+	for _, declared := range []bool{false, true} { // a program takes on what an operator has made
+		c, err := b.admin().Put(t.Context(), Definition{Name: "declared", Target: TargetConfig{SQL: &SQLTarget{Function: "f"}}}, PutOptions{Declared: declared})
+		if err != nil || declared && c.Done != Unchanged {
+			t.Fatal(c, err)
+		}
 	}
 	apply := func(o ApplyOptions, names ...string) string {
 		t.Helper()

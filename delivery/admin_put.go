@@ -96,18 +96,14 @@ func (a *Admin) Put(ctx context.Context, d Definition, o PutOptions) (Change, er
 }
 
 func (a *Admin) put(ctx context.Context, d Definition, leftOut bool, o PutOptions) (c Change, err error) {
+	var start *begin
 	for try := 1; ; try++ {
 		c = Change{Subscription: d.Name, DryRun: o.DryRun}
-		// The end of the log is read before the row is written: nothing falls in between.
-		begin, err := a.begin(ctx, d)
-		if err != nil {
-			return c, err
-		}
-		err = a.records.inTx(ctx, func(tx pgx.Tx) error {
+		err := a.records.inTx(ctx, func(tx pgx.Tx) error {
 			before, err := a.records.find(ctx, tx, d.Name, "NO KEY UPDATE")
 			switch {
 			case errors.Is(err, ErrNotFound):
-				err = a.create(ctx, tx, d, begin, o, &c)
+				err = a.create(ctx, tx, d, start, o, &c)
 			case err == nil:
 				err = a.change(ctx, tx, before, d, leftOut, o, &c)
 			}
@@ -122,6 +118,12 @@ func (a *Admin) put(ctx context.Context, d Definition, leftOut bool, o PutOption
 		switch {
 		case errors.Is(err, errDryRun):
 			return c, nil
+		case errors.Is(err, errNoBegin):
+			// The end of the log is read before the row is written: nothing falls in between.
+			if start, err = a.begin(ctx, d); err != nil {
+				return c, err
+			}
+			continue
 		case pgerr.Is(err, pgerr.UniqueViolation) && try < 3:
 			continue // another made it meanwhile
 		}
@@ -152,11 +154,13 @@ func stored(d Definition) (string, error) {
 	return string(text), err
 }
 
-func (a *Admin) create(ctx context.Context, tx pgx.Tx, d Definition, begin begin, o PutOptions, c *Change) error {
-	if o.IfRevision > 0 {
+func (a *Admin) create(ctx context.Context, tx pgx.Tx, d Definition, begin *begin, o PutOptions, c *Change) error {
+	switch {
+	case o.IfRevision > 0:
 		return &RevisionError{d.Name, o.IfRevision, 0}
-	}
-	if begin.err != nil {
+	case begin == nil:
+		return errNoBegin
+	case begin.err != nil:
 		return begin.err
 	}
 	text, err := stored(d)
@@ -190,18 +194,22 @@ type begin struct {
 	err error
 }
 
-// begin resolves a start. What is wrong with it matters only if the subscription is made.
-func (a *Admin) begin(ctx context.Context, d Definition) (begin, error) {
+// errNoBegin says that a subscription is to be made, and nobody has looked yet where it begins. That may take long, and matters
+// only then.
+var errNoBegin = errors.New("the start is not resolved")
+
+// begin resolves a start.
+func (a *Admin) begin(ctx context.Context, d Definition) (*begin, error) {
 	head, err := a.log.Head(ctx)
 	if err != nil {
-		return begin{}, fmt.Errorf("read the log: %w", err)
+		return nil, fmt.Errorf("read the log: %w", err)
 	}
 	at, err := a.resolve(ctx, d.Start, head)
 	var invalid *FieldError
 	if errors.As(err, &invalid) {
-		return begin{err: &InvalidError{d.Name, []*FieldError{{"/start" + invalid.Pointer, invalid.Reason}}}}, nil
+		return &begin{err: &InvalidError{d.Name, []*FieldError{{"/start" + invalid.Pointer, invalid.Reason}}}}, nil
 	}
-	return begin{at: at}, err
+	return &begin{at: at}, err
 }
 
 // resolve returns the place before the event that a start says. The error is a *FieldError if there is none.
@@ -279,6 +287,8 @@ func (a *Admin) eventByID(ctx context.Context, id uuid.UUID) (eventstore.Recorde
 	return eventstore.RecordedEvent{}, errNoEvent
 }
 
+const declareSQL = `UPDATE {schema}.subscriptions SET declared = true WHERE id = $1 AND NOT declared`
+
 const changeSQL = `
 UPDATE {schema}.subscriptions
 SET definition = $2, revision = $3, needs = $4, desired = CASE WHEN $5 THEN 'paused' ELSE 'running' END, updated_at = clock_timestamp()
@@ -297,6 +307,10 @@ func (a *Admin) change(ctx context.Context, tx pgx.Tx, before *found, d Definiti
 		d.Start = before.definition.Start
 	}
 	if o.Declared {
+		// A program declares what was made otherwise too: from then on it is not pruned.
+		if _, err := tx.Exec(ctx, a.records.sql(declareSQL), before.id); err != nil {
+			return err
+		}
 		d.Paused, d.Partitions = before.paused, before.definition.Partitions
 	}
 	text, err := stored(d)

@@ -166,14 +166,13 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 	if len(c.mistakes) > 0 {
 		return done, fmt.Errorf("reset subscription %q: %w", name, &InvalidError{name, c.mistakes})
 	}
-	at, err := a.begin(ctx, Definition{Name: name, Start: o.To})
+	to, err := a.begin(ctx, Definition{Name: name, Start: o.To})
 	if err == nil {
-		err = at.err
+		err = to.err
 	}
 	if err != nil {
 		return done, fmt.Errorf("reset subscription %q: %w", name, err)
 	}
-	done.Position = at.at.Position
 	var before *found
 	var queues []lockedPartition
 	err = a.steer(ctx, "reset", name, func(tx pgx.Tx, s *found) (bool, error) {
@@ -183,6 +182,13 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 			return false, err
 		}
 		queues = all
+		at := to.at
+		if o.To.At == AtEnd { // read again, for the cursors may have moved until they were locked
+			if at, err = a.log.Head(ctx); err != nil {
+				return false, fmt.Errorf("read the log: %w", err)
+			}
+		}
+		done.Position = at.Position
 		done.Lowest, done.Highest = all[0].position, all[0].position
 		for _, q := range all {
 			done.Lowest, done.Highest = min(done.Lowest, q.position), max(done.Highest, q.position)
@@ -193,7 +199,7 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 		if o.DryRun {
 			return false, errDryRun
 		}
-		return true, a.seek(ctx, tx, s, at.at, done, o)
+		return true, a.seek(ctx, tx, s, at, done, o)
 	})
 	if err == nil && o.DryRun {
 		err = a.countReset(ctx, before, queues, &done)

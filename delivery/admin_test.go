@@ -76,6 +76,14 @@ func TestTheSameDefinitionAgainChangesNothing(t *testing.T) {
 	if changes() != n || read[int64](b, `SELECT count(*) FROM {schema}.subscription_audit`) != 1 {
 		t.Error("the same again was told to members, or written down")
 	}
+	// Nor is the log read, however far the start is in it.
+	d, err := ParseDefinition([]byte(`{`+toHandler+`,"start":{"after_event":"0199aa00-0000-7000-8000-000000000000"}}`), "mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := NewAdmin(b.pool, b.schema, nil, "").Put(t.Context(), d, PutOptions{}); err != nil || c.Done != Unchanged {
+		t.Errorf("the same again without a log: %+v, %v", c, err)
+	}
 	changed := b.mustPut("mail", `{`+toHandler+`,"filter":{"type":["A"]},"retry":{"first":"2s"},"start":"beginning"}`)
 	if changed.Done != Changed || changed.Revision != 2 || len(changed.Fields) != 2 || changed.Fields[0].Pointer != "/filter" ||
 		changed.Fields[1].Pointer != "/retry/first" || string(changed.Fields[1].Was) != `"1s"` {
@@ -318,6 +326,46 @@ func TestTheKeyChangesOnlyWhereNothingIsUnderWay(t *testing.T) {
 	}
 	if refused := b.moved(move{owned: own[0].owned, From: 6, To: 7}); len(refused) != 1 {
 		t.Error("an owner of before was not refused")
+	}
+}
+
+// TestAResetToTheEndRepeatsNothing, though events are delivered while it waits for the partitions.
+func TestAResetToTheEndRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.mustPut("mail", `{`+toHandler+`,"partitions":1}`)
+	tx, err := b.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), b.sql(`SELECT FROM {schema}.subscription_partitions FOR UPDATE`)); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan Reset)
+	go func() {
+		defer close(done)
+		r, err := b.admin().Reset(t.Context(), "mail", ResetOptions{To: Start{At: AtEnd}, Reason: "to see", Actor: "me"})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- r
+	}()
+	b.eventually(func() error {
+		if read[int](b, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
+			return errors.New("the reset does not wait")
+		}
+		return nil
+	})
+	last := b.append("a-1")
+	if _, err := tx.Exec(t.Context(), b.sql(`UPDATE {schema}.subscription_partitions SET position = $1`), last); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-done; r.Position != last || r.Lowest != last {
+		t.Errorf("reset %+v, want the cursor to stay at %d", r, last)
 	}
 }
 
