@@ -15,8 +15,10 @@ const (
 	// moveInterval is how often the partitions move in which something matched, idleInterval how often the others.
 	moveInterval = 100 * time.Millisecond
 	idleInterval = 10 * time.Second
-	// moveShare bounds which part of the time moves take: one waits for so many times the last.
-	moveShare = 50
+	// moveShare bounds which part of the time moves take: one waits for so many times the last, and not longer than
+	// longestInterval: one that waited for a lock says nothing about the next.
+	moveShare       = 50
+	longestInterval = time.Second
 	// urgentShare is moveShare when a partition has a lot to move: until then it reads no more.
 	urgentShare = 10
 	// urgentEvents is from how many settled events on a partition does not wait for the next move, blockedEvents from how
@@ -125,7 +127,7 @@ func (r *Runner) moveLoop(ctx context.Context) {
 			continue
 		}
 		backoff.Reset()
-		wait = max(moveInterval, moveShare*took)
+		wait = max(moveInterval, min(moveShare*took, longestInterval))
 	}
 }
 
@@ -324,14 +326,15 @@ func (p *partition) moved(m made, ok bool) {
 	}
 	leaves := p.leaving != "" || p.readTo > 0
 	p.mu.Unlock()
-	switch {
-	case !ok:
+	if !ok {
 		p.of.runner.lost(p)
 		return
-	case leaves:
+	}
+	if leaves {
 		p.of.runner.look()
-	case p.of.tx != nil:
-		p.pump()
+	}
+	if p.of.tx != nil {
+		p.pump(false)
 	}
 	p.mu.Lock()
 	p.settled()

@@ -120,7 +120,7 @@ func (s *running) pumpAll() {
 		return
 	}
 	for _, p := range s.all() {
-		p.pump()
+		p.pump(false)
 	}
 }
 
@@ -201,7 +201,7 @@ func (s *running) start(ctx context.Context, t *taken) *partition {
 	s.partitions = append(slices.Clip(s.partitions), p)
 	s.mu.Unlock()
 	s.runner.feed.add(p.queue)
-	p.pump()
+	p.pump(false)
 	return p
 }
 
@@ -242,21 +242,19 @@ func (p *partition) offer(events []offered, from, upto int64) (read int64) {
 	}
 	p.mu.Unlock()
 	if len(events) > 0 {
-		p.pump()
+		p.pump(true)
 	}
 	return read
 }
 
-// pump begins what attempts there are to begin now.
-func (p *partition) pump() {
-	for {
-		a := p.begin()
-		if a == nil {
-			return
-		}
-		if p.of.quick {
-			p.tryAll(a)
-			return
+// pump begins what attempts there are to begin now. If here is set quick handlers are called on the goroutine of the caller, but
+// for rows: their events are to be read first, for as long as the log cannot be read.
+func (p *partition) pump(here bool) {
+	for a := p.begin(); a != nil; a = p.begin() {
+		for here && p.of.quick && a.Kind == core.Fresh {
+			if a = p.try(a); a == nil {
+				return
+			}
 		}
 		p.of.runner.attempts.Go(func() { p.tryAll(a) })
 	}
@@ -272,8 +270,12 @@ func (p *partition) tryAll(a *core.Attempt) {
 // begin returns the next attempt to make, nil if there is none now.
 func (p *partition) begin() *core.Attempt {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.beginAt(time.Now())
+	a := p.beginAt(time.Now())
+	p.mu.Unlock()
+	if a == nil {
+		p.of.pumpAll() // the breaker may have kept others waiting while it was seen that there is none
+	}
+	return a
 }
 
 // beginAt is begin for who holds mu.
@@ -308,7 +310,7 @@ func (p *partition) due() {
 	p.mu.Lock()
 	p.dueAt = time.Time{}
 	p.mu.Unlock()
-	p.pump()
+	p.pump(false)
 }
 
 // ended takes what became of an attempt, which is not to be used any more, and begins the next. Nil: there is none now.

@@ -214,6 +214,11 @@ func (r *Runner) run(soft, hard context.Context) {
 	if r.waitForAttempts() {
 		closeTargets()
 	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(hard), renewInterval)
+	defer cancel()
+	if err := r.writeAttempts(last); err != nil {
+		r.config.Logger.Warn().Err(err).Msg("the last attempts are not written down")
+	}
 }
 
 // waitForAttempts waits until all have returned, whose contexts have ended, and reports whether they have: it does not wait for

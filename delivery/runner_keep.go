@@ -160,8 +160,8 @@ func (k *keeper) halve(ctx context.Context) error {
 	return nil
 }
 
-// readUpTo lets a partition read up to a barrier; 0: no further than it has, which it is to say if it reports true. What else is of
-// the keeper's, and needs no lock.
+// readUpTo lets a partition read up to a barrier; 0: no further than it has, which it is to say if it reports true: not before it has
+// read something, for 0 says nothing. What else is of the keeper's, and needs no lock.
 func (p *partition) readUpTo(barrier int64) (say bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,7 +177,7 @@ func (p *partition) readUpTo(barrier int64) (say bool) {
 		p.queueMove()
 		p.of.runner.feed.stir()
 	}
-	return barrier == 0 && !p.saidReadTo
+	return barrier == 0 && p.readTo > 0 && !p.saidReadTo
 }
 
 // stay joins, or renews the membership if it is time.
@@ -693,7 +693,7 @@ func (p *partition) fulfil(asOf uint64, rows []wantedRow) (ok bool) {
 	}
 	p.queueMove()
 	p.mu.Unlock()
-	p.pump()
+	p.pump(false)
 	return ok
 }
 
@@ -753,7 +753,7 @@ func (r *Runner) allRunning() []*running {
 func (k *keeper) pumpEverything() {
 	for _, s := range k.allRunning() {
 		for _, p := range s.all() {
-			p.pump()
+			p.pump(false)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 )
@@ -62,4 +63,41 @@ func TestAResetTakesEffectWhereNothingElseHappens(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.has(&got, first, first, first+1, first+1)
+}
+
+// TestASubscriptionIsHalvedThoughTheLogWasEmpty: its partitions have read nothing, and say how far they have read once they have.
+func TestASubscriptionIsHalvedThoughTheLogWasEmpty(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var got seen
+	p := b.process("one", declare(from(AtBeginning, Handle("h", func(_ context.Context, _ placed, at Event) error { got.add(at); return nil }), nil)))
+	b.owned("h", map[string]int{"one": 4})
+	d := b.status("h").Definition
+	d.Partitions = 1
+	if _, err := b.admin().Put(t.Context(), d, PutOptions{Actor: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // so that the keeper has looked
+		renewed := read[string](b, `SELECT expires_at::text FROM {schema}.subscription_members`)
+		p.heard.Store(true)
+		p.look()
+		b.eventually(func() error {
+			if read[string](b, `SELECT expires_at::text FROM {schema}.subscription_members`) == renewed {
+				return errors.New("the process did not renew")
+			}
+			return nil
+		})
+	}
+	var want []int64
+	for i := range 10 {
+		want = append(want, b.events(fmt.Sprintf("order-%d", i), placed{}))
+	}
+	b.has(&got, want...)
+	b.eventually(func() error {
+		if n := read[int](b, `SELECT count(*) FROM {schema}.subscription_partitions`); n != 1 {
+			return fmt.Errorf("there are %d partitions, want 1", n)
+		}
+		return nil
+	})
+	b.has(&got, append(want, b.events("order-1", placed{}))...)
 }
