@@ -53,6 +53,8 @@ type Service struct {
 	Snapshots *snapshots.Store
 	// Subscriptions steers the subscriptions.
 	Subscriptions *delivery.Admin
+	// Broker hands out the events of those that are pulled.
+	Broker *delivery.Broker
 	// Deliverer delivers them; nil without the role.
 	Deliverer *delivery.Runner
 	// API has the routes, and Metrics what operators are served.
@@ -173,6 +175,11 @@ func (s *Service) make() (err error) {
 		}
 	}
 	s.Subscriptions = delivery.NewAdmin(s.Pool, s.Schema, s.Log, s.App.Name).WithHints(s.hints.In)
+	if s.Broker, err = delivery.NewBroker(delivery.BrokerConfig{
+		Pool: s.Pool, Schema: s.Schema, App: s.App.Name, Store: s.Log, Logger: s.Logger, Observe: s.Metrics.Delivery,
+	}); err != nil {
+		return err
+	}
 	if s.options.has(RoleDelivery) {
 		if s.Deliverer, err = s.newDeliverer(); err != nil {
 			return err
@@ -291,7 +298,7 @@ func (s *Service) register(api *httpapi.API) error {
 	api.Section("commands", s.App.domainProblems()...)
 	httpapi.Commands(api)
 	if s.Rows == nil {
-		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions)
+		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions, s.Broker)
 		adminapi.RegisterWebhooks(api, s.App.Program, s.Subscriptions, adminapi.WebhookConfig{Key: s.options.WebhookKey, Allow: s.options.AllowTargets})
 	}
 	return nil
@@ -340,6 +347,11 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("start delivery: %w", err)
 		}
 	}
+	if s.Broker != nil {
+		if err := s.Broker.Start(ctx); err != nil {
+			return fmt.Errorf("start handing out events: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -357,6 +369,9 @@ func (s *Service) enterLog(ctx context.Context) error {
 // Serve answers requests until ctx ends, and those that are being worked on then. Operators are
 // served on admin, unless it is nil, for as long: metrics and profiles.
 func (s *Service) Serve(ctx context.Context, ln, admin net.Listener) error {
+	if s.Broker != nil {
+		defer context.AfterFunc(ctx, s.Broker.EndWaits)()
+	}
 	if admin == nil {
 		return s.API.Serve(ctx, ln, httpapi.ServeOptions{})
 	}
@@ -385,7 +400,7 @@ func (s *Service) Do(ctx context.Context, name, id string, command any, o comman
 const closeTimeout = 10 * time.Second
 
 // Close stops what runs, from the outside in: delivery and projections give back what they have, the log
-// writes what waits. Each of the four takes 10 s at most.
+// writes what waits. Each of the five takes 10 s at most.
 func (s *Service) Close(ctx context.Context) error {
 	var errs []error
 	end := func(what string, f func(context.Context) error) {
@@ -394,6 +409,9 @@ func (s *Service) Close(ctx context.Context) error {
 		if err := f(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
+	}
+	if s.Broker != nil {
+		end("stop handing out events", s.Broker.Stop)
 	}
 	if s.Deliverer != nil {
 		end("stop delivery", s.Deliverer.Stop)

@@ -16,11 +16,12 @@ func (a *Admin) countReset(ctx context.Context, s *found, all []lockedPartition,
 		return err
 	}
 	var repeated, skipped int64
-	from, to := min(r.Lowest, r.Position)+1, max(r.Highest, r.Position)
+	from, to := min(r.Lowest, r.Position)+1, max(r.Highest, r.Position, all[0].filled)
 	err = a.eachMatch(ctx, sel, from, to, func(e *eventstore.RecordedEvent) {
-		cursor := all[core.PartitionOf(sel.keyOf(e), len(all))].position
+		q := &all[core.PartitionOf(sel.keyOf(e), len(all))]
+		cursor := q.position
 		switch {
-		case e.Position <= cursor && e.Position > r.Position:
+		case e.Position <= max(cursor, q.filled) && e.Position > r.Position:
 			repeated++
 		case e.Position > cursor && e.Position <= r.Position:
 			skipped++

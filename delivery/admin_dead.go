@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -369,6 +370,12 @@ func (a *Admin) wishFor(ctx context.Context, tx pgx.Tx, s *found, w wish, positi
 		return err
 	}
 	slices.Sort(positions)
+	if s.definition.Target.Pull != nil {
+		if _, err := a.records.wantPulled(ctx, tx, s, w, positions, dead); err != nil {
+			return err
+		}
+		return a.auditWish(ctx, tx, s, w, positions, o)
+	}
 	reason, actor := operations.SanitizeText(o.Reason), operations.SanitizeText(o.Actor)
 	b := &pgx.Batch{}
 	if w == wantDiscard {
@@ -385,6 +392,10 @@ func (a *Admin) wishFor(ctx context.Context, tx pgx.Tx, s *found, w wish, positi
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
+	return a.auditWish(ctx, tx, s, w, positions, o)
+}
+
+func (a *Admin) auditWish(ctx context.Context, tx pgx.Tx, s *found, w wish, positions []int64, o DeadOptions) error {
 	return a.records.audit(ctx, tx, s, o.Actor, string(w), describePositions(positions)+orPrefix(": ", o.Reason))
 }
 
@@ -416,17 +427,21 @@ func (a *Admin) RetryNow(ctx context.Context, name string, position int64, actor
 		if _, err := a.records.lockAll(ctx, tx, s.id); err != nil {
 			return false, err
 		}
-		tag, err := tx.Exec(ctx, a.records.sql(`
-UPDATE {schema}.subscription_parked SET wanted = 'retry', wanted_by = $3 WHERE subscription = $1 AND position = $2 AND state = 'waiting'`),
-			s.id, position, operations.SanitizeText(actor))
-		if err == nil && tag.RowsAffected() == 0 {
-			err = ErrNotWaiting
-		}
-		if err != nil {
-			return false, err
+		if n, err := a.retryNow(ctx, tx, s, position, actor); err != nil || n == 0 {
+			return false, cmp.Or(err, error(ErrNotWaiting))
 		}
 		return true, a.records.audit(ctx, tx, s, actor, "retry", fmt.Sprintf("position %d", position))
 	})
+}
+
+func (a *Admin) retryNow(ctx context.Context, tx pgx.Tx, s *found, position int64, actor string) (int, error) {
+	if s.definition.Target.Pull != nil {
+		return a.records.wantPulled(ctx, tx, s, wantRetry, []int64{position}, waiting)
+	}
+	tag, err := tx.Exec(ctx, a.records.sql(`
+UPDATE {schema}.subscription_parked SET wanted = 'retry', wanted_by = $3 WHERE subscription = $1 AND position = $2 AND state = 'waiting'`),
+		s.id, position, operations.SanitizeText(actor))
+	return int(tag.RowsAffected()), err
 }
 
 // ErrNotWaiting is returned by RetryNow for a position at which no event waits for its next attempt.

@@ -58,6 +58,9 @@ const (
 	IsDead      ExplainedState = "dead"
 	IsWaiting   ExplainedState = "waiting"
 	IsBlocked   ExplainedState = "blocked"
+	// IsReady: of a subscription that is pulled, the next who asks gets it. IsLeased: a caller has it.
+	IsReady  ExplainedState = "ready"
+	IsLeased ExplainedState = "leased"
 	// IsDelivered: it is at or below the cursor and has no row.
 	IsDelivered ExplainedState = "delivered"
 	// UnderWay: its process has read it: it is in flight, waits in a batch, or behind one of its key.
@@ -75,6 +78,7 @@ const (
 	BecauseStopped     NotRead = "stopped"
 	BecauseNoMember    NotRead = "no-member"
 	BecauseNoOwner     NotRead = "no-owner"
+	BecauseNobodyAsks  NotRead = "nobody-asks"
 	BecauseBreaker     NotRead = "breaker-open"
 	BecauseThrottled   NotRead = "throttled"
 	BecauseFull        NotRead = "full"
@@ -94,6 +98,8 @@ type ExplainedRow struct {
 	LastFailedAt  *time.Time `json:"last_failed_at,omitempty"`
 	DeadAt        *time.Time `json:"dead_at,omitempty"`
 	Wanted        string     `json:"wanted,omitempty"`
+	// LeasedAt is when a caller got it last. NextAttemptAt is until when it is the caller's while it has it.
+	LeasedAt *time.Time `json:"leased_at,omitempty"`
 }
 
 // Explain says what became of the event at a position.
@@ -181,10 +187,11 @@ FROM {schema}.subscription_revision_starts s JOIN {schema}.subscription_revision
 WHERE s.subscription = $1 AND s.partition = $2 AND s.from_position <= $3 ORDER BY s.revision DESC LIMIT 1`
 
 	rowOfSQL = `
-SELECT state, attempts, charged, next_attempt_at, coalesce(class, ''), coalesce(error, ''), first_failed_at, last_failed_at, dead_at, coalesce(wanted, '')
+SELECT state, attempts, charged, next_attempt_at, coalesce(class, ''), coalesce(error, ''), first_failed_at, last_failed_at, dead_at, coalesce(wanted, ''), leased_at
 FROM {schema}.subscription_parked WHERE subscription = $1 AND position = $2 AND ordinal = 0`
 
-	cursorSQL = `SELECT position FROM {schema}.subscription_partitions WHERE subscription = $1 AND partition = $2`
+	// What of a subscription that is pulled is behind the cursor has a row, or is acknowledged.
+	cursorSQL = `SELECT coalesce(filled, position) FROM {schema}.subscription_partitions WHERE subscription = $1 AND partition = $2`
 
 	behindSQL = `
 SELECT coalesce(max(position), 0) FROM {schema}.subscription_parked
@@ -289,7 +296,7 @@ func (a *Admin) explainFilter(ctx context.Context, tx pgx.Tx, f *found, e *event
 func (a *Admin) explainRow(ctx context.Context, tx pgx.Tx, f *found, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) error {
 	var row ExplainedRow
 	err := tx.QueryRow(ctx, a.records.sql(rowOfSQL), f.id, e.Position).Scan(&row.State, &row.Attempts, &row.Charged, &row.NextAttemptAt, &row.Class, &row.Error,
-		&row.FirstFailedAt, &row.LastFailedAt, &row.DeadAt, &row.Wanted)
+		&row.FirstFailedAt, &row.LastFailedAt, &row.DeadAt, &row.Wanted, &row.LeasedAt)
 	if isNoRows(err) {
 		return nil
 	}
@@ -297,7 +304,7 @@ func (a *Admin) explainRow(ctx context.Context, tx pgx.Tx, f *found, e *eventsto
 		return err
 	}
 	x.Row = &row
-	for _, t := range []*time.Time{row.NextAttemptAt, row.FirstFailedAt, row.LastFailedAt, row.DeadAt} {
+	for _, t := range []*time.Time{row.NextAttemptAt, row.FirstFailedAt, row.LastFailedAt, row.DeadAt, row.LeasedAt} {
 		if t != nil {
 			*t = t.UTC()
 		}
@@ -311,6 +318,12 @@ func (a *Admin) explainRow(ctx context.Context, tx pgx.Tx, f *found, e *eventsto
 	switch {
 	case rowState(row.State) == dead:
 		say(IsDead, "it is a dead letter (%s) after %d attempts: %s", row.Class, row.Attempts, row.Error)
+	case rowState(row.State) == leased:
+		say(IsLeased, "a caller has it%s%s: it is attempt %d", at(" since it was handed out", row.LeasedAt), at(", and its lease ends", row.NextAttemptAt), row.Attempts)
+	case rowState(row.State) == ready:
+		say(IsReady, "the next who asks gets it; it was handed out %d times", row.Attempts)
+	case rowState(row.State) == blocked && x.Behind == 0 && f.definition.Target.Pull != nil:
+		say(IsBlocked, "it waits behind a later event of its key %q that a caller has", x.Key)
 	case x.Behind > 0:
 		say(IsBlocked, "it waits behind the event at position %d, which has its key %q", x.Behind, x.Key)
 	default:
@@ -339,8 +352,12 @@ func (a *Admin) explainNotRead(s *Status, q *PartitionStatus, x *Explanation, sa
 		because(BecauseStopped, "the subscription stopped at %s: %s", s.Failure.At.Format(time.RFC3339), s.Failure.Error)
 	case s.NoMember:
 		because(BecauseNoMember, "no process that delivers can run its target")
-	case q.Owner == "":
+	case s.Definition.Target.Pull != nil && !q.Pulled:
+		because(BecauseNobodyAsks, "nobody asks for events")
+	case q.Owner == "" && s.Definition.Target.Pull == nil:
 		because(BecauseNoOwner, "no process has partition %d yet", q.Partition)
+	case s.Definition.Target.Pull != nil && q.Trouble != nil:
+		because(BecauseFull, "%s", q.Trouble.Error)
 	case q.Breaker == "open":
 		because(BecauseBreaker, "the target is taken for down%s", at("; it is tried next", q.NextProbe))
 	case q.ThrottledUntil != nil:

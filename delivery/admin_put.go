@@ -139,8 +139,8 @@ VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN 'paused' ELSE 'running' END, $
 	insertRevisionSQL = `INSERT INTO {schema}.subscription_revisions (subscription, revision, definition, made_by) VALUES ($1, $2, $3, $4)`
 
 	insertPartitionsSQL = `
-INSERT INTO {schema}.subscription_partitions (subscription, partition, log_id, incarnation, position)
-SELECT $1, n, $2, $3, $4 FROM generate_series(0, $5 - 1) AS n`
+INSERT INTO {schema}.subscription_partitions (subscription, partition, log_id, incarnation, position, filled)
+SELECT $1, n, $2, $3, $4::bigint, CASE WHEN $6 THEN $4::bigint END FROM generate_series(0, $5 - 1) AS n`
 
 	insertStartsSQL = `
 INSERT INTO {schema}.subscription_revision_starts (subscription, partition, revision, from_position)
@@ -180,7 +180,7 @@ func (a *Admin) create(ctx context.Context, tx pgx.Tx, d Definition, begin *begi
 	}
 	b := &pgx.Batch{}
 	b.Queue(a.records.sql(insertRevisionSQL), s.id, 1, text, actor)
-	b.Queue(a.records.sql(insertPartitionsSQL), s.id, begin.at.Log, begin.at.Incarnation, begin.at.Position, d.Partitions)
+	b.Queue(a.records.sql(insertPartitionsSQL), s.id, begin.at.Log, begin.at.Incarnation, begin.at.Position, d.Partitions, d.Target.Pull != nil)
 	b.Queue(a.records.sql(insertStartsSQL), s.id, begin.at.Position+1, d.Partitions)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return err
@@ -299,6 +299,8 @@ func (a *Admin) change(ctx context.Context, tx pgx.Tx, before *found, d Definiti
 	switch {
 	case o.IfRevision != 0 && o.IfRevision != before.revision:
 		return &RevisionError{d.Name, o.IfRevision, before.revision}
+	case (before.definition.Target.Pull != nil) != (d.Target.Pull != nil):
+		return &InvalidError{d.Name, []*FieldError{{"/target", "must stay pulled, or stay pushed: make a subscription of another name that starts where this one is"}}}
 	case leftOut && before.definition.Filter != nil:
 		return &InvalidError{d.Name, []*FieldError{{"/filter", "is left out, and the subscription has one: repeat it, or give null for all events"}}}
 	}

@@ -64,6 +64,10 @@ type PartitionStatus struct {
 	Revision int64 `json:"revision"`
 	// Position is its cursor: all that matches at or below is delivered, or parked or dead.
 	Position int64 `json:"position"`
+	// Filled is of a subscription that is pulled: up to there all that matches is acknowledged or has a row, and Position is
+	// below the lowest that is not acknowledged. Pulled says that somebody asks for events.
+	Filled int64 `json:"filled,omitempty"`
+	Pulled bool  `json:"pulled,omitempty"`
 	// LagEvents and LagSeconds are as in Status.
 	LagEvents  *int64   `json:"lag_events"`
 	LagSeconds *float64 `json:"lag_seconds"`
@@ -104,7 +108,7 @@ var (
 SELECT s.id, s.name, s.app, s.definition, s.revision, s.desired = 'paused', s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0), s.start_position,
        s.stopped_at, coalesce(s.stopped_position, 0), coalesce(s.failure, ''), coalesce(s.failure_reason, ''),
        s.created_at, s.created_by, s.updated_at,
-       NOT EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.app = s.app AND s.needs = ANY (m.can_run) AND ` + alive + `)
+       s.needs <> 'pull' AND NOT EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.app = s.app AND s.needs = ANY (m.can_run) AND ` + alive + `)
 FROM {schema}.subscriptions s
 WHERE s.name IS NOT NULL AND ($1 = '' OR s.app = $1) AND ($2::text[] IS NULL OR s.name = ANY ($2))
 ORDER BY s.name`
@@ -112,13 +116,14 @@ ORDER BY s.name`
 	partitionsSQL = `
 SELECT p.subscription, p.partition, coalesce(m.process, ''), p.epoch, p.revision, p.log_id, p.incarnation, p.position, p.read_to,
        p.matched, p.delivered, p.last_event_at, p.trouble, p.trouble_at, coalesce(p.report, ''),
-       coalesce(p.reported_at BETWEEN now() - $2::interval AND now() AND m.id IS NOT NULL, false), coalesce(m.read_to, 0)
+       coalesce(p.reported_at BETWEEN now() - $2::interval AND now() AND m.id IS NOT NULL, false), coalesce(m.read_to, 0),
+       coalesce(p.filled, 0), coalesce(p.swept_at BETWEEN now() - $2::interval AND now(), false)
 FROM {schema}.subscription_partitions p
 LEFT JOIN {schema}.subscription_members m ON m.id = p.member AND ` + alive + `
 WHERE p.subscription = ANY ($1) ORDER BY p.subscription, p.partition`
 
 	rowCountsSQL = `
-SELECT subscription, partition, count(*) FILTER (WHERE state <> 'dead'), count(*) FILTER (WHERE state = 'dead'), min(dead_at), max(last_failed_at),
+SELECT subscription, partition, count(*) FILTER (WHERE state NOT IN ('dead', 'leased')), count(*) FILTER (WHERE state = 'leased'), min(leased_at) FILTER (WHERE state = 'leased'), count(*) FILTER (WHERE state = 'dead'), min(dead_at), max(last_failed_at),
        (array_agg(error ORDER BY last_failed_at DESC) FILTER (WHERE last_failed_at IS NOT NULL))[1]
 FROM {schema}.subscription_parked WHERE subscription = ANY ($1) GROUP BY subscription, partition`
 )
@@ -267,7 +272,7 @@ func (a *Admin) readPartitions(ctx context.Context, tx pgx.Tx, ids []int64, byID
 		var troubleAt, lastEventAt *time.Time
 		var text string
 		if err := rows.Scan(&id, &p.Partition, &p.Owner, &p.Epoch, &p.Revision, &p.token.Log, &p.token.Incarnation, &p.Position, &p.readTo,
-			&p.Matched, &p.Delivered, &lastEventAt, &trouble, &troubleAt, &text, &p.fresh, &p.read); err != nil {
+			&p.Matched, &p.Delivered, &lastEventAt, &trouble, &troubleAt, &text, &p.fresh, &p.read, &p.Filled, &p.Pulled); err != nil {
 			return err
 		}
 		p.token.Position = p.Position
@@ -306,10 +311,10 @@ func (a *Admin) countRows(ctx context.Context, tx pgx.Tx, ids []int64, byID map[
 		return err
 	}
 	var id, parked, letters int64
-	var partition int
-	var oldest, failedAt *time.Time
+	var partition, held int
+	var oldest, failedAt, heldAt *time.Time
 	var text *string
-	_, err = pgx.ForEachRow(rows, []any{&id, &partition, &parked, &letters, &oldest, &failedAt, &text}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &partition, &parked, &held, &heldAt, &letters, &oldest, &failedAt, &text}, func() error {
 		s := byID[id]
 		s.Parked, s.Dead = s.Parked+parked, s.Dead+letters
 		if oldest != nil && (s.OldestDeadAt == nil || oldest.Before(*s.OldestDeadAt)) {
@@ -318,6 +323,9 @@ func (a *Admin) countRows(ctx context.Context, tx pgx.Tx, ids []int64, byID map[
 		if partition < len(s.Partitions) {
 			p := &s.Partitions[partition]
 			p.Parked, p.Dead = parked, letters
+			if held > 0 {
+				p.InFlight, p.OldestInFlight = held, new(heldAt.UTC())
+			}
 			if failedAt != nil && text != nil {
 				p.LastError = &operations.Trouble{Error: *text, At: failedAt.UTC()}
 			}
@@ -397,7 +405,9 @@ func States() []operations.State {
 func (s *Status) setState() {
 	owner, trouble := false, false
 	for i := range s.Partitions {
-		owner = owner || s.Partitions[i].Owner != ""
+		p := &s.Partitions[i]
+		// One that is pulled has an owner while somebody asks, and needs none while there is nothing to have.
+		owner = owner || p.Owner != "" || s.Definition.Target.Pull != nil && (p.Pulled || p.LagEvents != nil && *p.LagEvents == 0)
 		trouble = trouble || s.Partitions[i].Trouble != nil
 	}
 	switch {

@@ -116,12 +116,13 @@ type Reset struct {
 const (
 	rowsAboveSQL = `
 SELECT count(*) FILTER (WHERE state <> 'dead'), count(*) FILTER (WHERE state = 'dead')
-FROM {schema}.subscription_parked WHERE subscription = $1 AND position > $2`
+FROM {schema}.subscription_parked WHERE subscription = $1 AND (position > $2 OR pulled AND state <> 'dead')`
 
 	seekSQL = `
 UPDATE {schema}.subscription_partitions p
 SET epoch = nextval('{schema}.subscription_epochs'), member = NULL, read_to = NULL, report = NULL, trouble = NULL, trouble_at = NULL,
-    position = $2, log_id = $3, incarnation = $4, revision = $5
+    position = $2::bigint, log_id = $3, incarnation = $4, revision = $5,
+    filled = CASE WHEN filled IS NOT NULL THEN $2::bigint END
 WHERE subscription = $1`
 
 	// Revisions count from where they first were in force; what comes again is judged by the one of now.
@@ -130,6 +131,9 @@ WITH above AS (DELETE FROM {schema}.subscription_revision_starts WHERE subscript
 INSERT INTO {schema}.subscription_revision_starts AS s (subscription, partition, revision, from_position)
 SELECT subscription, partition, $3, $2 + 1 FROM {schema}.subscription_partitions WHERE subscription = $1
 ON CONFLICT (subscription, partition, revision) DO UPDATE SET from_position = least(s.from_position, excluded.from_position)`
+
+	// What of a subscription that is pulled is below is in the range that is skipped.
+	removePulledSQL = `DELETE FROM {schema}.subscription_parked WHERE subscription = $1 AND pulled AND state <> 'dead'`
 
 	removeAboveSQL = `DELETE FROM {schema}.subscription_parked WHERE subscription = $1 AND position > $2`
 
@@ -150,7 +154,7 @@ SET to_position = excluded.to_position, reason = excluded.reason, actor = exclud
 )
 
 // Reset moves the cursors of all partitions to one place: events behind it come again, those before it that were not
-// delivered are skipped, unless they are parked. What is under way at the time may still reach the target.
+// delivered are skipped, unless they are parked: of a subscription that is pulled, those that are not acknowledged. What is under way at the time may still reach the target.
 //
 // Errors: ErrNotFound; *InvalidError for a place that is not in the log; operations.ErrInvalid for a reason that is empty.
 func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, error) {
@@ -214,6 +218,7 @@ func (a *Admin) seek(ctx context.Context, tx pgx.Tx, s *found, at eventstore.Tok
 	b.Queue(sql(skipRangesSQL), s.id, at.Position, operations.SanitizeText(o.Reason), operations.SanitizeText(o.Actor))
 	b.Queue(sql(seekSQL), s.id, at.Position, at.Log, at.Incarnation, s.revision)
 	b.Queue(sql(seekStartsSQL), s.id, at.Position, s.revision)
+	b.Queue(sql(removePulledSQL), s.id)
 	b.Queue(sql(removeAboveSQL), s.id, at.Position)
 	b.Queue(sql(unskipSQL), s.id, at.Position)
 	detail := fmt.Sprintf("to position %d: %s", at.Position, o.Reason)

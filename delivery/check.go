@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -201,10 +202,7 @@ func (d Definition) Checked() (Definition, error) {
 	c.filter(&d)
 	c.start(&d.Start)
 	c.key(&d.Key)
-	number(c, "/partitions", &d.Partitions, 4, 1, 256)
-	if d.Partitions&(d.Partitions-1) != 0 {
-		c.wrong("/partitions", "must be a power of two, it is %d", d.Partitions)
-	}
+	c.partitions(&d)
 	number(c, "/max_in_flight", &d.MaxInFlight, 16, 1, 1000)
 	number(c, "/max_parked", &d.MaxParked, 10_000, 1, 1_000_000)
 	number(c, "/batch/max_events", &d.Batch.MaxEvents, 1, 1, 10_000)
@@ -227,6 +225,19 @@ func (d Definition) Checked() (Definition, error) {
 		return d, &InvalidError{d.Name, c.mistakes}
 	}
 	return d, nil
+}
+
+func (c *checker) partitions(d *Definition) {
+	if d.Target.Pull != nil {
+		if d.Partitions = cmp.Or(d.Partitions, 1); d.Partitions != 1 {
+			c.wrong("/partitions", "must be 1: what is pulled is one queue")
+		}
+		return
+	}
+	number(c, "/partitions", &d.Partitions, 4, 1, 256)
+	if d.Partitions&(d.Partitions-1) != 0 {
+		c.wrong("/partitions", "must be a power of two, it is %d", d.Partitions)
+	}
 }
 
 func (c *checker) filter(d *Definition) {
@@ -306,13 +317,13 @@ func (c *checker) retry(r *Retry) {
 
 func (c *checker) target(t *TargetConfig, batch Batch) {
 	set := 0
-	for _, there := range []bool{t.Handler != nil, t.SQL != nil, t.Append != nil, t.HTTP != nil, t.Webhook != nil, t.Email != nil} {
+	for _, there := range []bool{t.Handler != nil, t.SQL != nil, t.Append != nil, t.HTTP != nil, t.Webhook != nil, t.Email != nil, t.Pull != nil} {
 		if there {
 			set++
 		}
 	}
 	if set != 1 {
-		c.wrong("/target", `must have one of "http", "webhook", "handler", "sql", "append" and "email"`)
+		c.wrong("/target", `must have one of "http", "webhook", "handler", "sql", "append", "email" and "pull"`)
 		return
 	}
 	switch {
@@ -328,6 +339,9 @@ func (c *checker) target(t *TargetConfig, batch Batch) {
 		c.webhook("/target/webhook/", t.Webhook, batch)
 	case t.Email != nil:
 		c.email(t.Email)
+	case t.Pull != nil:
+		c.duration("/target/pull/lease", &t.Pull.Lease, 30*time.Second, time.Second, maxLease)
+		number(c, "/target/pull/per_key", &t.Pull.PerKey, 1, 1, 100)
 	}
 }
 
@@ -519,6 +533,8 @@ func (t TargetConfig) needs() string {
 		return KindWebhook
 	case t.Email != nil:
 		return KindEmail
+	case t.Pull != nil:
+		return KindPull // no member can: any process hands out its events
 	}
 	return KindHTTP
 }

@@ -27,7 +27,8 @@ type Definition struct {
 	Start Start `json:"start"`
 	// Key is by what events are kept in order. Default: "stream".
 	Key Key `json:"key"`
-	// Partitions is how many queues its keys are dealt to: a power of two, at most 256. Default: 4.
+	// Partitions is how many queues its keys are dealt to: a power of two, at most 256. Default: 4; 1 if it is pulled, which has
+	// no others.
 	Partitions int `json:"partitions"`
 	// MaxInFlight is how many attempts a partition makes at once, from 1 to 1,000. Default: 16.
 	MaxInFlight int `json:"max_in_flight"`
@@ -111,6 +112,17 @@ type TargetConfig struct {
 	Webhook *WebhookTarget `json:"webhook,omitzero"`
 	// Email sends mails.
 	Email *EmailTarget `json:"email,omitzero"`
+	// Pull keeps events for callers who ask for them: see Broker.
+	Pull *PullTarget `json:"pull,omitzero"`
+}
+
+// PullTarget keeps events for callers who ask for them. Any process hands them out. What a partition does, a batch, the
+// breaker and max_in_flight have no meaning.
+type PullTarget struct {
+	// Lease is for how long a caller has an event who does not say how long, from 1 s to 15 minutes. Default: 30 s.
+	Lease Duration `json:"lease"`
+	// PerKey is how many consecutive events of a key a caller gets at once, from 1 to 100. Default: 1.
+	PerKey int `json:"per_key"`
 }
 
 // HandlerTarget names a Go handler.

@@ -3,11 +3,14 @@ package delivery
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
 )
@@ -37,6 +40,33 @@ func (e *Event) AppendJSON(to []byte) []byte {
 	to = appendBytes(to, "data", e.Data)
 	to = appendBytes(to, "metadata", e.Metadata)
 	return append(to, '}')
+}
+
+// ParseEvent reads an event as AppendJSON writes it. Members that it does not know are left out.
+func ParseEvent(text []byte) (Event, error) {
+	var e struct {
+		Position       int64          `json:"position"`
+		Stream         string         `json:"stream"`
+		Version        int64          `json:"version"`
+		ID             uuid.UUID      `json:"id"`
+		Type           string         `json:"type"`
+		SchemaVersion  int            `json:"schema_version"`
+		ContentType    string         `json:"content_type"`
+		RecordedAt     time.Time      `json:"recorded_at"`
+		MessageID      uuid.UUID      `json:"message_id"`
+		Redacted       bool           `json:"redacted"`
+		Data           jsontext.Value `json:"data"`
+		DataBase64     []byte         `json:"data_base64"`
+		Metadata       jsontext.Value `json:"metadata"`
+		MetadataBase64 []byte         `json:"metadata_base64"`
+	}
+	if err := jsonv2.Unmarshal(text, &e); err != nil {
+		return Event{}, fmt.Errorf("read an event: %w", err)
+	}
+	r := &eventstore.RecordedEvent{Position: e.Position, Stream: e.Stream, Version: e.Version, RecordedAt: e.RecordedAt.UTC()}
+	r.ID, r.Type, r.SchemaVersion, r.ContentType = e.ID, e.Type, e.SchemaVersion, e.ContentType
+	r.Data, r.Metadata = append(e.DataBase64, e.Data...), append(e.MetadataBase64, e.Metadata...)
+	return Event{RecordedEvent: r, MessageID: e.MessageID, Redacted: e.Redacted}, nil
 }
 
 // IsJSON reports whether bytes are JSON text that can be put into other JSON text.

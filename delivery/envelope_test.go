@@ -41,5 +41,8 @@ func TestEventAsJSON(t *testing.T) {
 		if _, err := pattern.ParseEvent([]byte(got[1:])); err != nil {
 			t.Errorf("a filter cannot be tried with it: %v", err)
 		}
+		if e, err := delivery.ParseEvent([]byte(got[1:])); err != nil || string(e.AppendJSON(nil)) != got[1:] {
+			t.Errorf("read again it is %+v, %v", e, err)
+		}
 	}
 }

@@ -15,11 +15,13 @@ type lockedPartition struct {
 	position  int64
 	readTo    *int64
 	owned     bool
+	// filled is of a subscription that is pulled; 0: it is none.
+	filled int64
 }
 
 var lockAllSQL = `
 SELECT p.partition, p.position, p.read_to,
-       EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.id = p.member AND ` + alive + `)
+       EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.id = p.member AND ` + alive + `), coalesce(p.filled, 0)
 FROM {schema}.subscription_partitions p WHERE p.subscription = $1 ORDER BY p.partition FOR NO KEY UPDATE OF p`
 
 // lockAll locks the partitions of a subscription whose row is locked.
@@ -35,7 +37,7 @@ func (r *records) lockAll(ctx context.Context, tx pgx.Tx, subscription int64) ([
 	var all []lockedPartition
 	for rows.Next() {
 		var q lockedPartition
-		if err := rows.Scan(&q.partition, &q.position, &q.readTo, &q.owned); err != nil {
+		if err := rows.Scan(&q.partition, &q.position, &q.readTo, &q.owned, &q.filled); err != nil {
 			rows.Close()
 			return nil, err
 		}

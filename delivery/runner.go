@@ -39,6 +39,8 @@ const (
 	// KindWebhook is that of webhooks that are signed with a key of the service. Those that bring their secrets are of
 	// KindHTTP.
 	KindWebhook = "webhook"
+	// KindPull needs no member: see Broker.
+	KindPull = "pull"
 )
 
 // Config says what a Runner delivers, from where and to whom.

@@ -84,6 +84,15 @@ CREATE TABLE subscription_partitions (
     matched       bigint  NOT NULL DEFAULT 0,
     delivered     bigint  NOT NULL DEFAULT 0,
     last_event_at timestamptz,
+    -- Of subscriptions that are pulled: everything that matches at or below filled is acknowledged or has a row, and position
+    -- is below the lowest row that is not dead. When rows were last looked at that are due, and all of them.
+    filled         bigint,
+    swept_at       timestamptz,
+    swept_all_at   timestamptz,
+    -- When an event was acknowledged last, the key of that one, and when one of another key was.
+    acked_at       timestamptz,
+    acked_key      text   COLLATE "C",
+    acked_other_at timestamptz,
     -- What keeps it from getting on, by the word of its owner.
     trouble       text,
     trouble_at    timestamptz,
@@ -116,7 +125,10 @@ CREATE TABLE subscription_parked (
     dead_at         timestamptz,
     -- An operator let it be tried again when it was dead.
     redrive         boolean     NOT NULL DEFAULT false,
+    -- Of a subscription that is pulled. The caller who has it names token, from leased_at to next_attempt_at.
+    pulled          boolean     NOT NULL DEFAULT false,
     token           uuid,
+    leased_at       timestamptz,
     -- What an operator wants done with it, for the owner to do, and who wants it: retry, redrive, discard.
     wanted          text,
     wanted_by       text,
@@ -125,6 +137,11 @@ CREATE TABLE subscription_parked (
 );
 CREATE INDEX subscription_parked_partition ON subscription_parked (subscription, partition, position);
 CREATE INDEX subscription_parked_wanted ON subscription_parked (subscription, partition) WHERE wanted IS NOT NULL;
+-- Owners of partitions have these in memory; pulled rows are what callers share.
+CREATE INDEX subscription_parked_ready ON subscription_parked (subscription, position) WHERE state = 'ready';
+CREATE INDEX subscription_parked_key ON subscription_parked (subscription, key, position) WHERE pulled AND state <> 'dead';
+CREATE INDEX subscription_parked_dead_key ON subscription_parked (subscription, key) WHERE pulled AND state = 'dead';
+CREATE INDEX subscription_parked_due ON subscription_parked (subscription, next_attempt_at) WHERE pulled AND state IN ('waiting', 'leased');
 ALTER TABLE subscription_parked SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 
 -- Definitions as they were, and from which position on a partition delivers by one.

@@ -257,7 +257,8 @@ WHERE EXISTS (SELECT FROM {schema}.subscription_partitions p WHERE p.subscriptio
 SELECT FROM {schema}.subscription_partitions WHERE log_id = $1 ORDER BY subscription, partition FOR NO KEY UPDATE`
 	adoptPartitions = `
 UPDATE {schema}.subscription_partitions
-SET incarnation = $3, epoch = nextval('{schema}.subscription_epochs'), member = NULL, position = least(position, $2), read_to = NULL
+SET incarnation = $3, epoch = nextval('{schema}.subscription_epochs'), member = NULL, position = least(position, $2), read_to = NULL,
+    filled = CASE WHEN filled > $2 THEN $2 ELSE filled END
 WHERE log_id = $1`
 	forgetLost = `
 WITH adopted AS (SELECT DISTINCT subscription FROM {schema}.subscription_partitions WHERE log_id = $1),

@@ -19,13 +19,14 @@ func actorOr(actor string) string { return cmp.Or(actor, "api") }
 
 // Register adds the routes to an API that was made with Problems, in sections of their own. Program is
 // how the program is called on the command line.
-func Register(a *httpapi.API, program string, admin *projections.Admin, subscriptions *delivery.Admin) {
-	r := routes{admin, subscriptions}
+func Register(a *httpapi.API, program string, admin *projections.Admin, subscriptions *delivery.Admin, broker *delivery.Broker) {
+	r := routes{admin, subscriptions, broker}
 	a.Section("operations", inWordsOf(program, ofProjections)...)
 	r.projections(a)
 	r.operations(a)
 	a.Section("subscriptions", inWordsOf(program, ofSubscriptions)...)
 	r.subscribe(a)
+	r.pulls(a)
 	r.deadLetters(a)
 	r.patterns(a)
 }
@@ -33,6 +34,7 @@ func Register(a *httpapi.API, program string, admin *projections.Admin, subscrip
 type routes struct {
 	admin         *projections.Admin
 	subscriptions *delivery.Admin
+	broker        *delivery.Broker
 }
 
 // Problems are what the errors of projections, of operations on them, of subscriptions and of patterns are over HTTP.
@@ -71,6 +73,8 @@ var ofSubscriptions = []httpapi.DomainProblem{
 	{Err: delivery.ErrHasDeadLetters, Kind: kindHasDeadLetters},
 	{Err: delivery.ErrNoDeadLetter, Kind: kindDeadLetterNotFound},
 	{Err: delivery.ErrNotWaiting, Kind: kindEventNotWaiting},
+	{Err: delivery.ErrNotPulled, Kind: kindNotPulled},
+	{Err: delivery.ErrOvertaken, Kind: kindTokenOvertaken},
 }
 
 var (
@@ -142,4 +146,12 @@ var (
 		Title:   "Event not waiting",
 		Meaning: "No event waits for its next attempt at the position. Nothing was done.",
 		Fix:     "GET /v1/subscriptions/{name}/explain?position= says what became of it."}
+	kindNotPulled = httpapi.Kind{Code: "subscription-not-pulled", Status: http.StatusConflict,
+		Title:   "Subscription not pulled",
+		Meaning: "The events of the subscription are sent to its target: nobody can ask for them. Nothing was done.",
+		Fix:     `Make a subscription of another name with "target":{"pull":{}}.`}
+	kindTokenOvertaken = httpapi.Kind{Code: "token-overtaken", Status: http.StatusConflict,
+		Title:   "Token overtaken",
+		Meaning: "The event is not the caller's any more: its lease ran out and another caller has it or has had it, or it was given back. Nothing was done.",
+		Fix:     "Forget it: it is tried again. Extend the lease before it runs out, or ask for a longer one."}
 )

@@ -47,7 +47,7 @@ func TestAnyServiceHasTheRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	adminapi.Register(a, "program", projections.NewAdmin(db.Pool, db.Schema, store, counts), delivery.NewAdmin(db.Pool, db.Schema, store, "program"))
+	adminapi.Register(a, "program", projections.NewAdmin(db.Pool, db.Schema, store, counts), delivery.NewAdmin(db.Pool, db.Schema, store, "program"), nil)
 	h, err := a.Handler()
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestSubscriptionsAreMadeAndSteered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	adminapi.Register(a, "program", projections.NewAdmin(db.Pool, db.Schema, store), delivery.NewAdmin(db.Pool, db.Schema, store, "program"))
+	adminapi.Register(a, "program", projections.NewAdmin(db.Pool, db.Schema, store), delivery.NewAdmin(db.Pool, db.Schema, store, "program"), nil)
 	h, err := a.Handler()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,550 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
+)
+
+const (
+	// pullTimeout bounds each look at the database.
+	pullTimeout = 10 * time.Second
+	// itemsAtOnce is how many tokens share a transaction, asksAtOnce how many events callers may get in one.
+	itemsAtOnce = 5000
+	asksAtOnce  = 5000
+	// pullLinger is for how long a queue goes on that nobody uses: what was acknowledged is noted, the cursor moved.
+	pullLinger = 3 * time.Second
+)
+
+// errQueueGone says that the subscription of a queue was deleted.
+var errQueueGone = errors.New("it was deleted")
+
+// pullQueue is a subscription that is pulled as a process hands it out. What callers want, and say of what they have, waits until
+// the transaction before has ended, and shares the next one. While anybody uses it, its loop runs.
+type pullQueue struct {
+	b    *Broker
+	id   int64
+	name string
+	wake chan struct{}
+
+	mu      sync.Mutex
+	pulls   []*pullCall
+	settles []*settleCall
+	looping bool
+
+	// These belong to the loop.
+	rules      pullRules
+	definition Definition
+	revision   int64
+	selector   *selector
+	matches    func(*eventstore.RecordedEvent) bool
+	feed       pullFeed
+	// passed is up to where nothing more matches behind feed.Filled.
+	passed int64
+	// live counts rows that are not dead, as far as this process knows. Full: there are too many to read on.
+	live     int
+	full     bool
+	evidence pullEvidence
+	// delivered counts what is not noted yet.
+	delivered int64
+	sweptAt   time.Time
+	// servedAt is when what is ready was looked for last.
+	servedAt time.Time
+	// away is why nothing is handed out; nil: it is.
+	away error
+
+	attempts attemptLog
+	recent   pullEvents
+}
+
+// pullCall is a caller who waits for events.
+type pullCall struct {
+	ctx      context.Context
+	options  PullOptions
+	deadline time.Time
+	// pullAnswered: it has its answer, or is about to: see done. pullLeft: the caller does not wait for it any more.
+	state atomic.Int32
+	done  chan struct{}
+	log   uuid.UUID
+	rows  []pulledRow
+	err   error
+	// Of the loop: asked: what was ready was looked for.
+	asked bool
+	ask   *pullAsk
+}
+
+const (
+	pullWaits int32 = iota
+	pullAnswered
+	pullLeft
+)
+
+// settleCall is a caller who says something of events.
+type settleCall struct {
+	items []*pullItem
+	done  chan struct{}
+	err   error
+}
+
+func newPullQueue(b *Broker, s *found) (*pullQueue, error) {
+	q := &pullQueue{b: b, id: s.id, name: s.definition.Name, wake: make(chan struct{}, 1)}
+	return q, q.define(s.definition, s.revision)
+}
+
+// define lets it go by a definition.
+func (q *pullQueue) define(d Definition, revision int64) (err error) {
+	if q.selector, err = newSelector(&d); err != nil {
+		return err
+	}
+	q.matches = q.selector.matcher()
+	q.rules = newPullRules(q.id, &d)
+	q.definition, q.revision, q.passed = d, revision, 0
+	return nil
+}
+
+// pull waits for events.
+func (q *pullQueue) pull(ctx context.Context, o PullOptions) ([]Pulled, error) {
+	call := &pullCall{ctx: ctx, options: o, deadline: time.Now().Add(o.Wait), done: make(chan struct{})}
+	if err := q.enter(func() { q.pulls = append(q.pulls, call) }); err != nil {
+		return nil, err
+	}
+	select {
+	case <-call.done:
+	case <-ctx.Done():
+		if call.state.CompareAndSwap(pullWaits, pullLeft) {
+			return nil, context.Cause(ctx)
+		}
+		<-call.done
+	}
+	if call.err != nil {
+		return nil, call.err
+	}
+	events, kept, err := q.events(ctx, call)
+	if kept < len(call.rows) {
+		q.release(call, kept)
+	}
+	return events, err
+}
+
+// settle says something of events.
+func (q *pullQueue) settle(ctx context.Context, items []*pullItem) error {
+	if len(items) == 0 {
+		return nil
+	}
+	call := &settleCall{items: items, done: make(chan struct{})}
+	if err := q.enter(func() { q.settles = append(q.settles, call) }); err != nil {
+		return err
+	}
+	select {
+	case <-call.done:
+		return call.err
+	case <-ctx.Done():
+		return context.Cause(ctx) // it is done all the same, or not
+	}
+}
+
+// enter adds a caller, and lets the loop run.
+func (q *pullQueue) enter(add func()) error {
+	b := q.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.soft.Err() != nil {
+		return errBrokerStopped
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	add()
+	if !q.looping {
+		q.looping = true
+		b.running.Go(q.loop)
+	}
+	background.Wake(q.wake)
+	return nil
+}
+
+// release gives back what did not reach the caller, from an index on.
+func (q *pullQueue) release(call *pullCall, from int) {
+	var items []*pullItem
+	for i := range call.rows[from:] {
+		row := &call.rows[from+i]
+		items = append(items, &pullItem{op: opRelease, token: pullToken{q.id, row.Position, row.Token}})
+	}
+	// Nobody waits for it; if it cannot be done the leases run out.
+	_ = q.enter(func() { q.settles = append(q.settles, &settleCall{items: items, done: make(chan struct{})}) })
+}
+
+// loop goes on until nobody has used the queue for a while.
+func (q *pullQueue) loop() {
+	b := q.b
+	used := time.Now()
+	backoff := background.Backoff{Shortest: 10 * time.Millisecond, Longest: time.Second}
+	for {
+		busy, again, err := q.step(b.hard)
+		now := time.Now()
+		if busy {
+			used = now
+		}
+		pause := q.nextLook(now)
+		switch {
+		case err != nil && b.hard.Err() == nil:
+			pause = backoff.Next()
+			b.config.Logger.Warn().Err(err).Str("subscription", q.name).Dur("pause", pause).Msg("handing out events was interrupted")
+		case again:
+			pause = 0
+		default:
+			backoff.Reset()
+		}
+		if idle := now.Sub(used) > pullLinger || b.soft.Err() != nil || b.hard.Err() != nil; idle && q.end(err != nil) {
+			return
+		}
+		if pause > 0 {
+			q.pause(b.hard, pause, err != nil)
+		}
+	}
+}
+
+// pause waits, unless there is something to do. After an error nothing is, for a time.
+func (q *pullQueue) pause(ctx context.Context, d time.Duration, deaf bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	wake := q.wake
+	if deaf {
+		wake = nil
+	}
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+}
+
+// nextLook returns how long there is nothing to do unless somebody wakes it.
+func (q *pullQueue) nextLook(now time.Time) time.Duration {
+	next := q.b.every - now.Sub(q.sweptAt)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, call := range q.pulls {
+		next = min(next, call.deadline.Sub(now))
+	}
+	return max(next, time.Millisecond)
+}
+
+// end ends the loop if nobody uses the queue, and reports whether it did. What is not noted gets a last try.
+func (q *pullQueue) end(failed bool) bool {
+	q.mu.Lock()
+	used := len(q.pulls)+len(q.settles) > 0
+	q.mu.Unlock()
+	if used && q.b.hard.Err() == nil {
+		return false
+	}
+	if !failed {
+		q.sweptAt = time.Time{}
+		if _, err := q.sweep(q.b.hard); err != nil && q.b.hard.Err() == nil {
+			q.b.config.Logger.Warn().Err(err).Str("subscription", q.name).Msg("what callers did could not be noted")
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.b.hard.Err() != nil {
+		q.answerAll(errBrokerStopped)
+	}
+	if len(q.pulls)+len(q.settles) > 0 {
+		return false
+	}
+	q.looping = false
+	return true
+}
+
+// answerAll answers everybody with an error. The caller holds mu.
+func (q *pullQueue) answerAll(err error) {
+	for _, call := range q.pulls {
+		call.answer(nil, err)
+	}
+	for _, call := range q.settles {
+		call.err = err
+		close(call.done)
+	}
+	q.pulls, q.settles = nil, nil
+}
+
+// answer gives a caller its answer, and reports whether it was still there.
+func (c *pullCall) answer(rows []pulledRow, err error) bool {
+	if !c.state.CompareAndSwap(pullWaits, pullAnswered) {
+		return false
+	}
+	c.rows, c.err = rows, err
+	close(c.done)
+	return true
+}
+
+// take returns who waits: who says something of events, and who wants some. The latter wait on until they are answered.
+func (q *pullQueue) take() (settles []*settleCall, pulls []*pullCall) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for len(q.settles) > 0 && (n == 0 || n+len(q.settles[0].items) <= itemsAtOnce) {
+		n += len(q.settles[0].items)
+		settles = append(settles, q.settles[0])
+		q.settles = q.settles[1:]
+	}
+	q.pulls = unanswered(q.pulls)
+	want := 0
+	for _, c := range q.pulls {
+		if want += c.options.Max; len(pulls) > 0 && want > asksAtOnce {
+			break
+		}
+		pulls = append(pulls, c)
+	}
+	return settles, pulls
+}
+
+// step does what there is to do. It reports whether anybody wanted something, and whether there is more to do at once.
+func (q *pullQueue) step(ctx context.Context) (busy, again bool, err error) {
+	settles, pulls := q.take()
+	busy = len(settles)+len(pulls) > 0
+	select {
+	case q.b.slots <- struct{}{}:
+		defer func() { <-q.b.slots }()
+	case <-ctx.Done():
+		for _, call := range settles {
+			call.err = errBrokerStopped
+			close(call.done)
+		}
+		return busy, false, ctx.Err()
+	}
+	// Somebody may have woken it for what is new alone.
+	fresh := slices.ContainsFunc(pulls, func(c *pullCall) bool { return !c.asked })
+	if busy && (fresh || len(settles) > 0 || time.Since(q.servedAt) >= q.b.every) {
+		if err := q.serve(ctx, settles, pulls); err != nil {
+			return busy, false, err
+		}
+	}
+	if !q.feed.Named && busy {
+		q.b.forget(q)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.answerAll(errQueueGone)
+		return busy, false, nil
+	}
+	freed, err := q.sweep(ctx)
+	if err != nil {
+		q.fail(pulls, err)
+		return busy, false, err
+	}
+	if pulls = unanswered(pulls); len(pulls) > 0 && !freed {
+		if again, err = q.fill(ctx, pulls); err != nil {
+			q.fail(pulls, err)
+			return busy, false, err
+		}
+	}
+	if !again && !freed {
+		q.endWaits(time.Now())
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return busy, again || freed || len(q.settles) > 0, nil
+}
+
+func unanswered(pulls []*pullCall) []*pullCall {
+	return slices.DeleteFunc(pulls, func(c *pullCall) bool { return c.state.Load() != pullWaits })
+}
+
+// endWaits answers those with nothing who have waited for long enough.
+func (q *pullQueue) endWaits(now time.Time) {
+	ending := q.b.ending.Load()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, c := range q.pulls {
+		if ending || !now.Before(c.deadline) {
+			c.answer(nil, nil)
+		}
+	}
+}
+
+// fail answers callers with an error.
+func (q *pullQueue) fail(pulls []*pullCall, err error) {
+	for _, c := range pulls {
+		c.answer(nil, err)
+	}
+}
+
+// serve does what callers say of events, and hands out what is ready.
+func (q *pullQueue) serve(ctx context.Context, settles []*settleCall, pulls []*pullCall) error {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	var items []*pullItem
+	for _, call := range settles {
+		for _, it := range call.items {
+			if it.op == opExtend && it.lease == 0 {
+				it.lease = time.Duration(q.definition.Target.Pull.Lease)
+			}
+			items = append(items, it)
+		}
+	}
+	var asks []*pullAsk
+	if q.away == nil {
+		asks = q.asks(pulls)
+	}
+	q.servedAt = time.Now()
+	feed, err := q.b.records.settle(ctx, &q.rules, items, asks, &q.evidence)
+	for _, call := range settles {
+		call.err = err
+		close(call.done)
+	}
+	if err != nil {
+		q.fail(pulls, err)
+		return err
+	}
+	q.saw(feed)
+	q.told(items)
+	q.hand(pulls, asks)
+	return nil
+}
+
+// saw notes how the feed is.
+func (q *pullQueue) saw(feed pullFeed) {
+	if was := &q.feed; feed.Epoch != was.Epoch || feed.Current != was.Current || feed.Log != was.Log || feed.Incarnation != was.Incarnation {
+		q.passed = 0
+	}
+	q.feed, q.passed = feed, max(q.passed, feed.Filled)
+}
+
+// asks returns what callers want: those that want it for as long share one, unless they get several events of a key.
+func (q *pullQueue) asks(pulls []*pullCall) []*pullAsk {
+	var asks []*pullAsk
+	for _, c := range pulls {
+		lease := c.options.Lease
+		if lease == 0 {
+			lease = time.Duration(q.definition.Target.Pull.Lease)
+		}
+		i := -1
+		if q.rules.perKey == 1 {
+			i = slices.IndexFunc(asks, func(a *pullAsk) bool { return a.lease == lease })
+		}
+		if i < 0 {
+			i, asks = len(asks), append(asks, &pullAsk{lease: lease})
+		}
+		asks[i].max += c.options.Max
+		c.ask, c.asked = asks[i], true
+	}
+	return asks
+}
+
+// hand hands out what callers got together, to the first as much as it wants. What a caller got that has left is given back.
+func (q *pullQueue) hand(pulls []*pullCall, asks []*pullAsk) {
+	if len(asks) == 0 {
+		return
+	}
+	for _, c := range pulls {
+		n := min(c.options.Max, len(c.ask.rows))
+		if n == 0 {
+			continue
+		}
+		rows := c.ask.rows[:n:n]
+		c.ask.rows = c.ask.rows[n:]
+		if c.state.Load() == pullWaits {
+			c.log = q.feed.Log
+		}
+		if !c.answer(rows, nil) {
+			q.release(&pullCall{rows: rows}, 0)
+		}
+	}
+}
+
+// fill reads on, and reports whether it has got further: what it found was handed out, or may be had.
+func (q *pullQueue) fill(ctx context.Context, pulls []*pullCall) (again bool, err error) {
+	head := q.b.head.Load()
+	if head == nil || !q.feed.Running || q.full || head.Log != q.feed.Log || head.Incarnation != q.feed.Incarnation || head.Position <= q.passed {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	if q.feed.Current != q.revision {
+		d, err := q.b.records.definition(ctx, q.rules.id, q.feed.Current)
+		if err != nil {
+			return false, err
+		}
+		if err := q.define(d, q.feed.Current); err != nil {
+			return false, err
+		}
+		q.passed = q.feed.Filled
+	}
+	found, looked, err := readMatches(ctx, q.b.config.Store, q.selector, q.matches, q.passed, head.Position)
+	if err != nil {
+		return false, err
+	}
+	if len(found) == 0 {
+		q.passed = looked // which the next sweep notes
+		return true, nil
+	}
+	pulls = unanswered(pulls)
+	asks := q.asks(pulls)
+	switch err := q.b.records.fill(ctx, &q.rules, &q.feed, found, looked, asks); {
+	case errors.Is(err, errMoved):
+		q.servedAt = time.Time{} // what the other has filled may be had
+		return true, q.look(ctx)
+	case err != nil:
+		return false, err
+	}
+	q.recent.add(found)
+	q.hand(pulls, asks)
+	q.feed.Filled, q.feed.Revision, q.passed = looked, q.feed.Current, looked
+	if q.rules.perKey > 1 {
+		q.servedAt = time.Time{} // several of a key are handed out when they are there
+	}
+	if q.live += len(found); q.live >= q.definition.MaxParked {
+		q.sweptAt = time.Time{} // which counts them
+	}
+	return true, nil
+}
+
+// look reads the feed again.
+func (q *pullQueue) look(ctx context.Context) error {
+	feed, err := q.b.records.settle(ctx, &q.rules, nil, nil, &q.evidence)
+	if err == nil {
+		q.saw(feed)
+	}
+	return err
+}
+
+// sweep sweeps if it is time, and reports whether more may be had since.
+func (q *pullQueue) sweep(ctx context.Context) (freed bool, err error) {
+	now := time.Now()
+	if now.Sub(q.sweptAt) < q.b.every || q.feed.Log == (pullFeed{}).Log {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	notes := pullNotes{Delivered: q.delivered, Evidence: q.evidence, Feed: q.feed, Passed: q.passed, Every: q.b.every, MaxLive: q.definition.MaxParked}
+	s, err := q.b.records.sweepPulled(ctx, &q.rules, &notes)
+	if errors.Is(err, errNotHome) {
+		q.away = err
+	}
+	if err != nil {
+		return false, err
+	}
+	q.away, q.sweptAt = nil, now
+	if s.noted {
+		q.delivered = 0
+	}
+	q.saw(s.feed)
+	q.evidence.add(s.feed.Evidence)
+	// Reading goes on when there is room for more than a few.
+	q.live = s.live
+	if q.full = s.live >= notes.MaxLive || q.full && s.live > notes.MaxLive/2; s.more {
+		q.sweptAt = time.Time{}
+	}
+	q.told(s.expired)
+	if s.freed {
+		q.servedAt = time.Time{}
+	}
+	return s.freed, q.writeAttempts(ctx)
+}
