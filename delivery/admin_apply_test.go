@@ -100,7 +100,7 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 // secret's comes back.
 func FuzzDefinition(f *testing.F) {
 	f.Add(`{"name":"a",` + toHandler + `}`)
-	f.Add(`{"name":"a","start":{"time":"2026-01-01T00:00:00Z"},"key":{"path":"/data/x"},"filter":{"type":["A"]},"target":{"http":{"url":"https://example.com","headers":{"X-A":"b","Authorization":{"env":"A"}},"auth":{"basic":{"user":"u","password":{"file":"/p"}}}}}}`)
+	f.Add(`{"name":"a","start":{"time":"2026-01-01T00:00:00Z"},"key":{"path":"/data/x"},"filter":{"type":["A"]},"target":{"http":{"url":"https://example.com","headers":{"X-A":"b","Authorization":{"env":"RECOUNT_SECRET_A"}},"auth":{"basic":{"user":"u","password":{"file":"/p"}}}}}}`)
 	f.Add(`{"name":"a","batch":{"max_events":10,"wait":"1s"},"retry":{"factor":1.5,"cap":"2h"},"target":{"append":{"stream":"x-{id}"}},"bisect":false}`)
 	f.Add(`{"name":"a","target":{"http":{"url":"https://example.com","auth":{"api_key":{"value":"in the open"}}}}}`)
 	f.Add(`{"source":{"changes":{}}}`)

@@ -469,7 +469,7 @@ func (c *checker) secret(pointer string, s Secret) {
 	}
 }
 
-var envSyntax = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,255}$`)
+var envSyntax = regexp.MustCompile(`^` + SecretPrefix + `[A-Za-z0-9_]{1,200}$`)
 
 // value checks a text, or where one is found.
 func (c *checker) value(pointer string, s Secret) {
@@ -477,7 +477,7 @@ func (c *checker) value(pointer string, s Secret) {
 	case s.Env != "" && (s.File != "" || s.Value != ""), s.File != "" && s.Value != "":
 		c.wrong(pointer, "must be text or %s", secretForms)
 	case s.Env != "" && !envSyntax.MatchString(s.Env):
-		c.wrong(pointer+"/env", "must be the name of an environment variable of the process that delivers: letters, digits and '_'")
+		c.wrong(pointer+"/env", "must be the name of an environment variable of the process that delivers: %s, then letters, digits and '_'", SecretPrefix)
 	case s.File != "" && !path.IsAbs(s.File):
 		c.wrong(pointer+"/file", "must be an absolute path on the machine that delivers")
 	case strings.ContainsAny(s.Value, "\r\n"):

@@ -211,7 +211,8 @@ type OAuthAuth struct {
 	Scopes       []string `json:"scopes,omitempty"`
 }
 
-// Secret is a value, or where the value is found: in JSON a text, {"env":"NAME"} or {"file":"PATH"}. What
+// Secret is a value, or where the value is found: in JSON a text, {"env":"RECOUNT_SECRET_NAME"} or
+// {"file":"/run/secrets/name"}. What
 // is a secret must not be a text: it would come back in answers.
 type Secret struct {
 	Value, Env, File string

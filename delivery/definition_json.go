@@ -21,7 +21,7 @@ const (
 	startForms  = `"beginning", "end", {"position":7}, {"time":"2026-01-01T00:00:00Z"} or {"after_event":"<id>"}`
 	keyForms    = `"stream", "none" or {"path":"/data/customer_id"}`
 	sourceForms = `{"log":{}}`
-	secretForms = `{"env":"NAME"} or {"file":"/path"}`
+	secretForms = `{"env":"RECOUNT_SECRET_NAME"} or {"file":"/run/secrets/name"}`
 )
 
 // shape reads a value that is text or an object of T, and says what it must be if it is neither.

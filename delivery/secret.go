@@ -1,19 +1,36 @@
 package delivery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
+)
+
+// Whoever may make a subscription names its secrets and the address that they are sent to: what may be named is only what
+// is meant to be sent.
+const (
+	// SecretPrefix is what the names of environment variables with secrets begin with.
+	SecretPrefix = "RECOUNT_SECRET_"
+	// secretsDirVariable names the directory of files with secrets.
+	secretsDirVariable = "RECOUNT_SECRETS_DIR"
+	// defaultSecretsDir is where Docker and others put secrets.
+	defaultSecretsDir = "/run/secrets"
 )
 
 // maxSecret is how many bytes a secret may have.
 const maxSecret = 64 << 10
 
+// IsReference reports whether the value is elsewhere, and to be kept secret.
+func (s Secret) IsReference() bool { return s.Env != "" || s.File != "" }
+
 // Read returns the value: what is in the environment or the file now, of a file without the newline at its end. Errors name the
-// place, never the value. A value that is empty, or has control characters, is an error.
+// place, never the value. A value that is empty, or has control characters, is an error, and so is a file outside of the directory
+// in the environment variable RECOUNT_SECRETS_DIR, by default /run/secrets.
 func (s Secret) Read() (string, error) {
 	switch {
 	case s.Env != "":
@@ -43,7 +60,12 @@ func checkSecret(value, place string) (string, error) {
 }
 
 func readSecret(name string) (string, error) {
-	f, err := os.Open(name)
+	dir := cmp.Or(os.Getenv(secretsDirVariable), defaultSecretsDir)
+	inside, err := filepath.Rel(dir, name)
+	if err != nil || !filepath.IsLocal(inside) {
+		return "", fmt.Errorf("the file %s is not in %s, which %s may name another directory for", name, dir, secretsDirVariable)
+	}
+	f, err := os.OpenInRoot(dir, inside)
 	if err != nil {
 		return "", err
 	}

@@ -29,7 +29,7 @@ func TestEncryption(t *testing.T) {
 	trusting := func(host string) *tls.Config { c := usual(host); c.RootCAs = certificates; return c }
 	defer func() { tlsConfig = usual }()
 
-	t.Setenv("MAIL_PASSWORD", "hush")
+	t.Setenv("RECOUNT_SECRET_MAIL", "hush")
 	for _, c := range []struct {
 		name     string
 		implicit bool
@@ -58,7 +58,7 @@ func TestEncryption(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			on := &delivery.MailServer{Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, User: "shop", Password: delivery.Secret{Env: "MAIL_PASSWORD"}}
+			on := &delivery.MailServer{Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, User: "shop", Password: delivery.Secret{Env: "RECOUNT_SECRET_MAIL"}}
 			if c.implicit {
 				ln, on.TLS = tls.NewListener(ln, s.TLSConfig), delivery.ImplicitTLS
 			}

@@ -14,7 +14,7 @@ import (
 // header is sent with each request.
 type header struct {
 	name  string
-	value *secret
+	value delivery.Secret
 	// user, if it is set, makes the value basic authentication: the secret is the password.
 	user string
 }
@@ -34,7 +34,7 @@ type credentials struct {
 // authenticate makes of the configuration what is sent with each request.
 func (t *Target) authenticate() {
 	add := func(name string, value delivery.Secret, user string) {
-		t.headers = append(t.headers, &header{http.CanonicalHeaderKey(name), &secret{Secret: value}, user})
+		t.headers = append(t.headers, &header{http.CanonicalHeaderKey(name), value, user})
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.config.Headers)) {
 		add(name, t.config.Headers[name], "")
@@ -50,16 +50,15 @@ func (t *Target) authenticate() {
 	}
 }
 
-// credentials looks up what to send. Refused are those that were answered 401: nothing that is remembered is used
-// again.
+// credentials looks up what to send. Refused are those that were answered 401: no token that is remembered is used again.
 func (t *Target) credentials(ctx context.Context, refused *credentials) (*credentials, error) {
 	c := &credentials{}
 	for _, h := range t.headers {
-		value, err := h.value.read(refused != nil)
+		value, err := h.value.Read()
 		if err != nil {
 			return nil, err
 		}
-		if !h.value.known() || h.user != "" {
+		if h.value.IsReference() || h.user != "" {
 			c.hidden = append(c.hidden, value)
 		}
 		if h.user != "" {
@@ -71,7 +70,7 @@ func (t *Target) credentials(ctx context.Context, refused *credentials) (*creden
 	}
 	if t.own != nil {
 		var err error
-		if c.own, err = t.own.read(refused != nil); err != nil {
+		if c.own, err = t.own.Read(); err != nil {
 			return nil, err
 		}
 		c.hidden = append(c.hidden, strings.Fields(c.own)...)

@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -47,21 +48,21 @@ func tokenServer(t *testing.T, answer string) (address string, given *atomic.Int
 
 func oauth(address string) *delivery.HTTPAuth {
 	return &delivery.HTTPAuth{OAuth: &delivery.OAuthAuth{
-		TokenURL: address, ClientID: "the client:", ClientSecret: delivery.Secret{Env: "TARGET_SECRET"}, Scopes: []string{"a", "b"},
+		TokenURL: address, ClientID: "the client:", ClientSecret: delivery.Secret{Env: "RECOUNT_SECRET_TARGET"}, Scopes: []string{"a", "b"},
 	}}
 }
 
 func TestAuthentication(t *testing.T) {
-	t.Setenv("TARGET_SECRET", theSecret)
+	t.Setenv("RECOUNT_SECRET_TARGET", theSecret)
 	address, _ := tokenServer(t, `{"access_token":"`+theToken+`%d","token_type":"Bearer","expires_in":"3600"}`)
 	for name, c := range map[string]struct {
 		delivery.HTTPTarget
 		header, want string
 	}{
 		"header":  {delivery.HTTPTarget{Headers: map[string]delivery.Secret{"x-tenant": {Value: "acme"}}}, "X-Tenant", "acme"},
-		"env":     {delivery.HTTPTarget{Headers: map[string]delivery.Secret{"x-token": {Env: "TARGET_SECRET"}}}, "X-Token", theSecret},
-		"api_key": {delivery.HTTPTarget{Auth: &delivery.HTTPAuth{APIKey: &delivery.APIKeyAuth{Value: delivery.Secret{Env: "TARGET_SECRET"}}}}, "Authorization", theSecret},
-		"basic": {delivery.HTTPTarget{Auth: &delivery.HTTPAuth{Basic: &delivery.BasicAuth{User: "ann", Password: delivery.Secret{Env: "TARGET_SECRET"}}}}, "Authorization",
+		"env":     {delivery.HTTPTarget{Headers: map[string]delivery.Secret{"x-token": {Env: "RECOUNT_SECRET_TARGET"}}}, "X-Token", theSecret},
+		"api_key": {delivery.HTTPTarget{Auth: &delivery.HTTPAuth{APIKey: &delivery.APIKeyAuth{Value: delivery.Secret{Env: "RECOUNT_SECRET_TARGET"}}}}, "Authorization", theSecret},
+		"basic": {delivery.HTTPTarget{Auth: &delivery.HTTPAuth{Basic: &delivery.BasicAuth{User: "ann", Password: delivery.Secret{Env: "RECOUNT_SECRET_TARGET"}}}}, "Authorization",
 			"Basic " + base64.StdEncoding.EncodeToString([]byte("ann:"+theSecret))},
 		"oauth": {delivery.HTTPTarget{Auth: oauth(address)}, "Authorization", "Bearer " + theToken + "1"},
 	} {
@@ -78,11 +79,11 @@ func TestAuthentication(t *testing.T) {
 
 // TestSecretsAreInNoError: though receivers send back all that they were sent.
 func TestSecretsAreInNoError(t *testing.T) {
-	t.Setenv("TARGET_SECRET", theSecret)
+	t.Setenv("RECOUNT_SECRET_TARGET", theSecret)
 	good, _ := tokenServer(t, `{"access_token":"`+theToken+`%d"}`)
 	bad, _ := tokenServer(t, `{"error":"`+theSecret+`","error_description":"`+theSecret+`"}`)
 	coded := base64.StdEncoding.EncodeToString([]byte("ann:" + theSecret))
-	env := delivery.Secret{Env: "TARGET_SECRET"}
+	env := delivery.Secret{Env: "RECOUNT_SECRET_TARGET"}
 	sentIn := map[string]string{"header": "X-Token", "api_key": "X-Key", "basic": "Authorization", "oauth": "Authorization"}
 	for name, c := range map[string]delivery.HTTPTarget{
 		"header":  {Headers: map[string]delivery.Secret{"x-token": env}},
@@ -119,9 +120,9 @@ func TestSecretsAreInNoError(t *testing.T) {
 	}
 	for _, target := range []*Target{
 		newTarget(t, delivery.HTTPTarget{URL: "http://127.0.0.1:1", Headers: map[string]delivery.Secret{"x-token": env}}, 1, loopback),
-		newTarget(t, delivery.HTTPTarget{URL: "http://127.0.0.1:1", Headers: map[string]delivery.Secret{"x-token": {Env: "TARGET_SECRET_2"}}}, 1, loopback),
+		newTarget(t, delivery.HTTPTarget{URL: "http://127.0.0.1:1", Headers: map[string]delivery.Secret{"x-token": {Env: "RECOUNT_SECRET_TARGET_2"}}}, 1, loopback),
 	} {
-		t.Setenv("TARGET_SECRET_2", theSecret+"\n")
+		t.Setenv("RECOUNT_SECRET_TARGET_2", theSecret+"\n")
 		if err := deliver(t, target, event(7, "1")); err == nil || strings.Contains(fmt.Sprintf("%v %#v", err, err), "s3cret") {
 			t.Errorf("Deliver: %v", err)
 		}
@@ -150,7 +151,9 @@ func texts(err error) (all []string) {
 
 // TestSecretFiles: they are read when they are used, and again when they may have changed.
 func TestSecretFiles(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "secret")
+	dir := t.TempDir()
+	t.Setenv("RECOUNT_SECRETS_DIR", dir)
+	file := filepath.Join(dir, "secret")
 	valid := ""
 	requests := 0
 	target := receiver(t, delivery.HTTPTarget{Headers: map[string]delivery.Secret{"x-token": {File: file}}}, 1, func(w http.ResponseWriter, r *http.Request) {
@@ -188,37 +191,30 @@ func TestSecretFiles(t *testing.T) {
 	valid = "second"
 	write("second")
 	check("another", 1, "")
-	// One that cannot be told from the one before by anything but its content.
-	info, err := os.Stat(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write("SECOND")
-	if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
-		t.Fatal(err)
-	}
-	valid = "SECOND"
-	check("one that looks the same", 2, "")
-	check("the same", 1, "")
 	valid = "third"
 	check("one that is not there yet", 1, "401")
-	// As a volume of secrets is changed: the directory entry is another file.
-	if err := os.WriteFile(file+".new", []byte("third!"), 0o600); err != nil {
+	// As a volume of secrets is changed: by links in it.
+	if err := os.WriteFile(file+".new", []byte("third"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(file+".new", info.ModTime(), info.ModTime()); err != nil {
+	if err := errors.Join(os.Remove(file), os.Symlink("secret.new", file)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(file+".new", file); err != nil {
-		t.Fatal(err)
+	check("a link", 1, "")
+	for _, elsewhere := range []string{"/etc/hostname", "../../../etc/hostname"} {
+		if err := errors.Join(os.Remove(file), os.Symlink(elsewhere, file)); err != nil {
+			t.Fatal(err)
+		}
+		check("a link that leads elsewhere", 0, "escapes")
 	}
-	valid = "third!"
-	check("one in another file", 1, "")
+	if _, err := (delivery.Secret{File: "/etc/hostname"}).Read(); err == nil || !strings.Contains(err.Error(), "is not in "+dir) {
+		t.Errorf("a file elsewhere: %v", err)
+	}
 }
 
 // TestTokens: one is used as long as it lasts, got anew once if it is refused, and by one caller for all.
 func TestTokens(t *testing.T) {
-	t.Setenv("TARGET_SECRET", theSecret)
+	t.Setenv("RECOUNT_SECRET_TARGET", theSecret)
 	for _, c := range []struct {
 		name, answer string
 		valid        string // the first token that the receiver takes; empty: any
@@ -254,7 +250,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestOneCallerGetsTheTokenForAll(t *testing.T) {
-	t.Setenv("TARGET_SECRET", theSecret)
+	t.Setenv("RECOUNT_SECRET_TARGET", theSecret)
 	address, given := tokenServer(t, `{"access_token":"t%d"}`)
 	target := receiver(t, delivery.HTTPTarget{Auth: oauth(address)}, 1, func(http.ResponseWriter, *http.Request) {})
 	var wg sync.WaitGroup
@@ -273,7 +269,7 @@ func TestOneCallerGetsTheTokenForAll(t *testing.T) {
 
 // TestTokenEndpointHangs: whoever waits for a token goes when its context ends, also behind another.
 func TestTokenEndpointHangs(t *testing.T) {
-	t.Setenv("TARGET_SECRET", theSecret)
+	t.Setenv("RECOUNT_SECRET_TARGET", theSecret)
 	asked := make(chan struct{}, 2)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -303,7 +299,7 @@ func TestTokenEndpointHangs(t *testing.T) {
 }
 
 func TestTokenEndpointAnswers(t *testing.T) {
-	t.Setenv("TARGET_SECRET", theSecret)
+	t.Setenv("RECOUNT_SECRET_TARGET", theSecret)
 	for answer, want := range map[string]string{
 		`{"error":"invalid_client"}`:                "401 Unauthorized: invalid_client",
 		`{"error":"` + theSecret + `"}`:             "the token endpoint answers 401 Unauthorized",

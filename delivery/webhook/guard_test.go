@@ -49,12 +49,12 @@ func TestNothingConnectsToPrivateAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("CLIENT_SECRET", "s3cret-value")
+	t.Setenv("RECOUNT_SECRET_CLIENT", "s3cret-value")
 	for _, host := range []string{"127.0.0.1", "localhost", "127.1.2.3", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "[::ffff:7f00:1]"} {
 		for what, c := range map[string]delivery.HTTPTarget{
 			"events": {URL: "http://" + host + ":" + port},
 			"tokens": {URL: "https://example.com", Auth: &delivery.HTTPAuth{OAuth: &delivery.OAuthAuth{
-				TokenURL: "http://" + host + ":" + port, ClientID: "id", ClientSecret: delivery.Secret{Env: "CLIENT_SECRET"}}}},
+				TokenURL: "http://" + host + ":" + port, ClientID: "id", ClientSecret: delivery.Secret{Env: "RECOUNT_SECRET_CLIENT"}}}},
 		} {
 			err := deliver(t, newTarget(t, c, 1, nil), event(7, "1"))
 			var why interface {

@@ -20,7 +20,6 @@ import (
 // tokens gets access tokens by the client credentials grant of RFC 6749, section 4.4, and keeps the last.
 type tokens struct {
 	config    *delivery.OAuthAuth
-	secret    *secret
 	transport http.RoundTripper
 
 	// turn is held by the one who gets a token, and who looks at what follows. Others wait for it as long as their
@@ -31,7 +30,7 @@ type tokens struct {
 }
 
 func newTokens(c *delivery.OAuthAuth, transport http.RoundTripper) *tokens {
-	return &tokens{config: c, secret: &secret{Secret: c.ClientSecret}, transport: transport, turn: make(chan struct{}, 1)}
+	return &tokens{config: c, transport: transport, turn: make(chan struct{}, 1)}
 }
 
 // get returns a token, and whether it was got for this call. One that was refused is not returned again, unless it
@@ -48,7 +47,7 @@ func (t *tokens) get(ctx context.Context, refused *credentials) (token string, f
 		return t.token, false, nil
 	}
 	t.token = ""
-	token, lifetime, err := t.request(ctx, refused != nil)
+	token, lifetime, err := t.request(ctx)
 	if err != nil {
 		return "", false, fmt.Errorf("get an OAuth token: %w", err)
 	}
@@ -61,12 +60,12 @@ func (t *tokens) get(ctx context.Context, refused *credentials) (token string, f
 
 // request asks for a token, and returns how long it is good for, 0 if that is not told. Of what the server answers
 // only its error code goes into an error.
-func (t *tokens) request(ctx context.Context, again bool) (string, time.Duration, error) {
+func (t *tokens) request(ctx context.Context) (string, time.Duration, error) {
 	address, err := url.Parse(t.config.TokenURL)
 	if err != nil {
 		return "", 0, withoutURL(err)
 	}
-	clientSecret, err := t.secret.read(again)
+	clientSecret, err := t.config.ClientSecret.Read()
 	if err != nil {
 		return "", 0, err
 	}

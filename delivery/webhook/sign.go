@@ -126,7 +126,7 @@ func (t *Target) sentHeaders(h http.Header) string {
 		kept[name] = strings.Join(values, ", ")
 	}
 	for _, own := range t.headers {
-		if !own.value.known() || own.user != "" {
+		if own.value.IsReference() || own.user != "" {
 			kept[own.name] = "(" + own.value.String() + ")"
 		}
 	}

@@ -206,7 +206,9 @@ func TestEachAttemptIsSignedAnew(t *testing.T) {
 	seed := strings.Repeat("s", ed25519.SeedSize)
 	public := ed25519.NewKeyFromSeed([]byte(seed)).Public().(ed25519.PublicKey)
 	shared := "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 24)))
-	file := filepath.Join(t.TempDir(), "secrets")
+	dir := t.TempDir()
+	t.Setenv("RECOUNT_SECRETS_DIR", dir)
+	file := filepath.Join(dir, "secrets")
 	if err := os.WriteFile(file, []byte(shared+" whsk_"+base64.StdEncoding.EncodeToString([]byte(seed))+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

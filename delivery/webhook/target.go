@@ -29,7 +29,7 @@ type Target struct {
 	headers   []*header
 	tokens    *tokens // nil: no OAuth
 	signer    *signer // nil: requests are not signed
-	own       *secret // of one who brings the secrets to sign with; nil: they are derived
+	own       *delivery.Secret // of one who brings the secrets to sign with; nil: they are derived
 }
 
 var _ delivery.Target = (*Target)(nil)
@@ -57,7 +57,7 @@ func NewSigned(d delivery.Definition, allow []netip.Prefix, key *MasterKey) (*Ta
 	if w := d.Target.Webhook; w != nil {
 		t.signer = &signer{subscription: d.Name, config: w, master: key, derived: make(map[string]signingKey)}
 		if w.Secret != nil {
-			t.own = &secret{Secret: *w.Secret}
+			t.own = w.Secret
 		}
 		guard.onlyAllowed = address.Scheme == "http"
 	}

@@ -333,7 +333,7 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 		{"POST /v1/webhooks", `{` + at + `,"headers":{"Authorization":"Bearer x"}}`, "", 400, `"pointer":"/headers/Authorization","detail":"must not be text`},
 		{"POST /v1/webhooks", `{` + at + `,"secret":"whsec_AAAA"}`, "", 400, `"pointer":"/secret"`},
 		{"POST /v1/webhooks", `{` + at + `}`, "without", 409, "RECOUNT_WEBHOOK_KEY"},
-		{"POST /v1/webhooks", `{"id":"own",` + at + `,"secret":{"env":"HOOK"},"owner":"b"}`, "without", 201, `"secret":{"env":"HOOK"}`},
+		{"POST /v1/webhooks", `{"id":"own",` + at + `,"secret":{"env":"RECOUNT_SECRET_HOOK"},"owner":"b"}`, "without", 201, `"secret":{"env":"RECOUNT_SECRET_HOOK"}`},
 		{"POST /v1/webhooks/own/rotate", `{}`, "", 409, "webhook-brings-secret"},
 		{"POST /v1/webhooks/own/secret", ``, "", 409, "webhook-brings-secret"},
 		{"POST /v1/webhooks", `{"id":"a1",` + at + `,"owner":"a","signature":"v1a","order":"stream","types":["A","B"],"rate_limit":5}`, "", 201, `"public_key":"whpk_`},
