@@ -73,6 +73,11 @@ type AppendOptions struct {
 	// its events. The store must declare Features.Receipts, or the error is
 	// ErrNotSupported. Default: none.
 	Receipt *Receipt
+	// System says that the events are the engine's own, which tells of its work
+	// in the log. Their stream and types must begin with one '$', which nobody
+	// else's may, and be none of those that stores write themselves. It is never
+	// set for a caller's events. Default: false.
+	System bool
 }
 
 // Appended is the result of an append.

@@ -1,7 +1,8 @@
 package eventstore
 
 // Types of the events that stores write themselves. Readers of the log see them
-// like any other event.
+// like any other event. Others that begin with '$' are the engine's, see
+// AppendOptions.System.
 const (
 	// TypeMetadata is a stream's metadata: StreamMetadata as JSON, in the
 	// stream named by MetadataStream. The last one holds.

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -52,14 +53,18 @@ func (l Limits) Validate(appends []StreamAppend, opts AppendOptions) error {
 		return err
 	}
 	events, bytes := 0, 0
+	check := validateName
+	if opts.System {
+		check = validateSystemName
+	}
 	for _, a := range appends {
-		if err := ValidateStream(a.Stream); err != nil {
+		if err := check("stream", a.Stream, maxStreamBytes); err != nil {
 			return err
 		}
 		if err := a.Expected.Validate(); err != nil {
 			return err
 		}
-		if err := l.validateEvents(a.Events); err != nil {
+		if err := l.validateEvents(a.Events, check); err != nil {
 			return err
 		}
 		events += len(a.Events)
@@ -79,11 +84,11 @@ func (l Limits) Validate(appends []StreamAppend, opts AppendOptions) error {
 	return nil
 }
 
-func (l Limits) validateEvents(events []Event) error {
+func (l Limits) validateEvents(events []Event, check func(field, name string, limit int) error) error {
 	seen := make(map[uuid.UUID]bool)
 	for i, e := range events {
 		field := func(name string) string { return fmt.Sprintf("events[%d].%s", i, name) }
-		if err := validateName(field("type"), e.Type, maxTypeBytes); err != nil {
+		if err := check(field("type"), e.Type, maxTypeBytes); err != nil {
 			return err
 		}
 		if e.SchemaVersion < 0 || e.SchemaVersion > 1<<15 {
@@ -138,6 +143,18 @@ func validateName(field, name string, limit int) error {
 	}
 	if name[0] == '$' {
 		return invalid(field, "must not begin with '$', which marks names of the store")
+	}
+	return nil
+}
+
+// validateSystemName checks a name of the engine's own.
+func validateSystemName(field, name string, limit int) error {
+	if err := validateText(field, name, limit); err != nil {
+		return err
+	}
+	isStores := name == TypeMetadata || name == TypeDeleted || name == TypeTombstone || strings.HasPrefix(name, "$$")
+	if name[0] != '$' || isStores {
+		return invalid(field, "must begin with one '$' and be no name that stores write themselves, in an append of the engine")
 	}
 	return nil
 }

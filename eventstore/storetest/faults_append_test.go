@@ -177,6 +177,13 @@ var appendFaults = []fault{
 		})
 	}, []string{"shares no memory with its callers"}},
 
+	{"takes nothing from the engine", func(b *broken) {
+		b.append = func(ctx context.Context, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) ([]eventstore.Appended, error) {
+			opts.System = false
+			return b.Store.AppendStreams(ctx, appends, opts)
+		}
+	}, []string{"takes the engine's own events from the engine"}},
+
 	{"mends what is invalid", func(b *broken) {
 		b.onAppend(func(a *eventstore.StreamAppend) { a.Stream = strings.ToValidUTF8(a.Stream, "?") })
 	}, []string{"refuses invalid appends and names the field"}},

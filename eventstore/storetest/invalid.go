@@ -12,6 +12,7 @@ import (
 
 var invalidClauses = []clause{
 	{"refuses invalid appends and names the field", always, refusesInvalidAppends},
+	{"takes the engine's own events from the engine", always, takesSystemEvents},
 	{"refuses what is too big", always, refusesTooBig},
 	{"refuses read options that make no sense", always, refusesInvalidReads},
 	{"finds nothing under an invalid stream name", always, findsNoInvalidStream},
@@ -75,10 +76,49 @@ func refusesTooBig(f *fixture) {
 	f.invalid("too many bytes", "events", streamAppend("order-1", eventstore.Any, heavy...))
 }
 
+// What they look like nobody else may write, and with it one writes nothing else:
+// no mark of a deletion either.
+func takesSystemEvents(f *fixture) {
+	system := eventstore.AppendOptions{System: true}
+	noted := eventstore.Event{ID: uuid.New(), Type: "$Noted", Data: []byte(`{}`)}
+	if _, err := f.Append(f.Context(), streamAppend("$engine-1", eventstore.NoStream, noted), system); err != nil {
+		f.Fatalf("Append of the engine: %v", err)
+	}
+	for what, read := range map[string]func() ([]eventstore.RecordedEvent, error){
+		"ReadAll": func() ([]eventstore.RecordedEvent, error) {
+			return collect(f.ReadAll(f.Context(), eventstore.ReadOptions{}))
+		},
+		"ReadStream": func() ([]eventstore.RecordedEvent, error) {
+			return collect(f.ReadStream(f.Context(), "$engine-1", eventstore.ReadOptions{}))
+		},
+	} {
+		if got, err := read(); err != nil || len(got) != 1 || got[0].Type != noted.Type || got[0].ID != noted.ID {
+			f.Errorf("%s yields %v, %v, want the event of the engine", what, got, err)
+		}
+	}
+	for what, c := range map[string]struct {
+		field, stream, kind string
+	}{
+		"a caller's stream":   {"stream", "order-1", "$Noted"},
+		"metadata":            {"stream", "$$order-1", "$Noted"},
+		"a caller's type":     {"events[0].type", "$engine-1", "Happened"},
+		"a mark of deletion":  {"events[0].type", "$engine-1", eventstore.TypeDeleted},
+		"a tombstone":         {"events[0].type", "$engine-1", eventstore.TypeTombstone},
+		"a stream's metadata": {"events[0].type", "$engine-1", eventstore.TypeMetadata},
+	} {
+		f.invalidWith("the engine's "+what, c.field, streamAppend(c.stream, eventstore.Any, eventstore.Event{Type: c.kind}), system)
+	}
+}
+
 func (f *fixture) invalid(what, field string, a eventstore.StreamAppend) {
 	f.Helper()
+	f.invalidWith(what, field, a, eventstore.AppendOptions{})
+}
+
+func (f *fixture) invalidWith(what, field string, a eventstore.StreamAppend, opts eventstore.AppendOptions) {
+	f.Helper()
 	f.refused("Append with "+what, eventstore.ErrInvalid, func() error {
-		_, err := f.Append(f.Context(), a, eventstore.AppendOptions{})
+		_, err := f.Append(f.Context(), a, opts)
 		var invalid *eventstore.InvalidError
 		if errors.As(err, &invalid) && invalid.Field != field {
 			f.Errorf("Append with %s: the field is %q, want %q", what, invalid.Field, field)
