@@ -9,6 +9,7 @@ import (
 
 	"github.com/57528e99/recount/delivery/internal/core"
 	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 const (
@@ -304,6 +305,7 @@ func (r *Runner) send(ctx context.Context, pending *[]made) error {
 	if err != nil {
 		return err
 	}
+	failpoint.HitIn(ctx, failpoint.DeliverMoved)
 	lost := make(map[partitionKey]bool, len(refused))
 	for _, k := range refused {
 		lost[k] = true

@@ -10,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/delivery/internal/core"
 	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/operations"
 )
 
@@ -433,6 +434,9 @@ func (k *keeper) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(all) > 0 {
+		failpoint.HitIn(ctx, failpoint.DeliverTaken)
+	}
 	for i := range all {
 		k.begin(ctx, &all[i])
 	}
@@ -734,6 +738,7 @@ func (k *keeper) end(hard context.Context) {
 	if k.member.ID != 0 {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(hard), keepTimeout)
 		defer cancel()
+		failpoint.HitIn(ctx, failpoint.DeliverLeaving)
 		if err := k.records.leave(ctx, k.member); err != nil {
 			k.config.Logger.Warn().Err(err).Msg("others will notice later that this process has stopped")
 		}

@@ -71,6 +71,10 @@ const (
 
 	SnapshotTaken Point = "snapshot/taken"
 
+	DeliverTaken   Point = "deliver/taken"
+	DeliverMoved   Point = "deliver/moved"
+	DeliverLeaving Point = "deliver/leaving"
+
 	MigrateLocked  Point = "migrate/locked"
 	MigrateRunning Point = "migrate/running"
 	MigrateRan     Point = "migrate/ran"
@@ -120,6 +124,9 @@ var points = []PointInfo{
 	{RebuildDropping, "an old generation is about to be dropped", false},
 	{RebuildDropped, "an old generation was dropped", false},
 	{SnapshotTaken, "a snapshot was taken, not written", false},
+	{DeliverTaken, "partitions of subscriptions were taken, nothing of them is delivered", false},
+	{DeliverMoved, "cursors and rows are committed, this process does not know", false},
+	{DeliverLeaving, "a process that delivers has given all back, and counts as one still", false},
 	{MigrateLocked, "this process may migrate, others wait", false},
 	{MigrateRunning, "a file of migrations is about to run; the schema says so", false},
 	{MigrateRan, "a file of migrations has run; the schema does not know", false},

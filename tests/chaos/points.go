@@ -29,6 +29,7 @@ var (
 		{failpoint.LeaseLooked, 5}, {failpoint.LeaseAcquired, 1}, {failpoint.LeaseRenewing, 2}, {failpoint.LeaseRenewed, 2},
 		{failpoint.LeaseReleased, 1}, {failpoint.ReadPage, 10},
 	}
+	deliverPoints  = []point{{failpoint.DeliverTaken, 3}, {failpoint.DeliverMoved, 20}, {failpoint.DeliverLeaving, 1}}
 	snapshotPoints = []point{{failpoint.SnapshotTaken, 5}}
 	rebuildPoints  = []point{
 		{failpoint.OperationClaimed, 1}, {failpoint.RebuildPrepared, 1}, {failpoint.RebuildFolded, 1}, {failpoint.RebuildCopied, 1},
@@ -51,6 +52,8 @@ func pointsOf(name string) (list []point) {
 		return projectPoints
 	case roleOperator:
 		return rebuildPoints
+	case roleDeliverer:
+		return deliverPoints
 	}
 	roles := rolesOfServer(number)
 	if strings.Contains(roles, "api") {
