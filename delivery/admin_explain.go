@@ -170,6 +170,9 @@ func (a *Admin) explain(ctx context.Context, name string, position int64, e *eve
 	case q.fresh && (q.report.Read >= position || q.report.Idle && q.read >= position):
 		say(UnderWay, "process %s has read it: it is in flight, waits in a batch, or behind an event of its key that failed; %d attempts are in flight",
 			q.Owner, q.InFlight)
+		if len(q.Stuck) > 0 {
+			x.Text += "; " + stuckText(q.Stuck)
+		}
 	default:
 		a.explainNotRead(&s[0], q, &x, say)
 	}
@@ -354,6 +357,8 @@ func (a *Admin) explainNotRead(s *Status, q *PartitionStatus, x *Explanation, sa
 		because(BecauseNoMember, "no process that delivers can run its target")
 	case s.Definition.Target.Pull != nil && !q.Pulled:
 		because(BecauseNobodyAsks, "nobody asks for events")
+	case q.Owner == "" && s.Definition.Target.Pull == nil && q.Trouble != nil:
+		because(BecauseNoOwner, "no process has partition %d: %s", q.Partition, q.Trouble.Error)
 	case q.Owner == "" && s.Definition.Target.Pull == nil:
 		because(BecauseNoOwner, "no process has partition %d yet", q.Partition)
 	case s.Definition.Target.Pull != nil && q.Trouble != nil:

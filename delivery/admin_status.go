@@ -89,9 +89,10 @@ type PartitionStatus struct {
 	Breaker        string     `json:"breaker,omitempty"`
 	NextProbe      *time.Time `json:"next_probe,omitempty"`
 	ThrottledUntil *time.Time `json:"throttled_until,omitempty"`
-	// Full are keys whose parked events keep it from reading on, Stuck those whose attempt does not return.
-	Full  []string `json:"full,omitempty"`
-	Stuck []string `json:"stuck,omitempty"`
+	// Full are keys whose parked events keep it from reading on.
+	Full []string `json:"full,omitempty"`
+	// Stuck are attempts that should have returned, the oldest first, ten at most.
+	Stuck []StuckAttempt `json:"stuck,omitempty"`
 
 	token  eventstore.Token
 	read   int64 // how far its owner's process has read; 0: unknown
@@ -108,7 +109,7 @@ var (
 SELECT s.id, s.name, s.app, s.definition, s.revision, s.desired = 'paused', s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0), s.start_position,
        s.stopped_at, coalesce(s.stopped_position, 0), coalesce(s.failure, ''), coalesce(s.failure_reason, ''),
        s.created_at, s.created_by, s.updated_at,
-       s.needs <> 'pull' AND NOT EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.app = s.app AND s.needs = ANY (m.can_run) AND ` + alive + `)
+       s.needs <> 'pull' AND NOT EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.app = s.app AND s.needs = ANY (m.can_run) AND s.id <> ALL (m.aside) AND ` + alive + `)
 FROM {schema}.subscriptions s
 WHERE s.name IS NOT NULL AND ($1 = '' OR s.app = $1) AND ($2::text[] IS NULL OR s.name = ANY ($2))
 ORDER BY s.name`

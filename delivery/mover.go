@@ -30,6 +30,8 @@ const (
 	// move tells what has changed, and goes on to say what keeps it after retellInterval.
 	reportInterval = time.Second
 	retellInterval = 5 * time.Second
+	// stuckTold is how many attempts that do not return operators are told of.
+	stuckTold = 10
 	// moveTimeout bounds a statement that moves cursors.
 	moveTimeout = 30 * time.Second
 	// attemptsAtOnce is how many attempts are written down in a statement.
@@ -250,10 +252,9 @@ func (p *partition) report(status *core.Status, breaker *core.BreakerStatus, now
 	if breaker.ThrottledUntil.After(now) {
 		r.Throttled = new(breaker.ThrottledUntil.UTC())
 	}
-	for a, f := range p.flights {
-		if f.stuck {
-			r.Stuck = append(r.Stuck, a.Items[0].Key)
-		}
+	if status.Stuck > 0 {
+		all := p.overdueLocked(now)
+		r.Stuck = all[:min(len(all), stuckTold)]
 	}
 	return r
 }
@@ -272,7 +273,10 @@ func (p *partition) troubles(status *core.Status, breaker *core.BreakerStatus, n
 		add("full: it has %d events that are parked and reads no more", status.Parked)
 	}
 	if status.Stuck > 0 {
-		add("stuck: %d attempts do not return", status.Stuck)
+		add("%s", stuckText(p.overdueLocked(now)))
+		if p.core.NoSlots() {
+			add("it can make no other attempt")
+		}
 	}
 	return strings.Join(all, "; ")
 }

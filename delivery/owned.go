@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -66,14 +67,17 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 	}
 	s.source = newSource(selector, t.Partitions)
 	config := t.Definition.Target
+	// It may have changed since it was judged who can run it.
+	h, target := r.handlers[handlerName(config)], r.targets[config.needs()]
 	switch {
-	case config.Handler != nil:
-		h := r.handlers[config.Handler.Name]
+	case config.Handler != nil && h != nil:
 		s.target, s.quick, s.timeout = h.target(r.config.Codec), h.quick, h.timeout
-	default:
-		if s.target, err = r.targets[config.needs()](t.Definition); err != nil {
+	case target != nil:
+		if s.target, err = target(t.Definition); err != nil {
 			return nil, err
 		}
+	default:
+		return nil, fmt.Errorf("this program has no %s", config.needs())
 	}
 	if requests := config.Requests(); requests != nil {
 		s.timeout = time.Duration(requests.Timeout)
@@ -89,6 +93,14 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 	}
 	s.configure()
 	return s, nil
+}
+
+// handlerName returns the name of the Go handler that is the target; "": it is none.
+func handlerName(t TargetConfig) string {
+	if t.Handler == nil {
+		return ""
+	}
+	return t.Handler.Name
 }
 
 // closeTarget lets the target go, after the last attempt.
@@ -165,8 +177,8 @@ type partition struct {
 	// keeper uses it.
 	readTo     int64
 	saidReadTo bool
-	// told: operators were told that it waits for an attempt that does not return.
-	told bool
+	// told is what operators were told of an attempt that does not return, while others wait for it.
+	told string
 	// isLost: a move of it was refused.
 	isLost bool
 	// wished has what was done of what operators want, until a move says so, by position.
@@ -397,18 +409,6 @@ func (p *partition) wasLost() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.isLost
-}
-
-// hangs reports whether an attempt of the partition should have returned by now.
-func (p *partition) hangs(now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, f := range p.flights {
-		if now.Sub(f.begun) > p.of.timeout+returnGrace {
-			return true
-		}
-	}
-	return false
 }
 
 // isOver reports whether no attempt of the partition is in flight any more.

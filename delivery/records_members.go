@@ -16,6 +16,8 @@ type member struct {
 	Process string
 	// CanRun is what it can run, in the words of needs.
 	CanRun []string
+	// Aside are the ids of subscriptions that it leaves to others for a time, ascending.
+	Aside []int64
 }
 
 const (
@@ -34,7 +36,7 @@ UPDATE {schema}.subscription_members m SET expires_at = now() + $2::interval, re
 WHERE m.id = $1 AND ` + alive
 
 	membersSQL = `
-SELECT (SELECT n FROM {schema}.subscription_changes), m.id, m.process, m.can_run
+SELECT (SELECT n FROM {schema}.subscription_changes), m.id, m.process, m.can_run, m.aside
 FROM {schema}.subscription_members m WHERE m.app = $1 AND ` + alive + ` ORDER BY m.id`
 
 	leaveSQL = `DELETE FROM {schema}.subscription_members WHERE id = $1`
@@ -68,9 +70,9 @@ func (r *records) renew(ctx context.Context, m member, read int64) (changes int6
 	})
 	b.Queue(r.sql(membersSQL), r.app).Query(func(rows pgx.Rows) error {
 		var one member
-		_, err := pgx.ForEachRow(rows, []any{&changes, &one.ID, &one.Process, &one.CanRun}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&changes, &one.ID, &one.Process, &one.CanRun, &one.Aside}, func() error {
 			alive = append(alive, one)
-			one.CanRun = nil
+			one.CanRun, one.Aside = nil, nil
 			return nil
 		})
 		return err
@@ -85,16 +87,16 @@ func (r *records) renew(ctx context.Context, m member, read int64) (changes int6
 	return changes, alive, nil
 }
 
-const canRunSQL = `UPDATE {schema}.subscription_members SET can_run = $2 WHERE id = $1`
+const asideSQL = `UPDATE {schema}.subscription_members SET aside = coalesce($2::bigint[], '{}') WHERE id = $1`
 
-// setCanRun changes what the member can run.
-func (r *records) setCanRun(ctx context.Context, m member, canRun []string) error {
+// setAside changes what the member leaves to others.
+func (r *records) setAside(ctx context.Context, m member, subscriptions []int64) error {
 	b := &pgx.Batch{}
 	b.Queue(settings)
-	b.Queue(r.sql(canRunSQL), m.ID, canRun)
+	b.Queue(r.sql(asideSQL), m.ID, subscriptions)
 	r.queueRaise(b)
 	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("say what member %d can run: %w", m.ID, err)
+		return fmt.Errorf("say what member %d leaves to others: %w", m.ID, err)
 	}
 	return nil
 }

@@ -54,9 +54,9 @@ type report struct {
 	Throttled *time.Time `json:"throttled,omitempty"`
 	// NextProbe is when an open breaker lets an attempt through.
 	NextProbe *time.Time `json:"next_probe,omitempty"`
-	// Full are the keys whose rows keep it from reading, Stuck those whose handler does not return.
-	Full  []string `json:"full,omitempty"`
-	Stuck []string `json:"stuck,omitempty"`
+	// Full are the keys whose rows keep it from reading.
+	Full  []string       `json:"full,omitempty"`
+	Stuck []StuckAttempt `json:"stuck,omitempty"`
 }
 
 // parkedRow is a row of subscription_parked, and rowState its state.

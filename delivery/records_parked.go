@@ -88,21 +88,25 @@ SET stopped_at = now(), stopped_position = $4, failure = $5, failure_reason = $6
 WHERE s.id = $1 AND s.stopped_at IS NULL
 AND EXISTS (SELECT FROM {schema}.subscription_partitions p WHERE p.subscription = $1 AND p.partition = $2 AND p.epoch = $3)`
 
+	// Of a partition that nobody has who is alive anybody may tell, as epoch 0.
+	mayTell = `(p.epoch = w.epoch OR w.epoch = 0 AND NOT EXISTS (
+        SELECT FROM {schema}.subscription_members m WHERE m.id = p.member AND ` + alive + `))`
+
 	// The rows are locked in the order of their keys, like those of moves.
 	tellSQL = `
 WITH want AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::bigint[])
     AS w (subscription, partition, epoch, trouble, report, read_to)
 ), held AS MATERIALIZED (
-    SELECT p.subscription, p.partition FROM {schema}.subscription_partitions p JOIN want USING (subscription, partition)
-    WHERE p.epoch = want.epoch ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p
+    SELECT p.subscription, p.partition FROM {schema}.subscription_partitions p JOIN want w USING (subscription, partition)
+    WHERE ` + mayTell + ` ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p
 )
 UPDATE {schema}.subscription_partitions p
 SET trouble = w.trouble, trouble_at = CASE WHEN w.trouble IS NULL THEN NULL WHEN w.trouble = p.trouble THEN p.trouble_at ELSE now() END,
     report = coalesce(w.report, p.report), reported_at = CASE WHEN w.report IS NULL THEN p.reported_at ELSE now() END,
     read_to = coalesce(w.read_to, p.read_to)
 FROM want w JOIN held USING (subscription, partition)
-WHERE p.subscription = w.subscription AND p.partition = w.partition AND p.epoch = w.epoch`
+WHERE p.subscription = w.subscription AND p.partition = w.partition AND ` + mayTell
 )
 
 // failure is why a subscription stops.
@@ -146,7 +150,7 @@ func (r *records) checkOwned(ctx context.Context, tx pgx.Tx, o owned) error {
 	return err
 }
 
-// told is what the owner of a partition tells operators.
+// told is what the owner of a partition tells operators, or with epoch 0 a process that cannot have one that nobody has.
 type told struct {
 	owned
 	Trouble string

@@ -114,10 +114,8 @@ type Runner struct {
 	alive []member
 	// running are the subscriptions of which it has partitions, by id.
 	running map[int64]*running
-	// aside has until when it leaves to others what they need it not for, by what that is.
-	aside map[string]time.Time
-	// alone has what no other process can run, of which there are events that this one cannot read.
-	alone map[string]bool
+	// alone are subscriptions, and what they need, that no other process can run, with events that this one cannot read.
+	alone map[int64]string
 
 	attempts   sync.WaitGroup
 	attemptLog attemptLog
@@ -140,7 +138,7 @@ func NewRunner(c Config) (*Runner, error) {
 		feed:    newFeed(c.Store, c.Logger),
 		targets: map[string]TargetFactory{KindSQL: newSQLTarget(c.Schema)},
 		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), blocked: make(chan struct{}, 1), begun: time.Now(),
-		running: make(map[int64]*running), aside: make(map[string]time.Time), alone: make(map[string]bool),
+		running: make(map[int64]*running), alone: make(map[int64]string),
 	}
 	if log, ok := c.Store.(eventstore.Appender); ok {
 		r.targets[KindAppend] = func(d Definition) (Target, error) { return NewAppendTarget(*d.Target.Append, log) }

@@ -130,7 +130,8 @@ func (s *running) isAlone() bool {
 	r := s.runner
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.alone[s.definition.Target.needs()]
+	_, alone := r.alone[s.id]
+	return alone
 }
 
 var coreOutcomes = [...]core.Outcome{

@@ -43,20 +43,14 @@ type keeper struct {
 	lingering []*partition
 	// retired are subscriptions of which nothing is here any more, and whose targets are not closed yet.
 	retired []*running
-	// unmade are subscriptions whose target could not be made, by id.
+	// unmade are subscriptions whose target could not be made, aside those that this process leaves to others, by id.
 	unmade map[int64]unmade
-}
-
-// unmade is why the target of a revision of a subscription could not be made. It is not tried again before a time.
-type unmade struct {
-	revision int64
-	why      error
-	until    time.Time
+	aside  map[int64]aside
 }
 
 // keep goes on until soft is done, then gives all back. What it returns closes targets, once all attempts have ended.
 func (r *Runner) keep(soft, hard context.Context) (closeTargets func()) {
-	k := &keeper{Runner: r, unmade: make(map[int64]unmade)}
+	k := &keeper{Runner: r, unmade: make(map[int64]unmade), aside: make(map[int64]aside)}
 	defer r.hear()()
 	loop := background.Loop{
 		Idle: renewInterval, Wake: r.wake,
@@ -185,7 +179,7 @@ func (p *partition) readUpTo(barrier int64) (say bool) {
 func (k *keeper) stay(ctx context.Context) error {
 	begun := time.Now()
 	if k.member.ID == 0 {
-		m, err := k.records.join(ctx, k.process, k.runs(begun))
+		m, err := k.records.join(ctx, k.process, k.canRun())
 		if err != nil {
 			return err
 		}
@@ -217,15 +211,7 @@ func (k *keeper) stay(ctx context.Context) error {
 		k.looked = time.Time{}
 	}
 	k.set(k.member, alive)
-	if can := k.runs(begun); !slices.Equal(can, k.member.CanRun) {
-		if err := k.records.setCanRun(ctx, k.member, can); err != nil {
-			return err
-		}
-		k.member.CanRun = can
-		k.renewedAt = time.Time{}
-		k.look()
-	}
-	return nil
+	return k.tellAside(ctx, begun)
 }
 
 // set sets who this process is, and who delivers.
@@ -233,15 +219,10 @@ func (k *keeper) set(m member, alive []member) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.member, k.Runner.alive = m, alive
-	maps.DeleteFunc(k.alone, func(needs string, _ bool) bool { return k.othersCanRun(needs) })
+	maps.DeleteFunc(k.alone, func(subscription int64, needs string) bool { return k.othersCanRun(subscription, needs) })
 }
 
-func sameMember(a, b member) bool { return a.ID == b.ID && slices.Equal(a.CanRun, b.CanRun) }
-
-// runs returns what the process can run now.
-func (k *keeper) runs(now time.Time) []string {
-	return slices.DeleteFunc(k.canRun(), func(what string) bool { return now.Before(k.aside[what]) && k.othersCanRun(what) })
-}
+func sameMember(a, b member) bool { return a.ID == b.ID && slices.Equal(a.Aside, b.Aside) }
 
 // loseAll forgets everything: the process is none of those that deliver any more.
 func (k *keeper) loseAll() {
@@ -297,6 +278,7 @@ func (k *keeper) see(ctx context.Context) error {
 	}
 	k.log.Store(&at)
 	k.changes, k.all, k.looked, k.asOf = changes, all, now, now
+	k.forgetAside()
 	return k.fulfil(ctx)
 }
 
@@ -347,7 +329,7 @@ func (k *keeper) isTaken(now *subscription, p *partition) bool {
 func (k *keeper) coreMembers() []core.Member {
 	members := make([]core.Member, len(k.alive))
 	for i, m := range k.alive {
-		members[i] = core.Member{ID: m.ID, CanRun: m.CanRun}
+		members[i] = core.Member{ID: m.ID, CanRun: m.CanRun, Aside: m.Aside}
 	}
 	return members
 }
@@ -398,7 +380,8 @@ func (k *keeper) take(ctx context.Context) error {
 		if now := k.running[s.ID]; !s.Running || now != nil && (now.revision != s.Revision || len(now.source.queues) != len(s.Members)) {
 			continue
 		}
-		if k.wasUnmade(s.ID, s.Revision) != nil {
+		if why := k.wasUnmade(s.ID, s.Revision); why != nil {
+			k.passOn(s.ID, s.Revision, s.Needs, fmt.Errorf("the target of %s cannot be made: %w", s.Name, why))
 			continue
 		}
 		for partition, has := range s.Members {
@@ -410,7 +393,7 @@ func (k *keeper) take(ctx context.Context) error {
 				continue
 			}
 			if p := k.lingers(key, len(s.Members)); p != nil {
-				k.leaveHanging(p)
+				k.leaveHanging(ctx, p, s, key)
 				continue
 			}
 			want = append(want, key)
@@ -475,34 +458,6 @@ func (k *keeper) begin(ctx context.Context, t *taken) {
 		Int64("epoch", t.Epoch).Msg("took a partition")
 }
 
-// wasUnmade returns why the target of a subscription could not be made a moment ago, nil if it is to be tried.
-func (k *keeper) wasUnmade(subscription, revision int64) error {
-	if u := k.unmade[subscription]; u.revision == revision && time.Now().Before(u.until) {
-		return u.why
-	}
-	return nil
-}
-
-// leaveUnmade gives a partition back for which there is no target here: to one who can make it, or else to try again in a while.
-func (k *keeper) leaveUnmade(ctx context.Context, t *taken, why error) {
-	if k.wasUnmade(t.Subscription, t.Revision) == nil {
-		k.unmade[t.Subscription] = unmade{t.Revision, why, time.Now().Add(lookInterval)}
-		why := fmt.Errorf("the target of %s cannot be made: %w", t.Name, why)
-		if needs := t.Definition.Target.needs(); k.othersCanRun(needs) {
-			k.standAside(needs, why)
-		} else {
-			k.config.Logger.Warn().Err(why).Dur("pause", lookInterval).Msg("a subscription waits")
-		}
-	}
-	err := k.records.tell(ctx, []told{{owned: t.owned, Trouble: fmt.Sprintf("its target cannot be made: %v", why)}})
-	if err == nil {
-		err = k.records.giveBack(ctx, []owned{t.owned})
-	}
-	if err != nil {
-		k.config.Logger.Warn().Err(err).Msg("giving a partition back was interrupted")
-	}
-}
-
 // closeIfIdle forgets a subscription of which nothing is here any more.
 func (k *keeper) closeIfIdle(s *running) {
 	if len(s.all()) > 0 || k.running[s.id] != s {
@@ -535,22 +490,6 @@ func (k *keeper) lingers(key partitionKey, n int) *partition {
 	return k.lingering[i]
 }
 
-// leaveHanging leaves to others, if there are any, what waits here for an attempt that should have returned: its key
-// must not be tried beside it in this process.
-func (k *keeper) leaveHanging(p *partition) {
-	needs := p.of.definition.Target.needs()
-	if !p.hangs(time.Now()) || time.Now().Before(k.aside[needs]) {
-		return
-	}
-	why := fmt.Errorf("%s: an attempt does not return, which partition %d waits for", p.of.name, p.Partition)
-	if k.othersCanRun(needs) {
-		k.standAside(needs, why)
-	} else if !p.told {
-		p.told = true
-		k.config.Logger.Error().Err(why).Msg("only another process could go on, and there is none")
-	}
-}
-
 // halts acts on partitions that make no attempts any more.
 func (k *keeper) halts(ctx context.Context) {
 	for _, s := range k.allRunning() {
@@ -579,31 +518,6 @@ func (k *keeper) halts(ctx context.Context) {
 	}
 }
 
-// leaveUnreadable gives a partition back with an event that this process cannot read: to one that can, or else to take it
-// again, with that event as a dead letter.
-func (k *keeper) leaveUnreadable(ctx context.Context, p *partition, halt *core.Halt) error {
-	// Who has joined a moment ago may be the one.
-	_, alive, err := k.records.renew(ctx, k.member, k.feed.reads())
-	if err != nil {
-		return err
-	}
-	k.set(k.member, alive)
-	needs := p.of.definition.Target.needs()
-	if k.othersCanRun(needs) {
-		k.standAside(needs, fmt.Errorf("%s: this program cannot read the event at position %d: %s", p.of.name, halt.Position, halt.Error))
-	} else {
-		k.mu.Lock()
-		k.alone[needs] = true
-		k.mu.Unlock()
-	}
-	p.leave("this program cannot read an event")
-	return nil
-}
-
-func (k *keeper) othersCanRun(needs string) bool {
-	return slices.ContainsFunc(k.alive, func(m member) bool { return m.ID != k.member.ID && slices.Contains(m.CanRun, needs) })
-}
-
 // The reasons for which subscriptions stop by themselves.
 const (
 	ReasonGone    operations.Reason = "target-gone"
@@ -615,36 +529,6 @@ func reasonOfHalt(h *core.Halt) operations.Reason {
 		return ReasonGone
 	}
 	return ReasonStopped
-}
-
-// standAside leaves to others for a time what this process cannot do.
-func (k *keeper) standAside(needs string, why error) {
-	k.config.Logger.Warn().Err(why).Str("needs", needs).Dur("for", asideTime).Msg("leaving subscriptions to other processes")
-	k.aside[needs] = time.Now().Add(asideTime)
-	k.heard.Store(true)
-	k.look()
-}
-
-// stuck notes attempts that should have returned.
-func (k *keeper) stuck() {
-	now := time.Now()
-	for _, s := range k.allRunning() {
-		for _, p := range s.all() {
-			p.mu.Lock()
-			for a, f := range p.flights {
-				if !f.stuck && now.Sub(f.begun) > s.timeout+returnGrace {
-					p.flights[a] = flight{f.begun, true}
-					p.core.Stuck(a)
-					p.queueMove()
-				}
-			}
-			none := p.core.NoSlots()
-			p.mu.Unlock()
-			if needs := s.definition.Target.needs(); none && !now.Before(k.aside[needs]) && k.othersCanRun(needs) {
-				k.standAside(needs, fmt.Errorf("%s: no attempt of partition %d returns", s.name, p.Partition))
-			}
-		}
-	}
 }
 
 // fulfil hands what operators want to the partitions.

@@ -15,6 +15,8 @@ CREATE TABLE subscription_members (
     process    text        NOT NULL,
     -- What it can run: a target, or a handler by its name.
     can_run    text[]      COLLATE "C" NOT NULL,
+    -- Subscriptions that it leaves to others for a time, whatever it can run.
+    aside      bigint[]    NOT NULL DEFAULT '{}',
     -- How far it has read the log: what nothing matches needs no move of a cursor.
     read_to    bigint      NOT NULL DEFAULT 0,
     expires_at timestamptz NOT NULL

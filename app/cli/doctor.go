@@ -93,7 +93,10 @@ func (prog *Program) findingOfSubscription(s delivery.Status) finding {
 	hint := func(text string) { f.Hint = strings.ReplaceAll(prog.hints().Fill(text), "{name}", s.Name) }
 	var full, stuck, troubled []string
 	for _, p := range s.Partitions {
-		full, stuck = append(full, p.Full...), append(stuck, p.Stuck...)
+		full = append(full, p.Full...)
+		for _, a := range p.Stuck {
+			stuck = append(stuck, a.String())
+		}
 		if p.Trouble != nil {
 			troubled = append(troubled, p.Trouble.Error)
 		}

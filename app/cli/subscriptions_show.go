@@ -73,9 +73,6 @@ func troubles(p delivery.PartitionStatus) (lines []string) {
 	if len(p.Full) > 0 {
 		say("too many events are parked, so that it reads no more; behind %s", Cell(strings.Join(p.Full, ", "), 500))
 	}
-	if len(p.Stuck) > 0 {
-		say("attempts do not return: %s", Cell(strings.Join(p.Stuck, ", "), 500))
-	}
 	if p.Trouble != nil {
 		say("since %s: %s", p.Trouble.At.Format(timeFormat), Cell(p.Trouble.Error, 4000))
 	}

@@ -43,6 +43,8 @@ type Member struct {
 	ID int64
 	// CanRun are what it has the handlers for, in any order.
 	CanRun []string
+	// Aside are subscriptions that it leaves to others, whatever it can run.
+	Aside []int64
 }
 
 // Assign returns the member that is to own a partition, of those that can run what it needs, by rendezvous
@@ -53,7 +55,8 @@ func Assign(members []Member, needs string, subscription int64, partition int) (
 	for _, m := range members {
 		weight := mix(place ^ mix(uint64(m.ID)))
 		// Equal weights are decided by id, so that all processes decide alike whatever order they see.
-		if ok && (weight < best || weight == best && m.ID > id) || !slices.Contains(m.CanRun, needs) {
+		if ok && (weight < best || weight == best && m.ID > id) || !slices.Contains(m.CanRun, needs) ||
+			slices.Contains(m.Aside, subscription) {
 			continue
 		}
 		id, best, ok = m.ID, weight, true

@@ -487,14 +487,14 @@ func TestReadToAndHalt(t *testing.T) {
 }
 
 func TestAssign(t *testing.T) {
-	members := []Member{{1, []string{"a", "b"}}, {2, []string{"a"}}, {3, []string{"b"}}}
+	members := []Member{{ID: 1, CanRun: []string{"a", "b"}}, {ID: 2, CanRun: []string{"a"}}, {ID: 3, CanRun: []string{"b"}}}
 	share := make(map[int64]int)
 	for s := range int64(100) {
 		for n := range 10 {
 			was, _ := Assign(members, "a", s, n)
 			share[was]++
 			// Who joins takes only for itself, in whatever order one looks.
-			more := []Member{{4, []string{"a"}}, members[2], members[1], members[0]}
+			more := []Member{{ID: 4, CanRun: []string{"a"}}, members[2], members[1], members[0]}
 			if is, _ := Assign(more, "a", s, n); is != was && is != 4 {
 				t.Fatalf("a partition went from %d to %d when 4 came", was, is)
 			}

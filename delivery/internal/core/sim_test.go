@@ -1016,7 +1016,7 @@ func (w *world) maintain(p *process) {
 	members := make([]Member, 0, len(w.db.members))
 	for _, m := range w.db.members {
 		if m.expires.After(w.now) {
-			members = append(members, Member{m.id, []string{"x"}})
+			members = append(members, Member{ID: m.id, CanRun: []string{"x"}})
 		}
 	}
 	for i := 0; i < len(p.sessions); i++ {
