@@ -167,7 +167,7 @@ func (a *Admin) explain(ctx context.Context, name string, position int64, e *eve
 	}
 	q := x.Queue
 	switch {
-	case q.fresh && (q.report.Read >= position || q.report.Idle && q.read >= position):
+	case q.fresh && q.report.Read >= position || q.idle && q.read >= position:
 		say(UnderWay, "process %s has read it: it is in flight, waits in a batch, or behind an event of its key that failed; %d attempts are in flight",
 			q.Owner, q.InFlight)
 		if len(q.Stuck) > 0 {

@@ -98,6 +98,7 @@ type PartitionStatus struct {
 	read   int64 // how far its owner's process has read; 0: unknown
 	report report
 	fresh  bool // the report is of a living owner, and not old
+	idle   bool // the owner, which is alive, has said that all it has read is done, and nothing else since
 	readTo *int64
 }
 
@@ -277,16 +278,15 @@ func (a *Admin) readPartitions(ctx context.Context, tx pgx.Tx, ids []int64, byID
 			return err
 		}
 		p.token.Position = p.Position
+		// What another program has written need not be known here.
+		known := p.Owner != "" && json.Unmarshal([]byte(text), &p.report) == nil
 		if lastEventAt != nil {
 			p.LastEventAt = new(lastEventAt.UTC())
 		}
 		if trouble != nil && troubleAt != nil {
 			p.Trouble = &operations.Trouble{Error: *trouble, At: troubleAt.UTC()}
 		}
-		if p.fresh {
-			// What another program has written need not be known here.
-			p.fresh = json.Unmarshal([]byte(text), &p.report) == nil
-		}
+		p.fresh, p.idle = p.fresh && known, known && p.report.Idle
 		p.tell()
 		byID[id].Partitions = append(byID[id].Partitions, p)
 	}
@@ -374,7 +374,7 @@ func (m *measure) partition(ctx context.Context, p *PartitionStatus) error {
 		return nil // it is not known what its position means here
 	}
 	at := p.Position
-	if p.fresh && p.report.Idle {
+	if p.idle {
 		// The cursor of one in which nothing matches moves now and then; its process reads on.
 		at = max(at, p.read)
 	}
