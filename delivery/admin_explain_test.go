@@ -85,7 +85,7 @@ func TestExplainSaysTheFirstThingThatIsTrue(t *testing.T) {
 		move1(move{From: 11, To: 11, Report: &c.r})
 		want(17, NotReadYet, c.why, c.text)
 	}
-	if err := b.stop(ctx, own, failure{Error: "no more", Reason: "target-gone"}); err != nil {
+	if _, err := b.stop(ctx, own, failure{Error: "no more", Reason: "target-gone"}); err != nil {
 		t.Fatal(err)
 	}
 	want(17, NotReadYet, BecauseStopped, "no more")

@@ -454,7 +454,8 @@ func TestPauseStopSkipAndDelete(t *testing.T) {
 	}
 	must(a.Resume(ctx, "mail", "me"))
 	own := b.takeAll("mail")[0]
-	must(b.stop(ctx, own.owned, failure{Position: 1, Error: "gone", Reason: "target-gone"}))
+	_, err := b.stop(ctx, own.owned, failure{Position: 1, Error: "gone", Reason: "target-gone"})
+	must(err)
 	if s := b.status("mail"); s.State != operations.Failed || s.Failure.Position != 1 || s.Failure.Error != "gone" {
 		t.Errorf("stopped it is %+v", s)
 	}

@@ -196,6 +196,7 @@ func (r *Runner) tellAll(ctx context.Context, now time.Time) error {
 	var all []told
 	for _, s := range r.allRunning() {
 		breaker := s.breaker.Status()
+		s.alertBreaker(&breaker)
 		if !s.stirred.Swap(false) && breaker.InFlight == 0 && !breaker.Open && !breaker.ThrottledUntil.After(now) {
 			continue
 		}
@@ -336,6 +337,7 @@ func (p *partition) moved(m made, ok bool) {
 		p.of.runner.lost(p)
 		return
 	}
+	p.of.alertRows(m.core.Put)
 	if leaves {
 		p.of.runner.look()
 	}

@@ -48,6 +48,12 @@ type running struct {
 
 	// stirred: some partition may have something to tell.
 	stirred atomic.Bool
+	// takesAlerts: it was given alerts, or its filter names them.
+	takesAlerts atomic.Bool
+	// lastFailure is that of the last attempt that failed; openSince is since when the breaker is open, as far as was told. Only
+	// the mover uses it.
+	lastFailure atomic.Pointer[core.Result]
+	openSince   time.Time
 
 	mu sync.Mutex
 	// partitions are those that are here. The list is replaced, never changed.
@@ -66,6 +72,7 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 		return nil, err
 	}
 	s.source = newSource(selector, t.Partitions)
+	s.takesAlerts.Store(selector.namesAlerts())
 	config := t.Definition.Target
 	// It may have changed since it was judged who can run it.
 	h, target := r.handlers[handlerName(config)], r.targets[config.needs()]

@@ -118,9 +118,9 @@ type failure struct {
 }
 
 // stop stops a subscription, in all partitions and processes, until an operator resumes it. What has stopped
-// already keeps its first failure. The error is errLost if the partition is another's.
-func (r *records) stop(ctx context.Context, o owned, f failure) error {
-	err := r.inTx(ctx, func(tx pgx.Tx) error {
+// already keeps its first failure: then stopped is false. The error is errLost if the partition is another's.
+func (r *records) stop(ctx context.Context, o owned, f failure) (stopped bool, err error) {
+	err = r.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, r.sql(lockSubscriptionSQL), o.Subscription); err != nil {
 			return err
 		}
@@ -128,15 +128,15 @@ func (r *records) stop(ctx context.Context, o owned, f failure) error {
 			return err
 		}
 		tag, err := tx.Exec(ctx, r.sql(stopSQL), o.Subscription, o.Partition, o.Epoch, orNull(f.Position), operations.SanitizeText(f.Error), f.Reason)
-		if err != nil || tag.RowsAffected() == 0 {
+		if stopped = tag.RowsAffected() > 0; err != nil || !stopped {
 			return err
 		}
 		return r.raise(ctx, tx)
 	})
 	if err != nil {
-		return fmt.Errorf("stop subscription %d: %w", o.Subscription, err)
+		return false, fmt.Errorf("stop subscription %d: %w", o.Subscription, err)
 	}
-	return nil
+	return stopped, nil
 }
 
 // checkOwned returns errLost if a partition is another's.

@@ -180,11 +180,11 @@ func TestStopIsForAllAndOnlyByTheOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.stop(t.Context(), owned{mine[0].partitionKey, mine[0].Epoch - 1}, failure{Error: "late"}); !errors.Is(err, errLost) {
+	if _, err := b.stop(t.Context(), owned{mine[0].partitionKey, mine[0].Epoch - 1}, failure{Error: "late"}); !errors.Is(err, errLost) {
 		t.Errorf("a stop by who has lost the partition: %v, want errLost", err)
 	}
 	for i, text := range []string{"gone", "gone too"} {
-		if err := b.stop(t.Context(), mine[i].owned, failure{Position: 7, Error: text, Reason: "target-gone"}); err != nil {
+		if _, err := b.stop(t.Context(), mine[i].owned, failure{Position: 7, Error: text, Reason: "target-gone"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -52,7 +52,8 @@ type Config struct {
 	Schema string
 	// App is the name of the program. It delivers the subscriptions that are its own. Required.
 	App string
-	// Store is the log. Codec knows the types of the events that handlers take.
+	// Store is the log. If it is an eventstore.Appender it gets what operators are to know, see Alert. Codec knows the types of
+	// the events that handlers take.
 	Store eventstore.Reader
 	Codec *eventstore.Codec
 	// Logger gets what changes about partitions and what fails for none in particular. Handlers get it by
@@ -119,6 +120,7 @@ type Runner struct {
 
 	attempts   sync.WaitGroup
 	attemptLog attemptLog
+	alerts     *alerts
 	dirty      dirtyList
 	counts     counts
 }
@@ -140,6 +142,7 @@ func NewRunner(c Config) (*Runner, error) {
 		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), blocked: make(chan struct{}, 1), begun: time.Now(),
 		running: make(map[int64]*running), alone: make(map[int64]string),
 	}
+	r.alerts = newAlerts(c.Store, c.Process, c.Logger)
 	if log, ok := c.Store.(eventstore.Appender); ok {
 		r.targets[KindAppend] = func(d Definition) (Target, error) { return NewAppendTarget(*d.Target.Append, log) }
 	}
@@ -208,9 +211,13 @@ func (r *Runner) run(soft, hard context.Context) {
 	}
 	parts.Go(func() { r.moveLoop(working) })
 	parts.Go(func() { r.sweepLoop(working) })
+	parts.Go(func() { r.alerts.run(working) })
 	closeTargets := r.keep(soft, hard)
 	done()
 	parts.Wait()
+	if r.mayBegin(time.Now()) { // else the database does not answer
+		r.alerts.flush(hard)
+	}
 	if r.waitForAttempts() {
 		closeTargets()
 	}

@@ -79,6 +79,9 @@ func (p *partition) delivery(a *core.Attempt) *Delivery {
 				return d
 			}
 		}
+		if isAlert(e) {
+			p.of.takesAlerts.Store(true)
+		}
 		d.Events[i] = p.of.runner.newEvent(e, item)
 	}
 	return d
@@ -170,6 +173,9 @@ func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, b
 		}
 		if oldest.IsZero() {
 			oldest = e.RecordedAt
+		}
+		if result.Outcome != core.Done {
+			p.of.lastFailure.Store(result)
 		}
 		if result.Outcome != core.Done || p.of.definition.LogAttempts == LogAll {
 			r.attemptLog.add(newAttempt(p.of.id, d, e, result, begun, took, err))

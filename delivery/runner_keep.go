@@ -507,12 +507,16 @@ func (k *keeper) halts(ctx context.Context) {
 				}
 				continue
 			}
-			err := k.records.stop(ctx, p.owned, failure{Position: halt.Position, Error: halt.Error, Reason: reasonOfHalt(halt)})
+			reason := reasonOfHalt(halt)
+			stopped, err := k.records.stop(ctx, p.owned, failure{Position: halt.Position, Error: halt.Error, Reason: reason})
 			if err != nil && !errors.Is(err, errLost) {
 				k.config.Logger.Warn().Err(err).Str("subscription", s.name).Msg("stopping a subscription was interrupted")
 				continue
 			}
 			k.config.Logger.Error().Str("subscription", s.name).Int64("position", halt.Position).Str("error", halt.Error).Msg("stopped")
+			if stopped {
+				s.alert(TypeSubscriptionStopped, Alert{Count: 1, FirstPosition: halt.Position, LastPosition: halt.Position, Class: string(reason), Error: halt.Error})
+			}
 			p.leave("it has stopped")
 		}
 	}

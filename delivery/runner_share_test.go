@@ -136,10 +136,10 @@ func (h *ordered) waitFor(enough func(n int) bool) {
 	})
 }
 
-// atLeast waits until all events up to a position were delivered.
+// atLeast waits until all events up to a position were delivered, but for alerts.
 func (h *ordered) atLeast(upto int64) {
 	h.Helper()
-	h.waitFor(func(n int) bool { return n == int(upto) })
+	h.waitFor(func(n int) bool { return n == int(upto-h.alertsUpTo(upto)) })
 }
 
 // exactly is atLeast, and none was delivered twice.

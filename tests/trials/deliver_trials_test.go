@@ -158,7 +158,7 @@ func lostMove(w *world) {
 	}))
 	reached := func(position int64, rows int) func() bool {
 		return func() bool {
-			return count[int64](w, lowestCursor) == position && count[int](w, `SELECT count(*) FROM recount.subscription_parked`) >= rows
+			return count[int64](w, lowestCursor) >= position && count[int](w, `SELECT count(*) FROM recount.subscription_parked`) >= rows
 		}
 	}
 	w.mustAppend(s, depositTo(1))
@@ -254,4 +254,22 @@ func letGo(w *world) {
 	w.until("the event is delivered", func() bool { return count[int64](w, lowestCursor) == 1 })
 	w.must(w.subscriptions(s).Pause(w.Context(), subscriptionName, "trial"))
 	w.want(eventually(w.Context(), 15*time.Second, func() bool { return open.Load() == 0 }), "%d connections are open still", open.Load())
+}
+
+// toldOfItself lets everything fail: that of the log, and what is told of that.
+func toldOfItself(w *world) {
+	s := w.open()
+	watch, failing := subscription(1), subscription(1)
+	watch.Filter, failing.Name = []byte(`{"type":["`+delivery.TypeEventParked+`"]}`), "failing"
+	w.subscribe(s, watch)
+	w.subscribe(s, failing)
+	r := w.deliverer("one", delivery.HandleRaw(subscriptionName, func(context.Context, *delivery.Delivery) error { return errors.New("down") }))
+	w.mustAppend(s, depositTo(1))
+	w.until("what is told of the event has failed too", func() bool {
+		return count[int](w, `SELECT count(*) FROM recount.subscription_parked r JOIN recount.subscriptions s ON s.id = r.subscription WHERE s.name = $1`, subscriptionName) > 0
+	})
+	w.must(r.Stop(w.Context())) // so that all is told
+	for e, err := range s.ReadStream(w.Context(), delivery.AlertStream(subscriptionName), eventstore.ReadOptions{}) {
+		w.want(errors.Is(err, eventstore.ErrStreamNotFound), "the log says of what takes alerts: %s %s, %v", e.Type, e.Data, err)
+	}
 }

@@ -62,6 +62,7 @@ var scenarios = map[string]func(*world){
 	"sameIDs":         sameIDs,
 	"toldToWait":      toldToWait,
 	"letGo":           letGo,
+	"toldOfItself":    toldOfItself,
 	// What a rebuild leaves.
 	"rebuilt":  rebuilt,
 	"replaced": replaced,

@@ -626,6 +626,7 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result, share
 		p.die(now, ev, ClassExpired)
 		return
 	}
+	ev.fell = ev.fell || !ev.failed
 	ev.failed = true
 	pause := r.After
 	if pause <= 0 {

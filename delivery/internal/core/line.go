@@ -38,7 +38,8 @@ type event struct {
 	written  bool // the database has it, or is told
 	dirty    bool // in Partition.dirty
 	discard  bool // once it has landed
-	answered Wish // since the database was told of it last
+	fell     bool // it failed for the first time since the database was told of it last
+	answered Wish // since then
 }
 
 // trouble is what an event has that failed.

@@ -372,8 +372,10 @@ func (p *Partition) Move() (Move, bool) {
 			continue
 		}
 		ev.written = true
-		m.Put = append(m.Put, ev.row())
-		ev.answered = NoWish
+		row := ev.row()
+		row.New = ev.fell
+		m.Put = append(m.Put, row)
+		ev.answered, ev.fell = NoWish, false
 		if ev.state == dead {
 			p.sent = append(p.sent, ev)
 		}

@@ -40,6 +40,8 @@ type Row struct {
 	Class, Error string
 	// Redrive: an operator had it tried again after it was dead.
 	Redrive bool
+	// New: the event failed for the first time since the row was written last. It is not of the database.
+	New bool
 	// Answered is the wish that was carried out since the row was written last: if the database has it still, it is to go.
 	Answered Wish
 }
