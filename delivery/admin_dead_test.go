@@ -166,7 +166,7 @@ func TestSweepRemovesWhatIsKeptNoLonger(t *testing.T) {
 	}
 	sweep := func() {
 		t.Helper()
-		if err := b.sweep(t.Context()); err != nil {
+		if _, err := b.sweep(t.Context(), deadCounts{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,4 +205,36 @@ func TestSweepRemovesWhatIsKeptNoLonger(t *testing.T) {
 		(SELECT count(*) FROM {schema}.subscription_partitions) + (SELECT count(*) FROM {schema}.subscription_attempts)`); n != 0 {
 		t.Error("something is left of what was deleted")
 	}
+}
+
+// TestTooManyDeadLettersStopASubscription: those that are there, not those that were.
+func TestTooManyDeadLettersStopASubscription(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.mustPut("mail", `{`+toHandler+`}`)
+	seen, next := deadCounts{}, 1
+	die := func(n int) {
+		b.exec(`INSERT INTO {schema}.subscription_parked (subscription, position, partition, key, state, dead_at)
+			SELECT $1, i, 0, 'k', 'dead', now() - interval '1 hour' + i * interval '1 ms' FROM generate_series($2::bigint, $3::bigint) i`, b.id("mail"), next, next+n-1)
+		next += n
+	}
+	stops := func(want int) {
+		t.Helper()
+		stopped, err := b.sweep(t.Context(), seen)
+		if err != nil || len(stopped) != want {
+			t.Fatalf("stopped are %+v, %v, want %d", stopped, err, want)
+		}
+		if failure := b.status("mail").Failure; (failure != nil) != (want > 0) {
+			t.Errorf("its failure is %+v", failure)
+		}
+	}
+	die(maxDead - 1)
+	stops(0)
+	b.exec(`DELETE FROM {schema}.subscription_parked WHERE position <= 10`)
+	die(5)
+	stops(0)
+	die(5)
+	stops(0)
+	die(1)
+	stops(1)
 }

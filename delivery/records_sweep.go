@@ -52,16 +52,25 @@ AND NOT EXISTS (SELECT FROM {schema}.subscription_parked WHERE subscription = $1
 DELETE FROM {schema}.subscription_attempts WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {schema}.subscription_attempts WHERE at < now() - $1::interval LIMIT $2 FOR UPDATE SKIP LOCKED))`
 
-	withDeadSQL = `
-SELECT s.id, s.definition, count(*), min(r.dead_at), s.stopped_at IS NULL
-FROM {schema}.subscription_parked r JOIN {schema}.subscriptions s ON s.id = r.subscription
-WHERE r.state = 'dead' AND s.name IS NOT NULL GROUP BY s.id ORDER BY s.id`
+	// What is old and what is new of each is found by an index.
+	holdersSQL = `
+SELECT s.id, s.name, s.definition, s.stopped_at IS NULL,
+    (SELECT r.dead_at FROM {schema}.subscription_parked r WHERE r.subscription = s.id AND r.state = 'dead' ORDER BY r.dead_at LIMIT 1),
+    (SELECT r.dead_at FROM {schema}.subscription_parked r WHERE r.subscription = s.id AND r.state = 'dead' ORDER BY r.dead_at DESC LIMIT 1),
+    (SELECT count(*) FROM (
+        SELECT FROM {schema}.subscription_parked r
+        WHERE r.subscription = s.id AND r.state = 'dead' AND r.dead_at > coalesce(seen.at, '-infinity') LIMIT $1) AS letters)
+FROM {schema}.subscriptions s LEFT JOIN unnest($2::bigint[], $3::timestamptz[]) AS seen (id, at) ON seen.id = s.id
+WHERE s.name IS NOT NULL ORDER BY s.id`
+
+	countDeadSQL = `
+SELECT count(*) FROM (SELECT FROM {schema}.subscription_parked WHERE subscription = $1 AND state = 'dead' LIMIT $2) AS letters`
 
 	expireSQL = `
 DELETE FROM {schema}.subscription_parked r USING (
     SELECT subscription, position, ordinal FROM {schema}.subscription_parked
     WHERE subscription = $1 AND state = 'dead' AND wanted IS NULL AND dead_at < now() - $3::interval
-    ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED) AS gone
+    ORDER BY dead_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS gone
 WHERE r.subscription = gone.subscription AND r.position = gone.position AND r.ordinal = gone.ordinal`
 
 	stopFullSQL = `
@@ -69,13 +78,14 @@ UPDATE {schema}.subscriptions SET stopped_at = now(), failure = $2, failure_reas
 )
 
 // sweep removes what is kept no longer: dead letters and attempts that are old, and what is left of subscriptions that were
-// deleted. It stops subscriptions that have too many dead letters. Any process may do it, several at once also.
-func (r *records) sweep(ctx context.Context) error {
-	err := errors.Join(r.purgeDeleted(ctx), r.inPieces(ctx, purgeAttemptsSQL, attemptsKept, sweepAtOnce), r.expire(ctx))
+// deleted. It stops subscriptions that have too many dead letters, and returns those. Any process may do it, several at once also.
+func (r *records) sweep(ctx context.Context, seen deadCounts) (stopped []deadHolder, err error) {
+	stopped, err = r.expire(ctx, seen)
+	err = errors.Join(r.purgeDeleted(ctx), r.inPieces(ctx, purgeAttemptsSQL, attemptsKept, sweepAtOnce), err)
 	if err != nil {
-		return fmt.Errorf("remove what is kept no longer: %w", err)
+		return stopped, fmt.Errorf("remove what is kept no longer: %w", err)
 	}
-	return nil
+	return stopped, nil
 }
 
 // inPieces runs a statement that removes some rows until it removes none.
@@ -115,52 +125,102 @@ func (r *records) purgeDeleted(ctx context.Context) error {
 	return err
 }
 
-// expire removes dead letters that are older than their subscription keeps them. Where later events of their key wait for an
-// operator they stay.
-func (r *records) expire(ctx context.Context) error {
-	type holder struct {
-		id, count int64
-		d         Definition
-		oldest    *time.Time
-		running   bool
-	}
-	rows, err := r.pool.Query(ctx, r.sql(withDeadSQL))
-	if err != nil {
-		return err
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h holder, err error) {
-		var text string
-		if err = row.Scan(&h.id, &text, &h.count, &h.oldest, &h.running); err == nil {
-			h.d, err = parseStored(text)
-		}
-		return h, err
-	})
-	if err != nil {
-		return err
-	}
-	for _, h := range all {
-		kept := time.Duration(h.d.DeadLetters.Retention)
-		if h.d.AfterDead != Hold && h.oldest != nil && time.Since(*h.oldest) > kept {
-			if err := r.inPieces(ctx, expireSQL, h.id, sweepAtOnce, kept); err != nil {
-				return err
-			}
-		} else if h.count >= maxDead && h.running {
-			if err := r.stopFull(ctx, h.id, h.count); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// deadHolder is a subscription, and its dead letters.
+type deadHolder struct {
+	id         int64
+	name       string
+	definition Definition
+	running    bool
+	// oldest and newest are when the first and the last of them died, nil if there are none.
+	oldest, newest *time.Time
+	// count is how many it has, or had since they were counted last.
+	count int64
+	// stopped is why it was stopped, for having so many.
+	stopped string
 }
 
-func (r *records) stopFull(ctx context.Context, id, count int64) error {
-	return r.inTx(ctx, func(tx pgx.Tx) error {
-		text := fmt.Sprintf("it has %d dead letters, as many as a subscription may have are %d", count, maxDead)
-		if _, err := tx.Exec(ctx, r.sql(stopFullSQL), id, text, ReasonTooManyDead); err != nil {
+// deadCounts is how many dead letters subscriptions were seen to have by sweeps before, by id, and when the last of them had died:
+// a sweep counts only those that died since. Those that are gone are counted still, until that makes too many.
+type deadCounts map[int64]deadCount
+
+type deadCount struct {
+	n      int64
+	newest time.Time
+}
+
+// expire removes dead letters that are older than their subscription keeps them. Where later events of their key wait for an
+// operator they stay. It stops subscriptions that have too many.
+func (r *records) expire(ctx context.Context, seen deadCounts) (stopped []deadHolder, err error) {
+	all, err := r.deadHolders(ctx, seen)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		h := &all[i]
+		kept := time.Duration(h.definition.DeadLetters.Retention)
+		if h.definition.AfterDead != Hold && h.oldest != nil && time.Since(*h.oldest) > kept {
+			if err := r.inPieces(ctx, expireSQL, h.id, sweepAtOnce, kept); err != nil {
+				return stopped, err
+			}
+		} else if h.count >= maxDead && h.running {
+			if err := r.stopFull(ctx, h); err != nil {
+				return stopped, err
+			}
+			if h.stopped != "" {
+				stopped = append(stopped, *h)
+			}
+		}
+		delete(seen, h.id)
+		if h.newest != nil {
+			seen[h.id] = deadCount{h.count, *h.newest}
+		}
+	}
+	return stopped, nil
+}
+
+func (r *records) deadHolders(ctx context.Context, seen deadCounts) (all []deadHolder, err error) {
+	var ids []int64
+	var newest []time.Time
+	for id, c := range seen {
+		ids, newest = append(ids, id), append(newest, c.newest)
+	}
+	err = r.inTx(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, r.sql(holdersSQL), maxDead, ids, newest)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (h deadHolder, err error) {
+			var text string
+			if err = row.Scan(&h.id, &h.name, &text, &h.running, &h.oldest, &h.newest, &h.count); err == nil {
+				h.count += seen[h.id].n
+				h.definition, err = parseStored(text)
+			}
+			return h, err
+		})
+		return err
+	})
+	return all, err
+}
+
+// stopFull stops a subscription if it has as many dead letters as it may, and says why in h.stopped; empty: it has not, or has
+// stopped.
+func (r *records) stopFull(ctx context.Context, h *deadHolder) error {
+	stopped, text := false, ""
+	err := r.inTx(ctx, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, r.sql(countDeadSQL), h.id, maxDead).Scan(&h.count); err != nil || h.count < maxDead {
+			return err
+		}
+		text = fmt.Sprintf("it has %d dead letters, as many as a subscription may have", h.count)
+		tag, err := tx.Exec(ctx, r.sql(stopFullSQL), h.id, text, ReasonTooManyDead)
+		if stopped = tag.RowsAffected() > 0; err != nil || !stopped {
 			return err
 		}
 		return r.raise(ctx, tx)
 	})
+	if stopped && err == nil {
+		h.stopped = text
+	}
+	return err
 }
 
 // sweepInterval is how often a process sweeps.
@@ -171,6 +231,7 @@ func (r *Runner) sweepLoop(ctx context.Context) {
 	loop := background.Loop{Idle: sweepInterval, Backoff: background.Backoff{Shortest: sweepInterval / 6, Longest: sweepInterval}, Failed: func(err error, _ time.Duration) {
 		r.config.Logger.Warn().Err(err).Msg("subscriptions keep what is to be removed; it is tried again")
 	}}
+	seen := make(deadCounts)
 	_ = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
 		r.mu.Lock()
 		first := len(r.alive) > 0 && r.alive[0].ID == r.member.ID
@@ -178,6 +239,17 @@ func (r *Runner) sweepLoop(ctx context.Context) {
 		if !first {
 			return background.Idle, nil
 		}
-		return background.Idle, r.records.sweep(ctx)
+		stopped, err := r.records.sweep(ctx, seen)
+		for i := range stopped {
+			r.alertFull(&stopped[i])
+		}
+		return background.Idle, err
 	})
+}
+
+// alertFull tells of a subscription that was stopped, but for one that takes alerts, as running.alert does.
+func (r *Runner) alertFull(h *deadHolder) {
+	if s, err := newSelector(&h.definition); err == nil && !s.namesAlerts() {
+		r.alerts.add(h.name, TypeSubscriptionStopped, Alert{Count: 1, Class: string(ReasonTooManyDead), Error: h.stopped})
+	}
 }

@@ -138,6 +138,8 @@ CREATE TABLE subscription_parked (
     PRIMARY KEY (subscription, position, ordinal)
 );
 CREATE INDEX subscription_parked_partition ON subscription_parked (subscription, partition, position);
+-- Whether one is too old, and how many there are.
+CREATE INDEX subscription_parked_dead ON subscription_parked (subscription, dead_at) WHERE state = 'dead';
 CREATE INDEX subscription_parked_wanted ON subscription_parked (subscription, partition) WHERE wanted IS NOT NULL;
 -- Owners of partitions have these in memory; pulled rows are what callers share.
 CREATE INDEX subscription_parked_ready ON subscription_parked (subscription, position) WHERE state = 'ready';
