@@ -130,7 +130,9 @@ func (f *feed) deal(reader int32, claimed []*queue, events []eventstore.Recorded
 		keepOnly(q.pending, len(events))
 		read := q.consumer.offer(q.pending, from, upto)
 		clear(q.pending)
-		q.pending = q.pending[:0]
+		if q.pending = q.pending[:0]; cap(q.pending) > maxPending {
+			q.pending = nil
+		}
 		if reader == head && read < upto {
 			f.mu.Lock()
 			f.leaveHead(q)
@@ -138,6 +140,9 @@ func (f *feed) deal(reader int32, claimed []*queue, events []eventstore.Recorded
 		}
 	}
 }
+
+// maxPending is for how many events a queue keeps room from page to page: there may be thousands of queues.
+const maxPending = 1024
 
 // keptShare is which part of a page at least its consumers keep in memory as it is.
 const keptShare = 8

@@ -38,24 +38,30 @@ const (
 	attemptsAtOnce = 5000
 )
 
-// dirtyList has the partitions that may have something to move.
-type dirtyList struct {
+// handover has what one goroutine puts there for another.
+type handover[T any] struct {
 	mu   sync.Mutex
-	list []*partition
+	list []T
 }
 
-func (l *dirtyList) add(p *partition) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.list = append(l.list, p)
+func (h *handover[T]) add(one T) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.list = append(h.list, one)
 }
 
-func (l *dirtyList) take() []*partition {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	taken := l.list
-	l.list = nil
+func (h *handover[T]) take() []T {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	taken := h.list
+	h.list = nil
 	return taken
+}
+
+func (h *handover[T]) isEmpty() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.list) == 0
 }
 
 // queueMove lets the mover look at the partition. The caller holds mu.
@@ -143,6 +149,7 @@ func (r *Runner) queueIdle() {
 			}
 			p.rereads.forget()
 			p.mu.Lock()
+			p.core.Trim()
 			p.queueMove()
 			p.mu.Unlock()
 		}
@@ -194,12 +201,10 @@ func (p *partition) makeMove(now time.Time) (made, bool) {
 // tellAll tells operators about the partitions that do not move.
 func (r *Runner) tellAll(ctx context.Context, now time.Time) error {
 	var all []told
-	for _, s := range r.allRunning() {
+	for _, s := range r.stirred.take() {
+		s.stirred.Store(false)
 		breaker := s.breaker.Status()
 		s.alertBreaker(&breaker)
-		if !s.stirred.Swap(false) && breaker.InFlight == 0 && !breaker.Open && !breaker.ThrottledUntil.After(now) {
-			continue
-		}
 		for _, p := range s.all() {
 			p.mu.Lock()
 			status := p.core.Status()

@@ -46,7 +46,7 @@ type running struct {
 	eachByItself bool
 	timeout      time.Duration
 
-	// stirred: some partition may have something to tell.
+	// stirred: it is among the runner's.
 	stirred atomic.Bool
 	// takesAlerts: it was given alerts, or its filter names them.
 	takesAlerts atomic.Bool
@@ -308,6 +308,7 @@ func (p *partition) beginAt(now time.Time) *core.Attempt {
 		return nil
 	}
 	p.flights[a] = flight{begun: now}
+	p.of.stir()
 	return a
 }
 

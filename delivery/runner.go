@@ -121,8 +121,10 @@ type Runner struct {
 	attempts   sync.WaitGroup
 	attemptLog attemptLog
 	alerts     *alerts
-	dirty      dirtyList
-	counts     counts
+	// dirty are partitions that may have something to move, stirred subscriptions of which some may have something to tell.
+	dirty   handover[*partition]
+	stirred handover[*running]
+	counts  counts
 }
 
 // NewRunner returns a runner. If its subscriptions or handlers have mistakes the error says all of them.

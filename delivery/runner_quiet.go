@@ -5,15 +5,7 @@ import "time"
 // isQuiet reports whether the keeper may leave its partitions alone until the next time: of thousands that are idle the mere
 // look at each, every second, costs more than all else.
 func (k *keeper) isQuiet(now time.Time) bool {
-	if k.asked.Swap(false) || k.unsettled || now.Sub(k.looked) >= lookInterval {
-		return false
-	}
-	for _, s := range k.allRunning() {
-		if s.breaker.Status().InFlight > 0 { // it may hang
-			return false
-		}
-	}
-	return true
+	return !k.asked.Swap(false) && !k.unsettled && now.Sub(k.looked) < lookInterval && k.stirred.isEmpty()
 }
 
 // isSettled reports whether nothing goes on that ends without a word.
@@ -39,10 +31,11 @@ func (k *keeper) isSettled() bool {
 	return true
 }
 
-// stir says that partitions of the subscription may have something to tell.
+// stir says that partitions of the subscription may have something to tell. They have as long as an attempt is in flight,
+// which may hang.
 func (s *running) stir() {
-	if !s.stirred.Load() {
-		s.stirred.Store(true)
+	if !s.stirred.Load() && s.stirred.CompareAndSwap(false, true) {
+		s.runner.stirred.add(s)
 	}
 }
 

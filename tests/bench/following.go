@@ -73,9 +73,9 @@ func (f *following) start(ctx context.Context, s *scratch, own *pgstore.Store, c
 	return nil
 }
 
-// await looks every millisecond whether something is so.
+// await looks again and again whether something is so, not so often that it shows in what is measured.
 func await(ctx context.Context, so func() bool) error {
-	ticker := time.NewTicker(time.Millisecond)
+	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for !so() {
 		select {

@@ -275,12 +275,13 @@ func (p *Partition) removeLine(l *line) {
 	p.freeLines = append(p.freeLines, l)
 }
 
-// eventsAtOnce is how many events are allocated together.
+// eventsAtOnce is how many events are allocated together at most; the first are few: there may be thousands of partitions.
 const eventsAtOnce = 128
 
 func (p *Partition) newEvent() *event {
 	if len(p.freeEvents) == 0 {
-		chunk := make([]event, eventsAtOnce)
+		p.chunk = min(max(2*p.chunk, 4), eventsAtOnce)
+		chunk := make([]event, p.chunk)
 		for i := range chunk {
 			p.freeEvents = append(p.freeEvents, &chunk[i])
 		}
@@ -289,6 +290,17 @@ func (p *Partition) newEvent() *event {
 	ev := p.freeEvents[n]
 	p.freeEvents = p.freeEvents[:n]
 	return ev
+}
+
+// Trim lets go the memory that it needed for many events, if it has none now.
+func (p *Partition) Trim() {
+	const few = 16
+	if len(p.freeEvents) <= few || p.moving || p.window.len()+len(p.lines)+len(p.rows)+len(p.dirty)+len(p.flights) > 0 {
+		return
+	}
+	p.window.events, p.freeEvents, p.freeLines, p.freeAttempts = nil, nil, nil, nil
+	p.late, p.due, p.dirty, p.sent, p.chunk = nil, nil, nil, nil, 0
+	p.lines, p.rows = make(map[string]*line), make(map[int64]*event)
 }
 
 // recycle takes back an event that nothing refers to.

@@ -64,6 +64,7 @@ type Partition struct {
 	halt                *Halt
 	draining, lost      bool
 
+	chunk        int // how many events were allocated last
 	freeEvents   []*event
 	freeLines    []*line
 	freeAttempts []*Attempt

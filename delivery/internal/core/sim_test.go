@@ -1157,6 +1157,7 @@ func (w *world) read(s *session) {
 		w.end(s)
 		return
 	}
+	s.p.Trim()
 	from := s.p.Read() + 1
 	if w.IntN(3) == 0 { // a page that others asked for
 		from = max(1, s.p.Cursor()-int64(w.IntN(3)))
