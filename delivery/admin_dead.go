@@ -119,6 +119,7 @@ func (a *Admin) dead(ctx context.Context, name string, q DeadQuery) (letters []D
 	if err != nil {
 		return nil, "", err
 	}
+	a = a.of(&s.definition)
 	letters = []DeadLetter{}
 	for scanned := 0; scanned < scanLimit; {
 		page, err := a.readDead(ctx, s.id, &q.DeadFilter, after, q.Limit+1)
@@ -251,6 +252,7 @@ func (a *Admin) deadLetter(ctx context.Context, name string, position int64) (d 
 	if err != nil {
 		return d, err
 	}
+	a = a.of(&s.definition)
 	letters, err := a.readDead(ctx, s.id, &DeadFilter{Positions: []int64{position}}, 0, 1)
 	if err != nil {
 		return d, err

@@ -104,7 +104,12 @@ type ExplainedRow struct {
 
 // Explain says what became of the event at a position.
 func (a *Admin) Explain(ctx context.Context, name string, position int64) (Explanation, error) {
-	e, err := a.eventFrom(ctx, max(position, 1))
+	var e eventstore.RecordedEvent
+	f, err := a.records.find(ctx, a.records.pool, name, "")
+	if err == nil {
+		a = a.of(&f.definition)
+		e, err = a.eventFrom(ctx, max(position, 1))
+	}
 	if errors.Is(err, errNoEvent) {
 		err = nil
 	}
@@ -120,7 +125,12 @@ func (a *Admin) Explain(ctx context.Context, name string, position int64) (Expla
 
 // ExplainEvent says what became of the last event of the log that has an id. The log is read from its end to find it.
 func (a *Admin) ExplainEvent(ctx context.Context, name string, id uuid.UUID) (Explanation, error) {
-	e, err := a.eventByID(ctx, id)
+	var e eventstore.RecordedEvent
+	f, err := a.records.find(ctx, a.records.pool, name, "")
+	if err == nil {
+		a = a.of(&f.definition)
+		e, err = a.eventByID(ctx, id)
+	}
 	if errors.Is(err, errNoEvent) {
 		err = nil
 	}
@@ -154,7 +164,7 @@ func (a *Admin) explain(ctx context.Context, name string, position int64, e *eve
 	case len(s) == 0:
 		return x, ErrNotFound
 	case e.Position != position || position < 1:
-		say(NotInLog, "the log has no event at position %d", position)
+		say(NotInLog, "%s has no event at position %d", f.definition.Source, position)
 		return x, nil
 	}
 	x.EventID, x.Type, x.Stream, x.RecordedAt = &e.ID, e.Type, e.Stream, &e.RecordedAt

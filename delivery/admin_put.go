@@ -88,7 +88,12 @@ func (a *Admin) Put(ctx context.Context, d Definition, o PutOptions) (Change, er
 	if string(d.Filter) == "null" {
 		d.Filter = nil
 	}
-	c, err := a.put(ctx, d, leftOut, o)
+	if !o.Declared { // a program may be the one that is about to keep them
+		if err := a.checkSource(ctx, &d); err != nil {
+			return Change{}, err
+		}
+	}
+	c, err := a.of(&d).put(ctx, d, leftOut, o)
 	if err != nil {
 		return Change{}, fmt.Errorf("put subscription %q: %w", d.Name, err)
 	}
@@ -133,8 +138,8 @@ func (a *Admin) put(ctx context.Context, d Definition, leftOut bool, o PutOption
 
 const (
 	insertSubscriptionSQL = `
-INSERT INTO {schema}.subscriptions (name, app, definition, needs, partitions, start_position, desired, created_by, declared)
-VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN 'paused' ELSE 'running' END, $8, $9) RETURNING id`
+INSERT INTO {schema}.subscriptions (name, app, definition, needs, partitions, start_position, desired, created_by, declared, changes_of)
+VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN 'paused' ELSE 'running' END, $8, $9, $10) RETURNING id`
 
 	insertRevisionSQL = `INSERT INTO {schema}.subscription_revisions (subscription, revision, definition, made_by) VALUES ($1, $2, $3, $4)`
 
@@ -174,7 +179,8 @@ func (a *Admin) create(ctx context.Context, tx pgx.Tx, d Definition, begin *begi
 	}
 	actor := operations.SanitizeText(o.Actor)
 	s := &found{definition: d}
-	err = tx.QueryRow(ctx, a.records.sql(insertSubscriptionSQL), d.Name, a.records.app, text, d.Target.needs(), d.Partitions, begin.at.Position, d.Paused, actor, o.Declared).Scan(&s.id)
+	err = tx.QueryRow(ctx, a.records.sql(insertSubscriptionSQL), d.Name, a.records.app, text, d.Target.needs(), d.Partitions, begin.at.Position, d.Paused, actor, o.Declared,
+		d.Source.changesOf()).Scan(&s.id)
 	if err != nil {
 		return err
 	}
@@ -307,6 +313,10 @@ func (a *Admin) change(ctx context.Context, tx pgx.Tx, before *found, d Definiti
 	if d.Start != before.definition.Start {
 		c.effect("the start stays %s: it is looked at when the subscription is made; to move its cursors, reset it", must(json.Marshal(before.definition.Start)))
 		d.Start = before.definition.Start
+	}
+	if was, is := before.definition.Source.changesOf(), d.Source.changesOf(); (was == nil) != (is == nil) || was != nil && *was != *is {
+		return &InvalidError{d.Name, []*FieldError{{"/source", "cannot be changed, for positions are others there: it is " + before.definition.Source.String() +
+			"; make another subscription, or delete this one"}}}
 	}
 	if o.Declared {
 		// A program declares what was made otherwise too: from then on it is not pruned.

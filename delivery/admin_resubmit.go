@@ -41,7 +41,7 @@ type supersedes struct {
 // get it.
 //
 // Errors: ErrNotFound, ErrNoDeadLetter, operations.ErrInvalid without a reason, eventstore.ErrNotSupported for a log that
-// is not in the database of the subscriptions, and those of Append.
+// is not in the database of the subscriptions, and for a subscription to a change feed, and those of Append.
 func (a *Admin) Resubmit(ctx context.Context, name string, r Resubmission) (eventstore.Appended, error) {
 	done, err := a.resubmit(ctx, name, r)
 	if err != nil {
@@ -59,6 +59,13 @@ func (a *Admin) resubmit(ctx context.Context, name string, r Resubmission) (done
 		return done, eventstore.ErrNotSupported
 	case r.Reason == "":
 		return done, operations.InvalidOption("reason", "must say why")
+	}
+	s, err := a.records.find(ctx, a.records.pool, name, "")
+	if err == nil && s.definition.Source.Changes != nil {
+		err = fmt.Errorf("%w: what changed in a row is no event of the log", eventstore.ErrNotSupported)
+	}
+	if err != nil {
+		return done, err
 	}
 	letter, err := a.deadLetter(ctx, name, r.Position)
 	if err != nil {

@@ -58,9 +58,13 @@ func (a *Admin) Resend(ctx context.Context, name string, position int64, target 
 	default:
 		return done, fmt.Errorf("resend an event of subscription %q: %w", name, operations.InvalidOption("position", "cannot be sent again: %s", x.Text))
 	}
-	e, err := a.eventFrom(ctx, position)
+	f, err := a.records.find(ctx, a.records.pool, name, "")
 	if err != nil {
-		return done, fmt.Errorf("read the log: %w", err)
+		return done, err
+	}
+	e, err := a.of(&f.definition).eventFrom(ctx, position)
+	if err != nil {
+		return done, fmt.Errorf("read %s: %w", f.definition.Source, err)
 	}
 	d := &Delivery{Partition: *x.Partition, Epoch: x.Queue.Epoch, Events: []Event{{RecordedEvent: &e, Key: x.Key, Redrive: true}}}
 	if done.Attempt, err = a.send(ctx, name, d, target); err != nil {

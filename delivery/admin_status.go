@@ -25,7 +25,7 @@ type Status struct {
 	StartPosition int64 `json:"start_position"`
 	// Failure is why it has stopped, until it is resumed.
 	Failure *operations.Failure `json:"failure,omitempty"`
-	// LagEvents is how many positions of the log the furthest behind of its partitions has before it, and LagSeconds the
+	// LagEvents is how many positions of its source the furthest behind of its partitions has before it, and LagSeconds the
 	// age of the first of them; nil: that is not known.
 	LagEvents  *int64   `json:"lag_events"`
 	LagSeconds *float64 `json:"lag_seconds"`
@@ -212,15 +212,20 @@ func (a *Admin) status(ctx context.Context, names ...string) ([]Status, error) {
 	if err != nil || len(all) == 0 {
 		return all, err
 	}
-	// The head after the cursors, so that nobody seems to be ahead of it.
-	head, err := a.log.Head(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the log: %w", err)
-	}
-	m := measure{a: a, head: head, recorded: make(map[int64]time.Time)}
+	// The heads after the cursors, so that nobody seems to be ahead of them.
+	sources := make(map[string]*measure)
 	for i := range all {
+		source := all[i].Definition.Source
+		m := sources[source.String()]
+		if m == nil {
+			m = &measure{a: a.of(&all[i].Definition), isLog: source.Changes == nil, recorded: make(map[int64]time.Time)}
+			if m.head, err = m.a.log.Head(ctx); err != nil {
+				return nil, fmt.Errorf("read %s: %w", source, err)
+			}
+			sources[source.String()] = m
+		}
 		if err := m.subscription(ctx, &all[i]); err != nil {
-			return nil, fmt.Errorf("read the log: %w", err)
+			return nil, fmt.Errorf("read %s: %w", source, err)
 		}
 		all[i].setState()
 		if f := all[i].Failure; f != nil && a.hints != nil {
@@ -338,8 +343,10 @@ func (a *Admin) countRows(ctx context.Context, tx pgx.Tx, ids []int64, byID map[
 
 // measure says how far partitions are behind the head.
 type measure struct {
-	a    *Admin
-	head eventstore.Token
+	// a has the source as its log.
+	a     *Admin
+	isLog bool
+	head  eventstore.Token
 	// recorded is when the first event at a position or behind it was recorded.
 	recorded map[int64]time.Time
 }
@@ -348,6 +355,9 @@ func (m *measure) subscription(ctx context.Context, s *Status) error {
 	known := true
 	for i := range s.Partitions {
 		p := &s.Partitions[i]
+		if !m.isLog { // a member says how far it has read the log
+			p.read = p.report.Read
+		}
 		if err := m.partition(ctx, p); err != nil {
 			return err
 		}

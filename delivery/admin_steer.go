@@ -170,6 +170,11 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 	if len(c.mistakes) > 0 {
 		return done, fmt.Errorf("reset subscription %q: %w", name, &InvalidError{name, c.mistakes})
 	}
+	f, err := a.records.find(ctx, a.records.pool, name, "")
+	if err != nil {
+		return done, fmt.Errorf("reset subscription %q: %w", name, err)
+	}
+	a = a.of(&f.definition)
 	to, err := a.begin(ctx, Definition{Name: name, Start: o.To})
 	if err == nil {
 		err = to.err

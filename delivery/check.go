@@ -196,9 +196,7 @@ func (d Definition) Checked() (Definition, error) {
 	}
 	c.text("/description", d.Description, maxDescription)
 	c.text("/owner", d.Owner, maxOwner)
-	if d.Source.Log == nil {
-		d.Source.Log = &LogSource{}
-	}
+	c.source(&d)
 	c.filter(&d)
 	c.start(&d.Start)
 	c.key(&d.Key)

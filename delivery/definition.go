@@ -56,10 +56,12 @@ type Definition struct {
 	Replays Replays `json:"replays"`
 }
 
-// Source is where the events of a subscription come from.
+// Source is where the events of a subscription come from. One member is set.
 type Source struct {
 	// Log is the event log.
 	Log *LogSource `json:"log,omitzero"`
+	// Changes is what changes in the rows of a projection.
+	Changes *ChangesSource `json:"changes,omitzero"`
 }
 
 // LogSource is the event log as a source. It has no choices.

@@ -20,7 +20,7 @@ const (
 const (
 	startForms  = `"beginning", "end", {"position":7}, {"time":"2026-01-01T00:00:00Z"} or {"after_event":"<id>"}`
 	keyForms    = `"stream", "none" or {"path":"/data/customer_id"}`
-	sourceForms = `{"log":{}}`
+	sourceForms = `{"log":{}} or {"changes":{"projection":"orders","images":"new_and_old"}}`
 	secretForms = `{"env":"RECOUNT_SECRET_NAME"} or {"file":"/run/secrets/name"}`
 )
 
@@ -123,12 +123,12 @@ func (s *Source) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		return err
 	}
 	var members map[string]jsontext.Value
-	if err := json.Unmarshal(value, &members); err != nil {
+	if err := json.Unmarshal(value, &members); err != nil || len(members) > 1 {
 		return &FieldError{"", "must be " + sourceForms}
 	}
 	for name := range members {
-		if name != "log" {
-			return &FieldError{string(jsontext.Pointer("").AppendToken(name)), "is not known: there is only the log so far, " + sourceForms}
+		if name != "log" && name != "changes" {
+			return &FieldError{string(jsontext.Pointer("").AppendToken(name)), "is not known: there are " + sourceForms}
 		}
 	}
 	if log := members["log"]; log != nil && !bytes.Equal(bytes.ReplaceAll(log, []byte(" "), nil), []byte("{}")) {
@@ -136,6 +136,13 @@ func (s *Source) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	}
 	if members["log"] != nil {
 		s.Log = &LogSource{}
+	}
+	if changes := members["changes"]; changes != nil {
+		s.Changes = &ChangesSource{}
+		if err := json.Unmarshal(changes, s.Changes, json.RejectUnknownMembers(true)); err != nil {
+			field := fieldError(err)
+			return &FieldError{"/changes" + field.Pointer, field.Reason}
+		}
 	}
 	return nil
 }

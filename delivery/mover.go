@@ -144,7 +144,7 @@ func (r *Runner) moveLoop(ctx context.Context) {
 func (r *Runner) queueIdle() {
 	for _, s := range r.allRunning() {
 		for _, p := range s.all() {
-			if passed := r.feed.passed(p.queue); passed > 0 {
+			if passed := s.feed.passed(p.queue); passed > 0 {
 				p.offer(nil, 0, passed)
 			}
 			p.rereads.forget()
@@ -209,7 +209,7 @@ func (r *Runner) tellAll(ctx context.Context, now time.Time) error {
 			p.mu.Lock()
 			status := p.core.Status()
 			trouble := p.troubles(&status, &breaker, now)
-			due := trouble != p.trouble || p.idle(&status) != p.toldIdle ||
+			due := trouble != p.trouble || p.idle(&status) != p.toldIdle || p.passedChanges() > p.toldRead ||
 				now.Sub(p.reportedAt) >= retellInterval && (trouble != "" || status.InFlight > 0)
 			if due && !p.gone && !p.moving {
 				p.reportedAt, p.trouble = now, trouble
@@ -244,11 +244,22 @@ func (p *partition) idle(status *core.Status) bool {
 	return status.Window == 0 && p.queue != nil && p.queue.by.Load() == head
 }
 
+// passedChanges returns up to where it has read changes that do not match; 0: it reads the log, of which its member says so
+// for all. The caller holds mu.
+func (p *partition) passedChanges() int64 {
+	if p.of.definition.Source.Changes == nil {
+		return 0
+	}
+	return p.of.feed.passed(p.queue)
+}
+
 // report returns what operators are told. The caller holds mu.
 func (p *partition) report(status *core.Status, breaker *core.BreakerStatus, now time.Time) *report {
 	p.toldIdle = p.idle(status)
 	r := &report{Read: status.Read, Idle: p.toldIdle, InFlight: status.InFlight,
 		Rate: p.rate.see(now, status.Cursor), Full: p.core.Full()}
+	r.Read = max(r.Read, p.passedChanges())
+	p.toldRead = r.Read
 	if !status.OldestInFlight.IsZero() {
 		r.Oldest = new(status.OldestInFlight.UTC())
 	}

@@ -33,7 +33,10 @@ type running struct {
 	definition Definition
 	config     core.Config
 	source     *source
-	breaker    *core.Breaker
+	// feed has the events, store those that are in memory no more.
+	feed    *feed
+	store   eventstore.Reader
+	breaker *core.Breaker
 	// changes is that of the breaker when all partitions were looked at last.
 	changes atomic.Uint64
 
@@ -73,6 +76,7 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 	}
 	s.source = newSource(selector, t.Partitions)
 	s.takesAlerts.Store(selector.namesAlerts())
+	s.feed, s.store = r.feedOf(s.definition.Source), s.definition.Source.reader(r.config.Pool, r.config.Schema, r.config.Store)
 	config := t.Definition.Target
 	// It may have changed since it was judged who can run it.
 	h, target := r.handlers[handlerName(config)], r.targets[config.needs()]
@@ -190,8 +194,9 @@ type partition struct {
 	isLost bool
 	// wished has what was done of what operators want, until a move says so, by position.
 	wished map[int64]wish
-	// toldIdle is whether operators were told last that it is idle.
+	// toldIdle is whether operators were told last that it is idle, toldRead how far they were told that it has read.
 	toldIdle bool
+	toldRead int64
 	// skips are events that an operator had left out.
 	skips map[int64]bool
 }
@@ -219,7 +224,7 @@ func (s *running) start(ctx context.Context, t *taken) *partition {
 	s.mu.Lock()
 	s.partitions = append(slices.Clip(s.partitions), p)
 	s.mu.Unlock()
-	s.runner.feed.add(p.queue)
+	s.feed.add(p.queue)
 	p.pump(false)
 	return p
 }
@@ -360,7 +365,7 @@ func (p *partition) settled() {
 	tell := !p.gone && (p.core.Halted() != nil || p.leaving != "" && len(p.flights) == 0)
 	p.mu.Unlock()
 	if behind {
-		r.feed.stir()
+		p.of.feed.stir()
 	}
 	if tell {
 		r.look()
@@ -375,7 +380,7 @@ func (p *partition) leave(why string) {
 	if p.gone || p.leaving != "" {
 		return
 	}
-	if passed := p.of.runner.feed.passed(p.queue); passed > 0 {
+	if passed := p.of.feed.passed(p.queue); passed > 0 {
 		p.core.Offer(nil, passed)
 	}
 	p.leaving, p.leaveBy = why, time.Now().Add(min(p.of.timeout, drainTime))
@@ -394,7 +399,7 @@ func (p *partition) isLeft(now time.Time) bool {
 // drop forgets the partition: it is given back or another's.
 func (p *partition) drop() {
 	s := p.of
-	s.runner.feed.remove(p.queue)
+	s.feed.remove(p.queue)
 	p.mu.Lock()
 	wasGone := p.gone
 	p.gone = true

@@ -230,6 +230,10 @@ func TestAfterARestoreNothingThatIsLostCounts(t *testing.T) {
 	mine := b.taken(m, partitionKey{id, 0}, partitionKey{id, 1})
 	b.moved(move{owned: mine[0].owned, To: 2, Put: []parkedRow{{Position: 1, Key: "a", State: waiting}}})
 	b.moved(move{owned: mine[1].owned, To: 9, Put: []parkedRow{{Position: 8, Key: "a", State: dead}}})
+	// Positions of a change feed are none of the log's.
+	feed := b.subscribe("feed", 1, 0)
+	b.exec(`UPDATE {schema}.subscriptions SET changes_of = 'orders' WHERE id = $1`, feed)
+	b.moved(move{owned: b.taken(m, partitionKey{feed, 0})[0].owned, To: 9, Put: []parkedRow{{Position: 8, Key: "a", State: dead}}})
 
 	b.exec(`UPDATE {schema}.log_incarnations SET system_identifier = 1`)
 	if refused := b.moved(move{owned: mine[0].owned, From: 2, To: 900}); len(refused) != 1 {
@@ -251,8 +255,12 @@ func TestAfterARestoreNothingThatIsLostCounts(t *testing.T) {
 	if len(heirs) != 2 || heirs[0].Position != 2 || len(heirs[0].Rows) != 1 || heirs[1].Position != 3 || len(heirs[1].Rows) != 0 {
 		t.Errorf("the heir finds %+v, want positions 2 and 3, and the row at 1", heirs)
 	}
-	if n := read[int64](b, `SELECT count(*) FROM {schema}.subscription_parked`); n != 1 {
+	if n := read[int64](b, `SELECT count(*) FROM {schema}.subscription_parked WHERE subscription = $1`, id); n != 1 {
 		t.Errorf("%d rows, want 1", n)
+	}
+	heirs = b.taken(b.joined("third"), partitionKey{feed, 0})
+	if n := read[int64](b, `SELECT count(*) FROM {schema}.subscription_parked WHERE subscription = $1`, feed); len(heirs) != 1 || heirs[0].Position != 9 || n != 1 {
+		t.Errorf("the heir of the feed finds %+v with %d rows, want position 9 and its row", heirs, n)
 	}
 }
 

@@ -17,7 +17,7 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 	if err != nil {
 		return from, err
 	}
-	if s.Handler == nil || s.Handler.transactional {
+	if s.Handler == nil || s.Handler.transactional || d.Source.Changes != nil {
 		return from, fmt.Errorf("rehearse subscription %q: %w", d.Name, errNoRehearsal)
 	}
 	sel, err := newSelector(&d)

@@ -104,7 +104,7 @@ func (p *partition) readKeeping(position int64, positions []int64) (found *event
 	r := &p.rereads
 	r.read, r.used = 0, 0
 	opts := eventstore.ReadOptions{Positions: positions, PageSize: len(positions), PageBytes: keptBytes}
-	for e, err := range p.of.runner.config.Store.ReadAll(p.ctx, opts) {
+	for e, err := range p.of.store.ReadAll(p.ctx, opts) {
 		switch {
 		case err != nil:
 			return nil, err

@@ -87,9 +87,13 @@ const (
 // Runner delivers: it shares the partitions of the subscriptions of its App with the other processes that
 // have one.
 type Runner struct {
-	config   Config
-	records  *records
-	feed     *feed
+	config  Config
+	records *records
+	// feed reads the log, changes what else is a source.
+	feed    *feed
+	changes map[ChangesSource]*feed
+	// readers are those that read for feeds.
+	readers  sync.WaitGroup
 	handlers map[string]*Handler
 	targets  map[string]TargetFactory
 	process  string
@@ -139,7 +143,7 @@ func NewRunner(c Config) (*Runner, error) {
 	c.Process = cmp.Or(c.Process, processName())
 	r := &Runner{
 		config: c, records: &records{pool: c.Pool, schema: c.Schema, app: c.App}, process: c.Process,
-		feed:    newFeed(c.Store, c.Logger),
+		feed: newFeed(c.Store, c.Logger), changes: make(map[ChangesSource]*feed),
 		targets: map[string]TargetFactory{KindSQL: newSQLTarget(c.Schema)},
 		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), blocked: make(chan struct{}, 1), begun: time.Now(),
 		running: make(map[int64]*running), alone: make(map[int64]string),
@@ -207,16 +211,14 @@ func (r *Runner) run(soft, hard context.Context) {
 	working, done := context.WithCancel(hard)
 	r.work = working
 	var parts sync.WaitGroup
-	parts.Go(func() { r.feed.followHead(working) })
-	for reader := range catchUps {
-		parts.Go(func() { r.feed.catchUp(working, int32(1+reader)) })
-	}
+	r.follow(r.feed)
 	parts.Go(func() { r.moveLoop(working) })
 	parts.Go(func() { r.sweepLoop(working) })
 	parts.Go(func() { r.alerts.run(working) })
 	closeTargets := r.keep(soft, hard)
 	done()
 	parts.Wait()
+	r.readers.Wait()
 	if r.mayBegin(time.Now()) { // else the database does not answer
 		r.alerts.flush(hard)
 	}

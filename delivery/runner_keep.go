@@ -170,7 +170,7 @@ func (p *partition) readUpTo(barrier int64) (say bool) {
 	if p.readTo != before {
 		p.core.ReadTo(p.readTo)
 		p.queueMove()
-		p.of.runner.feed.stir()
+		p.of.feed.stir()
 	}
 	return barrier == 0 && p.readTo > 0 && !p.saidReadTo
 }
@@ -448,7 +448,7 @@ func (k *keeper) begin(ctx context.Context, t *taken) {
 			k.leaveUnmade(ctx, t, err)
 			return
 		}
-		k.feed.addSource(s.source)
+		s.feed.addSource(s.source)
 		k.mu.Lock()
 		k.running[t.Subscription] = s
 		k.mu.Unlock()
@@ -463,7 +463,7 @@ func (k *keeper) closeIfIdle(s *running) {
 	if len(s.all()) > 0 || k.running[s.id] != s {
 		return
 	}
-	k.feed.removeSource(s.source)
+	s.feed.removeSource(s.source)
 	k.mu.Lock()
 	delete(k.running, s.id)
 	k.mu.Unlock()

@@ -30,7 +30,7 @@ type SubscriptionStats struct {
 	InFlight, Stuck int
 	// Parked are rows that are not dead.
 	Parked int
-	// Lag is how many events of the log are between the furthest cursor and the end of the log that was
+	// Lag is how many events of the source are between the furthest cursor and the end of it that was
 	// read; -1: that is unknown.
 	Lag int64
 	// BreakerOpen: the target is taken for down. Throttled: it takes nothing for a time.
@@ -63,7 +63,7 @@ func (r *Runner) Stats() Stats {
 		one := SubscriptionStats{Subscription: s.name, BreakerOpen: breaker.Open, Throttled: breaker.ThrottledUntil.After(now), Lag: -1}
 		lowest := int64(-1)
 		for _, p := range s.all() {
-			passed := r.feed.passed(p.queue)
+			passed := s.feed.passed(p.queue)
 			p.mu.Lock()
 			status := p.core.Status()
 			p.mu.Unlock()
@@ -80,8 +80,8 @@ func (r *Runner) Stats() Stats {
 				lowest = at
 			}
 		}
-		if st.Position > 0 && lowest >= 0 {
-			one.Lag = max(st.Position-lowest, 0)
+		if end := s.feed.reads(); end > 0 && lowest >= 0 {
+			one.Lag = max(end-lowest, 0)
 		}
 		st.Subscriptions = append(st.Subscriptions, one)
 	}

@@ -52,7 +52,8 @@ const (
 
 	readChangesSQL = `
 SELECT number, position, at, id, kind, coalesce(key::text, ''), CASE WHEN $5 THEN old::text END, CASE WHEN $6 OR kind = 'replace' THEN new::text END
-FROM {schema}.projection_changes WHERE projection = $1 AND number >= $2 AND number <= $3 ORDER BY number `
+FROM {schema}.projection_changes WHERE projection = $1 AND number >= $2 AND number <= $3 AND ($7::bigint[] IS NULL OR number = ANY ($7))
+ORDER BY number `
 )
 
 // Head implements eventstore.Reader. The log and incarnation are those of the log.
@@ -95,6 +96,10 @@ func (l *ChangeLog) ReadAll(ctx context.Context, o eventstore.ReadOptions) iter.
 			from, to = 1, min(o.From, to)
 		case !o.After.IsZero():
 			from = o.After.Position + 1
+		case len(o.Positions) > 0:
+			from, to = o.Positions[0], min(to, o.Positions[len(o.Positions)-1])
+		case o.Positions != nil:
+			return
 		}
 		for left := o.Limit; ; {
 			page, more, err := l.page(ctx, from, to, o)
@@ -196,7 +201,8 @@ func (l *ChangeLog) page(ctx context.Context, from, to int64, o eventstore.ReadO
 	if o.Backwards {
 		sql += "DESC "
 	}
-	rows, err := l.pool.Query(ctx, sql+"LIMIT $4", l.projection, from, to, o.PageSize, l.images.hasOld(), l.images.hasNew())
+	rows, err := l.pool.Query(ctx, sql+"LIMIT $4", l.projection, from, to, o.PageSize, l.images.hasOld(), l.images.hasNew(),
+		o.Positions)
 	if err == nil {
 		defer rows.Close()
 		for bytes := 0; err == nil && bytes <= o.PageBytes && rows.Next(); {

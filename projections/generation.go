@@ -107,9 +107,9 @@ SELECT greatest(
 	// the names of then, and one that counts the indexes as well by those.
 	insertGenerationSQL = `
 INSERT INTO {schema}.projection_generations
-    (projection, generation, version, definition, row_definition, table_name, serving, built, target, log_id, incarnation)
+    (projection, generation, version, definition, row_definition, table_name, serving, built, target, log_id, incarnation, changes, changes_kept)
 VALUES ($1, $2, $3, coalesce((SELECT definition FROM {schema}.projection_generations
-                              WHERE projection = $1 AND version = $3 AND serving), $4), $11, $5, $6, $7, $8, $9, $10)`
+                              WHERE projection = $1 AND version = $3 AND serving), $4), $11, $5, $6, $7, $8, $9, $10, $12, $13::interval)`
 )
 
 // create makes the generation for the version of p, unless there is one.
@@ -163,8 +163,9 @@ func (c *catalog) add(ctx context.Context, tx pgx.Tx, head eventstore.Token, p P
 			create = fold.createBare
 		}
 	}
+	images, kept := keepsOf(runs).columns()
 	_, err := tx.Exec(ctx, c.sql(insertGenerationSQL), p.Name(), g.number, p.Version(), definitionOf(runs, runs.definition),
-		g.table.name, serving, built, head.Position, head.Log, head.Incarnation, definitionOf(runs, rows))
+		g.table.name, serving, built, head.Position, head.Log, head.Incarnation, definitionOf(runs, rows), images, kept)
 	if err != nil {
 		return g, err
 	}

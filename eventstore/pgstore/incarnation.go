@@ -250,18 +250,23 @@ func (s *Store) Adopt(ctx context.Context) (n, lastCommon int64, err error) {
 const (
 	lockSubscriptions = `SELECT FROM {schema}.subscriptions ORDER BY id FOR UPDATE`
 	// Halving begins anew: a barrier may be of what is lost.
+	// What delivers a change feed has its numbers for positions, which are of this database.
 	adoptSubscriptions = `
-UPDATE {schema}.subscriptions s SET start_position = least(start_position, $2), barrier = NULL
+UPDATE {schema}.subscriptions s
+SET start_position = CASE WHEN changes_of IS NULL THEN least(start_position, $2) ELSE start_position END, barrier = NULL
 WHERE EXISTS (SELECT FROM {schema}.subscription_partitions p WHERE p.subscription = s.id AND p.log_id = $1)`
 	lockPartitions = `
 SELECT FROM {schema}.subscription_partitions WHERE log_id = $1 ORDER BY subscription, partition FOR NO KEY UPDATE`
 	adoptPartitions = `
-UPDATE {schema}.subscription_partitions
-SET incarnation = $3, epoch = nextval('{schema}.subscription_epochs'), member = NULL, position = least(position, $2), read_to = NULL,
-    filled = CASE WHEN filled > $2 THEN $2 ELSE filled END
-WHERE log_id = $1`
+UPDATE {schema}.subscription_partitions p
+SET incarnation = $3, epoch = nextval('{schema}.subscription_epochs'), member = NULL, read_to = NULL,
+    position = CASE WHEN s.changes_of IS NULL THEN least(p.position, $2) ELSE p.position END,
+    filled = CASE WHEN s.changes_of IS NULL AND filled > $2 THEN $2 ELSE filled END
+FROM {schema}.subscriptions s WHERE s.id = p.subscription AND p.log_id = $1`
 	forgetLost = `
-WITH adopted AS (SELECT DISTINCT subscription FROM {schema}.subscription_partitions WHERE log_id = $1),
+WITH adopted AS (
+    SELECT DISTINCT p.subscription FROM {schema}.subscription_partitions p JOIN {schema}.subscriptions s ON s.id = p.subscription
+    WHERE p.log_id = $1 AND s.changes_of IS NULL),
 parked AS (DELETE FROM {schema}.subscription_parked r USING adopted a WHERE r.subscription = a.subscription AND r.position > $2),
 starts AS (UPDATE {schema}.subscription_revision_starts t SET from_position = $2 + 1 FROM adopted a
            WHERE t.subscription = a.subscription AND t.from_position > $2 + 1)

@@ -129,7 +129,7 @@ func TestSubscriptionsAreMadeAndSteered(t *testing.T) {
 		{"GET " + path, "", "", 404, "subscription-not-found"},
 		{"PUT " + path, `{"target":{"http":{}},"partitions":3}`, "", 400,
 			`"errors":[{"pointer":"/partitions","detail":"must be a power of two, it is 3"},{"pointer":"/target/http/url","detail":"must be there: where to send requests, such as https://example.com/events"}]`},
-		{"PUT " + path, `{"source":{"changes":{}}}`, "", 400, `"errors":[{"pointer":"/source/changes","detail":"is not known`},
+		{"PUT " + path, `{"source":{"rows":{}}}`, "", 400, `"errors":[{"pointer":"/source/rows","detail":"is not known`},
 		{"PUT " + path, `{"start":"now"}`, "", 400, `"pointer":"/start"`},
 		{"PUT " + path, `{"retry":{"first":"soon"}}`, "", 400, `"pointer":"/retry/first"`},
 		{"PUT " + path, `{"targets":{}}`, "", 400, `"pointer":"/targets","detail":"is not known here; known are name, `},
