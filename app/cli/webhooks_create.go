@@ -33,7 +33,7 @@ stream: then one that fails holds the later ones of its stream back.`,
 	flags.Float64Var(&rate, "rate", 0, "requests a second at most that a process sends; 0: as many as there are")
 	flags.Var(order, "order", "by what events are kept in order")
 	flags.Var(signature, "signature", "scheme of Standard Webhooks: v1 has a secret on both sides, v1a a public key for the receiver")
-	flags.StringVar(&env, "secret-env", "", "environment variable of the processes that deliver that has the secret, instead of one that is made")
+	flags.StringVar(&env, "secret-env", "", "variable RECOUNT_SECRET_… of the processes that deliver that has the secret, instead of one that is made")
 	flags.StringVar(&file, "secret-file", "", "file on their machines that has it")
 	return onWebhook(prog, cmd, func(ctx context.Context, c webhooksClient, args []string) (h adminapi.Webhook, err error) {
 		body := map[string]any{"url": args[0], "order": order.value}

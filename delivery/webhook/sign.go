@@ -5,13 +5,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/delivery/webhook/verify"
@@ -121,18 +123,20 @@ func parseSecrets(text string) (all []signingKey, err error) {
 
 // sentHeaders returns the headers of a request as they are kept: those with secrets have only where they are found.
 func (t *Target) sentHeaders(h http.Header) string {
-	kept := make(map[string]string, len(h))
-	for name, values := range h {
-		kept[name] = strings.Join(values, ", ")
-	}
-	for _, own := range t.headers {
-		if own.value.IsReference() || own.user != "" {
-			kept[own.name] = "(" + own.value.String() + ")"
+	names := slices.AppendSeq(make([]string, 0, 24), maps.Keys(h))
+	slices.Sort(names)
+	text := make([]byte, 0, 1024)
+	for i, name := range names {
+		value := h[name][0] // each is set once
+		for _, own := range t.headers {
+			if own.name == name && (own.value.IsReference() || own.user != "") {
+				value = "(" + own.value.String() + ")"
+			}
 		}
+		text = append(text, "{,"[min(i, 1)])
+		// Their errors are about bytes that are not UTF-8, in whose place U+FFFD is written.
+		text, _ = jsontext.AppendQuote(text, name)
+		text, _ = jsontext.AppendQuote(append(text, ':'), value)
 	}
-	text, err := json.Marshal(kept, json.Deterministic(true))
-	if err != nil {
-		return "" // one is not UTF-8
-	}
-	return string(text)
+	return string(append(text, '}'))
 }

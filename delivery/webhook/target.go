@@ -27,8 +27,8 @@ type Target struct {
 	transport *http.Transport
 	limiter   *rate.Limiter // nil: no limit
 	headers   []*header
-	tokens    *tokens // nil: no OAuth
-	signer    *signer // nil: requests are not signed
+	tokens    *tokens          // nil: no OAuth
+	signer    *signer          // nil: requests are not signed
 	own       *delivery.Secret // of one who brings the secrets to sign with; nil: they are derived
 }
 
