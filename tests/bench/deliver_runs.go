@@ -32,6 +32,7 @@ const (
 	namePark          = "park"
 	nameDrain         = "drain"
 	nameTarget        = "target"
+	nameWebhook       = "webhook"
 	namePost          = "post"
 )
 
@@ -322,7 +323,7 @@ func (w *worker) keepAppending(ctx context.Context, streams []string, wanted *at
 // retryEvery is how often the first events of streams that fail are tried again, at least.
 const retryEvery = delivery.Duration(500 * time.Millisecond)
 
-// http delivers to a receiver in this process, with all attempts written down, and posts to it without an engine.
+// http delivers to a receiver in this process, with all attempts written down, signed and not, and posts to it without an engine.
 func (d Deliver) http(ctx context.Context, env *Env) (results []Result, compared map[string]float64, err error) {
 	events := d.Events / 10
 	err = d.with(ctx, env, events, func(w *worker) error {
@@ -333,20 +334,34 @@ func (d Deliver) http(ctx context.Context, env *Env) (results []Result, compared
 		}
 		defer func() { err = errors.Join(err, stop(ctx)) }()
 		loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-		targets := map[string]delivery.TargetFactory{delivery.KindHTTP: func(definition delivery.Definition) (delivery.Target, error) {
-			return webhook.New(definition, loopback)
-		}}
-		transport := &http.Transport{MaxIdleConnsPerHost: httpInFlight, DisableCompression: true}
-		defer transport.CloseIdleConnections()
-		results, err = compete(ctx, env, pace{1, d.Duration, deliverRounds},
-			contender{nameTarget, func(ctx context.Context, _ int) (int, error) {
+		key, err := webhook.NewMasterKey("a key of 32 bytes, that is enough")
+		if err != nil {
+			return err
+		}
+		request := func(definition delivery.Definition) (delivery.Target, error) {
+			return webhook.NewSigned(definition, loopback, key)
+		}
+		targets := map[string]delivery.TargetFactory{delivery.KindHTTP: request, delivery.KindWebhook: request}
+		deliverTo := func(target func(name string) delivery.TargetConfig) func(context.Context, int) (int, error) {
+			return func(ctx context.Context, _ int) (int, error) {
 				c := newCountdown(events)
 				came.Store(c)
 				return events, w.until(ctx, c.done, nil, func(definition *delivery.Definition) {
 					definition.Partitions, definition.MaxInFlight, definition.LogAttempts = 4, httpInFlight/4, delivery.LogAll
-					definition.Target = delivery.TargetConfig{HTTP: &delivery.HTTPTarget{URL: url}}
+					definition.Target = target(definition.Name)
 				}, targets)
-			}},
+			}
+		}
+		transport := &http.Transport{MaxIdleConnsPerHost: httpInFlight, DisableCompression: true}
+		defer transport.CloseIdleConnections()
+		results, err = compete(ctx, env, pace{1, d.Duration, deliverRounds},
+			contender{nameTarget, deliverTo(func(string) delivery.TargetConfig {
+				return delivery.TargetConfig{HTTP: &delivery.HTTPTarget{URL: url}}
+			})},
+			contender{nameWebhook, deliverTo(func(name string) delivery.TargetConfig {
+				return delivery.TargetConfig{Webhook: &delivery.WebhookTarget{
+					HTTPTarget: delivery.HTTPTarget{URL: url}, Keys: []delivery.SigningKey{{ID: key.NewKeyID(name)}}}}
+			})},
 			contender{namePost, func(ctx context.Context, _ int) (int, error) {
 				came.Store(newCountdown(events))
 				return events, postAll(ctx, &http.Client{Transport: transport}, url, events)

@@ -24,7 +24,7 @@ func (prog program) benchDeliver() *cobra.Command {
   outage    half as many events, three streams of four failing: until theirs are rows (park), and from when the
             first succeeds until all are delivered (drain)
   http      a tenth of the events to a receiver in this process, 64 in flight, all attempts written down (target),
-            and posted without an engine (post)`,
+            signed besides (webhook), and posted without an engine (post)`,
 		Example: "  {program} bench deliver --only live --subscriptions 1 --many 1000\n  {program} bench deliver --only idle --many 10000 --many-partitions 1",
 	}
 	o := benchFlags(cmd, &b.Duration, 10*time.Second, "how long to measure each contender; a log that was begun is finished")
