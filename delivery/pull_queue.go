@@ -314,11 +314,14 @@ func (q *pullQueue) step(ctx context.Context) (busy, again bool, err error) {
 	case q.b.slots <- struct{}{}:
 		defer func() { <-q.b.slots }()
 	case <-ctx.Done():
-		for _, call := range settles {
-			call.err = errBrokerStopped
-			close(call.done)
-		}
+		answerSettles(settles, errBrokerStopped)
 		return busy, false, ctx.Err()
+	}
+	// What is due comes before what is ready: nobody may have used the queue for long.
+	if _, err := q.sweep(ctx); err != nil {
+		q.fail(pulls, err)
+		answerSettles(settles, err)
+		return busy, false, err
 	}
 	// Somebody may have woken it for what is new alone.
 	fresh := slices.ContainsFunc(pulls, func(c *pullCall) bool { return !c.asked })
@@ -334,7 +337,7 @@ func (q *pullQueue) step(ctx context.Context) (busy, again bool, err error) {
 		q.answerAll(errQueueGone)
 		return busy, false, nil
 	}
-	freed, err := q.sweep(ctx)
+	freed, err := q.sweep(ctx) // if it was not known before where the feed is
 	if err != nil {
 		q.fail(pulls, err)
 		return busy, false, err
@@ -369,6 +372,14 @@ func (q *pullQueue) endWaits(now time.Time) {
 	}
 }
 
+// answerSettles answers callers who said something of events; nil: it was done.
+func answerSettles(settles []*settleCall, err error) {
+	for _, call := range settles {
+		call.err = err
+		close(call.done)
+	}
+}
+
 // fail answers callers with an error.
 func (q *pullQueue) fail(pulls []*pullCall, err error) {
 	for _, c := range pulls {
@@ -395,10 +406,7 @@ func (q *pullQueue) serve(ctx context.Context, settles []*settleCall, pulls []*p
 	}
 	q.servedAt = time.Now()
 	feed, err := q.b.records.settle(ctx, &q.rules, items, asks, &q.evidence)
-	for _, call := range settles {
-		call.err = err
-		close(call.done)
-	}
+	answerSettles(settles, err)
 	if err != nil {
 		q.fail(pulls, err)
 		return err

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/operations"
 )
 
@@ -279,4 +280,66 @@ func TestWhatCannotBePulled(t *testing.T) {
 	if again := b.pulled(broker, 2, PullOptions{}); again[0].Event.Attempt != 1 {
 		t.Errorf("attempt %d of a subscription made anew", again[0].Event.Attempt)
 	}
+}
+
+// A reset forgets what callers have and what waits: behind it everything comes again, before it everything is left out.
+func TestResetOfWhatIsPulled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.mustPut("jobs", `{`+toPull+`}`)
+	for _, stream := range []string{"a-1", "a-1", "b-1", "c-1"} {
+		b.append(stream)
+	}
+	broker := b.broker()
+	first := b.pulled(broker, 3, PullOptions{})
+	b.settled(TokenSettled)(broker.Ack(t.Context(), "jobs", first[0].Token))
+	dry, err := b.admin().Reset(t.Context(), "jobs", ResetOptions{To: Start{Position: 2}, DryRun: true})
+	if err != nil || *dry.Repeated != 3 || dry.Parked != 3 {
+		t.Errorf("a dry run: %+v, repeated %v; %v; want 3 that come again, and 3 rows", dry, *dry.Repeated, err)
+	}
+	reset := func(to Start) {
+		if _, err := b.admin().Reset(t.Context(), "jobs", ResetOptions{To: to, Reason: "a test", Actor: "me"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reset(Start{At: AtEnd})
+	b.pullsNothing(broker)
+	b.settled(TokenGone)(broker.Ack(t.Context(), "jobs", first[1].Token))
+	if got := b.explained(2); got != Skipped {
+		t.Errorf("event 2 is %s, want %s", got, Skipped)
+	}
+	reset(Start{Position: 2})
+	again := b.pulled(broker, 3, PullOptions{})
+	if got := positionsOf(again); !slices.Equal(got, []int64{2, 3, 4}) || again[0].Event.Attempt != 1 {
+		t.Errorf("pulled %v again, attempt %d; want 2 to 4", got, again[0].Event.Attempt)
+	}
+}
+
+// In a database that was restored nothing is handed out until it is adopted; then what is lost counts no more.
+func TestPullAfterARestore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.mustPut("jobs", `{`+toPull+`}`)
+	b.append("a-1")
+	b.append("b-1")
+	broker := b.broker()
+	first := b.pulled(broker, 2, PullOptions{})
+	b.settled(TokenSettled)(broker.Ack(t.Context(), "jobs", first[0].Token))
+	b.exec(`INSERT INTO {schema}.subscription_parked (subscription, position, partition, key, state, pulled) VALUES ($1, 8, 0, 'c-1', 'ready', true)`, b.id("jobs"))
+	b.exec(`UPDATE {schema}.subscription_partitions SET filled = 9`)
+	b.exec(`UPDATE {schema}.log_incarnations SET system_identifier = 1`)
+	b.eventually(func() error {
+		if _, err := broker.Pull(t.Context(), "jobs", PullOptions{}); !errors.Is(err, eventstore.ErrLogMoved) {
+			return fmt.Errorf("pull in a database that is not adopted: %v, want ErrLogMoved", err)
+		}
+		return nil
+	})
+	if _, lastCommon, err := b.store.Adopt(t.Context()); err != nil || lastCommon != 2 {
+		t.Fatalf("Adopt = %d, %v", lastCommon, err)
+	}
+	b.append("c-1")
+	if again := b.pulled(broker, 1, PullOptions{}); again[0].Event.Position != 3 {
+		t.Errorf("pulled %v, want 3", positionsOf(again))
+	}
+	b.settled(TokenSettled)(broker.Ack(t.Context(), "jobs", first[1].Token))
 }

@@ -62,6 +62,27 @@ func (t *target) withSubscriptions(ctx context.Context, use func(subscriptionOpe
 		func(s *app.Service) error { return use(subscriptionsAdmin{s.Subscriptions}) })
 }
 
+// isPulled returns an error unless a subscription is pulled.
+func (t *target) isPulled(ctx context.Context, name string) error {
+	return t.withSubscriptions(ctx, func(op subscriptionOperator) error {
+		s, err := op.Get(ctx, name)
+		if err == nil && s.Definition.Target.Pull == nil {
+			err = delivery.ErrNotPulled
+		}
+		return err
+	})
+}
+
+// withPuller gives what hands out the events of subscriptions.
+func (t *target) withPuller(ctx context.Context, use func(delivery.Puller) error) error {
+	return t.do(ctx, func() error { return use(pullClient{&t.client}) }, func(s *app.Service) error {
+		if err := s.Broker.Start(ctx); err != nil {
+			return err
+		}
+		return use(s.Broker)
+	})
+}
+
 // do does something by the server or on the database, as the flags say.
 func (t *target) do(ctx context.Context, byClient func() error, onDatabase func(*app.Service) error) error {
 	byServer, err := t.byServer()
@@ -87,6 +108,8 @@ func (t *target) explain(err error) error {
 		advice = "wait for it, or cancel it: " + t.cancelCommand("OPERATION")
 	case errors.Is(err, delivery.ErrNotFound):
 		advice = "{program} subscriptions ls" + t.flags() + " lists them"
+	case errors.Is(err, delivery.ErrNotPulled):
+		advice = "{program} subscriptions ls" + t.flags() + " says where events go"
 	case errors.Is(err, delivery.ErrNoDeadLetter):
 		advice = "{program} dead ls NAME" + t.flags() + " lists them, {program} subscriptions explain NAME POSITION" + t.flags() + " says what became of an event"
 	case errors.Is(err, delivery.ErrHasDeadLetters):

@@ -21,7 +21,7 @@ func (prog *Program) subscriptionsCommand() *cobra.Command {
 	d := prog.databaseFlags(cmd, "a server does it, see --server of the commands")
 	return Group(cmd, prog.subscriptionsList(d), prog.subscriptionsShow(d), prog.subscriptionsApply(d), prog.subscriptionsPause(d),
 		prog.subscriptionsResume(d), prog.subscriptionsSkip(d), prog.subscriptionsRetry(d), prog.subscriptionsReset(d),
-		prog.subscriptionsExplain(d), prog.subscriptionsDelete(d))
+		prog.subscriptionsExplain(d), prog.subscriptionsPull(d), prog.subscriptionsDelete(d))
 }
 
 // applyCommand is subscriptions apply at the top level.
@@ -104,6 +104,8 @@ func targetCell(t delivery.TargetConfig) string {
 		return "append " + t.Append.Stream
 	case t.Requests() != nil:
 		return t.Requests().URL
+	case t.Pull != nil:
+		return "pull"
 	}
 	return ""
 }
