@@ -424,6 +424,15 @@ func (p *partition) wasLost() bool {
 	return p.isLost
 }
 
+// restarted notes that an attempt has waited for others until now, in which nobody is stuck.
+func (p *partition) restarted(a *core.Attempt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f, ok := p.flights[a]; ok && !f.stuck {
+		p.flights[a] = flight{begun: time.Now()}
+	}
+}
+
 // isOver reports whether no attempt of the partition is in flight any more.
 func (p *partition) isOver() bool {
 	p.mu.Lock()

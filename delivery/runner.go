@@ -46,7 +46,7 @@ const (
 // Config says what a Runner delivers, from where and to whom.
 type Config struct {
 	// Pool is the database of the subscriptions. Each partition whose target is transactional needs a
-	// connection while it delivers, the rest together about three. It must have MinConnections.
+	// connection while it delivers, or waits for one: three are left to the rest. It must have MinConnections.
 	Pool *pgxpool.Pool
 	// Schema has the tables, made by package migrations. Default: recount.
 	Schema string
@@ -122,9 +122,12 @@ type Runner struct {
 	// alone are subscriptions, and what they need, that no other process can run, with events that this one cannot read.
 	alone map[int64]string
 
-	attempts   sync.WaitGroup
-	attemptLog attemptLog
-	alerts     *alerts
+	attempts sync.WaitGroup
+	// transactions has a place for each connection that attempts may have at once: the others are for what keeps the process
+	// alive, however long handlers wait for each other.
+	transactions chan struct{}
+	attemptLog   attemptLog
+	alerts       *alerts
 	// dirty are partitions that may have something to move, stirred subscriptions of which some may have something to tell.
 	dirty   handover[*partition]
 	stirred handover[*running]
@@ -149,6 +152,7 @@ func NewRunner(c Config) (*Runner, error) {
 		running: make(map[int64]*running), alone: make(map[int64]string),
 	}
 	r.alerts = newAlerts(c.Store, c.Process, c.Logger)
+	r.transactions = make(chan struct{}, c.Pool.Config().MaxConns-(MinConnections-1))
 	if log, ok := c.Store.(eventstore.Appender); ok {
 		r.targets[KindAppend] = func(d Definition) (Target, error) { return NewAppendTarget(*d.Target.Append, log) }
 	}

@@ -115,6 +115,13 @@ type txAttempt struct {
 // Else nothing stays, or nobody knows: then the partition is lost.
 func (t *txAttempt) run(careful bool) error {
 	p := t.p
+	select {
+	case p.of.runner.transactions <- struct{}{}:
+		defer func() { <-p.of.runner.transactions }()
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	}
+	p.restarted(t.a)
 	ctx, cancel := context.WithTimeout(p.ctx, p.of.timeout)
 	defer cancel()
 	// Of a process that froze the server ends the transaction: others wait for what it has locked.

@@ -263,6 +263,52 @@ func TestAHandlerIsToldOfWhatItMustNotDo(t *testing.T) {
 	}
 }
 
+// TestHandlersThatWaitLeaveConnections: as many as there are wait for a lock, and the process moves other cursors, and stays alive.
+func TestHandlersThatWaitLeaveConnections(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.exec(effectsTable)
+	lock, err := b.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := lock.Exec(t.Context(), `SELECT pg_advisory_xact_lock(1)`); err != nil {
+		t.Fatal(err)
+	}
+	waits := HandleTxRaw("waits", func(ctx context.Context, tx Tx, d *Delivery) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(1)`); err != nil {
+			return err
+		}
+		return insertEffect(ctx, tx, d)
+	})
+	var last int64
+	for i := range 32 {
+		last = b.events(fmt.Sprintf("order-%d", i), placed{})
+	}
+	b.processWith("one", func(c *pgxpool.Config) { c.MaxConns = MinConnections }, declare(
+		from(AtBeginning, waits, func(d *Definition) { d.Partitions = 16 }),
+		from(AtBeginning, HandleRaw("others", func(context.Context, *Delivery) error { return nil }), nil),
+	))
+	b.owned("waits", map[string]int{"one": 16})
+	const member = `SELECT min(member) FROM {schema}.subscription_partitions`
+	first := read[int64](b, member)
+	b.eventually(func() error {
+		if read[int](b, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
+			return errors.New("no handler waits")
+		}
+		return nil
+	})
+	b.cursors("others", last, nil)
+	if err := lock.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.oneEffectEach("waits", last)
+	if now := read[int64](b, member); now != first {
+		t.Errorf("the process was taken for dead: it is member %d, and was %d", now, first)
+	}
+}
+
 // TestASQLFunctionGetsWhatTheLogHas: what jsonb cannot hold comes in base64.
 func TestASQLFunctionGetsWhatTheLogHas(t *testing.T) {
 	t.Parallel()
