@@ -43,6 +43,8 @@ type Status struct {
 	UpdatedAt  time.Time         `json:"updated_at"`
 	// NoMember says that no process that delivers can run its target.
 	NoMember bool `json:"no_member,omitempty"`
+
+	unreadable error // why this program does not know the definition, nil: it does
 }
 
 // Halving is how far a subscription is on the way to fewer partitions.
@@ -125,9 +127,12 @@ LEFT JOIN {schema}.subscription_members m ON m.id = p.member AND ` + alive + `
 WHERE p.subscription = ANY ($1) ORDER BY p.subscription, p.partition`
 
 	rowCountsSQL = `
-SELECT subscription, partition, count(*) FILTER (WHERE state NOT IN ('dead', 'leased')), count(*) FILTER (WHERE state = 'leased'), min(leased_at) FILTER (WHERE state = 'leased'), count(*) FILTER (WHERE state = 'dead'), min(dead_at), max(last_failed_at),
-       (array_agg(error ORDER BY last_failed_at DESC) FILTER (WHERE last_failed_at IS NOT NULL))[1]
-FROM {schema}.subscription_parked WHERE subscription = ANY ($1) GROUP BY subscription, partition`
+SELECT c.*, (SELECT r.error FROM {schema}.subscription_parked r
+             WHERE r.subscription = c.subscription AND r.partition = c.partition AND r.last_failed_at = c.failed_at LIMIT 1)
+FROM (SELECT subscription, partition, count(*) FILTER (WHERE state NOT IN ('dead', 'leased')), count(*) FILTER (WHERE state = 'leased'),
+             min(leased_at) FILTER (WHERE state = 'leased'), count(*) FILTER (WHERE state = 'dead'), min(dead_at),
+             max(last_failed_at) AS failed_at
+      FROM {schema}.subscription_parked WHERE subscription = ANY ($1) GROUP BY subscription, partition) AS c`
 )
 
 // List returns the status of all subscriptions of the App, ordered by name.
@@ -253,8 +258,8 @@ func (a *Admin) readStatus(ctx context.Context, tx pgx.Tx, names []string) (all 
 		if err := rows.Scan(append(into, &s.CreatedAt, &s.CreatedBy, &s.UpdatedAt, &s.NoMember)...); err != nil {
 			return nil, nil, err
 		}
-		if s.Definition, err = parseStored(text); err != nil {
-			return nil, nil, fmt.Errorf("subscription %s: %w", s.Name, err)
+		if s.Definition, s.unreadable = parseStored(text); s.unreadable != nil {
+			s.Definition = Definition{Name: s.Name}
 		}
 		s.Definition.Paused, s.Failure = paused, failure.failure()
 		s.CreatedAt, s.UpdatedAt = s.CreatedAt.UTC(), s.UpdatedAt.UTC()
@@ -288,12 +293,16 @@ func (a *Admin) readPartitions(ctx context.Context, tx pgx.Tx, ids []int64, byID
 		if lastEventAt != nil {
 			p.LastEventAt = new(lastEventAt.UTC())
 		}
-		if trouble != nil && troubleAt != nil {
+		s := byID[id]
+		switch {
+		case s.unreadable != nil:
+			p.Trouble = &operations.Trouble{Error: s.unreadable.Error(), At: s.UpdatedAt}
+		case trouble != nil && troubleAt != nil:
 			p.Trouble = &operations.Trouble{Error: *trouble, At: troubleAt.UTC()}
 		}
 		p.fresh, p.idle = p.fresh && known, known && p.report.Idle
 		p.tell()
-		byID[id].Partitions = append(byID[id].Partitions, p)
+		s.Partitions = append(s.Partitions, p)
 	}
 	return rows.Err()
 }

@@ -193,7 +193,9 @@ func (r *records) deadHolders(ctx context.Context, seen deadCounts) (all []deadH
 			var text string
 			if err = row.Scan(&h.id, &h.name, &text, &h.running, &h.oldest, &h.newest, &h.count); err == nil {
 				h.count += seen[h.id].n
-				h.definition, err = parseStored(text)
+				if h.definition, err = parseStored(text); err != nil {
+					h.definition.AfterDead, err = Hold, nil // who can read it removes what is too old
+				}
 			}
 			return h, err
 		})

@@ -17,6 +17,10 @@ type taken struct {
 	Name       string
 	Definition Definition
 	Revision   int64
+	// Unreadable is why this program does not know Definition, which a newer one may have written; nil: it does.
+	Unreadable error
+	// Needs is as in subscription.
+	Needs string
 	// Partitions is how many the subscription has.
 	Partitions int
 	Position   int64
@@ -41,7 +45,7 @@ ORDER BY p.subscription, p.partition FOR NO KEY UPDATE SKIP LOCKED`
 	// Their members are looked at in a later statement: one may have joined and taken it since the other began.
 	readPartitionsSQL = `
 SELECT p.subscription, p.partition, p.position, p.revision, coalesce(p.read_to, 0),
-       s.name, s.definition, s.revision, s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0)
+       s.name, s.definition, s.needs, s.revision, s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0)
 FROM {schema}.subscription_partitions p
 JOIN unnest($3::bigint[], $4::integer[]) AS want (subscription, partition) USING (subscription, partition)
 JOIN {schema}.subscriptions s ON s.id = p.subscription
@@ -112,10 +116,8 @@ func (r *records) takeIn(ctx context.Context, tx pgx.Tx, m member, at eventstore
 	var revision int64
 	var text string
 	_, err = pgx.ForEachRow(rows, []any{&one.Subscription, &one.Partition, &one.Position, &revision, &one.ReadTo,
-		&one.Name, &text, &one.Revision, &one.Partitions, &one.HalvingTo, &one.Barrier}, func() (err error) {
-		if one.Definition, err = parseStored(text); err != nil {
-			return fmt.Errorf("subscription %s: %w", one.Name, err)
-		}
+		&one.Name, &text, &one.Needs, &one.Revision, &one.Partitions, &one.HalvingTo, &one.Barrier}, func() error {
+		one.Definition, one.Unreadable = parseStored(text)
 		all, before = append(all, one), append(before, revision)
 		return nil
 	})

@@ -90,7 +90,7 @@ func (k *keeper) leaveUnmade(ctx context.Context, t *taken, why error) {
 	if k.wasUnmade(t.Subscription, t.Revision) == nil {
 		k.unmade[t.Subscription] = unmade{t.Revision, why, time.Now().Add(lookInterval)}
 		why := fmt.Errorf("the target of %s cannot be made: %w", t.Name, why)
-		if !k.passOn(t.Subscription, t.Revision, t.Definition.Target.needs(), why) {
+		if !k.passOn(t.Subscription, t.Revision, t.Needs, why) {
 			k.config.Logger.Warn().Err(why).Dur("pause", lookInterval).Msg("a subscription waits")
 		}
 	}

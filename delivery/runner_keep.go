@@ -1,11 +1,13 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/57528e99/recount/delivery/internal/core"
@@ -20,8 +22,12 @@ const (
 	lookInterval = 10 * time.Second
 	// keepTimeout bounds a statement about members and partitions.
 	keepTimeout = 3 * time.Second
-	// takeAtOnce bounds how many partitions are taken in a statement, with all rows that they have.
-	takeAtOnce = 64
+	// takeAtOnce bounds how many partitions are taken in a statement, with all rows that they have: firstTake at first, then
+	// twice as many each time, or half if it took longer than takeSlow. Renewals go on meanwhile, and takeTimeout bounds it.
+	takeAtOnce  = 64
+	firstTake   = 4
+	takeSlow    = time.Second
+	takeTimeout = 30 * time.Second
 	// wantedAtOnce is how many rows of a partition are looked at about which operators want something.
 	wantedAtOnce = 1000
 )
@@ -39,6 +45,8 @@ type keeper struct {
 	all       []subscription
 	// missing: there is what is to be taken or let go. Unsettled: there may be more to do, though nobody says so.
 	missing, unsettled bool
+	// atOnce is how many partitions are taken at once; slow counts how often that took long.
+	atOnce, slow int
 	// lingering are partitions that were lost while attempts of theirs were in flight.
 	lingering []*partition
 	// retired are subscriptions of which nothing is here any more, and whose targets are not closed yet.
@@ -50,7 +58,7 @@ type keeper struct {
 
 // keep goes on until soft is done, then gives all back. What it returns closes targets, once all attempts have ended.
 func (r *Runner) keep(soft, hard context.Context) (closeTargets func()) {
-	k := &keeper{Runner: r, unmade: make(map[int64]unmade), aside: make(map[int64]aside)}
+	k := &keeper{Runner: r, unmade: make(map[int64]unmade), aside: make(map[int64]aside), atOnce: firstTake}
 	defer r.hear()()
 	loop := background.Loop{
 		Idle: renewInterval, Wake: r.wake,
@@ -92,15 +100,34 @@ func (r *Runner) hear() (stop func()) {
 
 // step does what there is to do now.
 func (k *keeper) step(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	short, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	if err := k.stay(ctx); err != nil {
+	if err := k.stay(short); err != nil {
 		return err
 	}
 	if k.isQuiet(time.Now()) {
 		return nil
 	}
 	k.unsettled = true
+	if err := k.whileRenewing(ctx, k.settle); err != nil {
+		return err
+	}
+	k.unsettled = !k.isSettled()
+	return nil
+}
+
+// settle lets the process have what is its own, and no more.
+func (k *keeper) settle(ctx context.Context) error {
+	if err := k.tend(ctx); err != nil {
+		return err
+	}
+	return k.take(ctx)
+}
+
+// tend does what there is to do about partitions that the process has.
+func (k *keeper) tend(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
 	k.halts(ctx)
 	k.stuck()
 	if err := k.see(ctx); err != nil {
@@ -110,14 +137,48 @@ func (k *keeper) step(ctx context.Context) error {
 	if err := k.giveBackLeft(ctx); err != nil {
 		return err
 	}
-	if err := k.halve(ctx); err != nil {
-		return err
+	return k.halve(ctx)
+}
+
+// whileRenewing calls f and renews the membership meanwhile, for that may take long. It ends the context of f once others may have
+// taken the process for dead.
+func (k *keeper) whileRenewing(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
+	defer cancel()
+	m := k.member
+	renewing.Go(func() {
+		for background.Sleep(ctx, renewInterval) {
+			begun := time.Now()
+			short, done := context.WithTimeout(ctx, keepTimeout)
+			_, _, err := k.records.renew(short, m, k.feed.reads())
+			done()
+			switch {
+			case err == nil:
+				k.extend(begun)
+			case k.isOver(err):
+				cancel()
+				return
+			}
+		}
+	})
+	return f(ctx)
+}
+
+// extend notes a renewal that began at a time.
+func (k *keeper) extend(begun time.Time) {
+	before := k.deadline.Load()
+	k.renewed(begun)
+	if int64(time.Since(k.Runner.begun)) >= before {
+		// What was due since then was not begun.
+		k.pumpEverything()
 	}
-	if err := k.take(ctx); err != nil {
-		return err
-	}
-	k.unsettled = !k.isSettled()
-	return nil
+}
+
+// isOver reports whether others may have the partitions by now, when a renewal has failed.
+func (k *keeper) isOver(err error) bool {
+	return errors.Is(err, errLost) || time.Since(k.begun) > time.Duration(k.deadline.Load())+time.Second
 }
 
 // halve takes subscriptions that are to have fewer partitions a step further: partitions read no further and say how far they
@@ -193,20 +254,14 @@ func (k *keeper) stay(ctx context.Context) error {
 	}
 	changes, alive, err := k.records.renew(ctx, k.member, k.feed.reads())
 	switch {
-	case errors.Is(err, errLost), err != nil && time.Since(k.begun) > time.Duration(k.deadline.Load())+time.Second:
-		// Others may have them by now.
+	case err != nil && k.isOver(err):
 		k.loseAll()
 		return err
 	case err != nil:
 		return err
 	}
-	before := k.deadline.Load()
-	k.renewed(begun)
+	k.extend(begun)
 	k.renewedAt = begun
-	if int64(time.Since(k.Runner.begun)) >= before {
-		// What was due since then was not begun.
-		k.pumpEverything()
-	}
 	if changes != k.changes || !slices.EqualFunc(alive, k.alive, sameMember) {
 		k.looked = time.Time{}
 	}
@@ -370,6 +425,8 @@ func (k *keeper) giveBackLeft(ctx context.Context) error {
 
 // take takes what is its own and nobody's.
 func (k *keeper) take(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+	defer cancel()
 	members := k.coreMembers()
 	alive := func(id int64) bool {
 		return id != k.member.ID && slices.ContainsFunc(k.alive, func(m member) bool { return m.ID == id })
@@ -409,11 +466,21 @@ func (k *keeper) take(ctx context.Context) error {
 	if len(want) == 0 {
 		return nil
 	}
-	if len(want) > takeAtOnce {
-		want = want[:takeAtOnce]
+	if len(want) > k.atOnce {
+		// One that takes too long is not to keep the others from being taken.
+		first := k.slow % len(want)
+		want = append(want[first:], want[:first]...)[:k.atOnce]
 		k.look()
 	}
+	begun := time.Now()
 	all, err := k.records.take(ctx, k.member, *k.log.Load(), want)
+	switch {
+	case time.Since(begun) > takeSlow:
+		k.slow++
+		k.atOnce = max(k.atOnce/2, 1)
+	case err == nil:
+		k.atOnce = min(2*k.atOnce, takeAtOnce)
+	}
 	if err != nil {
 		return err
 	}
@@ -440,7 +507,7 @@ func (k *keeper) begin(ctx context.Context, t *taken) {
 		return
 	}
 	if s == nil {
-		err := k.wasUnmade(t.Subscription, t.Revision)
+		err := cmp.Or(k.wasUnmade(t.Subscription, t.Revision), t.Unreadable)
 		if err == nil {
 			s, err = k.newRunning(t)
 		}

@@ -2,8 +2,10 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -100,4 +102,54 @@ func TestASubscriptionIsHalvedThoughTheLogWasEmpty(t *testing.T) {
 		return nil
 	})
 	b.has(&got, append(want, b.events("order-1", placed{}))...)
+}
+
+// TestADefinitionThatNobodyCanReadHoldsUpItsOwnSubscription, and no other: a newer program may have written it.
+func TestADefinitionThatNobodyCanReadHoldsUpItsOwnSubscription(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.app = "test"
+	b.mustPut("bad", `{`+toHandler+`,"start":"beginning"}`)
+	b.exec(`UPDATE {schema}.subscriptions SET definition = '{"batch":"as we do it now"}'`)
+	var got seen
+	handler := func(name string) *Handler {
+		return Handle(name, func(_ context.Context, _ placed, at Event) error { got.add(at); return nil })
+	}
+	b.process("one", func(c *Config) {
+		c.Handlers, c.Subscriptions = []*Handler{handler("h")}, []Subscription{from(AtBeginning, handler("good"), nil)}
+	})
+	b.has(&got, b.events("order-1", placed{}))
+	all, err := b.admin().List(t.Context())
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%d subscriptions are listed, %v", len(all), err)
+	}
+	text, err := json.Marshal(all)
+	if trouble := all[0].Partitions[0].Trouble; err != nil || trouble == nil || !strings.Contains(string(text), "read a definition") {
+		t.Errorf("the status is %s, %v, want it to say why", text, err)
+	}
+}
+
+// TestAProcessRenewsWhatEverItDoes, and ends that when others have what is its own.
+func TestAProcessRenewsWhatEverItDoes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	k := &keeper{Runner: b.newProcess("one", nil).Runner}
+	if err := k.stay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const expires = `SELECT coalesce(max(expires_at)::text, '') FROM {schema}.subscription_members`
+	if err := k.whileRenewing(t.Context(), func(ctx context.Context) error {
+		before := read[string](b, expires)
+		b.eventually(func() error {
+			if read[string](b, expires) == before {
+				return errors.New("it did not renew")
+			}
+			return nil
+		})
+		b.exec(`DELETE FROM {schema}.subscription_members`)
+		<-ctx.Done()
+		return ctx.Err()
+	}); !errors.Is(err, context.Canceled) || t.Context().Err() != nil {
+		t.Errorf("it ended with %v", err)
+	}
 }
