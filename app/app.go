@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/57528e99/recount/app/telemetry"
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
@@ -80,6 +81,11 @@ type Module struct {
 	Routes func(*Service, *httpapi.API)
 	// Problems are what errors of the module's rules are over HTTP.
 	Problems []httpapi.DomainProblem
+	// Templates are files with templates of mails, which delivery.MailTemplate names. A file of that name below
+	// Options.Templates is used instead. Default: none.
+	Templates fs.FS
+	// Metrics are metrics of the module's own. Default: none.
+	Metrics []Metric
 	// Migrations make tables of the module's own in the schema of the log, see migrations.OfModule.
 	// Their names should begin with the App's, as other Apps may be there. Default: none.
 	Migrations fs.FS
@@ -244,7 +250,9 @@ func (a App) Check() error {
 		return errors.Join(append(mistakes, err)...)
 	}
 	mistakes = append(mistakes, projections.Check(codec, a.Projections()...), delivery.Check(codec, a.Subscriptions()...))
-	if _, err := (&Service{App: a.withDefaults(), here: a}).newAPI(Options{}); err != nil {
+	s := &Service{App: a.withDefaults(), here: a, Metrics: telemetry.New(telemetry.Build{})}
+	mistakes = append(mistakes, s.addMetrics())
+	if _, err := s.newAPI(Options{}); err != nil {
 		mistakes = append(mistakes, err)
 	}
 	return errors.Join(mistakes...)

@@ -1,12 +1,14 @@
 package app
 
 import (
+	"io/fs"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/delivery/webhook"
 )
 
@@ -49,6 +51,11 @@ type Options struct {
 	// AllowTargets are networks that subscriptions may send requests to although they are not public, such as
 	// 127.0.0.0/8. Default: none.
 	AllowTargets []netip.Prefix
+	// MailServer is where mails are handed in, by handlers and for subscriptions that name no server: see mail.ParseServer. Default:
+	// none.
+	MailServer *delivery.MailServer
+	// Templates are files with templates of mails, instead of those of the modules. Default: none.
+	Templates fs.FS
 	// WebhookKey is what the secrets of webhooks are derived from, the same in all processes. Default: webhooks must bring
 	// their own.
 	WebhookKey *webhook.MasterKey

@@ -16,6 +16,7 @@ import (
 	"github.com/57528e99/recount/app/telemetry"
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/mail"
 	"github.com/57528e99/recount/delivery/webhook"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
@@ -57,6 +58,8 @@ type Service struct {
 	Broker *delivery.Broker
 	// Deliverer delivers them; nil without the role.
 	Deliverer *delivery.Runner
+	// Mailer sends mails.
+	Mailer *mail.Mailer
 	// API has the routes, and Metrics what operators are served.
 	API     *httpapi.API
 	Metrics *telemetry.Metrics
@@ -127,7 +130,7 @@ func newService(a App, o Options) (_ *Service, err error) {
 	s := &Service{App: a, Schema: o.Schema, Logger: o.Logger, hints: hint.Program(a.Program), options: o, here: here}
 	build := BuildOf(a)
 	s.Metrics = telemetry.New(telemetry.Build{Version: build.Version, Revision: build.Revision, Go: build.Go})
-	return s, nil
+	return s, errors.Join(s.addMetrics(), s.newMailer())
 }
 
 // only returns the modules with the given names; all, if there are none.
@@ -218,7 +221,10 @@ func (s *Service) newDeliverer() (*delivery.Runner, error) {
 	request := func(d delivery.Definition) (delivery.Target, error) {
 		return webhook.NewSigned(d, s.options.AllowTargets, s.options.WebhookKey)
 	}
-	targets := map[string]delivery.TargetFactory{delivery.KindHTTP: request}
+	targets := map[string]delivery.TargetFactory{
+		delivery.KindHTTP:  request,
+		delivery.KindEmail: func(d delivery.Definition) (delivery.Target, error) { return s.Mailer.Target(d) },
+	}
 	if s.options.WebhookKey != nil {
 		targets[delivery.KindWebhook] = request
 	}
@@ -343,7 +349,7 @@ func (s *Service) Start(ctx context.Context) error {
 		}
 	}
 	if s.Deliverer != nil {
-		if err := s.Deliverer.Start(ctx); err != nil {
+		if err := s.Deliverer.Start(WithService(ctx, s)); err != nil {
 			return fmt.Errorf("start delivery: %w", err)
 		}
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/mail/inbox"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
@@ -30,6 +32,7 @@ type Test struct {
 	mu sync.Mutex
 	// reported are the folds whose failure the test was told.
 	reported map[string]bool
+	inbox    *inbox.Inbox
 	// delivered are the positions up to which Deliver has come, by subscription.
 	delivered map[string]int64
 }
@@ -37,8 +40,32 @@ type Test struct {
 // New runs an App in memory until the test ends.
 func New(t testing.TB, a app.App) *Test {
 	t.Helper()
-	s, err := app.InMemory(a, app.Options{Logger: logger(t)})
-	return start(t, s, err)
+	box, server := startInbox(t)
+	s, err := app.InMemory(a, app.Options{Logger: logger(t), MailServer: server})
+	return start(t, s, box, err)
+}
+
+// startInbox starts a mail server that ends with the test.
+func startInbox(t testing.TB) (*inbox.Inbox, *delivery.MailServer) {
+	t.Helper()
+	box, err := inbox.Start(inbox.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := box.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	server := box.Server()
+	return box, &server
+}
+
+// Mails returns the mails that the App has sent, the first first. One that was sent again is there once, see inbox.Mail.Copies.
+func (x *Test) Mails() []inbox.Mail {
+	mails := x.inbox.Mails()
+	slices.Reverse(mails)
+	return mails
 }
 
 // logger writes warnings and errors to the test's log.
@@ -46,12 +73,12 @@ func logger(t testing.TB) zerolog.Logger {
 	return zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
 }
 
-func start(t testing.TB, s *app.Service, err error) *Test {
+func start(t testing.TB, s *app.Service, box *inbox.Inbox, err error) *Test {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &Test{Service: s, t: t, reported: make(map[string]bool), delivered: make(map[string]int64)}
+	x := &Test{Service: s, inbox: box, t: t, reported: make(map[string]bool), delivered: make(map[string]int64)}
 	t.Cleanup(func() {
 		x.checkProjections()
 		if err := s.Close(context.WithoutCancel(t.Context())); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/delivery"
 )
 
@@ -31,7 +32,7 @@ func (x *Test) deliver(name string, s delivery.Subscription) (err error) {
 	if x.Service.Deliverer != nil {
 		return x.awaitDelivery(name)
 	}
-	ctx := x.Service.Logger.WithContext(x.t.Context())
+	ctx := app.WithService(x.Service.Logger.WithContext(x.t.Context()), x.Service)
 	x.delivered[name], err = s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, x.delivered[name])
 	return err
 }

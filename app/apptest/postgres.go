@@ -16,8 +16,9 @@ func Postgres(t testing.TB, a app.App) *Test {
 	if _, err := a.MigrateUp(t.Context(), db.Direct, db.Schema); err != nil {
 		t.Fatal(err)
 	}
-	s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8, Logger: logger(t)})
-	return start(t, s, err)
+	box, server := startInbox(t)
+	s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8, Logger: logger(t), MailServer: server})
+	return start(t, s, box, err)
 }
 
 // Main runs the tests of a package, stops the server that they used, and exits. A goroutine that

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/delivery/mail/inbox"
 )
 
 // dev is what dev is asked for.
@@ -57,6 +59,7 @@ them. Ctrl-C stops it.`,
 	prog.schemaFlag(flags, &d.schema)
 	prog.snapshotFlag(flags, &d.options.SnapshotEvery)
 	ignoreFlag(flags, &d.options.IgnoreTypes)
+	templatesFlag(flags, &d.options.Templates)
 	logs := loggingFlags(cmd, "warn", "console")
 	for _, x := range prog.Extensions {
 		if x.Dev != nil {
@@ -101,7 +104,16 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	if d.options.WebhookKey, err = prog.devWebhookKey(d); err != nil {
 		return err
 	}
-	service, err := app.Open(ctx, prog.App, d.options)
+	box, err := inbox.Start(inbox.Config{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, box.Close()) }()
+	server := box.Server()
+	d.options.MailServer = &server
+	described := prog.App
+	described.Middleware = append([]func(http.Handler) http.Handler{box.Around}, described.Middleware...)
+	service, err := app.Open(ctx, described, d.options)
 	if err != nil {
 		return err
 	}

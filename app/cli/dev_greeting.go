@@ -10,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/hint"
+	"github.com/57528e99/recount/delivery/mail/inbox"
 	"github.com/57528e99/recount/internal/pgembed"
 )
 
@@ -18,6 +19,7 @@ func (prog *Program) greet(d dev, db *devDatabase, url, admin string, took time.
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is ready after %.1fs\n\n", prog.App.ProgramName(), took.Seconds())
 	fmt.Fprintf(&b, "  API       %s\n", url)
+	fmt.Fprintf(&b, "  mails     %s%s\n", url, inbox.Path)
 	if admin != "" {
 		fmt.Fprintf(&b, "  metrics   %s/metrics\n", admin)
 	}

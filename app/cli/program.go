@@ -72,7 +72,7 @@ usage, 3 not found, 4 conflict, 5 refused by a rule, 6 not authorized, 7 unavail
 	},
 		prog.devCommand(), prog.serveCommand(), prog.migrateCommand(), prog.dbCommand(), prog.doctorCommand(),
 		prog.commandsCommand(), prog.projectionsCommand(), prog.subscriptionsCommand(), prog.deadCommand(), prog.applyCommand(), prog.webhooksCommand(), prog.snapshotsCommand(),
-		prog.streamsCommand(), prog.logCommand(), prog.patternCommand(),
+		prog.streamsCommand(), prog.logCommand(), prog.patternCommand(), prog.mailCommand(),
 		prog.openAPICommand(), prog.versionCommand(),
 	)
 	for _, x := range prog.Extensions {

@@ -151,6 +151,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	FromEnv(flags, "build-on-command")
 	flags.Var((*networks)(&s.options.AllowTargets), "allow-targets", "network that subscriptions may send requests to although it is not public, such as 10.0.0.0/8; may be repeated")
 	FromEnv(flags, "allow-targets")
+	var server string
+	mailServerFlag(flags, &server)
+	templatesFlag(flags, &s.options.Templates)
 	flags.BoolVar(&s.options.AdoptLog, "adopt-log", false, "join a log that other apps have, beside them; once is enough")
 	FromEnv(flags, "adopt-log")
 	flags.StringVar(&s.webhookKeyFile, "webhook-key-file", "", "file with the key that the secrets of webhooks are derived from, 32 bytes or more, the same for all processes; "+
@@ -163,6 +166,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 		}
 		s.adminAsked = flags.Changed("admin")
 		if err := s.check(cmd); err != nil {
+			return err
+		}
+		if s.options.MailServer, err = parseMailServer(server); err != nil {
 			return err
 		}
 		if s.options.WebhookKey, err = prog.webhookKey(s.webhookKeyFile); err != nil {
