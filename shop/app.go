@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/shop/inventory"
+	"github.com/57528e99/recount/shop/notification"
 )
 
 // The categories of the streams. Names of events, in the modules, and versions are those in the
@@ -21,7 +23,11 @@ const (
 func App() app.App {
 	return app.App{
 		Name: "shop", Program: "recount", Short: "An event-sourced shop on PostgreSQL",
-		Modules: []app.Module{ordersModule(), stockModule(), returnsModule(), customersModule(), salesModule()},
+		Modules: []app.Module{
+			ordersModule(), stockModule(), returnsModule(), customersModule(), salesModule(),
+			// What reacts to their events, and knows nothing else of them.
+			notification.Module(), inventory.Module(),
+		},
 		Welcome: welcome,
 	}
 }
@@ -30,13 +36,14 @@ func App() app.App {
 // work as often as the server is started.
 func welcome(at app.Running) string {
 	id := "try-" + strings.ToLower(rand.Text()[:6])
-	order := `{"id":"` + id + `","customer_id":"ann","country":"Norway","currency":"NOK",` +
+	order := `{"id":"` + id + `","customer_id":"ann","email":"ann@example.com","country":"Norway","currency":"NOK",` +
 		`"lines":[{"sku":"TEA-1","description":"Green tea","quantity":2,"unit_price_minor":4500}]}`
-	return fmt.Sprintf(`Place an order, and see it in the log and in two read models:
+	return fmt.Sprintf(`Place an order, and see it in the log, in two read models, and in the mail to its customer:
 
   curl %[1]s/v1/orders -H 'Content-Type: application/json' -d '%[2]s'
   %[3]s streams show order-%[4]s%[5]s
   curl %[1]s/v1/orders/%[4]s
   curl '%[1]s/v1/sales?by=country'
+  curl %[1]s/dev/inbox
 `, at.URL, order, at.Program, id, at.Flags)
 }

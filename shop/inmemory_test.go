@@ -1,12 +1,9 @@
 package shop_test
 
 import (
-	"bytes"
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
@@ -38,27 +35,5 @@ func TestTheShopInMemory(t *testing.T) {
 			answers(x.Request("POST", "/v1/stock/TEA-1/receive", `{"quantity":5}`), 200, `"version":0`)
 			answers(x.Request("GET", "/v1/stock/TEA-1", ""), 200, `"on_hand":5`)
 		})
-	}
-}
-
-// TestCustomersAreToldOfWhatIsShipped, but for guests.
-func TestCustomersAreToldOfWhatIsShipped(t *testing.T) {
-	t.Parallel()
-	var told bytes.Buffer
-	x := apptest.New(t, shop.App())
-	x.Service.Logger = zerolog.New(&told)
-	for id, customer := range map[string]string{"o1": "ann", "o2": ""} {
-		x.Request("POST", "/v1/orders", orderJSON(id, customer, "Norway", "NOK", "2030-01-02T03:04:05Z", lineJSON("TEA-1", 2, 4500)))
-		for _, step := range []string{"confirm", "ship"} {
-			if w := x.Request("POST", "/v1/orders/"+id+"/"+step, ""); w.Code != 200 {
-				t.Fatalf("%s %s = %d %s", step, id, w.Code, w.Body)
-			}
-		}
-	}
-	if err := x.Deliver(); err != nil {
-		t.Fatal(err)
-	}
-	if text := told.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"customer":"ann","order":"o1"`) {
-		t.Errorf("customers were told %s, want ann of o1", text)
 	}
 }

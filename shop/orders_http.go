@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/app"
-	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
@@ -22,7 +22,7 @@ func ordersModule() app.Module {
 		Name: "orders",
 		Aggregates: []app.Aggregate{app.NewAggregate[order.Order, order.Event](categoryOrder, "/v1/orders").
 			Events(
-				app.Event[order.Placed]("OrderPlaced", 1),
+				app.Event[order.Placed]("OrderPlaced", 2, eventstore.Upcast(1, placedFromV1)),
 				app.Event[order.Confirmed]("OrderConfirmed", 1),
 				app.Event[order.Shipped]("OrderShipped", 1),
 				app.Event[order.Completed]("OrderCompleted", 1),
@@ -32,9 +32,10 @@ func ordersModule() app.Module {
 				app.Do[order.Confirm]("confirm", app.Body(confirm), app.OptionalBody),
 				app.Do[order.Ship]("ship", app.Body(ship), app.OptionalBody),
 				app.Do[order.Complete]("complete", app.Body(complete), app.OptionalBody),
-				app.Do[order.Cancel]("cancel", app.Body(cancel)))},
-		Projections:   []projections.Projection{orders},
-		Subscriptions: []delivery.Subscription{shippingNotices},
+				app.Do[order.Cancel]("cancel", app.Body(cancel))).
+			// There are none, but who makes some makes others than before there were addresses.
+			Snapshots(0, 2)},
+		Projections: []projections.Projection{orders},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?customer=&status=&country=&day=&limit=&after=
 			httpapi.Read(a, "/v1/orders", orderQueryOf, reads{s}.orders)
@@ -54,6 +55,8 @@ type placeBody struct {
 	goodsBody
 	// PlacedAt is another name of At: that of an order as it is read.
 	PlacedAt httpapi.Time `json:"placed_at"`
+	// Email is where mails about the order go. It is null or left out if nobody is to be told.
+	Email *string `json:"email"`
 }
 
 // Validate implements httpapi.Validator.
@@ -65,7 +68,22 @@ func place(r *app.Request, b placeBody) (order.Place, error) {
 	if err := b.request(r, b.PlacedAt); err != nil {
 		return order.Place{}, err
 	}
-	return order.Place{ID: r.ID, CustomerID: b.CustomerID, Country: b.Country, Currency: b.Currency, Lines: b.goodsLines(), At: r.At}, nil
+	return order.Place{ID: r.ID, CustomerID: b.CustomerID, Email: b.Email, Country: b.Country, Currency: b.Currency, Lines: b.goodsLines(), At: r.At}, nil
+}
+
+// placedV1 is order.Placed before there were addresses.
+type placedV1 struct {
+	ID         string       `json:"id"`
+	CustomerID *string      `json:"customer_id"`
+	Country    string       `json:"country"`
+	Currency   string       `json:"currency"`
+	Lines      []goods.Line `json:"lines"`
+	TotalMinor int64        `json:"total_minor"`
+	At         time.Time    `json:"placed_at"`
+}
+
+func placedFromV1(e placedV1) (order.Placed, error) {
+	return order.Placed{ID: e.ID, CustomerID: e.CustomerID, Country: e.Country, Currency: e.Currency, Lines: e.Lines, TotalMinor: e.TotalMinor, At: e.At}, nil
 }
 
 func confirm(r *app.Request, b atBody) (order.Confirm, error) {

@@ -19,6 +19,7 @@ func salesModule() app.Module {
 	return app.Module{
 		Name:        "sales",
 		Projections: []projections.Projection{salesByCountry, salesBySKU},
+		Metrics:     salesMetrics(),
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?by=day|country|sku&from=&to=&sort=&limit=&after=
 			httpapi.Read(a, "/v1/sales", salesQueryOf, reads{s}.sales)

@@ -28,7 +28,8 @@ func stockModule() app.Module {
 				app.Do[stock.Adjust]("adjust", app.Body(adjust)),
 				app.Do[stock.Reserve]("reserve", app.Body(reserve)),
 				app.Do[stock.Release]("release", app.Body(release)),
-				app.Do[stock.Commit]("commit", app.Body(commit))).
+				app.Do[stock.Commit]("commit", app.Body(commit)),
+				app.Do[stock.ReleaseAll]("release-all", app.Body(releaseAll), app.Internal)).
 			Snapshots(100, 1)},
 		Projections: []projections.Projection{stockLevels},
 		Routes: func(s *app.Service, a *httpapi.API) {
@@ -84,6 +85,11 @@ func release(r *app.Request, b reservationBody) (stock.Release, error) {
 func commit(r *app.Request, b reservationBody) (stock.Commit, error) {
 	b.request(r)
 	return stock.Commit{SKU: r.ID, OrderID: b.OrderID, Quantity: b.Quantity, At: r.At}, checkSKU(r)
+}
+
+func releaseAll(r *app.Request, b reservationBody) (stock.ReleaseAll, error) {
+	b.request(r)
+	return stock.ReleaseAll{SKU: r.ID, OrderID: b.OrderID, At: r.At}, checkSKU(r)
 }
 
 // checkSKU checks the article code in the path. The domain checks it too, but would blame a member

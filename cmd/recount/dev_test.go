@@ -68,13 +68,13 @@ func TestTheLinesThatDevPrintsWorkOnAnotherDatabase(t *testing.T) {
 func tryLines(t *testing.T, dev *process) {
 	t.Helper()
 	text, _ := dev.stderr.read()
-	_, text, _ = strings.Cut(text, "read models:\n")
+	_, text, _ = strings.Cut(text, "its customer:\n")
 	text, _, _ = strings.Cut(text, "\nStop")
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	if len(lines) != 4 {
-		t.Fatalf("%d lines to try, want 4:\n%s", len(lines), text)
+	if len(lines) != 5 {
+		t.Fatalf("%d lines to try, want 5:\n%s", len(lines), text)
 	}
-	for i, want := range []string{`"version":0`, "OrderPlaced", `"status":"placed"`, `"country":"Norway"`} {
+	for i, want := range []string{`"version":0`, "OrderPlaced", `"status":"placed"`, `"country":"Norway"`, `"subject":"Thank you for your order try-`} {
 		until(t, lines[i]+" prints "+want, func() bool { // read models follow a moment later
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", lines[i])
 			cmd.Env = cleanEnv()

@@ -2,6 +2,7 @@ package goods
 
 import (
 	"fmt"
+	"net/mail"
 	"strings"
 	"time"
 	"unicode"
@@ -37,6 +38,21 @@ func CheckCustomerID(field string, id *string) error {
 		return invalid(field, "must be an id, or null for a guest")
 	}
 	return CheckID(field, *id)
+}
+
+// CheckEmail checks the address that mails to a customer go to, which is nil if there is none: name@domain and no more, so that nobody
+// can put a second address into it, or a name that misleads.
+func CheckEmail(field string, address *string) error {
+	if address == nil {
+		return nil
+	}
+	if err := checkText(field, *address, 1, MaxEmailBytes); err != nil {
+		return err
+	}
+	if parsed, err := mail.ParseAddress(*address); err != nil || parsed.Name != "" || parsed.Address != *address {
+		return invalid(field, "must be an address such as ann@example.com, or null")
+	}
+	return nil
 }
 
 // CheckSKU checks an article code: printable Unicode, in which the only space is

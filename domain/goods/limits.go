@@ -4,6 +4,8 @@ const (
 	// MaxIDBytes bounds the id of an order, a return or a customer. It has room
 	// for a UUID with a prefix, and a stream name has room for it.
 	MaxIDBytes = 128
+	// MaxEmailBytes bounds an address, as RFC 5321 does.
+	MaxEmailBytes = 254
 	// MaxSKUBytes bounds an article code.
 	MaxSKUBytes = 64
 	// MaxDescriptionBytes bounds the description of a line, which may be empty.

@@ -26,7 +26,9 @@ type Order struct {
 	ID     string `json:"id"`
 	Status Status `json:"status"`
 	// CustomerID is nil for a guest.
-	CustomerID *string      `json:"customer_id"`
+	CustomerID *string `json:"customer_id"`
+	// Email is where mails about the order go; nil if nobody is to be told.
+	Email      *string      `json:"email,omitempty"`
 	Country    string       `json:"country"`
 	Currency   string       `json:"currency"`
 	Lines      []goods.Line `json:"lines"`

@@ -13,7 +13,9 @@ type Place struct {
 	ID string
 	// CustomerID is nil for a guest.
 	CustomerID *string
-	Country    string
+	// Email is where mails about the order go; nil if nobody is to be told.
+	Email   *string
+	Country string
 	// Currency is an ISO 4217 code; the prices of the lines are in it.
 	Currency string
 	Lines    []goods.Line
@@ -41,6 +43,7 @@ func (c Place) Decide(o Order) ([]Event, error) {
 	return []Event{Placed{
 		ID:         c.ID,
 		CustomerID: c.CustomerID,
+		Email:      c.Email,
 		Country:    c.Country,
 		Currency:   c.Currency,
 		// The caller may use its slice again.
@@ -55,6 +58,7 @@ func (c Place) check() (time.Time, error) {
 	return at, cmp.Or(
 		goods.CheckID("/id", c.ID),
 		goods.CheckCustomerID("/customer_id", c.CustomerID),
+		goods.CheckEmail("/email", c.Email),
 		goods.CheckCountry("/country", c.Country),
 		goods.CheckCurrency("/currency", c.Currency),
 		goods.CheckLines(c.Lines),
@@ -66,6 +70,7 @@ func (c Place) check() (time.Time, error) {
 type Placed struct {
 	ID         string       `json:"id"`
 	CustomerID *string      `json:"customer_id"`
+	Email      *string      `json:"email,omitempty"`
 	Country    string       `json:"country"`
 	Currency   string       `json:"currency"`
 	Lines      []goods.Line `json:"lines"`
@@ -79,6 +84,7 @@ func (e Placed) Evolve(Order) Order {
 		ID:         e.ID,
 		Status:     StatusPlaced,
 		CustomerID: e.CustomerID,
+		Email:      e.Email,
 		Country:    e.Country,
 		Currency:   e.Currency,
 		Lines:      e.Lines,

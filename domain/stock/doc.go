@@ -12,6 +12,8 @@
 //	release  an order gives back what it has reserved
 //	commit   reserved units leave the house
 //
+// ReleaseAll releases whatever an order has, for one that was cancelled.
+//
 // An order may reserve an article several times; its reservations add up, and
 // may be released or committed in parts. What is promised to an order stays
 // promised: an adjustment that would leave fewer units than are reserved is

@@ -45,6 +45,9 @@ func (w *world) goods(o *order, timeName string) *wire.Object {
 	case w.Chance(2):
 		body.Add("customer_id", nil)
 	}
+	if timeName == "placed_at" && w.Chance(2) {
+		body.Add("email", pick(w, []any{nil, "ann@example.com", "Ω@example.com"}))
+	}
 	if w.Chance(2) {
 		timeName = "at"
 	}

@@ -31,7 +31,7 @@ const goodsMembers = dryRun + " at id customer_id country currency lines lines/s
 func generators() map[string]generator {
 	const options = "workers throttle memory_bytes verify keep key"
 	all := map[string]generator{
-		"POST /v1/orders":  {weight: 140, make: (*world).place, takes: goodsMembers + "placed_at"},
+		"POST /v1/orders":  {weight: 140, make: (*world).place, takes: goodsMembers + "placed_at email"},
 		"POST /v1/returns": {weight: 40, make: (*world).takeBack, takes: goodsMembers + "returned_at"},
 
 		"POST /v1/stock/{sku}/receive": {weight: 50, make: (*world).receive, takes: dryRun + " at quantity"},
