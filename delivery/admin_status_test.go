@@ -1,6 +1,10 @@
 package delivery
 
-import "testing"
+import (
+	"context"
+	"fmt"
+	"testing"
+)
 
 // TestTheLagOfAnIdlePartitionIsThatOfItsProcess: its cursor moves now and then, and it says again only what has changed.
 func TestTheLagOfAnIdlePartitionIsThatOfItsProcess(t *testing.T) {
@@ -31,4 +35,20 @@ func TestTheLagOfAnIdlePartitionIsThatOfItsProcess(t *testing.T) {
 	}
 	b.exec(`UPDATE {schema}.subscription_members SET expires_at = now()`)
 	lag(4)
+}
+
+// TestAnEmptyLogHasAnEnd, at which partitions are like at any other.
+func TestAnEmptyLogHasAnEnd(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var got seen
+	p := b.process("one", declare(from(AtBeginning, Handle("h", func(_ context.Context, _ placed, at Event) error { got.add(at); return nil }), nil)))
+	b.eventually(func() error {
+		st := p.Stats()
+		if len(st.Subscriptions) != 1 || st.Subscriptions[0].Partitions != 4 || st.Subscriptions[0].Behind > 0 || st.Subscriptions[0].Lag != 0 {
+			return fmt.Errorf("stats are %+v, want four partitions that are not behind", st.Subscriptions)
+		}
+		return nil
+	})
+	b.has(&got, b.events("order-1", placed{}))
 }

@@ -37,11 +37,11 @@ type feed struct {
 	matcher pattern.Matcher[*source]
 	// plain are the sources without a pattern. The slice is replaced, never changed.
 	plain atomic.Pointer[[]*source]
-	// dealt is up to where the head has been dealt out; 0: not yet known.
+	// dealt is up to where the head has been dealt out, or unread.
 	dealt atomic.Int64
 
 	mu sync.Mutex
-	// position is up to where recent goes. A queue that has read so far can be at the head.
+	// position is up to where recent goes, or unread. A queue that has read so far can be at the head.
 	position int64
 	recent   recentEventList
 	// queues are all that are to be served, behind those of them that are not at the head.
@@ -98,8 +98,12 @@ type queue struct {
 
 const nobody = -1
 
+// unread is where the end of the log is that nobody reads now. 0 is the end of one without events.
+const unread = -1
+
 func newFeed(store eventstore.Reader, logger zerolog.Logger) *feed {
-	f := &feed{store: store, logger: logger, queues: make(map[*queue]struct{}), behind: make(map[*queue]struct{})}
+	f := &feed{store: store, logger: logger, position: unread, queues: make(map[*queue]struct{}), behind: make(map[*queue]struct{})}
+	f.dealt.Store(unread)
 	f.plain.Store(&[]*source{})
 	for i := range f.wake {
 		f.wake[i] = make(chan struct{}, 1)
@@ -165,15 +169,15 @@ func (f *feed) stir() {
 	}
 }
 
-// passed returns up to where a queue has been served although nothing was offered to it; 0: unknown.
+// passed returns up to where a queue has been served although nothing was offered to it, or unread.
 func (f *feed) passed(q *queue) int64 {
 	// In this order: of what was dealt by now it got its part if it is at the head still.
 	dealt := f.dealt.Load()
 	if q.by.Load() != head {
-		return 0
+		return unread
 	}
 	return dealt
 }
 
-// reads returns up to where the log was read at its end.
-func (f *feed) reads() int64 { return f.dealt.Load() }
+// reads returns up to where the log was read at its end; 0: it is not being read, or has no events.
+func (f *feed) reads() int64 { return max(f.dealt.Load(), 0) }

@@ -73,7 +73,7 @@ func (f *feed) release(reader int32, claimed []*queue) {
 		q.source.served[reader].Add(-1)
 		_, serve := f.behind[q]
 		next, wants := q.consumer.next()
-		if serve && wants && f.position > 0 && next == f.position+1 {
+		if serve && wants && f.position != unread && next == f.position+1 {
 			delete(f.behind, q)
 			q.source.served[head].Add(1)
 			q.by.Store(head)
@@ -88,7 +88,7 @@ func (f *feed) serveRecent(reader int32) bool {
 	f.mu.Lock()
 	first, upto := f.recent.first(f.position), f.position
 	f.mu.Unlock()
-	if upto == 0 {
+	if upto == unread {
 		return false
 	}
 	// One who has read all is served as well: it gets to the head.
@@ -186,7 +186,7 @@ func (f *feed) nextPage(ctx context.Context, reader int32, from int64, pages <-c
 func (f *feed) isRecent(position int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.position > 0 && position >= f.recent.first(f.position)
+	return f.position != unread && position >= f.recent.first(f.position)
 }
 
 // waitFor waits until somebody wants a position, and reports whether it is the lowest that is wanted.

@@ -64,14 +64,14 @@ func (f *feed) atHead(b eventstore.Batch) {
 func (f *feed) fallBehind() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dealt := f.dealt.Swap(0)
+	dealt := f.dealt.Swap(unread)
 	for q := range f.queues {
 		if q.by.Load() == head {
 			q.consumer.offer(nil, 0, dealt)
 			f.leaveHead(q)
 		}
 	}
-	f.position, f.recent = 0, recentEventList{}
+	f.position, f.recent = unread, recentEventList{}
 }
 
 // leaveHead says that a queue is behind. The caller holds f.mu, and has offered all that the head has for it.

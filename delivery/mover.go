@@ -250,7 +250,7 @@ func (p *partition) passedChanges() int64 {
 	if p.of.definition.Source.Changes == nil {
 		return 0
 	}
-	return p.of.feed.passed(p.queue)
+	return max(p.of.feed.passed(p.queue), 0)
 }
 
 // report returns what operators are told. The caller holds mu.

@@ -13,7 +13,7 @@ type Stats struct {
 	Moves, MoveErrors int64
 	// LastMove is how long the last one took.
 	LastMove time.Duration
-	// Position is up to where the end of the log was read; 0: it is not being read.
+	// Position is up to where the end of the log was read; 0: it is not being read, or has no events.
 	Position int64
 	// Member says whether the process is one of those that deliver.
 	Member bool
@@ -68,7 +68,7 @@ func (r *Runner) Stats() Stats {
 			status := p.core.Status()
 			p.mu.Unlock()
 			one.Partitions++
-			if passed == 0 {
+			if passed == unread {
 				one.Behind++
 			}
 			one.InFlight, one.Stuck, one.Parked = one.InFlight+status.InFlight, one.Stuck+status.Stuck, one.Parked+status.Parked
@@ -80,7 +80,7 @@ func (r *Runner) Stats() Stats {
 				lowest = at
 			}
 		}
-		if end := s.feed.reads(); end > 0 && lowest >= 0 {
+		if end := s.feed.dealt.Load(); end != unread && lowest >= 0 {
 			one.Lag = max(end-lowest, 0)
 		}
 		st.Subscriptions = append(st.Subscriptions, one)
