@@ -56,7 +56,7 @@ func (q *pullQueue) events(ctx context.Context, call *pullCall) (all []Pulled, k
 		}
 	}
 	if len(missing) > 0 {
-		for e, err := range q.b.config.Store.ReadAll(ctx, eventstore.ReadOptions{Positions: missing}) {
+		for e, err := range q.store.ReadAll(ctx, eventstore.ReadOptions{Positions: missing}) {
 			if err != nil {
 				return nil, 0, fmt.Errorf("read the log: %w", err)
 			}

@@ -44,6 +44,7 @@ type pullQueue struct {
 	rules      pullRules
 	definition Definition
 	revision   int64
+	store      eventstore.Reader
 	selector   *selector
 	matches    func(*eventstore.RecordedEvent) bool
 	feed       pullFeed
@@ -105,6 +106,7 @@ func (q *pullQueue) define(d Definition, revision int64) (err error) {
 		return err
 	}
 	q.matches = q.selector.matcher()
+	q.store = d.Source.reader(q.b.config.Pool, q.b.config.Schema, q.b.config.Store)
 	q.rules = newPullRules(q.id, &d)
 	q.definition, q.revision, q.passed = d, revision, 0
 	return nil
@@ -467,11 +469,22 @@ func (q *pullQueue) hand(pulls []*pullCall, asks []*pullAsk) {
 	}
 }
 
+// head returns the end of the source as far as it is known; nil: it is not. The end of a change feed is looked for.
+func (q *pullQueue) head(ctx context.Context) (*eventstore.Token, error) {
+	if q.definition.Source.Changes == nil {
+		return q.b.head.Load(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	head, err := q.store.Head(ctx)
+	return &head, err
+}
+
 // fill reads on, and reports whether it has got further: what it found was handed out, or may be had.
 func (q *pullQueue) fill(ctx context.Context, pulls []*pullCall) (again bool, err error) {
-	head := q.b.head.Load()
-	if head == nil || !q.feed.Running || q.full || head.Log != q.feed.Log || head.Incarnation != q.feed.Incarnation || head.Position <= q.passed {
-		return false, nil
+	head, err := q.head(ctx)
+	if err != nil || head == nil || !q.feed.Running || q.full || head.Log != q.feed.Log || head.Incarnation != q.feed.Incarnation || head.Position <= q.passed {
+		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
@@ -485,7 +498,7 @@ func (q *pullQueue) fill(ctx context.Context, pulls []*pullCall) (again bool, er
 		}
 		q.passed = q.feed.Filled
 	}
-	found, looked, err := readMatches(ctx, q.b.config.Store, q.selector, q.matches, q.passed, head.Position)
+	found, looked, err := readMatches(ctx, q.store, q.selector, q.matches, q.passed, head.Position)
 	if err != nil {
 		return false, err
 	}

@@ -33,9 +33,6 @@ func (c *checker) source(d *Definition) {
 	s.Changes = new(*s.Changes)
 	c.required("/source/changes/projection", s.Changes.Projection, "the projection whose rows change")
 	choice(c, "/source/changes/images", &s.Changes.Images, projections.NewAndOld, projections.New, projections.Old, projections.KeysOnly)
-	if d.Target.Pull != nil {
-		c.wrong("/target", `must not be "pull": what changes in rows is only pushed so far`)
-	}
 	if d.Target.Append != nil {
 		c.wrong("/target", `must not be "append": a change has no metadata that would end what changes the rows again without end`)
 	}

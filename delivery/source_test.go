@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -183,4 +184,23 @@ func (b *bench) toldOfChanges(begun time.Time) {
 			b.Errorf("start %s is behind position %d, want %d", start, *c.Position, want)
 		}
 	}
+}
+
+// TestChangesOfRowsArePulled: in order of the row, those that are acknowledged once.
+func TestChangesOfRowsArePulled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.projects(ordersFold("orders", projections.New))
+	b.mustPut("jobs", `{"source":{"changes":{"projection":"orders","images":"new"}},`+toPull+`}`)
+	broker := b.broker()
+	b.events("order-1", placed{Total: 5, Customer: "ann"}, placed{Total: 1, Customer: "ann"})
+	b.events("order-2", placed{Total: 7, Customer: "bob"})
+	for _, want := range [][]int64{{1, 3}, {2}} {
+		got := b.pulled(broker, len(want), PullOptions{})
+		if !slices.Equal(positionsOf(got), want) || !strings.Contains(string(got[0].Event.Data), `"new":{`) {
+			t.Fatalf("pulled %v: %s, want %v", positionsOf(got), got[0].Event.Data, want)
+		}
+		b.settled(TokenSettled)(broker.Ack(t.Context(), "jobs", tokensOf(got...)...))
+	}
+	b.pullsNothing(broker)
 }
