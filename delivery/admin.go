@@ -2,10 +2,12 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -82,10 +84,15 @@ type found struct {
 	halvingTo  int
 	start      int64
 	failure    *operations.Failure
+	// replayOf is the subscription that it is a replay of, by id, and replay what it is; 0: it is none.
+	replayOf  int64
+	replay    Replay
+	operation *uuid.UUID
 }
 
 const findSQL = `
 SELECT id, app, definition, revision, desired = 'paused', partitions, coalesce(halving_to, 0), start_position,
+       coalesce(replay_of, 0), coalesce(replay, '{}'), operation,
        stopped_at, coalesce(stopped_position, 0), coalesce(failure, ''), coalesce(failure_reason, '')
 FROM {schema}.subscriptions WHERE name = $1`
 
@@ -96,10 +103,10 @@ func (r *records) find(ctx context.Context, db queryRower, name, lock string) (*
 		sql += " FOR " + lock
 	}
 	f := &found{}
-	var app string
+	var app, replay string
 	failure := stoppedColumns{}
-	err := db.QueryRow(ctx, r.sql(sql), name).Scan(append([]any{&f.id, &app, &f.text, &f.revision, &f.paused, &f.partitions, &f.halvingTo, &f.start},
-		failure.into()...)...)
+	err := db.QueryRow(ctx, r.sql(sql), name).Scan(append([]any{&f.id, &app, &f.text, &f.revision, &f.paused, &f.partitions, &f.halvingTo, &f.start,
+		&f.replayOf, &replay, &f.operation}, failure.into()...)...)
 	switch {
 	case isNoRows(err):
 		return nil, ErrNotFound
@@ -109,7 +116,9 @@ func (r *records) find(ctx context.Context, db queryRower, name, lock string) (*
 		return nil, fmt.Errorf("%w: %q, this program is %q", ErrAnotherApp, app, r.app)
 	}
 	f.failure = failure.failure()
-	f.definition, err = parseStored(f.text)
+	if f.definition, err = parseStored(f.text); err == nil {
+		err = json.Unmarshal([]byte(replay), &f.replay)
+	}
 	f.definition.Paused = f.paused
 	return f, err
 }

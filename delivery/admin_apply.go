@@ -130,7 +130,7 @@ func (a *Admin) apply(ctx context.Context, all []Definition, o ApplyOptions, dry
 
 const surplusSQL = `
 SELECT name FROM {schema}.subscriptions
-WHERE app = $1 AND NOT declared AND NOT starts_with(name, '` + WebhookPrefix + `') AND name <> ALL ($2) ORDER BY name`
+WHERE app = $1 AND NOT declared AND replay_of IS NULL AND NOT starts_with(name, '` + WebhookPrefix + `') AND name <> ALL ($2) ORDER BY name`
 
 // surplus returns the subscriptions of the App that have none of the names and are neither declared by programs nor webhooks.
 func (a *Admin) surplus(ctx context.Context, names []string) ([]string, error) {

@@ -57,15 +57,24 @@ func (a *Admin) eachMatch(ctx context.Context, sel *selector, from, to int64, do
 
 // matcher returns what tells whether the subscription wants an event, for many events.
 func (s *selector) matcher() func(*eventstore.RecordedEvent) bool {
-	if s.pattern == nil {
-		return func(e *eventstore.RecordedEvent) bool { return !isSystem(e) }
+	matches := func(e *eventstore.RecordedEvent) bool { return !isSystem(e) }
+	if s.pattern != nil {
+		matches = matcherOf(s.pattern)
 	}
-	var m pattern.Matcher[bool]
-	m.Add(true, s.pattern)
-	var ids []bool
+	if s.also == nil {
+		return matches
+	}
+	also := matcherOf(s.also)
+	return func(e *eventstore.RecordedEvent) bool { return matches(e) && also(e) }
+}
+
+// matcherOf returns what tells whether an event matches a pattern. It may be called from several goroutines at once.
+func matcherOf(p *pattern.Pattern) func(*eventstore.RecordedEvent) bool {
+	m := &pattern.Matcher[bool]{}
+	m.Add(true, p)
 	return func(e *eventstore.RecordedEvent) bool {
 		about := aboutEvent(e)
-		ids = m.Match(&about, ids[:0])
-		return len(ids) > 0
+		var room [1]bool
+		return len(m.Match(&about, room[:0])) > 0
 	}
 }

@@ -53,11 +53,13 @@ type ExplainedState string
 const (
 	NotInLog    ExplainedState = "not-in-log"
 	BeforeStart ExplainedState = "before-start"
-	Skipped     ExplainedState = "skipped"
-	NotMatched  ExplainedState = "not-matched"
-	IsDead      ExplainedState = "dead"
-	IsWaiting   ExplainedState = "waiting"
-	IsBlocked   ExplainedState = "blocked"
+	// AfterEnd: it is behind the last that comes again in a replay.
+	AfterEnd   ExplainedState = "after-end"
+	Skipped    ExplainedState = "skipped"
+	NotMatched ExplainedState = "not-matched"
+	IsDead     ExplainedState = "dead"
+	IsWaiting  ExplainedState = "waiting"
+	IsBlocked  ExplainedState = "blocked"
 	// IsReady: of a subscription that is pulled, the next who asks gets it. IsLeased: a caller has it.
 	IsReady  ExplainedState = "ready"
 	IsLeased ExplainedState = "leased"
@@ -170,6 +172,10 @@ func (a *Admin) explain(ctx context.Context, name string, position int64, e *eve
 	x.EventID, x.Type, x.Stream, x.RecordedAt = &e.ID, e.Type, e.Stream, &e.RecordedAt
 	if position <= f.start {
 		say(BeforeStart, "it is before the start: the subscription begins behind position %d", f.start)
+		return x, nil
+	}
+	if f.replayOf != 0 && position > f.replay.To {
+		say(AfterEnd, "it is behind the end of the replay, at position %d", f.replay.To)
 		return x, nil
 	}
 	if err := a.explainJudged(ctx, f, &s[0], e, &x, say); err != nil || x.State != "" {
@@ -289,19 +295,27 @@ func (a *Admin) explainFilter(ctx context.Context, tx pgx.Tx, f *found, e *event
 		}
 	}
 	sel, err := newSelector(&d)
+	if err == nil {
+		err = sel.narrow(f.replay.Filter)
+	}
 	if err != nil {
 		return err
 	}
-	if sel.pattern == nil {
-		if isSystem(e) {
-			say(NotMatched, "it is an event of the store, whose types begin with '$': only a filter that names its type picks it")
-		}
-		return nil
-	}
 	about := aboutEvent(e)
-	if c := sel.pattern.Explain(&about).Clause; c != nil {
-		x.Clause = c
-		say(NotMatched, "the filter of revision %d does not match: %s must match %s, and there is %s", x.Revision, c.Pointer, c.Wanted, c.Found)
+	explain := func(which string, p *pattern.Pattern) {
+		if c := p.Explain(&about).Clause; c != nil {
+			x.Clause = c
+			say(NotMatched, "the filter of %s does not match: %s must match %s, and there is %s", which, c.Pointer, c.Wanted, c.Found)
+		}
+	}
+	switch {
+	case sel.pattern != nil:
+		explain(fmt.Sprintf("revision %d", x.Revision), sel.pattern)
+	case isSystem(e):
+		say(NotMatched, "it is an event of the store, whose types begin with '$': only a filter that names its type picks it")
+	}
+	if sel.also != nil && x.State == "" {
+		explain("the replay", sel.also)
 	}
 	return nil
 }

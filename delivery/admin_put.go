@@ -185,13 +185,18 @@ func (a *Admin) create(ctx context.Context, tx pgx.Tx, d Definition, begin *begi
 		return err
 	}
 	b := &pgx.Batch{}
-	b.Queue(a.records.sql(insertRevisionSQL), s.id, 1, text, actor)
-	b.Queue(a.records.sql(insertPartitionsSQL), s.id, begin.at.Log, begin.at.Incarnation, begin.at.Position, d.Partitions, d.Target.Pull != nil)
-	b.Queue(a.records.sql(insertStartsSQL), s.id, begin.at.Position+1, d.Partitions)
+	a.records.queueCreate(b, s.id, begin.at, d, text, actor)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
 	return a.records.audit(ctx, tx, s, o.Actor, "create", fmt.Sprintf("behind position %d", begin.at.Position))
+}
+
+// queueCreate makes what a subscription that begins behind a place has beside its row.
+func (r *records) queueCreate(b *pgx.Batch, id int64, at eventstore.Token, d Definition, text, actor string) {
+	b.Queue(r.sql(insertRevisionSQL), id, 1, text, actor)
+	b.Queue(r.sql(insertPartitionsSQL), id, at.Log, at.Incarnation, at.Position, d.Partitions, d.Target.Pull != nil)
+	b.Queue(r.sql(insertStartsSQL), id, at.Position+1, d.Partitions)
 }
 
 // begin is the place behind which a subscription begins that is made now, or why there is none.

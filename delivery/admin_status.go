@@ -41,10 +41,15 @@ type Status struct {
 	CreatedAt  time.Time         `json:"created_at"`
 	CreatedBy  string            `json:"created_by"`
 	UpdatedAt  time.Time         `json:"updated_at"`
+	// ReplayOf is the subscription that it is a replay of; empty: it is none.
+	ReplayOf string `json:"replay_of,omitempty"`
+	// Replays are its replays that run, or have dead letters. They are not listed beside it.
+	Replays []string `json:"replays,omitempty"`
 	// NoMember says that no process that delivers can run its target.
 	NoMember bool `json:"no_member,omitempty"`
 
 	unreadable error // why this program does not know the definition, nil: it does
+	end        int64 // up to where it reads; 0: without end
 }
 
 // Halving is how far a subscription is on the way to fewer partitions.
@@ -112,9 +117,11 @@ var (
 SELECT s.id, s.name, s.app, s.definition, s.revision, s.desired = 'paused', s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0), s.start_position,
        s.stopped_at, coalesce(s.stopped_position, 0), coalesce(s.failure, ''), coalesce(s.failure_reason, ''),
        s.created_at, s.created_by, s.updated_at,
-       s.needs <> 'pull' AND NOT EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.app = s.app AND s.needs = ANY (m.can_run) AND s.id <> ALL (m.aside) AND ` + alive + `)
+       s.needs <> 'pull' AND NOT EXISTS (SELECT FROM {schema}.subscription_members m WHERE m.app = s.app AND s.needs = ANY (m.can_run) AND s.id <> ALL (m.aside) AND ` + alive + `),
+       coalesce(s.replay, '{}'),
+       ARRAY(SELECT r.name FROM {schema}.subscriptions r WHERE r.replay_of = s.id AND r.name IS NOT NULL ORDER BY r.id)
 FROM {schema}.subscriptions s
-WHERE s.name IS NOT NULL AND ($1 = '' OR s.app = $1) AND ($2::text[] IS NULL OR s.name = ANY ($2))
+WHERE s.name IS NOT NULL AND ($1 = '' OR s.app = $1) AND ($2::text[] IS NULL AND s.replay_of IS NULL OR s.name = ANY ($2))
 ORDER BY s.name`
 
 	partitionsSQL = `
@@ -146,12 +153,12 @@ func (a *Admin) List(ctx context.Context) ([]Status, error) {
 
 const (
 	pageOfSQL = `
-SELECT name FROM {schema}.subscriptions WHERE ($1 = '' OR app = $1) AND name > $2 AND name < $3 ORDER BY name LIMIT $4`
+SELECT name FROM {schema}.subscriptions WHERE replay_of IS NULL AND ($1 = '' OR app = $1) AND name > $2 AND name < $3 ORDER BY name LIMIT $4`
 
 	// As the index on owners has it.
 	pageOfOwnerSQL = `
 SELECT name FROM {schema}.subscriptions
-WHERE ($1 = '' OR app = $1) AND name > $2 AND name < $3 AND (definition::jsonb ->> 'owner') = $5 ORDER BY name LIMIT $4`
+WHERE replay_of IS NULL AND ($1 = '' OR app = $1) AND name > $2 AND name < $3 AND (definition::jsonb ->> 'owner') = $5 ORDER BY name LIMIT $4`
 )
 
 // ListQuery picks subscriptions.
@@ -249,18 +256,23 @@ func (a *Admin) readStatus(ctx context.Context, tx pgx.Tx, names []string) (all 
 	for rows.Next() {
 		var s Status
 		var id int64
-		var text string
+		var text, replay string
 		var paused bool
 		var partitions, halving int
 		var barrier int64
 		var failure stoppedColumns
 		into := append([]any{&id, &s.Name, &s.App, &text, &s.Revision, &paused, &partitions, &halving, &barrier, &s.StartPosition}, failure.into()...)
-		if err := rows.Scan(append(into, &s.CreatedAt, &s.CreatedBy, &s.UpdatedAt, &s.NoMember)...); err != nil {
+		if err := rows.Scan(append(into, &s.CreatedAt, &s.CreatedBy, &s.UpdatedAt, &s.NoMember, &replay, &s.Replays)...); err != nil {
 			return nil, nil, err
 		}
 		if s.Definition, s.unreadable = parseStored(text); s.unreadable != nil {
 			s.Definition = Definition{Name: s.Name}
 		}
+		var of Replay
+		if err := json.Unmarshal([]byte(replay), &of); err != nil {
+			return nil, nil, fmt.Errorf("subscription %s: %w", s.Name, err)
+		}
+		s.ReplayOf, s.end = of.Subscription, of.To
 		s.Definition.Paused, s.Failure = paused, failure.failure()
 		s.CreatedAt, s.UpdatedAt = s.CreatedAt.UTC(), s.UpdatedAt.UTC()
 		if halving > 0 {
@@ -367,7 +379,7 @@ func (m *measure) subscription(ctx context.Context, s *Status) error {
 		if !m.isLog { // a member says how far it has read the log
 			p.read = p.report.Read
 		}
-		if err := m.partition(ctx, p); err != nil {
+		if err := m.partition(ctx, p, s.end); err != nil {
 			return err
 		}
 		s.InFlight += p.InFlight
@@ -388,16 +400,20 @@ func (m *measure) subscription(ctx context.Context, s *Status) error {
 	return nil
 }
 
-func (m *measure) partition(ctx context.Context, p *PartitionStatus) error {
+// partition measures one that reads up to an end; 0: without end.
+func (m *measure) partition(ctx context.Context, p *PartitionStatus, end int64) error {
 	if !m.head.SameIncarnation(p.token) {
 		return nil // it is not known what its position means here
 	}
-	at := p.Position
+	at, head := p.Position, m.head.Position
+	if end > 0 {
+		head = min(head, end)
+	}
 	if p.idle {
 		// The cursor of one in which nothing matches moves now and then; its process reads on.
 		at = max(at, p.read)
 	}
-	events, seconds := max(m.head.Position-at, 0), 0.0
+	events, seconds := max(head-at, 0), 0.0
 	if events > 0 {
 		first, there := m.recorded[at]
 		if !there {

@@ -2,9 +2,11 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
@@ -156,7 +158,7 @@ SET to_position = excluded.to_position, reason = excluded.reason, actor = exclud
 // Reset moves the cursors of all partitions to one place: events behind it come again, those before it that were not
 // delivered are skipped, unless they are parked: of a subscription that is pulled, those that are not acknowledged. What is under way at the time may still reach the target.
 //
-// Errors: ErrNotFound; *InvalidError for a place that is not in the log; operations.ErrInvalid for a reason that is empty.
+// Errors: ErrNotFound; ErrIsReplay; *InvalidError for a place that is not in the log; operations.ErrInvalid for a reason that is empty.
 func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, error) {
 	done := Reset{Subscription: name, DryRun: o.DryRun}
 	if o.Reason == "" && !o.DryRun {
@@ -185,6 +187,9 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 	var before *found
 	var queues []lockedPartition
 	err = a.steer(ctx, "reset", name, func(tx pgx.Tx, s *found) (bool, error) {
+		if s.replayOf != 0 {
+			return false, fmt.Errorf("%w: end it and begin another", ErrIsReplay)
+		}
 		before = s
 		all, err := a.records.lockAll(ctx, tx, s.id)
 		if err != nil {
@@ -239,40 +244,64 @@ func (a *Admin) seek(ctx context.Context, tx pgx.Tx, s *found, at eventstore.Tok
 	return a.records.audit(ctx, tx, s, o.Actor, "reset", detail)
 }
 
-const deleteSQL = `UPDATE {schema}.subscriptions SET name = NULL, updated_at = clock_timestamp() WHERE id = $1`
+const (
+	deleteSQL = `UPDATE {schema}.subscriptions SET name = NULL, updated_at = clock_timestamp() WHERE id = $1`
 
-// Delete removes a subscription. Its name is free at once, and nobody delivers for it any more; what it has in the database goes
-// by and by. One that has dead letters is removed only if force is set.
+	deadCountSQL = `SELECT count(*) FROM {schema}.subscription_parked WHERE subscription = $1 AND state = 'dead'`
+)
+
+// Delete removes a subscription, with its replays. Its name is free at once, and nobody delivers for it any more; what it has in
+// the database goes by and by. One that has dead letters is removed only if force is set. A replay is cancelled by it.
 //
 // Errors: ErrNotFound, ErrHasDeadLetters, *RevisionError.
 func (a *Admin) Delete(ctx context.Context, name string, ifRevision int64, force bool, actor string) error {
-	return a.steer(ctx, "delete", name, func(tx pgx.Tx, s *found) (bool, error) {
+	var ends *uuid.UUID
+	err := a.steer(ctx, "delete", name, func(tx pgx.Tx, s *found) (bool, error) {
 		if ifRevision != 0 && ifRevision != s.revision {
 			return false, &RevisionError{name, ifRevision, s.revision}
 		}
+		ends = s.operation
 		return true, a.remove(ctx, tx, s, force, actor)
 	})
+	if err == nil && ends != nil {
+		// Of one that ended long ago nothing is kept.
+		if err = a.records.replayOperations().Cancel(ctx, *ends); errors.Is(err, operations.ErrNotFound) {
+			err = nil
+		}
+	}
+	return err
 }
 
 func (a *Admin) remove(ctx context.Context, tx pgx.Tx, s *found, force bool, actor string) error {
-	if _, err := a.records.lockAll(ctx, tx, s.id); err != nil {
-		return err
-	}
-	var letters int64
-	err := tx.QueryRow(ctx, a.records.sql(`SELECT count(*) FROM {schema}.subscription_parked WHERE subscription = $1 AND state = 'dead'`), s.id).Scan(&letters)
-	if err == nil && letters > 0 && !force {
-		err = fmt.Errorf("%w: %d; redrive or discard them, or delete it with them", ErrHasDeadLetters, letters)
-	}
+	all, err := a.records.lockReplaysOf(ctx, tx, s.id)
 	if err != nil {
 		return err
 	}
-	b := &pgx.Batch{}
-	b.Queue(a.records.sql(fenceAllSQL), s.id)
-	b.Queue(a.records.sql(deleteSQL), s.id)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return err
+	all = append([]replayEnd{{s.id, s.operation}}, all...)
+	var letters, n int64
+	for _, one := range all {
+		if err := a.records.bury(ctx, tx, one.id); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, a.records.sql(deadCountSQL), one.id).Scan(&n); err != nil {
+			return err
+		}
+		letters += n
+		if one.operation != nil {
+			if _, err := a.records.replayOperations().RequestCancelIn(ctx, tx, *one.operation); err != nil {
+				return err
+			}
+		}
 	}
-	return a.records.audit(ctx, tx, s, actor, "delete", fmt.Sprintf("with %d dead letters", letters))
+	if letters > 0 && !force {
+		return fmt.Errorf("%w: %d; redrive or discard them, or delete it with them", ErrHasDeadLetters, letters)
+	}
+	detail := fmt.Sprintf("with %d dead letters", letters)
+	if s.replayOf != 0 { // which is where its deliveries are looked for
+		of := &found{id: s.replayOf, definition: s.definition}
+		return a.records.audit(ctx, tx, of, actor, "delete", fmt.Sprintf("replay %s, %s", s.definition.Name, detail))
+	}
+	return a.records.audit(ctx, tx, s, actor, "delete", detail)
 }
 
 // AuditEntry is what an operator did.

@@ -25,7 +25,7 @@ type appendTarget struct {
 // NewAppendTarget returns the target that appends events to other streams of a log. What is appended has the
 // event's data, content type and schema version, and an id that is made of its message id and the name of the
 // subscription: delivered again it is there already, and nothing is appended. Its metadata is the event's, with
-// the event as causation_id and one more in recount_hops; metadata that is no JSON object is kept in base64 as
+// the event as causation_id, one more in recount_hops, and of which replay it is in recount_replay; metadata that is no JSON object is kept in base64 as
 // recount_metadata. The error is an *InvalidError.
 func NewAppendTarget(config AppendTarget, log eventstore.Appender) (Target, error) {
 	var c checker
@@ -116,6 +116,9 @@ func (t *appendTarget) metadata(e *Event) ([]byte, error) {
 	}
 	members[hopsMember] = mustMarshal(hops + 1)
 	members["causation_id"] = mustMarshal(e.ID)
+	if e.Replay != "" {
+		members["recount_replay"] = mustMarshal(e.Replay)
+	}
 	return mustMarshal(members), nil
 }
 

@@ -51,8 +51,7 @@ type Definition struct {
 	DeadLetters DeadLetters `json:"dead_letters"`
 	// LogAttempts says which attempts are kept, for seven days. Default: "failures".
 	LogAttempts LogAttempts `json:"log_attempts"`
-	// Replays says whether a replay may send the target what it had already. There are no replays yet: it is kept
-	// for when there are. Default: "refuse".
+	// Replays says whether a replay may send the target what it had already: see Admin.Replay. Default: "refuse".
 	Replays Replays `json:"replays"`
 }
 

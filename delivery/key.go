@@ -22,7 +22,9 @@ const noKey = "(none)"
 type selector struct {
 	// pattern is nil for all events but those of the store.
 	pattern *pattern.Pattern
-	key     func(*eventstore.RecordedEvent) string
+	// also, if not nil, is a pattern that events must match as well.
+	also *pattern.Pattern
+	key  func(*eventstore.RecordedEvent) string
 }
 
 func newSelector(d *Definition) (*selector, error) {

@@ -26,9 +26,13 @@ const eventsInTx = 512
 // running is a subscription of which this process has partitions. All of them deliver by one revision: with another it
 // is taken anew.
 type running struct {
-	runner     *Runner
-	id         int64
-	name       string
+	runner *Runner
+	id     int64
+	name   string
+	// subscription is who receivers take it for, replay what of that it is; empty: it is no replay.
+	subscription, replay string
+	// effects is where what was done is remembered, by the id of a subscription.
+	effects    int64
 	revision   int64
 	definition Definition
 	config     core.Config
@@ -48,6 +52,11 @@ type running struct {
 	// eachByItself: events of a transaction do not depend on how they are cut into batches.
 	eachByItself bool
 	timeout      time.Duration
+	// also, if not nil, reports whether an event that matches is wanted. End, if not 0, is up to where partitions read, rate
+	// how many events they try in a second.
+	also func(*eventstore.RecordedEvent) bool
+	end  int64
+	rate float64
 
 	// stirred: it is among the runner's.
 	stirred atomic.Bool
@@ -66,7 +75,7 @@ type running struct {
 // newRunning returns what is needed to deliver partitions of a subscription.
 func (r *Runner) newRunning(t *taken) (*running, error) {
 	s := &running{
-		runner: r, id: t.Subscription, name: t.Name, revision: t.Revision, definition: t.Definition,
+		runner: r, id: t.Subscription, name: t.Name, subscription: t.Name, effects: t.Subscription, revision: t.Revision, definition: t.Definition,
 		timeout: defaultTimeout,
 		breaker: core.NewBreaker(t.Definition.Breaker.Keys, rand.Float64),
 	}
@@ -77,14 +86,20 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 	s.source = newSource(selector, t.Partitions)
 	s.takesAlerts.Store(selector.namesAlerts())
 	s.feed, s.store = r.feedOf(s.definition.Source), s.definition.Source.reader(r.config.Pool, r.config.Schema, r.config.Store)
-	config := t.Definition.Target
+	if t.Replay != nil {
+		if err := s.setReplay(t); err != nil {
+			return nil, err
+		}
+	}
+	config, definition := t.Definition.Target, t.Definition
+	definition.Name = s.subscription // by which secrets are known
 	// It may have changed since it was judged who can run it.
 	h, target := r.handlers[handlerName(config)], r.targets[config.needs()]
 	switch {
 	case config.Handler != nil && h != nil:
 		s.target, s.quick, s.timeout = h.target(r.config.Codec), h.quick, h.timeout
 	case target != nil:
-		if s.target, err = target(t.Definition); err != nil {
+		if s.target, err = target(definition); err != nil {
 			return nil, err
 		}
 	default:
@@ -114,6 +129,34 @@ func handlerName(t TargetConfig) string {
 	return t.Handler.Name
 }
 
+// setReplay makes it deliver a replay.
+func (s *running) setReplay(t *taken) error {
+	r := t.Replay
+	s.subscription, s.replay, s.end, s.rate = r.Subscription, t.Name, r.To, r.Rate
+	if r.Target == nil { // another one has done nothing yet
+		s.effects = t.ReplayOf
+	}
+	if err := s.source.narrow(r.Filter); err != nil {
+		return err
+	}
+	if p := s.source.also; p != nil {
+		s.also = matcherOf(p)
+		s.source.types, s.source.categories = both(s.source.types, p.Types()), both(s.source.categories, p.Categories())
+	}
+	return nil
+}
+
+// both returns what is in both lists, of which one that is nil has everything.
+func both(a, b []string) []string {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
+}
+
 // closeTarget lets the target go, after the last attempt.
 func (s *running) closeTarget() {
 	if c, ok := s.target.(interface{ Close() }); ok {
@@ -133,6 +176,9 @@ func (s *running) configure() {
 	}
 	if s.eachByItself {
 		s.config.MaxEvents, s.config.Bisect = max(s.config.MaxEvents, eventsInTx), true
+	}
+	if s.rate > 0 {
+		s.config.MaxEvents = mostAtOnce(s.config.MaxEvents, s.rate)
 	}
 }
 
@@ -199,6 +245,7 @@ type partition struct {
 	toldRead int64
 	// skips are events that an operator had left out.
 	skips map[int64]bool
+	pace  pace
 }
 
 // flight is what is known of an attempt in flight.
@@ -209,7 +256,8 @@ type flight struct {
 
 // start begins to deliver a partition that was taken.
 func (s *running) start(ctx context.Context, t *taken) *partition {
-	p := &partition{owned: t.owned, of: s, since: time.Now(), flights: make(map[*core.Attempt]flight), wished: make(map[int64]wish), skips: t.Skips}
+	p := &partition{owned: t.owned, of: s, since: time.Now(), flights: make(map[*core.Attempt]flight), wished: make(map[int64]wish), skips: t.Skips,
+		pace: pace{rate: s.rate}}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	rows := make([]core.Row, len(t.Rows))
 	for i := range t.Rows {
@@ -219,6 +267,9 @@ func (s *running) start(ctx context.Context, t *taken) *partition {
 	if t.HalvingTo > 0 && max(t.Barrier, t.ReadTo) > 0 {
 		p.readTo = max(t.Barrier, t.ReadTo)
 		p.core.ReadTo(p.readTo)
+	}
+	if s.end > 0 {
+		p.core.ReadTo(s.end)
 	}
 	p.queue = newQueue(s.source, t.Partition, p)
 	s.mu.Lock()
@@ -250,14 +301,14 @@ func (p *partition) offer(events []offered, from, upto int64) (read int64) {
 	var few [8]core.Item
 	items := few[:0]
 	for _, o := range events {
-		if p.skips[o.event.Position] {
+		if p.skips[o.event.Position] || p.of.also != nil && !p.of.also(o.event) {
 			continue
 		}
 		items = append(items, core.Item{Position: o.event.Position, Key: o.key, Size: o.event.Size(), Event: o.event})
 	}
 	p.core.Offer(items, upto)
 	read = p.core.Read()
-	if read == p.readTo {
+	if read == p.readTo || read == p.of.end {
 		p.queueMove() // all wait for it
 	}
 	if len(events) > 0 {
@@ -307,21 +358,27 @@ func (p *partition) beginAt(now time.Time) *core.Attempt {
 	if p.gone || !p.of.runner.mayBegin(now) {
 		return nil
 	}
-	a, ok := p.core.Next(now)
-	if !ok {
-		p.arm(now)
+	if due, yes := p.pace.holds(now); yes {
+		p.armAt(due, now)
 		return nil
 	}
+	a, ok := p.core.Next(now)
+	if !ok {
+		if at, ok := p.core.Wake(); ok {
+			p.armAt(at, now)
+		}
+		return nil
+	}
+	p.pace.began(now, len(a.Items))
 	p.flights[a] = flight{begun: now}
 	p.of.stir()
 	return a
 }
 
-// arm lets it be looked at again when something is due. The caller holds mu.
-func (p *partition) arm(now time.Time) {
-	at, ok := p.core.Wake()
+// armAt lets it be looked at again at a time. The caller holds mu.
+func (p *partition) armAt(at, now time.Time) {
 	switch {
-	case !ok || at.Equal(p.dueAt):
+	case at.Equal(p.dueAt):
 		return
 	case p.timer == nil:
 		p.timer = time.AfterFunc(max(at.Sub(now), 0), p.due)
@@ -449,8 +506,8 @@ func coreRow(row *parkedRow) core.Row {
 }
 
 // newEvent returns an event as it is delivered.
-func (r *Runner) newEvent(e *eventstore.RecordedEvent, item *core.AttemptItem) Event {
-	return Event{RecordedEvent: e, MessageID: MessageID(r.log.Load().Log, e), Key: item.Key, Attempt: item.Attempt, Redrive: item.Redrive}
+func (r *Runner) newEvent(e *eventstore.RecordedEvent, item *core.AttemptItem, replay string) Event {
+	return Event{RecordedEvent: e, MessageID: MessageID(r.log.Load().Log, e), Key: item.Key, Attempt: item.Attempt, Redrive: item.Redrive, Replay: replay}
 }
 
 // rateMeter says how many positions a second a partition passes.

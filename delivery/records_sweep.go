@@ -81,7 +81,7 @@ UPDATE {schema}.subscriptions SET stopped_at = now(), failure = $2, failure_reas
 // deleted. It stops subscriptions that have too many dead letters, and returns those. Any process may do it, several at once also.
 func (r *records) sweep(ctx context.Context, seen deadCounts) (stopped []deadHolder, err error) {
 	stopped, err = r.expire(ctx, seen)
-	err = errors.Join(r.purgeDeleted(ctx), r.inPieces(ctx, purgeAttemptsSQL, attemptsKept, sweepAtOnce), err)
+	err = errors.Join(r.buryEndedReplays(ctx), r.purgeDeleted(ctx), r.inPieces(ctx, purgeAttemptsSQL, attemptsKept, sweepAtOnce), err)
 	if err != nil {
 		return stopped, fmt.Errorf("remove what is kept no longer: %w", err)
 	}

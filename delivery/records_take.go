@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -32,6 +34,9 @@ type taken struct {
 	// HalvingTo and Barrier are as in subscription. ReadTo is how far it has read, if it has said so; else 0.
 	HalvingTo       int
 	Barrier, ReadTo int64
+	// Replay, if not nil, is what the subscription is, and ReplayOf the id of whose.
+	Replay   *Replay
+	ReplayOf int64
 }
 
 const (
@@ -45,7 +50,8 @@ ORDER BY p.subscription, p.partition FOR NO KEY UPDATE SKIP LOCKED`
 	// Their members are looked at in a later statement: one may have joined and taken it since the other began.
 	readPartitionsSQL = `
 SELECT p.subscription, p.partition, p.position, p.revision, coalesce(p.read_to, 0),
-       s.name, s.definition, s.needs, s.revision, s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0)
+       s.name, s.definition, s.needs, s.revision, s.partitions, coalesce(s.halving_to, 0), coalesce(s.barrier, 0),
+       coalesce(s.replay_of, 0), coalesce(s.replay, '')
 FROM {schema}.subscription_partitions p
 JOIN unnest($3::bigint[], $4::integer[]) AS want (subscription, partition) USING (subscription, partition)
 JOIN {schema}.subscriptions s ON s.id = p.subscription
@@ -114,10 +120,14 @@ func (r *records) takeIn(ctx context.Context, tx pgx.Tx, m member, at eventstore
 	var before []int64
 	var one taken
 	var revision int64
-	var text string
+	var text, replay string
 	_, err = pgx.ForEachRow(rows, []any{&one.Subscription, &one.Partition, &one.Position, &revision, &one.ReadTo,
-		&one.Name, &text, &one.Needs, &one.Revision, &one.Partitions, &one.HalvingTo, &one.Barrier}, func() error {
+		&one.Name, &text, &one.Needs, &one.Revision, &one.Partitions, &one.HalvingTo, &one.Barrier, &one.ReplayOf, &replay}, func() error {
 		one.Definition, one.Unreadable = parseStored(text)
+		if one.Replay = nil; one.ReplayOf != 0 {
+			one.Replay = new(Replay)
+			one.Unreadable = errors.Join(one.Unreadable, json.Unmarshal([]byte(replay), one.Replay))
+		}
 		all, before = append(all, one), append(before, revision)
 		return nil
 	})

@@ -101,8 +101,9 @@ type Runner struct {
 	log atomic.Pointer[eventstore.Token]
 
 	service background.Service
-	// wake lets the keeper look at once, moving lets the mover move soon, blocked at once.
-	wake, moving, blocked chan struct{}
+	// wake lets the keeper look at once, moving lets the mover move soon, blocked at once, replays
+	// lets who watches them look for more.
+	wake, moving, blocked, replays chan struct{}
 	// begun is the zero of deadline, which is when attempts must not begin any more, see mayBegin.
 	begun    time.Time
 	deadline atomic.Int64
@@ -148,7 +149,8 @@ func NewRunner(c Config) (*Runner, error) {
 		config: c, records: &records{pool: c.Pool, schema: c.Schema, app: c.App}, process: c.Process,
 		feed: newFeed(c.Store, c.Logger), changes: make(map[ChangesSource]*feed),
 		targets: map[string]TargetFactory{KindSQL: newSQLTarget(c.Schema)},
-		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), blocked: make(chan struct{}, 1), begun: time.Now(),
+		wake:    make(chan struct{}, 1), moving: make(chan struct{}, 1), blocked: make(chan struct{}, 1),
+		replays: make(chan struct{}, 1), begun: time.Now(),
 		running: make(map[int64]*running), alone: make(map[int64]string),
 	}
 	r.alerts = newAlerts(c.Store, c.Process, c.Logger)
@@ -219,6 +221,7 @@ func (r *Runner) run(soft, hard context.Context) {
 	parts.Go(func() { r.moveLoop(working) })
 	parts.Go(func() { r.sweepLoop(working) })
 	parts.Go(func() { r.alerts.run(working) })
+	parts.Go(func() { r.watchReplays(soft) })
 	closeTargets := r.keep(soft, hard)
 	done()
 	parts.Wait()

@@ -19,7 +19,9 @@ import (
 // Observation is what became of an attempt.
 type Observation struct {
 	Subscription string
-	Partition    int
+	// Replay names the replay of it that the attempt is of; empty: it is of none.
+	Replay    string
+	Partition int
 	// Events is how many it had, Delivered how many of them were.
 	Events, Delivered int
 	// Kind is fresh, retry or probe.
@@ -70,7 +72,7 @@ func recoverTo(err *error) {
 
 // delivery returns what the target gets. It is not complete if the partition was lost meanwhile.
 func (p *partition) delivery(a *core.Attempt) *Delivery {
-	d := &Delivery{Subscription: p.of.name, Partition: p.Partition, Epoch: p.Epoch, Events: make([]Event, len(a.Items))}
+	d := &Delivery{Subscription: p.of.subscription, Partition: p.Partition, Epoch: p.Epoch, Replay: p.of.replay, Events: make([]Event, len(a.Items))}
 	for i := range a.Items {
 		item := &a.Items[i]
 		e, ok := item.Event.(*eventstore.RecordedEvent)
@@ -82,7 +84,7 @@ func (p *partition) delivery(a *core.Attempt) *Delivery {
 		if isAlert(e) {
 			p.of.takesAlerts.Store(true)
 		}
-		d.Events[i] = p.of.runner.newEvent(e, item)
+		d.Events[i] = p.of.runner.newEvent(e, item, p.of.replay)
 	}
 	return d
 }
@@ -184,7 +186,7 @@ func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, b
 	r.counts.delivered.Add(int64(delivered))
 	r.counts.failed.Add(int64(len(d.Events) - delivered))
 	if r.config.Observe != nil {
-		r.config.Observe(Observation{Subscription: p.of.name, Partition: p.Partition, Events: len(d.Events), Delivered: delivered,
+		r.config.Observe(Observation{Subscription: p.of.subscription, Replay: p.of.replay, Partition: p.Partition, Events: len(d.Events), Delivered: delivered,
 			Kind: kind.String(), Duration: took, Lag: max(now.Sub(oldest), 0), Err: err})
 	}
 }

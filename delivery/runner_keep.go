@@ -332,6 +332,9 @@ func (k *keeper) see(ctx context.Context) error {
 		}
 	}
 	k.log.Store(&at)
+	if changes != k.changes {
+		background.Wake(k.replays)
+	}
 	k.changes, k.all, k.looked, k.asOf = changes, all, now, now
 	k.forgetAside()
 	return k.fulfil(ctx)

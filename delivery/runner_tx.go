@@ -165,7 +165,7 @@ func (t *txAttempt) fresh(ctx context.Context, tx pgx.Tx) ([]int, error) {
 	for i := range t.d.Events {
 		ids[i] = t.d.Events[i].MessageID.String()
 	}
-	rows, err := tx.Query(ctx, t.p.of.runner.records.sql(effectsSQL), t.p.of.id, ids)
+	rows, err := tx.Query(ctx, t.p.of.runner.records.sql(effectsSQL), t.p.of.effects, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +304,7 @@ func (t *txAttempt) forget(ctx context.Context, tx pgx.Tx, failed map[int]error)
 	for i := range failed {
 		ids = append(ids, t.d.Events[i].MessageID.String())
 	}
-	_, err := tx.Exec(ctx, t.p.of.runner.records.sql(forgetEffectsSQL), t.p.of.id, ids)
+	_, err := tx.Exec(ctx, t.p.of.runner.records.sql(forgetEffectsSQL), t.p.of.effects, ids)
 	return err
 }
 

@@ -17,7 +17,7 @@ type Stats struct {
 	Position int64
 	// Member says whether the process is one of those that deliver.
 	Member bool
-	// Subscriptions has a line for each of which partitions are here.
+	// Subscriptions has a line for each of which partitions are here, but for replays.
 	Subscriptions []SubscriptionStats
 }
 
@@ -59,6 +59,9 @@ func (r *Runner) Stats() Stats {
 		LastMove: time.Duration(r.counts.lastMove.Load()), Position: r.feed.reads(), Member: r.mayBegin(now),
 	}
 	for _, s := range r.allRunning() {
+		if s.replay != "" {
+			continue
+		}
 		breaker := s.breaker.Status()
 		one := SubscriptionStats{Subscription: s.name, BreakerOpen: breaker.Open, Throttled: breaker.ThrottledUntil.After(now), Lag: -1}
 		lowest := int64(-1)

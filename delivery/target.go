@@ -62,6 +62,8 @@ type Event struct {
 	// Redrive says that an operator let a dead letter be tried again: later events of its key may have been
 	// delivered before.
 	Redrive bool
+	// Replay is that of the Delivery.
+	Replay string
 	// Redacted says that the data was erased.
 	Redacted bool
 }

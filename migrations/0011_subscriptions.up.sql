@@ -58,9 +58,15 @@ CREATE TABLE subscriptions (
     failure_reason   text,
     created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_by       text        NOT NULL,
-    updated_at       timestamptz NOT NULL DEFAULT clock_timestamp()
+    updated_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Of a replay: the subscription whose events come again, what it is as JSON, and the operation that it is. Its definition is
+    -- what the other one had.
+    replay_of        bigint,
+    replay           text,
+    operation        uuid
 );
 CREATE INDEX subscriptions_owner ON subscriptions ((definition::jsonb ->> 'owner'), name);
+CREATE INDEX subscriptions_replays ON subscriptions (replay_of) WHERE replay_of IS NOT NULL;
 
 -- A partition is a queue in order of position, of the keys whose hash falls to it. Everything that matches
 -- at or below position is delivered, or has a row in subscription_parked; nothing above it has one.
@@ -193,7 +199,7 @@ CREATE TABLE subscription_attempts (
 CREATE INDEX subscription_attempts_event ON subscription_attempts (subscription, position);
 CREATE INDEX subscription_attempts_at ON subscription_attempts USING brin (at);
 
--- What handlers that remember have done, by message id.
+-- What handlers that remember have done, by message id. A replay to the same target shares what its subscription has.
 CREATE TABLE subscription_effects (
     subscription bigint NOT NULL,
     message_id   uuid   NOT NULL,

@@ -58,8 +58,13 @@ func (r *Records) Cancel(ctx context.Context, id uuid.UUID) error {
 // RequestCancel leaves the wish for the end of an operation, and returns how much longer the claim
 // on it holds if nobody renews it.
 func (r *Records) RequestCancel(ctx context.Context, id uuid.UUID) (time.Duration, error) {
+	return r.RequestCancelIn(ctx, r.pool, id)
+}
+
+// RequestCancelIn is RequestCancel in a transaction of the caller's.
+func (r *Records) RequestCancelIn(ctx context.Context, db lease.DB, id uuid.UUID) (time.Duration, error) {
 	var seconds float64
-	err := r.pool.QueryRow(ctx, r.SQL(cancelSQL), id, r.subjectKind).Scan(&seconds)
+	err := db.QueryRow(ctx, r.SQL(cancelSQL), id, r.subjectKind).Scan(&seconds)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil // it has ended
 	}

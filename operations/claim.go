@@ -55,6 +55,17 @@ func (r *Records) Claimable(ctx context.Context, subjects []string, versions []i
 	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 }
 
+var unclaimedSQL = `SELECT id FROM {schema}.operations WHERE subject_kind = $1 AND state = 'running' AND ` + lease.Free + ` ORDER BY created_at`
+
+// Unclaimed returns the operations that nobody works on, whatever subject and version they are of, the oldest first.
+func (r *Records) Unclaimed(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := r.pool.Query(ctx, r.SQL(unclaimedSQL), r.subjectKind)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+}
+
 // InTx runs f in tx, which takes effect only while the claim holds.
 func (c *Claim) InTx(ctx context.Context, tx pgx.Tx, f func(pgx.Tx) error) error {
 	if err := f(tx); err != nil {

@@ -27,6 +27,8 @@ type Request struct {
 	// Version is that of the subject which the program must have that works on it.
 	Version int
 	Options Options
+	// Detail is what the kind needs to know besides, a JSON object; nil: nothing.
+	Detail json.RawMessage
 	// Actor is who asks.
 	Actor string
 }
@@ -97,14 +99,16 @@ func States() []State { return []State{Running, Done, Failed, Cancelled} }
 // subject goes on.
 type Operation struct {
 	ID uuid.UUID `json:"id"`
-	// SubjectKind and Subject say what it works on: a projection, so far, and the name in JSON says
-	// so.
+	// SubjectKind and Subject say what it works on. Operations on projections alone are shown as they
+	// are, and the name in JSON says so.
 	SubjectKind string  `json:"-"`
 	Subject     string  `json:"projection"`
 	Kind        Kind    `json:"kind"`
 	Version     int     `json:"version"`
 	Options     Options `json:"options"`
-	State       State   `json:"state"`
+	// Detail is that of the Request.
+	Detail json.RawMessage `json:"-"`
+	State  State           `json:"state"`
 	// Cancelling says that somebody asked for its end.
 	Cancelling bool `json:"cancelling,omitempty"`
 	// Generation is the one of the subject that it works on, 0 while that is not decided.

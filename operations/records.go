@@ -73,12 +73,29 @@ func scan(row pgx.CollectableRow) (Operation, error) {
 	if o.FinishedAt != nil {
 		*o.FinishedAt = o.FinishedAt.UTC()
 	}
-	return o, json.Unmarshal(options, &o.Options)
+	stored := storedOptions{}
+	err = json.Unmarshal(options, &stored)
+	o.Options, o.Detail = stored.Options, stored.Detail
+	return o, err
+}
+
+// storedOptions is what the column options has.
+type storedOptions struct {
+	Options
+	Detail json.RawMessage `json:"detail,omitempty"`
 }
 
 // list returns the operations that meet a condition whose parameters begin at $2.
 func (r *Records) list(ctx context.Context, where string, args ...any) ([]Operation, error) {
-	rows, err := r.pool.Query(ctx, r.SQL(`SELECT `+columns+` FROM {schema}.operations WHERE subject_kind = $1 AND `+where),
+	return r.listIn(ctx, r.pool, where, args...)
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func (r *Records) listIn(ctx context.Context, db querier, where string, args ...any) ([]Operation, error) {
+	rows, err := db.Query(ctx, r.SQL(`SELECT `+columns+` FROM {schema}.operations WHERE subject_kind = $1 AND `+where),
 		append([]any{r.subjectKind}, args...)...)
 	if err != nil {
 		return nil, err
@@ -102,9 +119,9 @@ func (r *Records) Get(ctx context.Context, id uuid.UUID) (Operation, error) {
 	return all[0], nil
 }
 
-// Latest returns the last ten operations on a subject, the newest first.
-func (r *Records) Latest(ctx context.Context, subject string) ([]Operation, error) {
-	return r.list(ctx, `subject = $2 ORDER BY created_at DESC LIMIT 10`, subject)
+// Latest returns the last operations on a subject, the newest first, at most limit.
+func (r *Records) Latest(ctx context.Context, subject string, limit int) ([]Operation, error) {
+	return r.list(ctx, `subject = $2 ORDER BY created_at DESC LIMIT $3`, subject, limit)
 }
 
 // LatestOfEach returns the last operation of each kind on each of the subjects, ordered by subject
@@ -135,21 +152,10 @@ func (r *Records) Request(ctx context.Context, q Request) (uuid.UUID, error) {
 
 // RequestClaimed is Request with a claim of owner, so that nobody else begins the operation.
 func (r *Records) RequestClaimed(ctx context.Context, q Request, owner string, ttl time.Duration) (*Claim, error) {
-	c := &Claim{records: r, Operation: Operation{
-		ID: uuid.New(), SubjectKind: r.subjectKind, Subject: q.Subject, Kind: q.Kind, Version: q.Version, Options: q.Options, State: Running,
-		RequestedBy: SanitizeText(q.Actor),
-	}}
+	c := &Claim{records: r, Operation: r.asked(q)}
 	c.Lease = lease.Lease{Table: r.table(), Key: []any{c.Operation.ID}, Owner: owner, TTL: ttl, Epoch: 1}
-	if err := q.Options.check(); err != nil {
-		return c, err
-	}
-	options, err := json.Marshal(q.Options)
-	if err != nil {
-		return c, err
-	}
 	for {
-		_, err = r.pool.Exec(ctx, r.SQL(requestSQL), c.Operation.ID, r.subjectKind, q.Subject, q.Kind, q.Version,
-			string(options), c.Operation.RequestedBy, owner, ttl)
+		err := r.insert(ctx, r.pool, &c.Operation, owner, ttl)
 		var refused *pgconn.PgError
 		if !errors.As(err, &refused) || refused.ConstraintName != runningIndex {
 			return c, err
@@ -159,6 +165,36 @@ func (r *Records) RequestClaimed(ctx context.Context, q Request, owner string, t
 			return c, err
 		}
 	}
+}
+
+// asked returns the operation that is asked for.
+func (r *Records) asked(q Request) Operation {
+	return Operation{
+		ID: uuid.New(), SubjectKind: r.subjectKind, Subject: q.Subject, Kind: q.Kind, Version: q.Version, Options: q.Options, Detail: q.Detail,
+		State: Running, RequestedBy: SanitizeText(q.Actor),
+	}
+}
+
+func (r *Records) insert(ctx context.Context, db lease.DB, o *Operation, owner string, ttl time.Duration) error {
+	if err := o.Options.check(); err != nil {
+		return err
+	}
+	options, err := json.Marshal(storedOptions{o.Options, o.Detail})
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec(ctx, r.SQL(requestSQL), o.ID, r.subjectKind, o.Subject, o.Kind, o.Version, string(options), o.RequestedBy, owner, ttl)
+	return err
+}
+
+// RequestIn is Request in a transaction of the caller's, who keeps others from asking for one on the subject meanwhile. The
+// error is a *BusyError for one that is being cancelled too.
+func (r *Records) RequestIn(ctx context.Context, tx pgx.Tx, q Request) (Operation, error) {
+	o := r.asked(q)
+	if err := r.busyIn(ctx, tx, q.Subject); err != nil {
+		return o, err
+	}
+	return o, r.insert(ctx, tx, &o, "", 0)
 }
 
 // makeRoom returns nil if nothing runs on a subject any more, else a *BusyError.
@@ -176,7 +212,11 @@ func (r *Records) makeRoom(ctx context.Context, subject string) error {
 
 // busy returns the *BusyError for a subject, nil if nothing runs.
 func (r *Records) busy(ctx context.Context, subject string) error {
-	running, err := r.list(ctx, `subject = $2 AND state = 'running'`, subject)
+	return r.busyIn(ctx, r.pool, subject)
+}
+
+func (r *Records) busyIn(ctx context.Context, db querier, subject string) error {
+	running, err := r.listIn(ctx, db, `subject = $2 AND state = 'running'`, subject)
 	if err != nil || len(running) == 0 {
 		return err
 	}

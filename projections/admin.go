@@ -216,7 +216,7 @@ func (a *Admin) Operation(ctx context.Context, id uuid.UUID) (operations.Operati
 
 // Operations returns the last ten operations on a projection, the newest first.
 func (a *Admin) Operations(ctx context.Context, projection string) ([]operations.Operation, error) {
-	all, err := a.catalog.operations.Latest(ctx, projection)
+	all, err := a.catalog.operations.Latest(ctx, projection, 10)
 	if err == nil {
 		err = a.catalog.check(ctx, a.catalog.pool, projection)
 	}

@@ -13,7 +13,7 @@ import (
 func (prog *Program) deadCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "dead", Short: "Inspect the dead letters of subscriptions, and decide on them"}
 	d := prog.databaseFlags(cmd, "a server does it, see --server of the commands")
-	return Group(cmd, prog.deadList(d), prog.deadShow(d), prog.deadRedrive(d), prog.deadDiscard(d))
+	return Group(cmd, prog.deadList(d), prog.deadShow(d), prog.deadRedrive(d), prog.deadDiscard(d), prog.deadResubmit(d))
 }
 
 // deadFlags pick dead letters.

@@ -84,6 +84,12 @@ func (prog *Program) examine(ctx context.Context, s *app.Service) (found []findi
 	}
 	for _, one := range subscribed {
 		found = append(found, prog.findingOfSubscription(one))
+		for _, name := range one.Replays {
+			if r, err := s.Subscriptions.Get(ctx, name); err == nil { // else it is gone since
+				r.LagSeconds = nil // which it begins with
+				found = append(found, prog.findingOfSubscription(r))
+			}
+		}
 	}
 	return found
 }

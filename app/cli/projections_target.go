@@ -114,6 +114,10 @@ func (t *target) explain(err error) error {
 		advice = "{program} dead ls NAME" + t.flags() + " lists them, {program} subscriptions explain NAME POSITION" + t.flags() + " says what became of an event"
 	case errors.Is(err, delivery.ErrHasDeadLetters):
 		advice = "look at them: {program} dead ls NAME" + t.flags() + "; --discard-dead removes them as well"
+	case errors.Is(err, delivery.ErrReplaysRefused):
+		advice = "--allow lets the events come again this once"
+	case errors.Is(err, delivery.ErrReplayRunning), errors.Is(err, delivery.ErrIsReplay):
+		advice = "{program} subscriptions replays NAME" + t.flags() + " lists them, {program} subscriptions delete REPLAY" + t.flags() + " ends one"
 	case errors.Is(err, delivery.ErrNotStopped), errors.Is(err, delivery.ErrNotWaiting):
 		advice = "{program} subscriptions explain NAME POSITION" + t.flags() + " says what became of an event"
 	case errors.Is(err, operations.ErrInvalid):

@@ -21,7 +21,8 @@ func (prog *Program) subscriptionsCommand() *cobra.Command {
 	d := prog.databaseFlags(cmd, "a server does it, see --server of the commands")
 	return Group(cmd, prog.subscriptionsList(d), prog.subscriptionsShow(d), prog.subscriptionsApply(d), prog.subscriptionsPause(d),
 		prog.subscriptionsResume(d), prog.subscriptionsSkip(d), prog.subscriptionsRetry(d), prog.subscriptionsReset(d),
-		prog.subscriptionsExplain(d), prog.subscriptionsPull(d), prog.subscriptionsDelete(d))
+		prog.subscriptionsReplay(d), prog.subscriptionsReplays(d), prog.subscriptionsExplain(d), prog.subscriptionsAudit(d),
+		prog.subscriptionsPull(d), prog.subscriptionsDelete(d))
 }
 
 // applyCommand is subscriptions apply at the top level.
@@ -41,6 +42,9 @@ type subscriptionOperator interface {
 	Skip(ctx context.Context, name string, position int64, reason, actor string) (int64, error)
 	RetryNow(ctx context.Context, name string, position int64, actor string) error
 	Reset(ctx context.Context, name string, o delivery.ResetOptions) (delivery.Reset, error)
+	Replay(ctx context.Context, name string, o delivery.ReplayOptions) (delivery.Replay, error)
+	Replays(ctx context.Context, name string) ([]delivery.Replay, error)
+	Audit(ctx context.Context, name string, limit int) ([]delivery.AuditEntry, error)
 	Explain(ctx context.Context, name string, position int64) (delivery.Explanation, error)
 	ExplainEvent(ctx context.Context, name string, id uuid.UUID) (delivery.Explanation, error)
 	Dead(ctx context.Context, name string, q delivery.DeadQuery) ([]delivery.DeadLetter, string, error)
@@ -48,6 +52,7 @@ type subscriptionOperator interface {
 	ShowDead(ctx context.Context, name string, position int64) (adminapi.DeadLetter, error)
 	Redrive(ctx context.Context, name string, o delivery.DeadOptions) (delivery.Wished, error)
 	Discard(ctx context.Context, name string, o delivery.DeadOptions) (delivery.Wished, error)
+	Resubmit(ctx context.Context, name string, r delivery.Resubmission) (adminapi.Resubmitted, error)
 }
 
 var (
@@ -65,6 +70,12 @@ func (a subscriptionsAdmin) ShowDead(ctx context.Context, name string, position 
 		return adminapi.DeadLetter{}, err
 	}
 	return adminapi.NewDeadLetter(d), nil
+}
+
+// Resubmit appends an event in the place of a dead letter, and returns where as the API does.
+func (a subscriptionsAdmin) Resubmit(ctx context.Context, name string, r delivery.Resubmission) (adminapi.Resubmitted, error) {
+	done, err := a.Admin.Resubmit(ctx, name, r)
+	return adminapi.NewResubmitted(name, done), err
 }
 
 // nameAndPosition are arguments for an event of a subscription.

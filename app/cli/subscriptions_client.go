@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -88,6 +89,33 @@ func (c subscriptionsClient) Reset(ctx context.Context, name string, o delivery.
 	return done, c.call(ctx, http.MethodPost, pathOf(name)+"/reset", body, &done)
 }
 
+// Replay begins a replay, or counts what matches.
+func (c subscriptionsClient) Replay(ctx context.Context, name string, o delivery.ReplayOptions) (r delivery.Replay, err error) {
+	body := map[string]any{"from": o.From, "to": o.To, "rate": o.Rate, "allow": o.Allow, "reason": o.Reason, "dry_run": o.DryRun}
+	if o.Filter != nil {
+		body["filter"] = o.Filter
+	}
+	if o.Target != nil {
+		body["target"] = o.Target
+	}
+	err = c.call(ctx, http.MethodPost, pathOf(name)+"/replay", body, &r)
+	return r, err
+}
+
+// Replays returns those that run, and those that have ended.
+func (c subscriptionsClient) Replays(ctx context.Context, name string) ([]delivery.Replay, error) {
+	var all list[delivery.Replay]
+	err := c.call(ctx, http.MethodGet, pathOf(name)+"/replays", nil, &all)
+	return all.Items, err
+}
+
+// Audit returns what operators did.
+func (c subscriptionsClient) Audit(ctx context.Context, name string, limit int) ([]delivery.AuditEntry, error) {
+	var all list[delivery.AuditEntry]
+	err := c.call(ctx, http.MethodGet, pathOf(name)+"/audit?limit="+strconv.Itoa(limit), nil, &all)
+	return all.Items, err
+}
+
 // Explain says what became of the event at a position.
 func (c subscriptionsClient) Explain(ctx context.Context, name string, position int64) (x delivery.Explanation, err error) {
 	return x, c.call(ctx, http.MethodGet, pathOf(name)+"/explain?position="+strconv.FormatInt(position, 10), nil, &x)
@@ -151,6 +179,15 @@ func (c subscriptionsClient) Redrive(ctx context.Context, name string, o deliver
 // Discard forgets dead letters.
 func (c subscriptionsClient) Discard(ctx context.Context, name string, o delivery.DeadOptions) (done delivery.Wished, err error) {
 	return done, c.call(ctx, http.MethodPost, pathOf(name)+"/dead/discard", deadBody(o), &done)
+}
+
+// Resubmit appends an event in the place of a dead letter.
+func (c subscriptionsClient) Resubmit(ctx context.Context, name string, r delivery.Resubmission) (done adminapi.Resubmitted, err error) {
+	body := map[string]any{"position": r.Position, "type": r.Type, "schema_version": r.SchemaVersion, "reason": r.Reason}
+	if r.Data != nil {
+		body["data"] = json.RawMessage(r.Data)
+	}
+	return done, c.call(ctx, http.MethodPost, pathOf(name)+"/dead/resubmit", body, &done)
 }
 
 // deadBody is what the routes take that decide on dead letters.

@@ -31,6 +31,12 @@ func (prog *Program) subscriptionsShow(d *database) *cobra.Command {
 			return out.Print(prog.Stdout, s, func(w io.Writer) {
 				subscriptionTable(w, []delivery.Status{s})
 				partitionTable(w, s)
+				if s.ReplayOf != "" {
+					fmt.Fprintf(w, "\nreplay of %s\n", s.ReplayOf)
+				}
+				if len(s.Replays) > 0 {
+					fmt.Fprintf(w, "\nreplays: %s\n", strings.Join(s.Replays, ", "))
+				}
 				fmt.Fprintf(w, "\nrevision %d: %s\n", s.Revision, text)
 			})
 		})

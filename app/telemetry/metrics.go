@@ -153,7 +153,7 @@ func (m *Metrics) Delivery(o delivery.Observation) {
 	m.attempts.WithLabelValues(o.Subscription, word).Inc()
 	m.delivered.WithLabelValues(o.Subscription).Add(float64(o.Delivered))
 	m.busy.WithLabelValues(o.Subscription).Add(o.Duration.Seconds())
-	if o.Delivered > 0 {
+	if o.Delivered > 0 && o.Replay == "" { // what comes again is as old as one likes
 		m.deliveries.Observe(o.Lag.Seconds())
 	}
 }

@@ -85,7 +85,7 @@ func (m *message) write(d *delivery.Delivery, batch bool, write func([]byte, *de
 }
 
 // mark says what the attempt is. All that differs between attempts is in headers: the body and the idempotency
-// key are the same each time.
+// key are the same each time, but that CloudEvents say of which replay they are.
 func (t *Target) mark(m *message, d *delivery.Delivery, batch bool) {
 	first, last := &d.Events[0], &d.Events[len(d.Events)-1]
 	attempt, redrive := 0, false
@@ -179,6 +179,9 @@ func attributes(e *delivery.Event) []attribute {
 	}
 	if e.Redacted {
 		all = append(all, attribute{"redacted", "true"})
+	}
+	if e.Replay != "" {
+		all = append(all, attribute{"replay", e.Replay})
 	}
 	some := all[:0]
 	for _, a := range all {

@@ -75,6 +75,9 @@ var ofSubscriptions = []httpapi.DomainProblem{
 	{Err: delivery.ErrNotWaiting, Kind: kindEventNotWaiting},
 	{Err: delivery.ErrNotPulled, Kind: kindNotPulled},
 	{Err: delivery.ErrOvertaken, Kind: kindTokenOvertaken},
+	{Err: delivery.ErrReplaysRefused, Kind: kindReplaysRefused},
+	{Err: delivery.ErrReplayRunning, Kind: kindReplayRunning},
+	{Err: delivery.ErrIsReplay, Kind: kindIsReplay},
 }
 
 var (
@@ -154,4 +157,16 @@ var (
 		Title:   "Token overtaken",
 		Meaning: "The event is not the caller's any more: its lease ran out and another caller has it or has had it, or it was given back. Nothing was done.",
 		Fix:     "Forget it: it is tried again. Extend the lease before it runs out, or ask for a longer one."}
+	kindReplaysRefused = httpapi.Kind{Code: "replays-refused", Status: http.StatusConflict,
+		Title:   "Replays refused",
+		Meaning: "The target may have side effects that are not to happen twice: nobody has said that it may get events again. Nothing was begun.",
+		Fix:     `Say "allow":true in the request, or "replays":"allow" in the definition; or name another target.`}
+	kindReplayRunning = httpapi.Kind{Code: "replay-running", Status: http.StatusConflict,
+		Title:   "Another replay is running",
+		Meaning: "One replay of a subscription runs at a time. Nothing was begun.",
+		Fix:     "Wait for it, GET /v1/subscriptions/{name}/replays says how far it is; or end it: DELETE /v1/subscriptions/{replay} with its name."}
+	kindIsReplay = httpapi.Kind{Code: "subscription-is-replay", Status: http.StatusConflict,
+		Title:   "Subscription is a replay",
+		Meaning: "A replay of a subscription has its name and a number. It can be looked at, paused, resumed and deleted, and its dead letters be decided on; nothing else was done.",
+		Fix:     "Name the subscription, or DELETE the replay and begin another one."}
 )

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 )
 
@@ -20,7 +21,7 @@ func (r routes) deadLetters(a *httpapi.API) {
 	httpapi.Read(a, subscriptionPath+"/dead/{position}", httpapi.NoParams, r.showDead)
 	httpapi.Action(a, http.MethodPost, subscriptionPath+"/dead/redrive", httpapi.ActionOptions[delivery.Wished]{}, r.redrive)
 	httpapi.Action(a, http.MethodPost, subscriptionPath+"/dead/discard", httpapi.ActionOptions[delivery.Wished]{}, r.discard)
-	httpapi.Action(a, http.MethodPost, subscriptionPath+"/dead/resubmit", httpapi.ActionOptions[resubmitted]{}, r.resubmit)
+	httpapi.Action(a, http.MethodPost, subscriptionPath+"/dead/resubmit", httpapi.ActionOptions[Resubmitted]{}, r.resubmit)
 }
 
 func deadQueryOf(p *httpapi.Params) delivery.DeadQuery {
@@ -107,8 +108,8 @@ type resubmitBody struct {
 	Reason        string         `json:"reason"`
 }
 
-// resubmitted is where the new event is.
-type resubmitted struct {
+// Resubmitted is where the new event is.
+type Resubmitted struct {
 	Subscription string `json:"subscription"`
 	Stream       string `json:"stream"`
 	Version      int64  `json:"version"`
@@ -116,13 +117,17 @@ type resubmitted struct {
 }
 
 // resubmit appends once for a dead letter, which it removes: sent again it finds none.
-func (r routes) resubmit(ctx context.Context, in httpapi.ActionRequest[resubmitBody]) (resubmitted, error) {
-	done := resubmitted{Subscription: in.Path("name")}
+func (r routes) resubmit(ctx context.Context, in httpapi.ActionRequest[resubmitBody]) (Resubmitted, error) {
+	name := in.Path("name")
 	if err := checkPosition(in.Body.Position); err != nil {
-		return done, err
+		return Resubmitted{}, err
 	}
-	appended, err := r.subscriptions.Resubmit(ctx, done.Subscription, delivery.Resubmission{
+	appended, err := r.subscriptions.Resubmit(ctx, name, delivery.Resubmission{
 		Position: in.Body.Position, Data: in.Body.Data, Type: in.Body.Type, SchemaVersion: in.Body.SchemaVersion, Reason: in.Body.Reason, Actor: actorOr(in.Actor)})
-	done.Stream, done.Version, done.Position = appended.Stream, appended.Version, appended.Position
-	return done, err
+	return NewResubmitted(name, appended), err
+}
+
+// NewResubmitted returns where the event is that was appended in the place of a dead letter of a subscription.
+func NewResubmitted(subscription string, a eventstore.Appended) Resubmitted {
+	return Resubmitted{subscription, a.Stream, a.Version, a.Position}
 }

@@ -2,10 +2,12 @@ package adminapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/delivery"
@@ -40,6 +42,10 @@ func (r routes) subscribe(a *httpapi.API) {
 	httpapi.Action(a, http.MethodPost, subscriptionPath+"/skip", httpapi.ActionOptions[aboutEvent]{}, r.skipEvent)
 	httpapi.Action(a, http.MethodPost, subscriptionPath+"/retry", httpapi.ActionOptions[aboutEvent]{}, r.retryEvent)
 	httpapi.Action(a, http.MethodPost, subscriptionPath+"/reset", httpapi.ActionOptions[delivery.Reset]{}, r.resetSubscription)
+	httpapi.Action(a, http.MethodPost, subscriptionPath+"/replay", httpapi.ActionOptions[delivery.Replay]{
+		Created: func(r delivery.Replay) bool { return !r.DryRun },
+	}, r.replaySubscription)
+	httpapi.Read(a, subscriptionPath+"/replays", httpapi.NoParams, r.listReplays)
 	httpapi.Read(a, subscriptionPath+"/explain", explainedOf, r.explain)
 	httpapi.Read(a, subscriptionPath+"/audit", func(p *httpapi.Params) int { return p.Limit(50, 500) }, r.auditSubscription)
 }
@@ -172,6 +178,30 @@ type resetBody struct {
 func (r routes) resetSubscription(ctx context.Context, in httpapi.ActionRequest[resetBody]) (delivery.Reset, error) {
 	return r.subscriptions.Reset(ctx, in.Path("name"), delivery.ResetOptions{
 		To: in.Body.To, DryRun: in.Body.DryRun, Reason: in.Body.Reason, Actor: actorOr(in.Actor)})
+}
+
+// replayBody says which events come again, and to whom.
+type replayBody struct {
+	From   delivery.Start         `json:"from"`
+	To     delivery.Start         `json:"to"`
+	Filter jsontext.Value         `json:"filter"`
+	Target *delivery.TargetConfig `json:"target"`
+	Rate   float64                `json:"rate"`
+	Allow  bool                   `json:"allow"`
+	Reason string                 `json:"reason"`
+	DryRun bool                   `json:"dry_run"`
+}
+
+func (r routes) replaySubscription(ctx context.Context, in httpapi.ActionRequest[replayBody]) (delivery.Replay, error) {
+	return r.subscriptions.Replay(ctx, in.Path("name"), delivery.ReplayOptions{
+		From: in.Body.From, To: in.Body.To, Filter: json.RawMessage(in.Body.Filter), Target: in.Body.Target, Rate: in.Body.Rate,
+		Allow: in.Body.Allow, DryRun: in.Body.DryRun, Reason: in.Body.Reason, Actor: actorOr(in.Actor)})
+}
+
+// listReplays answers with those that run, and those that have ended.
+func (r routes) listReplays(ctx context.Context, in httpapi.ReadRequest[struct{}]) (page httpapi.Page[delivery.Replay], err error) {
+	page.Items, err = r.subscriptions.Replays(ctx, in.Path("name"))
+	return page, err
 }
 
 // explained is which event is to be explained.

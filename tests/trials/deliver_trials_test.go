@@ -18,6 +18,7 @@ import (
 	"github.com/57528e99/recount/delivery/webhook"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // subscriptionName is that of the subscription of a scenario, and of its handler.
@@ -207,6 +208,45 @@ func sameIDs(w *world) {
 	}
 	one, other := <-got, <-got
 	w.want(one != other, "two events have the message id %s", one)
+}
+
+// replayed has a handler that remembers given again what it had, but for the last event.
+func replayed(w *world) {
+	w.exec(`CREATE TABLE public.effects (position bigint)`)
+	s := w.open()
+	w.subscribe(s, subscription(1))
+	var last atomic.Int64 // of a replay
+	w.deliverer("one", delivery.HandleTxRaw(subscriptionName, func(ctx context.Context, tx delivery.Tx, d *delivery.Delivery) error {
+		for _, e := range d.Events {
+			if e.Replay != "" {
+				last.Store(e.Position)
+			}
+			if _, err := tx.Exec(ctx, `INSERT INTO public.effects VALUES ($1)`, e.Position); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, delivery.Remember()))
+	for account := range 3 {
+		w.mustAppend(s, depositTo(account))
+	}
+	w.until("all have had their effect", func() bool { return count[int64](w, lowestCursor) == 3 })
+	again := func(to int64, target *delivery.TargetConfig) {
+		_, err := w.subscriptions(s).Replay(w.Context(), subscriptionName, delivery.ReplayOptions{From: delivery.Start{Position: 1},
+			To: delivery.Start{Position: to}, Target: target, Allow: true, Reason: "trial"})
+		w.must(err)
+		w.until("the replay has ended", func() bool {
+			all, err := w.subscriptions(s).Replays(w.Context(), subscriptionName)
+			w.must(err)
+			return all[0].State != operations.Running
+		})
+	}
+	again(2, nil)
+	w.want(count[int](w, `SELECT count(*) FROM public.effects`) == 3, "a replay to who remembers had effects again")
+	// Another target has had none yet, though it is the same handler.
+	same := subscription(1).Target
+	again(2, &same)
+	w.want(last.Load() == 2, "the replay up to position 2 ended with the event at %d", last.Load())
 }
 
 // hooked returns a receiver for the scenario's subscription.

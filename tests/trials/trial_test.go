@@ -60,6 +60,7 @@ var scenarios = map[string]func(*world){
 	"lostMove":        lostMove,
 	"pausedMeanwhile": pausedMeanwhile,
 	"sameIDs":         sameIDs,
+	"replayed":        replayed,
 	"toldToWait":      toldToWait,
 	"letGo":           letGo,
 	"toldOfItself":    toldOfItself,
