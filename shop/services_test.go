@@ -179,7 +179,9 @@ func TestCancelledOrdersRestoreStock(t *testing.T) {
 					}
 				}
 			}
-			stockIs("after the event was delivered again", 19, 7)
+			if stockIs("after the event was delivered again", 19, 7); t.Failed() {
+				fmt.Printf("caught\t%s\t0\ta command of a handler is run once for an event\n", t.Name())
+			}
 		})
 	}
 }

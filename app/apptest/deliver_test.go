@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
@@ -43,5 +44,23 @@ func TestDeliver(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMailsOfADefinition: a module declares a subscription that sends mails, with the templates in the program.
+func TestMailsOfADefinition(t *testing.T) {
+	t.Parallel()
+	a, _ := jarsApp()
+	a.Modules[0].Templates = fstest.MapFS{"coins.txt": {Data: []byte("There are coins in {{.stream}}.\n")}}
+	a.Modules[0].Subscriptions = []delivery.Subscription{{Definition: delivery.Definition{Name: "coin-mails", Target: delivery.TargetConfig{
+		Email: &delivery.EmailTarget{From: "jars@example.com", To: "ann@example.com", Template: delivery.MailTemplate{Subject: "Coins", Text: "coins.txt"}},
+	}}}}
+	x := apptest.Postgres(t, a)
+	x.Given("jar-ann", put{Coins: 1, At: at})
+	if err := x.Deliver(); err != nil {
+		t.Fatal(err)
+	}
+	if mails := x.Mails(); len(mails) != 1 || mails[0].Text != "There are coins in jar-ann.\n" || mails[0].Subject != "Coins" || mails[0].Copies != 1 {
+		t.Errorf("mails are %+v", mails)
 	}
 }
