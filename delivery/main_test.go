@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -40,6 +42,16 @@ func (b *bench) open() *pgstore.Store {
 	}
 	b.Cleanup(func() { _ = s.Close(context.WithoutCancel(b.Context())) })
 	return s
+}
+
+// catches tells package trials which rule the test has seen broken, if it fails.
+func (b *bench) catches(rule string) {
+	began := time.Now()
+	b.Cleanup(func() {
+		if b.Failed() {
+			fmt.Printf("caught\t%s\t%d\t%s\n", b.Name(), time.Since(began).Milliseconds(), rule)
+		}
+	})
 }
 
 func (b *bench) exec(sql string, args ...any) {

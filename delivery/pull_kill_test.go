@@ -212,6 +212,7 @@ func TestFillsRaceWithAcknowledgements(t *testing.T) {
 	t.Parallel()
 	for _, perKey := range []int{1, 2} {
 		b := newBench(t)
+		b.catches("what is of a key is handed out when the event before is acknowledged")
 		b.mustPut("jobs", fmt.Sprintf(`{"start":"beginning","target":{"pull":{"per_key":%d}}}`, perKey))
 		for range perKey {
 			b.append("k-1")
@@ -228,7 +229,7 @@ func TestFillsRaceWithAcknowledgements(t *testing.T) {
 		b.append("k-1")
 		got := make(chan []Pulled, 1)
 		go func() {
-			some, err := other.Pull(b.Context(), "jobs", PullOptions{Max: 10, Wait: MaxPullWait})
+			some, err := other.Pull(b.Context(), "jobs", PullOptions{Max: 10, Wait: MaxPullWait / 2})
 			if err != nil {
 				b.Error(err)
 			}
@@ -265,7 +266,7 @@ func TestFillsRaceWithAcknowledgements(t *testing.T) {
 		}
 		<-acked
 		if some := <-got; len(some) == 0 || some[0].Event.Position != int64(perKey)+1 {
-			t.Errorf("per_key %d: pulled %v", perKey, positionsOf(some))
+			t.Fatalf("per_key %d: pulled %v", perKey, positionsOf(some))
 		}
 	}
 }

@@ -233,6 +233,7 @@ func TestPulledRowsAreThoseOfTheModel(t *testing.T) {
 		t.Run(fmt.Sprint(c.perKey, c.after), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
+			b.catches("the rows are those of the model")
 			b.mustPut("jobs", fmt.Sprintf(`{"start":"beginning","after_dead":%q,"retry":{"max_attempts":2},"target":{"pull":{"per_key":%d}}}`, c.after, c.perKey))
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)

@@ -76,6 +76,7 @@ func TestAWorkerHandlesEvents(t *testing.T) {
 func TestConsumersThatAreAllDownKillNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.catches("consumers that are all down make no dead letters")
 	b.mustPut("jobs", `{"retry":{"max_attempts":2},`+toPull+`}`)
 	b.append("a-1")
 	b.append("b-1")
@@ -90,9 +91,15 @@ func TestConsumersThatAreAllDownKillNothing(t *testing.T) {
 			}
 		}
 		expire()
-	}
-	if s := b.status("jobs"); s.Dead != 0 {
-		t.Fatalf("%d dead letters", s.Dead)
+		b.eventually(func() error {
+			if s := b.status("jobs"); s.InFlight != 0 {
+				return fmt.Errorf("%d leases have not run out", s.InFlight)
+			}
+			return nil
+		})
+		if s := b.status("jobs"); s.Dead != 0 {
+			t.Fatalf("%d dead letters", s.Dead)
+		}
 	}
 	// One that nobody acknowledges while others are is to blame.
 	for range 2 {
