@@ -87,14 +87,21 @@ func (k *keeper) wasUnmade(subscription, revision int64) error {
 
 // leaveUnmade gives a partition back for which there is no target here: to one who can make it, or else to try again in a while.
 func (k *keeper) leaveUnmade(ctx context.Context, t *taken, why error) {
+	trouble := fmt.Sprintf("its target cannot be made: %v", why)
+	tell := []told{{owned: t.owned, Trouble: trouble}}
 	if k.wasUnmade(t.Subscription, t.Revision) == nil {
 		k.unmade[t.Subscription] = unmade{t.Revision, why, time.Now().Add(lookInterval)}
 		why := fmt.Errorf("the target of %s cannot be made: %w", t.Name, why)
 		if !k.passOn(t.Subscription, t.Revision, t.Needs, why) {
 			k.config.Logger.Warn().Err(why).Dur("pause", lookInterval).Msg("a subscription waits")
+			for n := range t.Partitions { // nobody takes the others meanwhile
+				if n != t.Partition {
+					tell = append(tell, told{owned: owned{partitionKey: partitionKey{t.Subscription, n}}, Trouble: trouble})
+				}
+			}
 		}
 	}
-	err := k.records.tell(ctx, []told{{owned: t.owned, Trouble: fmt.Sprintf("its target cannot be made: %v", why)}})
+	err := k.records.tell(ctx, tell)
 	if err == nil {
 		err = k.records.giveBack(ctx, []owned{t.owned})
 	}
