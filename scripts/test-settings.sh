@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 skip='Fuzz|HostileClient|TestTheTestOf|TestADatabaseThatIsGone|TestASwitchEndsUnder|TestReadsGoOnDuringSwitches|TestALeaseIsRenewed'
 skip="$skip|TestALockedTable|TestRebuiltRowsAre|TestARebuildGoesOnAfterAKill|TestARebuildHoldsNoMore|TestLargeRows|TestPagesOfLargeRows"
 skip="$skip|TestCommitThatIsGivenUp|TestPagesAreBounded|TestPagingStays|TestStoreBe|TestStoreWithout|InEvery|TestEveryWay"
+skip="$skip|TestAHandlerThatDoesNotReturn|TestAProcess|TestOthersGoOn|TestProcessesShare|TestAFrozen|UnderKills|TestDefinitionsChangeUnderLoad"
+skip="$skip|TestFault|TestTooMany|TestWhatAProcess|TestOneTarget|TestAReset"
 
 under() {
 	settings=$1
@@ -26,5 +28,5 @@ if command -v pgbouncer >/dev/null; then
 	under pooler-refuses $models
 	under pooler-ignores $models
 else
-	under exec ./delivery $models
+	under exec $models
 fi
