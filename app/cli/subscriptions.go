@@ -117,6 +117,8 @@ func targetCell(t delivery.TargetConfig) string {
 		return t.Requests().URL
 	case t.Pull != nil:
 		return "pull"
+	case t.Email != nil:
+		return "email from " + t.Email.From
 	}
 	return ""
 }
