@@ -257,8 +257,11 @@ func TestPartitionsAreHalvedAtABarrier(t *testing.T) {
 	own := b.takeAll("mail")
 	move1 := func(i int, from, to, read int64) {
 		t.Helper()
-		if refused := b.moved(move{owned: own[i].owned, From: from, To: to, ReadTo: read}); len(refused) > 0 {
+		if refused := b.moved(move{owned: own[i].owned, From: from, To: to}); len(refused) > 0 {
 			t.Fatal("refused")
+		}
+		if err := b.tell(t.Context(), []told{{owned: own[i].owned, ReadTo: read}}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	move1(3, 0, 7, 0)

@@ -103,8 +103,8 @@ func TestAppendTargetAppendsOnce(t *testing.T) {
 	s := memstore.New(memstore.Config{})
 	target := newAppendTarget(t, delivery.AppendTarget{Stream: "{category}_all-{id}", Type: "Copied{type}"}, s)
 	first, second := recorded("order-1-a", `{"n":1}`, ""), recorded("order-1-a", `{"n":2}`, "")
-	redacted := recorded("order-1-a", "", "")
-	redacted.ID, redacted.MessageID, redacted.Redacted = first.ID, first.MessageID, true
+	emptied := recorded("order-1-a", "", "")
+	emptied.ID, emptied.MessageID = first.ID, first.MessageID
 	for _, d := range []struct {
 		subscription string
 		events       []delivery.Event
@@ -112,7 +112,7 @@ func TestAppendTargetAppendsOnce(t *testing.T) {
 		{"copies", []delivery.Event{first}},
 		{"copies", []delivery.Event{first, second}},
 		{"copies", []delivery.Event{second}},
-		{"copies", []delivery.Event{redacted}},
+		{"copies", []delivery.Event{emptied}},
 		{"others", []delivery.Event{first}},
 	} {
 		if err := deliverTo(t, target, d.subscription, d.events...); err != nil {

@@ -22,7 +22,7 @@ import (
 //	 "message_id":"…", "data":{…}, "metadata":{…}}
 //
 // Data and metadata that are JSON are there as they were written, others in base64, as data_base64 and
-// metadata_base64; those that are empty are left out. An event whose data was erased has "redacted":true.
+// metadata_base64; those that are empty are left out.
 func (e *Event) AppendJSON(to []byte) []byte {
 	to = strconv.AppendInt(append(to, `{"position":`...), e.Position, 10)
 	to = appendString(append(to, `,"stream":`...), e.Stream)
@@ -34,9 +34,6 @@ func (e *Event) AppendJSON(to []byte) []byte {
 	to = appendString(append(to, `,"content_type":`...), e.ContentType)
 	to = e.RecordedAt.UTC().AppendFormat(append(to, `,"recorded_at":"`...), time.RFC3339Nano)
 	to = appendString(append(to, `","message_id":`...), e.MessageID.String())
-	if e.Redacted {
-		to = append(to, `,"redacted":true`...)
-	}
 	to = appendBytes(to, "data", e.Data)
 	to = appendBytes(to, "metadata", e.Metadata)
 	return append(to, '}')
@@ -54,7 +51,6 @@ func ParseEvent(text []byte) (Event, error) {
 		ContentType    string         `json:"content_type"`
 		RecordedAt     time.Time      `json:"recorded_at"`
 		MessageID      uuid.UUID      `json:"message_id"`
-		Redacted       bool           `json:"redacted"`
 		Data           jsontext.Value `json:"data"`
 		DataBase64     []byte         `json:"data_base64"`
 		Metadata       jsontext.Value `json:"metadata"`
@@ -66,7 +62,7 @@ func ParseEvent(text []byte) (Event, error) {
 	r := &eventstore.RecordedEvent{Position: e.Position, Stream: e.Stream, Version: e.Version, RecordedAt: e.RecordedAt.UTC()}
 	r.ID, r.Type, r.SchemaVersion, r.ContentType = e.ID, e.Type, e.SchemaVersion, e.ContentType
 	r.Data, r.Metadata = append(e.DataBase64, e.Data...), append(e.MetadataBase64, e.Metadata...)
-	return Event{RecordedEvent: r, MessageID: e.MessageID, Redacted: e.Redacted}, nil
+	return Event{RecordedEvent: r, MessageID: e.MessageID}, nil
 }
 
 // IsJSON reports whether bytes are JSON text that can be put into other JSON text.

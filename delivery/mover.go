@@ -184,12 +184,9 @@ func (p *partition) makeMove(now time.Time) (made, bool) {
 		return made{}, false
 	}
 	p.moving = true
-	d := made{p: p, core: m, move: move{owned: p.owned, Number: int64(p.core.Moves()), From: m.From, To: m.To, Remove: m.Remove, Matched: m.Matched, Delivered: m.Delivered}}
+	d := made{p: p, core: m, move: move{owned: p.owned, Number: int64(p.core.Moves()), From: m.From, To: m.To, Put: m.Put, Remove: m.Remove, Matched: m.Matched, Delivered: m.Delivered}}
 	if m.Matched > 0 {
 		d.LastEventAt = p.lastEventAt
-	}
-	for i := range m.Put {
-		d.Put = append(d.Put, parkedRowOf(&m.Put[i]))
 	}
 	if len(p.wished) > 0 {
 		d.Done, p.wished = p.wished, make(map[int64]wish)
@@ -296,14 +293,6 @@ func (p *partition) troubles(status *core.Status, breaker *core.BreakerStatus, n
 		}
 	}
 	return strings.Join(all, "; ")
-}
-
-func parkedRowOf(row *core.Row) parkedRow {
-	return parkedRow{
-		Position: row.Position, Key: row.Key, State: rowState(row.State), Attempts: row.Attempts, Charged: row.Charged,
-		NextAttempt: row.NextAttempt, FirstFailed: row.FirstFailed, LastFailed: row.LastFailed, DeadAt: row.DeadAt,
-		Class: row.Class, Error: row.Error, Redrive: row.Redrive,
-	}
 }
 
 // send makes the moves that are pending in one statement, and empties the list. After an error they may have been made

@@ -259,11 +259,7 @@ func (s *running) start(ctx context.Context, t *taken) *partition {
 	p := &partition{owned: t.owned, of: s, since: time.Now(), flights: make(map[*core.Attempt]flight), wished: make(map[int64]wish), skips: t.Skips,
 		pace: pace{rate: s.rate}}
 	p.ctx, p.cancel = context.WithCancel(ctx)
-	rows := make([]core.Row, len(t.Rows))
-	for i := range t.Rows {
-		rows[i] = coreRow(&t.Rows[i])
-	}
-	p.core = core.NewPartition(s.config, s.breaker, t.Position, rows)
+	p.core = core.NewPartition(s.config, s.breaker, t.Position, t.Rows)
 	if t.HalvingTo > 0 && max(t.Barrier, t.ReadTo) > 0 {
 		p.readTo = max(t.Barrier, t.ReadTo)
 		p.core.ReadTo(p.readTo)
@@ -495,14 +491,6 @@ func (p *partition) isOver() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.flights) == 0
-}
-
-func coreRow(row *parkedRow) core.Row {
-	return core.Row{
-		Position: row.Position, Key: row.Key, State: core.State(row.State), Attempts: row.Attempts, Charged: row.Charged,
-		NextAttempt: row.NextAttempt, FirstFailed: row.FirstFailed, LastFailed: row.LastFailed, DeadAt: row.DeadAt,
-		Class: row.Class, Error: row.Error, Redrive: row.Redrive,
-	}
 }
 
 // newEvent returns an event as it is delivered.

@@ -31,10 +31,6 @@ type move struct {
 	Matched, Delivered int64
 	// LastEventAt is when the last of them was recorded; zero: there was none.
 	LastEventAt time.Time
-	// Revision, if not 0, is what the partition delivers by behind To.
-	Revision int64
-	// ReadTo, if not 0, is how far it has read: it reads no more until it is halved.
-	ReadTo int64
 	// Trouble is what keeps it from getting on; empty: nothing.
 	Trouble string
 	Report  *report
@@ -93,8 +89,8 @@ WITH held AS MATERIALIZED (
     SELECT w.*
     FROM {schema}.subscription_partitions p
     JOIN unnest($3::bigint[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-        $9::timestamptz[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::bigint[])
-    AS w (subscription, partition, epoch, position, matched, delivered, last_event_at, revision, read_to, trouble, report, number)
+        $9::timestamptz[], $10::text[], $11::text[], $12::bigint[])
+    AS w (subscription, partition, epoch, position, matched, delivered, last_event_at, trouble, report, number)
     ON p.subscription = w.subscription AND p.partition = w.partition
     WHERE p.epoch = w.epoch AND p.log_id = $1 AND p.incarnation = $2 AND ` + atHome + `
     ORDER BY p.subscription, p.partition FOR NO KEY UPDATE OF p
@@ -104,7 +100,6 @@ WITH held AS MATERIALIZED (
         matched = p.matched + CASE WHEN p.moves < w.number THEN w.matched ELSE 0 END,
         delivered = p.delivered + CASE WHEN p.moves < w.number THEN w.delivered ELSE 0 END,
         last_event_at = coalesce(w.last_event_at, p.last_event_at),
-        revision = coalesce(w.revision, p.revision), read_to = coalesce(w.read_to, p.read_to),
         trouble = w.trouble,
         trouble_at = CASE WHEN w.trouble IS NULL THEN NULL WHEN w.trouble = p.trouble THEN p.trouble_at ELSE now() END,
         report = coalesce(w.report, p.report), reported_at = CASE WHEN w.report IS NULL THEN p.reported_at ELSE now() END
@@ -112,11 +107,7 @@ WITH held AS MATERIALIZED (
     WHERE p.subscription = w.subscription AND p.partition = w.partition
     AND p.epoch = w.epoch AND p.log_id = $1 AND p.incarnation = $2 AND p.position <= w.position
     AND p.moves BETWEEN w.number - 1 AND w.number
-    RETURNING p.subscription, p.partition, w.revision, w.position
-), starts AS (
-    INSERT INTO {schema}.subscription_revision_starts (subscription, partition, revision, from_position)
-    SELECT subscription, partition, revision, position + 1 FROM moved WHERE revision IS NOT NULL
-    ON CONFLICT DO NOTHING
+    RETURNING p.subscription, p.partition
 )
 SELECT subscription, partition FROM moved`
 
@@ -240,22 +231,20 @@ func moveArgs(at eventstore.Token, moves []move) []any {
 		subscription, epoch, number, to, matched, delivered []int64
 		partition                                           []int32
 		lastEventAt                                         []*time.Time
-		revision, readTo                                    []*int64
 		trouble, report                                     []*string
 	}{
 		subscription: make([]int64, n), epoch: make([]int64, n), number: make([]int64, n), to: make([]int64, n),
 		matched: make([]int64, n), delivered: make([]int64, n), partition: make([]int32, n), lastEventAt: make([]*time.Time, n),
-		revision: make([]*int64, n), readTo: make([]*int64, n), trouble: make([]*string, n), report: make([]*string, n),
+		trouble: make([]*string, n), report: make([]*string, n),
 	}
 	for i := range moves {
 		m := &moves[i]
 		w.subscription[i], w.partition[i], w.epoch[i] = m.Subscription, int32(m.Partition), m.Epoch
 		w.number[i], w.to[i], w.matched[i], w.delivered[i] = m.Number, m.To, m.Matched, m.Delivered
-		w.lastEventAt[i], w.revision[i], w.readTo[i] = orNull(m.LastEventAt), orNull(m.Revision), orNull(m.ReadTo)
-		w.trouble[i], w.report[i] = orNull(operations.SanitizeText(m.Trouble)), m.Report.text()
+		w.lastEventAt[i], w.trouble[i], w.report[i] = orNull(m.LastEventAt), orNull(operations.SanitizeText(m.Trouble)), m.Report.text()
 	}
 	return []any{at.Log, at.Incarnation,
-		w.subscription, w.partition, w.epoch, w.to, w.matched, w.delivered, w.lastEventAt, w.revision, w.readTo, w.trouble, w.report, w.number}
+		w.subscription, w.partition, w.epoch, w.to, w.matched, w.delivered, w.lastEventAt, w.trouble, w.report, w.number}
 }
 
 // rowColumns turns rows into the parameters of putSQL, by column.

@@ -155,7 +155,7 @@ type told struct {
 	owned
 	Trouble string
 	Report  *report
-	// ReadTo, if not 0, is as in move.
+	// ReadTo, if not 0, is how far it has read: it reads no more until it is halved.
 	ReadTo int64
 }
 

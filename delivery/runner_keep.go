@@ -647,7 +647,7 @@ func (p *partition) fulfil(asOf uint64, rows []wantedRow) (ok bool) {
 		if p.gone || p.leaving != "" || p.core.Halted() != nil || p.wished[row.Position] == row.Wish {
 			continue
 		}
-		if !p.core.Want(now, asOf, coreRow(&row.parkedRow), wishes[row.Wish]) {
+		if !p.core.Want(now, asOf, row.parkedRow, wishes[row.Wish]) {
 			ok = false
 			break
 		}

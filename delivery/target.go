@@ -64,8 +64,6 @@ type Event struct {
 	Redrive bool
 	// Replay is that of the Delivery.
 	Replay string
-	// Redacted says that the data was erased.
-	Redacted bool
 }
 
 // MessageID returns the id of an event for receivers, who may know events of several streams and logs: ids

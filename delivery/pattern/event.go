@@ -59,7 +59,7 @@ func ParseEvent(envelopeJSON []byte) (e Event, err error) {
 	var metadata, data []byte
 	into := map[string]any{
 		"position": &e.Position, "stream": &e.Stream, "category": &e.Category, "version": &e.Version, "id": &id, "type": &e.Type,
-		"schema_version": &e.SchemaVersion, "recorded_at": &e.RecordedAt, "content_type": new(string), "message_id": new(string), "redacted": new(bool),
+		"schema_version": &e.SchemaVersion, "recorded_at": &e.RecordedAt, "content_type": new(string), "message_id": new(string),
 		"metadata": (*json.RawMessage)(&e.Metadata), "data": (*json.RawMessage)(&e.Data), "metadata_base64": &metadata, "data_base64": &data,
 	}
 	for name, text := range members {

@@ -177,9 +177,6 @@ func attributes(e *delivery.Event) []attribute {
 		{"traceparent", known.TraceParent},
 		{"tracestate", known.TraceState},
 	}
-	if e.Redacted {
-		all = append(all, attribute{"redacted", "true"})
-	}
 	if e.Replay != "" {
 		all = append(all, attribute{"replay", e.Replay})
 	}

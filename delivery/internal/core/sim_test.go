@@ -658,7 +658,7 @@ func (w *world) split() {
 		d.partitions[i] = &simPartition{epoch: w.nextEpoch(nil), life: d.life, revision: old.revision, cursor: cursor, readTo: -1, rows: make(map[int64]*simRow)}
 	}
 	for _, old := range before {
-		for i, rows := range Deal(old.liveRows(), 2*n) {
+		for i, rows := range deal(old.liveRows(), 2*n) {
 			for _, r := range rows {
 				d.partitions[i].rows[r.Position] = old.rows[r.Position]
 			}
@@ -666,6 +666,16 @@ func (w *world) split() {
 	}
 	w.seen.splits++
 	w.say("split to %d", 2*n)
+}
+
+// deal returns rows by the partition of n that they belong to.
+func deal(rows []Row, n int) [][]Row {
+	dealt := make([][]Row, n)
+	for _, r := range rows {
+		i := PartitionOf(r.Key, n)
+		dealt[i] = append(dealt[i], r)
+	}
+	return dealt
 }
 
 // merge ends the halving if all are at the barrier.
