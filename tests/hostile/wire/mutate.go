@@ -69,10 +69,11 @@ func IsCommand(c *Call) bool {
 // hasBody reports whether a call has one that is read.
 func hasBody(c *Call) bool { return c.Method == "POST" && c.Tree != nil }
 
-// isOfEngine reports whether a call is about projections and what is done to them, of which every
-// service has the same.
+// isOfEngine reports whether a call is about what every service has: projections, subscriptions, and what is done to them.
 func (c *Call) isOfEngine() bool {
-	return strings.Contains(c.Route, " /v1/projections") || strings.Contains(c.Route, " /v1/operations")
+	return slices.ContainsFunc([]string{"projections", "operations", "subscriptions", "webhooks"}, func(resource string) bool {
+		return strings.Contains(c.Route, " /v1/"+resource)
+	})
 }
 
 // takes reports whether the route has a parameter.

@@ -8,7 +8,7 @@ import (
 )
 
 // optional are members that may be left out, or be null.
-var optional = []string{"id", "customer_id", "description", "workers", "throttle", "memory_bytes", "verify", "keep"}
+var optional = []string{"id", "customer_id", "email", "description", "workers", "throttle", "memory_bytes", "verify", "keep"}
 
 // bodyMutations are of the tree: each of one member, wherever it is.
 var bodyMutations = []mutation{
