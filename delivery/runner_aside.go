@@ -63,11 +63,13 @@ func (k *keeper) tellAside(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// forgetAside takes up again what was changed or deleted since this process left it to others.
+// forgetAside takes up again what was changed or deleted since this process left it to others, or could not make its target.
 func (k *keeper) forgetAside() {
-	maps.DeleteFunc(k.aside, func(id int64, a aside) bool {
-		return !slices.ContainsFunc(k.all, func(s subscription) bool { return s.ID == id && s.Revision == a.revision })
-	})
+	isThere := func(id, revision int64) bool {
+		return slices.ContainsFunc(k.all, func(s subscription) bool { return s.ID == id && s.Revision == revision })
+	}
+	maps.DeleteFunc(k.aside, func(id int64, a aside) bool { return !isThere(id, a.revision) })
+	maps.DeleteFunc(k.unmade, func(id int64, u unmade) bool { return !isThere(id, u.revision) })
 }
 
 // othersCanRun reports whether another process has what a subscription needs, and does not leave it to others itself.

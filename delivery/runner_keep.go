@@ -518,6 +518,7 @@ func (k *keeper) begin(ctx context.Context, t *taken) {
 			k.leaveUnmade(ctx, t, err)
 			return
 		}
+		delete(k.unmade, t.Subscription)
 		s.feed.addSource(s.source)
 		k.mu.Lock()
 		k.running[t.Subscription] = s
