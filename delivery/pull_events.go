@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -38,6 +39,13 @@ func (p *pullEvents) add(found []offered) {
 	}
 }
 
+// clear forgets all: the positions are those of other events.
+func (p *pullEvents) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.byPos, p.order, p.bytes = nil, nil, 0
+}
+
 func (p *pullEvents) get(position int64) *eventstore.RecordedEvent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,19 +63,27 @@ func (q *pullQueue) events(ctx context.Context, call *pullCall) (all []Pulled, k
 			missing = append(missing, call.rows[i].Position)
 		}
 	}
+	upto, size := int64(math.MaxInt64), 0
 	if len(missing) > 0 {
-		for e, err := range q.store.ReadAll(ctx, eventstore.ReadOptions{Positions: missing}) {
+		for e, err := range call.store.ReadAll(ctx, eventstore.ReadOptions{Positions: missing}) {
 			if err != nil {
 				return nil, 0, fmt.Errorf("read the log: %w", err)
 			}
 			found[e.Position] = &e
+			if size += e.Size(); size > maxPullBytes {
+				upto = e.Position // more than one gets
+				break
+			}
 		}
 	}
-	size := 0
+	size = 0
 	for i := range call.rows {
 		row := &call.rows[i]
 		e := found[row.Position]
-		if e == nil {
+		switch {
+		case e == nil && row.Position > upto:
+			return all, i, nil
+		case e == nil:
 			return nil, 0, fmt.Errorf("the log has no event at position %d: %w", row.Position, eventstore.ErrUnavailable)
 		}
 		if size += e.Size(); i > 0 && size > maxPullBytes {

@@ -74,7 +74,9 @@ type pullCall struct {
 	// pullAnswered: it has its answer, or is about to: see done. pullLeft: the caller does not wait for it any more.
 	state atomic.Int32
 	done  chan struct{}
+	// log and store are those of the rows.
 	log   uuid.UUID
+	store eventstore.Reader
 	rows  []pulledRow
 	err   error
 	// Of the loop: asked: what was ready was looked for.
@@ -109,6 +111,7 @@ func (q *pullQueue) define(d Definition, revision int64) (err error) {
 	q.store = d.Source.reader(q.b.config.Pool, q.b.config.Schema, q.b.config.Store)
 	q.rules = newPullRules(q.id, &d)
 	q.definition, q.revision, q.passed = d, revision, 0
+	q.recent.clear()
 	return nil
 }
 
@@ -424,6 +427,9 @@ func (q *pullQueue) saw(feed pullFeed) {
 	if was := &q.feed; feed.Epoch != was.Epoch || feed.Current != was.Current || feed.Log != was.Log || feed.Incarnation != was.Incarnation {
 		q.passed = 0
 	}
+	if was := &q.feed; feed.Epoch != was.Epoch || feed.Log != was.Log || feed.Incarnation != was.Incarnation {
+		q.recent.clear()
+	}
 	q.feed, q.passed = feed, max(q.passed, feed.Filled)
 }
 
@@ -461,7 +467,7 @@ func (q *pullQueue) hand(pulls []*pullCall, asks []*pullAsk) {
 		rows := c.ask.rows[:n:n]
 		c.ask.rows = c.ask.rows[n:]
 		if c.state.Load() == pullWaits {
-			c.log = q.feed.Log
+			c.log, c.store = q.feed.Log, q.store
 		}
 		if !c.answer(rows, nil) {
 			q.release(&pullCall{rows: rows}, 0)

@@ -326,6 +326,12 @@ func TestPullAfterARestore(t *testing.T) {
 	first := b.pulled(broker, 2, PullOptions{})
 	b.settled(TokenSettled)(broker.Ack(t.Context(), "jobs", first[0].Token))
 	b.exec(`INSERT INTO {schema}.subscription_parked (subscription, position, partition, key, state, pulled) VALUES ($1, 8, 0, 'c-1', 'ready', true)`, b.id("jobs"))
+	// It knows an event of before the restore whose position another will have.
+	q, err := broker.queue(t.Context(), "jobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.recent.add([]offered{{&eventstore.RecordedEvent{Position: 3, Stream: "lost-1"}, "lost-1"}})
 	b.exec(`UPDATE {schema}.subscription_partitions SET filled = 9`)
 	b.exec(`UPDATE {schema}.log_incarnations SET system_identifier = 1`)
 	b.eventually(func() error {
@@ -338,8 +344,8 @@ func TestPullAfterARestore(t *testing.T) {
 		t.Fatalf("Adopt = %d, %v", lastCommon, err)
 	}
 	b.append("c-1")
-	if again := b.pulled(broker, 1, PullOptions{}); again[0].Event.Position != 3 {
-		t.Errorf("pulled %v, want 3", positionsOf(again))
+	if again := b.pulled(broker, 1, PullOptions{}); again[0].Event.Position != 3 || again[0].Event.Stream != "c-1" {
+		t.Errorf("pulled %v of %s, want 3 of c-1", positionsOf(again), again[0].Event.Stream)
 	}
 	b.settled(TokenSettled)(broker.Ack(t.Context(), "jobs", first[1].Token))
 }
