@@ -29,9 +29,9 @@ func (r *records) replayOperations() *operations.Records {
 
 const (
 	insertReplaySQL = `
-INSERT INTO {schema}.subscriptions (id, name, app, definition, needs, partitions, start_position, created_by, replay_of, replay, operation)
+INSERT INTO {schema}.subscriptions (id, name, app, definition, needs, partitions, start_position, created_by, replay_of, replay, operation, changes_of)
 OVERRIDING SYSTEM VALUE
-SELECT $1::bigint, $2::text, app, $3::text, $4::text, $5::integer, $6::bigint, $7::text, id, $8::text, $9::uuid
+SELECT $1::bigint, $2::text, app, $3::text, $4::text, $5::integer, $6::bigint, $7::text, id, $8::text, $9::uuid, changes_of
 FROM {schema}.subscriptions WHERE id = $10`
 
 	// What an operator had left out for ever stays left out.

@@ -204,3 +204,26 @@ func TestChangesOfRowsArePulled(t *testing.T) {
 	}
 	b.pullsNothing(broker)
 }
+
+// TestAReplayOfChangesIsOfTheFeed: its positions are numbers of the feed, which a restored log does not take for its own.
+func TestAReplayOfChangesIsOfTheFeed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.app = "test"
+	rows := b.projects(ordersFold("orders", projections.New))
+	b.events("order-1", placed{Total: 5})
+	for range 2 { // the feed is ahead of the log
+		if _, err := rows.Run(t.Context(), operations.Request{Kind: projections.Rebuild, Subject: "orders", Actor: "test"}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.mustPut("follows", `{"source":{"changes":{"projection":"orders","images":"new"}},"start":"beginning","paused":true,`+toHandler+`}`)
+	r := b.replay("follows", allowed(3, 3))
+	b.exec(`UPDATE {schema}.log_incarnations SET system_identifier = 1`)
+	if _, lastCommon, err := b.store.Adopt(t.Context()); err != nil || lastCommon != 1 {
+		t.Fatalf("Adopt = %d, %v", lastCommon, err)
+	}
+	if at := read[int64](b, `SELECT position FROM {schema}.subscription_partitions WHERE subscription = $1 LIMIT 1`, b.id(r.Name)); at != 2 {
+		t.Errorf("the replay of change 3 is at position %d, want 2", at)
+	}
+}
