@@ -3,6 +3,8 @@ package projections
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // pruneInterval is how often a process removes changes that are kept no longer, pruneAtOnce how many in a transaction.
@@ -12,7 +14,7 @@ const (
 )
 
 // pruneChangesSQL removes the oldest changes that are kept for long enough and that no subscription needs: it has them still
-// to deliver, or to try again.
+// to deliver, or to try again. What is left of a projection that was dropped is kept for the time of who says none.
 const pruneChangesSQL = `
 WITH kept AS (
     SELECT coalesce(max(g.changes_kept), $2::interval) AS kept FROM {schema}.projections p
@@ -26,9 +28,20 @@ DELETE FROM {schema}.projection_changes c USING kept, needed
 WHERE c.projection = $1 AND c.at < clock_timestamp() - kept.kept AND (needed.number IS NULL OR c.number < needed.number)
 AND c.number < $3 + (SELECT min(f.number) FROM {schema}.projection_changes f WHERE f.projection = $1)`
 
-// pruneChanges removes changes of projections that are kept no longer.
-func (c *catalog) pruneChanges(ctx context.Context, projections []string) error {
-	for _, name := range projections {
+// feedsSQL has those of projections too that no program has any more, or that were dropped: their changes go as well.
+const feedsSQL = `SELECT projection FROM {schema}.projection_feeds ORDER BY projection`
+
+// pruneChanges removes changes that are kept no longer, of all feeds.
+func (c *catalog) pruneChanges(ctx context.Context) error {
+	rows, err := c.pool.Query(ctx, c.sql(feedsSQL))
+	if err != nil {
+		return err
+	}
+	feeds, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range feeds {
 		for {
 			tag, err := c.pool.Exec(ctx, c.sql(pruneChangesSQL), name, defaultChangesKept, pruneAtOnce)
 			if err != nil {

@@ -224,7 +224,8 @@ func TestAFeedSaysWhatItLacks(t *testing.T) {
 	}
 }
 
-// TestChangesAreKeptForATime: those that are old go, but for those that a subscription has not delivered.
+// TestChangesAreKeptForATime: those that are old go, but for those that a subscription has not delivered; those of a
+// projection that was dropped as well.
 func TestChangesAreKeptForATime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -238,7 +239,7 @@ func TestChangesAreKeptForATime(t *testing.T) {
 		}
 	}
 	left := func() (first int64, n int) {
-		if err := r.catalog.pruneChanges(t.Context(), []string{"accounts"}); err != nil {
+		if err := r.catalog.pruneChanges(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.pool().QueryRow(t.Context(), `SELECT coalesce(min(number), 0), count(*) FROM recount.projection_changes`).Scan(&first, &n); err != nil {
@@ -265,5 +266,19 @@ func TestChangesAreKeptForATime(t *testing.T) {
 	exec(`DELETE FROM recount.subscriptions`)
 	if first, _ := left(); first != 4 {
 		t.Errorf("changes are left from %d on, want 4, which is new", first)
+	}
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.admin.Drop(t.Context(), f.Name(), 0); err != nil {
+		t.Fatal(err)
+	}
+	exec(`UPDATE recount.projection_changes SET at = clock_timestamp() - interval '6 days'`)
+	if _, n := left(); n != 1 {
+		t.Errorf("%d changes are left of 1 of a projection that was dropped, and that is not old enough", n)
+	}
+	exec(`UPDATE recount.projection_changes SET at = clock_timestamp() - interval '8 days'`)
+	if _, n := left(); n != 0 {
+		t.Errorf("%d changes are left that are old, of a projection that was dropped", n)
 	}
 }

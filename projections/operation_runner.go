@@ -173,7 +173,7 @@ func (r *Runner) operate(soft, _ context.Context) {
 		}
 		if time.Since(pruned) > pruneInterval {
 			pruned = time.Now()
-			if err := r.catalog.pruneChanges(ctx, names); err != nil {
+			if err := r.catalog.pruneChanges(ctx); err != nil {
 				return background.Idle, err
 			}
 		}
