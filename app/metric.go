@@ -14,7 +14,7 @@ type Metric struct {
 	Counter bool
 	Labels  []string
 	// Collect is called whenever metrics are read, by several goroutines at once. Sample takes a value, with those of the labels. What has
-	// an error is missing, rather than 0. Required.
+	// an error is missing, rather than 0; so is what panics, and a value with too many labels or too few, which is logged. Required.
 	//
 	// What events say is read from a read model: then it is right after a restart, and each process says the same.
 	Collect func(ctx context.Context, s *Service, sample func(value float64, labels ...string)) error

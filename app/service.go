@@ -130,6 +130,7 @@ func newService(a App, o Options) (_ *Service, err error) {
 	s := &Service{App: a, Schema: o.Schema, Logger: o.Logger, hints: hint.Program(a.Program), options: o, here: here}
 	build := BuildOf(a)
 	s.Metrics = telemetry.New(telemetry.Build{Version: build.Version, Revision: build.Revision, Go: build.Go})
+	s.Metrics.Failed = func(err error) { s.Logger.Error().Err(err).Msg("metrics are missing") }
 	return s, errors.Join(s.addMetrics(), s.newMailer())
 }
 

@@ -49,13 +49,17 @@ func (m *metric) histograms() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: m.name, Help: m.help, Buckets: m.buckets}, m.labels)
 }
 
-// sample sends a value that was asked for just now.
+// sample sends a value that was asked for just now. One whose labels are wrong is missing, and Metrics.Failed is told.
 func (m *metric) sample(to chan<- prometheus.Metric, value float64, labels ...string) {
 	k := prometheus.GaugeValue
 	if m.kind == isCounter {
 		k = prometheus.CounterValue
 	}
-	to <- prometheus.MustNewConstMetric(m.desc, k, value, labels...)
+	one, err := prometheus.NewConstMetric(m.desc, k, value, labels...)
+	if err != nil {
+		one = prometheus.NewInvalidMetric(m.desc, err)
+	}
+	to <- one
 }
 
 // oneOf sends 1 for the value of the last label that holds, and 0 for the others.

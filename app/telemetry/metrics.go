@@ -16,6 +16,9 @@ type Build struct{ Version, Revision, Go string }
 
 // Metrics are those of a process. Its methods may be called by many goroutines at once.
 type Metrics struct {
+	// Failed is told of metrics that are missing as what collects them is wrong, whenever they are read. It may be nil; it is set before Handler.
+	Failed func(error)
+
 	registry *prometheus.Registry
 
 	httpRequests   *prometheus.CounterVec

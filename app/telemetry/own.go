@@ -2,7 +2,9 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -13,7 +15,8 @@ type Own struct {
 	// Counter says that it only grows.
 	Counter bool
 	Labels  []string
-	// Collect hands sample all values, each with those of the labels. What has an error is missing.
+	// Collect hands sample all values, each with those of the labels. What has an error is missing; so is what panics, and a value with
+	// other labels, and Metrics.Failed is told of them.
 	Collect func(ctx context.Context, sample func(value float64, labels ...string)) error
 }
 
@@ -32,6 +35,9 @@ func (m *Metrics) Add(own Own) error {
 	return nil
 }
 
+// errPanic says that Collect has panicked, which the registry was told.
+var errPanic = errors.New("panic")
+
 type ownCollector struct {
 	metric *metric
 	own    Own
@@ -49,7 +55,15 @@ func (c ownCollector) Collect(to chan<- prometheus.Metric) {
 		labels []string
 	}
 	var all []sample
-	err := c.own.Collect(ctx, func(value float64, labels ...string) { all = append(all, sample{value, labels}) })
+	err := func() (err error) {
+		defer func() { // the registry calls it in a goroutine of its own
+			if v := recover(); v != nil {
+				to <- prometheus.NewInvalidMetric(c.metric.desc, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+				err = errPanic
+			}
+		}()
+		return c.own.Collect(ctx, func(value float64, labels ...string) { all = append(all, sample{value, labels}) })
+	}()
 	if err != nil {
 		return // some of it would be taken for all
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -23,7 +24,7 @@ func (m *Metrics) Handler() http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		// Metrics that cannot be had must not take the others with them.
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 2 * databaseTimeout,
+		ErrorHandling: promhttp.ContinueOnError, ErrorLog: failed{m}, MaxRequestsInFlight: 4, Timeout: 2 * databaseTimeout,
 	}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -32,6 +33,16 @@ func (m *Metrics) Handler() http.Handler {
 	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+// failed gets what cannot be had.
+type failed struct{ *Metrics }
+
+// Println implements promhttp.Logger.
+func (f failed) Println(what ...any) {
+	if f.Failed != nil {
+		f.Failed(errors.New(strings.TrimSpace(fmt.Sprintln(what...))))
+	}
 }
 
 // Serve serves Handler on ln until ctx is done, and closes ln. Requests that are still being
