@@ -101,7 +101,7 @@ func parseSecrets(text string) (all []signingKey, err error) {
 		switch {
 		case isSecret:
 			key, err := base64.StdEncoding.DecodeString(secret)
-			if err != nil || len(key) < 16 || len(key) > 64 {
+			if err != nil || len(key) < 24 || len(key) > 64 {
 				return nil, fmt.Errorf(`secret %d is not %q and 24 to 64 bytes in base64`, i+1, secretPrefix)
 			}
 			all = append(all, signingKey{secret: key})

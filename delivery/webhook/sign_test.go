@@ -201,6 +201,16 @@ func added(text string, n int64) string {
 	return strconv.FormatInt(v+n, 10)
 }
 
+// TestOwnSecretsAreOfALength that the specification allows.
+func TestOwnSecretsAreOfALength(t *testing.T) {
+	for n, good := range map[int]bool{23: false, 24: true, 64: true, 65: false} {
+		_, err := parseSecrets("whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n)))
+		if (err == nil) != good {
+			t.Errorf("a secret of %d bytes: %v", n, err)
+		}
+	}
+}
+
 // TestEachAttemptIsSignedAnew with its own time, and with all secrets of who brings them: receivers refuse what is old.
 func TestEachAttemptIsSignedAnew(t *testing.T) {
 	seed := strings.Repeat("s", ed25519.SeedSize)
