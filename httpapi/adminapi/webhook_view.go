@@ -135,12 +135,19 @@ func (b webhookBody) Validate() error {
 }
 
 func (b *webhookBody) onlyChanges() error {
-	for pointer, there := range map[string]bool{"/id": b.ID != "", "/signature": b.Signature != "", "/secret": b.Secret != nil, "/start": b.Start != delivery.Start{}} {
-		if there {
-			return &delivery.InvalidError{Mistakes: []*delivery.FieldError{{Pointer: pointer, Reason: "must be left out: it is said when the webhook is made"}}}
+	invalid := &delivery.InvalidError{}
+	for _, m := range []struct {
+		pointer string
+		there   bool
+	}{{"/id", b.ID != ""}, {"/signature", b.Signature != ""}, {"/secret", b.Secret != nil}, {"/start", b.Start != delivery.Start{}}} {
+		if m.there {
+			invalid.Mistakes = append(invalid.Mistakes, &delivery.FieldError{Pointer: m.pointer, Reason: "must be left out: it is said when the webhook is made"})
 		}
 	}
-	return nil
+	if invalid.Mistakes == nil {
+		return nil
+	}
+	return invalid
 }
 
 // into sets what the body has.

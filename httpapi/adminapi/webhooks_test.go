@@ -346,6 +346,7 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 		{"GET /v1/webhooks?owner=c", "", "", 200, `{"items":[],"next":null}`},
 		{"GET /v1/webhooks?owner=b", "", "", 200, `{"items":[{"id":"own",`},
 		{"PATCH /v1/webhooks/a1", `{"signature":"v1"}`, "", 400, `"pointer":"/signature","detail":"must be left out`},
+		{"PATCH /v1/webhooks/a1", `{"start":"end","id":"x"}`, "", 400, `[{"pointer":"/id","detail":"must be left out: it is said when the webhook is made"},{"pointer":"/start",`},
 		{"PATCH /v1/webhooks/a1", `{"url":"https://example.com/b"}`, `If-Match: "2"`, 412, "subscription-changed"},
 		{"PATCH /v1/webhooks/a1", `{"url":"https://example.com/b","filter":null}`, `If-Match: "1"`, 200, `"url":"https://example.com/b"`},
 		{"PATCH /v1/webhooks/a1", `{"url":"ftp://x"}`, "", 400, `"pointer":"/url"`},
