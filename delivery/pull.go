@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -52,6 +53,19 @@ type PullOptions struct {
 	Lease time.Duration
 }
 
+func (o *PullOptions) check() error {
+	o.Max = cmp.Or(o.Max, 1)
+	switch {
+	case o.Max < 1 || o.Max > MaxPull:
+		return operations.InvalidOption("max", "is %d, it must be from 1 to %d", o.Max, MaxPull)
+	case o.Wait < 0 || o.Wait > MaxPullWait:
+		return operations.InvalidOption("wait", "is %s, it must be from 0s to %s", Duration(o.Wait), MaxPullWait)
+	case o.Lease != 0 && (o.Lease < time.Second || o.Lease > maxLease):
+		return operations.InvalidOption("lease", "is %s, it must be from 1s to %s", Duration(o.Lease), Duration(maxLease))
+	}
+	return nil
+}
+
 // Pulled is an event in the hands of a caller.
 type Pulled struct {
 	// Token names it in Ack, Nack and Extend.
@@ -97,8 +111,7 @@ const (
 
 // BrokerConfig says what a Broker hands out, and from where.
 type BrokerConfig struct {
-	// Pool is the database of the subscriptions, of which a Broker uses four connections at most, Schema has the tables. Default:
-	// recount.
+	// Pool is the database, of which a Broker uses four connections at most, Schema has the tables. Default: recount.
 	Pool   *pgxpool.Pool
 	Schema string
 	// App is whose subscriptions they are; empty: everybody's.
@@ -290,19 +303,7 @@ func (b *Broker) inQueue(ctx context.Context, name string, do func(*pullQueue) e
 //
 // Errors: ErrNotFound, ErrAnotherApp, ErrNotPulled; operations.ErrInvalid for options out of their bounds.
 func (b *Broker) Pull(ctx context.Context, name string, o PullOptions) ([]Pulled, error) {
-	if o.Max == 0 {
-		o.Max = 1
-	}
-	var err error
-	switch {
-	case o.Max < 1 || o.Max > MaxPull:
-		err = operations.InvalidOption("max", "is %d, it must be from 1 to %d", o.Max, MaxPull)
-	case o.Wait < 0 || o.Wait > MaxPullWait:
-		err = operations.InvalidOption("wait", "is %s, it must be from 0s to %s", Duration(o.Wait), MaxPullWait)
-	case o.Lease != 0 && (o.Lease < time.Second || o.Lease > maxLease):
-		err = operations.InvalidOption("lease", "is %s, it must be from 1s to %s", Duration(o.Lease), Duration(maxLease))
-	}
-	var events []Pulled
+	events, err := []Pulled(nil), o.check()
 	if err == nil {
 		err = b.inQueue(ctx, name, func(q *pullQueue) (err error) {
 			events, err = q.pull(ctx, o)

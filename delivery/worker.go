@@ -31,9 +31,9 @@ type WorkerConfig struct {
 	Handle func(ctx context.Context, e Event) error
 	// Concurrency is how many events are worked on at once. Default: 1.
 	Concurrency int
-	// Lease is for how long each is the worker's, which extends it for as long as Handle runs. Default: 30 s.
+	// Lease is for how long each is the worker's, which extends it for as long as Handle runs: see PullOptions. Default: 30 s.
 	Lease time.Duration
-	// Wait is how long to wait for events before asking again. Default: MaxPullWait.
+	// Wait is how long to wait for events before asking again, at most MaxPullWait. Default: MaxPullWait.
 	Wait time.Duration
 	// UntilEmpty ends the worker when it is given nothing.
 	UntilEmpty bool
@@ -43,7 +43,9 @@ type WorkerConfig struct {
 
 // Worker pulls events and handles them, acknowledges those that are done, and gives back the others.
 type Worker struct {
-	c       WorkerConfig
+	c WorkerConfig
+	// every is how often leases are extended.
+	every   time.Duration
 	service background.Service
 	slots   chan struct{}
 	running sync.WaitGroup
@@ -63,7 +65,10 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	if c.Wait == 0 {
 		c.Wait = MaxPullWait
 	}
-	return &Worker{c: c, slots: make(chan struct{}, c.Concurrency)}, nil
+	if err := (&PullOptions{Wait: c.Wait, Lease: c.Lease}).check(); err != nil {
+		return nil, err
+	}
+	return &Worker{c: c, every: c.Lease / 3, slots: make(chan struct{}, c.Concurrency)}, nil
 }
 
 // Start lets it work until Stop, or until ctx is done.
@@ -164,7 +169,7 @@ func (w *Worker) settle(ctx context.Context, token string, err error) error {
 
 // extend extends the lease again and again until ctx is done. It cancels the work on an event that is another's.
 func (w *Worker) extend(ctx context.Context, token string, cancel context.CancelCauseFunc) {
-	ticker := time.NewTicker(max(w.c.Lease/3, time.Millisecond))
+	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
 	for {
 		select {

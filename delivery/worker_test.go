@@ -22,7 +22,7 @@ func TestAWorkerHandlesEvents(t *testing.T) {
 	var handled []int64
 	long := make(chan struct{})
 	broker := b.broker()
-	w, err := NewWorker(WorkerConfig{Source: broker, Subscription: "jobs", Concurrency: 4, Lease: time.Second, Wait: 100 * time.Millisecond,
+	w, err := NewWorker(WorkerConfig{Source: broker, Subscription: "jobs", Concurrency: 4, Lease: 30 * time.Second, Wait: 100 * time.Millisecond,
 		Handle: func(ctx context.Context, e Event) error {
 			mu.Lock()
 			handled = append(handled, e.Position)
@@ -42,6 +42,7 @@ func TestAWorkerHandlesEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.every = 10 * time.Millisecond
 	if err := w.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestAWorkerHandlesEvents(t *testing.T) {
 		}
 	}
 	b.eventually(left(1))
-	extended := read[time.Time](b, `SELECT leased_at + interval '1200 ms' FROM {schema}.subscription_parked WHERE position = 5`)
+	extended := read[time.Time](b, `SELECT leased_at + interval '30.1 s' FROM {schema}.subscription_parked WHERE position = 5`)
 	b.eventually(func() error {
 		if until := read[time.Time](b, `SELECT next_attempt_at FROM {schema}.subscription_parked WHERE position = 5`); until.Before(extended) {
 			return fmt.Errorf("its lease ends at %v still", until)
