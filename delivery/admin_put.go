@@ -376,6 +376,12 @@ func (a *Admin) describeChange(ctx context.Context, tx pgx.Tx, before *found, d 
 	case !d.Paused && was.Paused:
 		c.effect("it is resumed")
 	}
+	if d.Target.Pull != nil && was.AfterDead == Hold && d.AfterDead != Hold {
+		if err := a.records.freeHeld(ctx, tx, before.id); err != nil {
+			return err
+		}
+		c.effect("what is behind dead letters of its key may be had")
+	}
 	if d.Key != was.Key {
 		if err := a.records.changeKey(ctx, tx, before, c); err != nil {
 			return err

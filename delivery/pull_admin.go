@@ -32,6 +32,15 @@ WHERE subscription = $1 AND ordinal = 0 AND position = ANY ($2)`
 	// What is looked for above the cursor must be there.
 	lowerCursorSQL = `
 UPDATE {schema}.subscription_partitions SET position = least(position, $2::bigint - 1) WHERE subscription = $1 AND partition = 0`
+
+	lockPulledSQL = `SELECT FROM {schema}.subscription_parked r WHERE r.subscription = $1 AND r.pulled ORDER BY r.position FOR UPDATE`
+
+	// Who has one of a key frees the next.
+	heldKeysSQL = `
+SELECT DISTINCT d.key FROM {schema}.subscription_parked d
+WHERE d.subscription = $1 AND d.pulled AND d.state = 'dead' AND NOT EXISTS (
+    SELECT FROM {schema}.subscription_parked l
+    WHERE l.subscription = $1 AND l.pulled AND l.key = d.key AND l.state <> 'dead' AND l.state = 'leased')`
 )
 
 // wantPulled does what an operator wants of rows, which must be in a state, in a transaction that has locked the feed, and returns
@@ -80,6 +89,26 @@ func (r *records) wantPulled(ctx context.Context, tx pgx.Tx, s *found, w wish, p
 	// Who has one of a key frees the next.
 	keys = slices.DeleteFunc(keys, func(key string) bool { return has[key] })
 	slices.Sort(keys)
-	b.Queue(r.sql(freeSQL), s.id, slices.Compact(keys), s.definition.AfterDead == Hold)
+	b.Queue(r.sql(freeSQL), s.id, slices.Compact(keys))
 	return len(mine), tx.SendBatch(ctx, b).Close()
+}
+
+// freeHeld lets be had what is behind dead rows of its key, in the transaction that says that those hold it no longer. Whoever is
+// about to make a dead row has been waited for, or sees the new definition: see freeSQL.
+func (r *records) freeHeld(ctx context.Context, tx pgx.Tx, id int64) error {
+	if _, err := r.lockAll(ctx, tx, id); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, r.sql(lockPulledSQL), id); err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, r.sql(heldKeysSQL), id)
+	if err != nil {
+		return err
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil {
+		_, err = tx.Exec(ctx, r.sql(freeSQL), id, keys)
+	}
+	return err
 }

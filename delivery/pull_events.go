@@ -115,6 +115,9 @@ func (q *pullQueue) told(items []*pullItem) {
 		if done {
 			o.Delivered = 1
 		} else {
+			if it.op == opNack && it.row.State != leased && !it.nack.Permanent {
+				continue // the attempt was told of when its lease ran out
+			}
 			a.Outcome, a.Charged, a.Class, a.Error = core.Transient.String(), it.charged, it.class, it.nack.Error
 			if o.Err = error(pullError(it.nack.Error)); it.nack.Permanent {
 				a.Outcome, o.Err = core.Permanent.String(), Permanent(o.Err)

@@ -157,7 +157,7 @@ func (m *pullModel) settle(op pullOp, position int64, token uuid.UUID, nack Nack
 		if nack.Delay != nil && *nack.Delay == 0 {
 			next = blocked
 		}
-		m.fails(r, nack.Permanent || m.worked(r.Key, since), nack.Permanent, next)
+		m.fails(r, nack.Permanent || r.State == leased && m.worked(r.Key, since), nack.Permanent, next)
 		m.takeBack(r)
 		if r.State != waiting {
 			m.free(r.Key)

@@ -183,7 +183,8 @@ UPDATE {schema}.subscription_parked
 SET state = 'blocked', token = NULL, next_attempt_at = NULL, attempts = attempts - $3
 WHERE subscription = $1 AND ordinal = 0 AND position = ANY ($2)`
 
-	// The first of each key is ready if it was blocked: not behind one that is dead, where those hold their key.
+	// The first of each key is ready if it was blocked: not behind one that is dead, where those hold their key by the definition
+	// as it is now, which may be newer than that of the process.
 	freeSQL = `
 UPDATE {schema}.subscription_parked SET state = 'ready', next_attempt_at = NULL
 WHERE subscription = $1 AND ordinal = 0 AND position = ANY (ARRAY(
@@ -192,7 +193,8 @@ WHERE subscription = $1 AND ordinal = 0 AND position = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT r.position, r.state FROM {schema}.subscription_parked r
         WHERE r.subscription = $1 AND r.pulled AND r.key = k.key AND r.state <> 'dead' ORDER BY r.position LIMIT 1) AS f
-    WHERE f.state = 'blocked' AND (NOT $3 OR (
+    WHERE f.state = 'blocked' AND ((
+        SELECT s.definition::jsonb ->> 'after_dead' FROM {schema}.subscriptions s WHERE s.id = $1) IS DISTINCT FROM 'hold' OR (
         SELECT 1 FROM {schema}.subscription_parked d
         WHERE d.subscription = $1 AND d.pulled AND d.key = k.key AND d.state = 'dead' LIMIT 1) IS NULL)))`
 
@@ -258,13 +260,6 @@ func retryOnLocks(f func() error) (err error) {
 		}
 	}
 	return err
-}
-
-// queueFree lets the next of keys be had.
-func (r *records) queueFree(b *pgx.Batch, id int64, keys []string, hold bool) {
-	if len(keys) > 0 {
-		b.Queue(r.sql(freeSQL), id, keys, hold)
-	}
 }
 
 var errNotHome = fmt.Errorf("%w: %w: nothing is handed out until it is adopted", eventstore.ErrUnavailable, eventstore.ErrLogMoved)

@@ -151,7 +151,7 @@ func (r *records) queueChanges(b *pgx.Batch, c *pullChanges) {
 	}
 	if len(c.keys) > 0 {
 		slices.Sort(c.keys)
-		b.Queue(r.sql(freeSQL), id, slices.Compact(c.keys), c.rules.hold)
+		b.Queue(r.sql(freeSQL), id, slices.Compact(c.keys))
 	}
 }
 
@@ -243,7 +243,8 @@ func (c *pullChanges) settle(it *pullItem, rows []pulledRow, now time.Time, evid
 				next = blocked // until it has its turn, which is at once
 			}
 		}
-		it.charged = it.nack.Permanent || evidence.worked(row.Key, since)
+		// Who comes late is not charged again: its lease that ran out was.
+		it.charged = it.nack.Permanent || row.State == leased && evidence.worked(row.Key, since)
 		it.class = c.fail(row, now, it.charged, it.nack.Permanent, pullFailure{state: next, class: classNack, err: it.nack.Error, delay: delay})
 		c.takeBack(row, rows)
 		it.result.Dead = it.class != ""
@@ -261,6 +262,8 @@ func (c *pullChanges) settle(it *pullItem, rows []pulledRow, now time.Time, evid
 func (r *records) queueAsks(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, rules *pullRules, asks []*pullAsk) (*pgx.Batch, error) {
 	for _, a := range asks {
 		a.token, a.rows = uuid.New(), nil
+	}
+	for _, a := range asks {
 		take := func(rows pgx.Rows) error {
 			found, err := scanPulled(rows)
 			a.rows = append(a.rows, found...)
@@ -275,7 +278,9 @@ func (r *records) queueAsks(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, 
 		if err := send(ctx, c, b); err != nil {
 			return nil, err
 		}
-		b = &pgx.Batch{}
+		if b = (&pgx.Batch{}); len(a.rows) == 0 {
+			break // nor is there anything for the others
+		}
 		keys := make([]string, len(a.rows))
 		for i := range a.rows {
 			keys[i] = a.rows[i].Key

@@ -349,3 +349,21 @@ func TestPullAfterARestore(t *testing.T) {
 	}
 	b.settled(TokenSettled)(broker.Ack(t.Context(), "jobs", first[1].Token))
 }
+
+// What is behind a dead letter of its key may be had from when those hold their key no longer, by whom has begun before also.
+func TestWhatIsHeldGoesOnByAnotherDefinition(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.mustPut("jobs", `{"after_dead":"hold",`+toPull+`}`)
+	for _, stream := range []string{"a-1", "a-1", "b-1"} {
+		b.append(stream)
+	}
+	broker := b.broker()
+	first := b.pulled(broker, 2, PullOptions{})
+	b.settled(TokenSettled)(broker.Nack(t.Context(), "jobs", NackOptions{Permanent: true}, first[0].Token))
+	b.pullsNothing(broker)
+	b.mustPut("jobs", `{"filter":{"category":["b"]},`+toPull+`}`)
+	if second := b.pulled(broker, 1, PullOptions{}); second[0].Event.Position != 2 {
+		t.Errorf("pulled %v, want 2", positionsOf(second))
+	}
+}
