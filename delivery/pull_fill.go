@@ -157,17 +157,18 @@ func readMatches(ctx context.Context, log eventstore.Reader, sel *selector, matc
 		o.Filter = eventstore.Filter{Types: sel.pattern.Types(), Categories: sel.pattern.Categories()}
 	}
 	looked = behind
+	size := 0
 	for b, err := range log.Subscribe(ctx, o) {
 		if err != nil {
 			return nil, behind, fmt.Errorf("read the log: %w", err)
 		}
 		for i := range b.Events {
 			e := &b.Events[i]
-			if e.Position > upto || len(found) == pullRows {
+			if e.Position > upto || len(found) == pullRows || size > maxPullBytes {
 				return found, looked, nil
 			}
 			if looked = e.Position; matches(e) {
-				found = append(found, offered{e, sel.keyOf(e)})
+				found, size = append(found, offered{e, sel.keyOf(e)}), size+e.Size()
 			}
 		}
 		if looked = min(b.Next-1, upto); looked == upto || len(found) == pullRows {

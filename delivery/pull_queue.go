@@ -22,6 +22,8 @@ const (
 	asksAtOnce  = 5000
 	// pullLinger is for how long a queue goes on that nobody uses: what was acknowledged is noted, the cursor moved.
 	pullLinger = 3 * time.Second
+	// pullReadOn is for how long it reads on for those whose time is over, who would get nothing of a log with few events that match.
+	pullReadOn = time.Second
 )
 
 // errQueueGone says that the subscription of a queue was deleted.
@@ -113,6 +115,21 @@ func (q *pullQueue) define(d Definition, revision int64) (err error) {
 	q.definition, q.revision, q.passed = d, revision, 0
 	q.recent.clear()
 	return nil
+}
+
+// redefine lets it go by the definition that the subscription has now.
+func (q *pullQueue) redefine(ctx context.Context) error {
+	if !q.feed.Named || q.feed.Current == q.revision {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	d, err := q.b.records.definition(ctx, q.id, q.feed.Current)
+	if err == nil {
+		err = q.define(d, q.feed.Current)
+	}
+	q.passed = q.feed.Filled
+	return err
 }
 
 // pull waits for events.
@@ -347,15 +364,21 @@ func (q *pullQueue) step(ctx context.Context) (busy, again bool, err error) {
 		q.fail(pulls, err)
 		return busy, false, err
 	}
+	if err := q.redefine(ctx); err != nil {
+		q.fail(pulls, err)
+		return busy, false, err
+	}
 	if pulls = unanswered(pulls); len(pulls) > 0 && !freed {
 		if again, err = q.fill(ctx, pulls); err != nil {
 			q.fail(pulls, err)
 			return busy, false, err
 		}
 	}
-	if !again && !freed {
-		q.endWaits(time.Now())
+	now := time.Now()
+	if again || freed {
+		now = now.Add(-pullReadOn)
 	}
+	q.endWaits(now)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return busy, again || freed || len(q.settles) > 0, nil
@@ -494,16 +517,6 @@ func (q *pullQueue) fill(ctx context.Context, pulls []*pullCall) (again bool, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	if q.feed.Current != q.revision {
-		d, err := q.b.records.definition(ctx, q.rules.id, q.feed.Current)
-		if err != nil {
-			return false, err
-		}
-		if err := q.define(d, q.feed.Current); err != nil {
-			return false, err
-		}
-		q.passed = q.feed.Filled
-	}
 	found, looked, err := readMatches(ctx, q.store, q.selector, q.matches, q.passed, head.Position)
 	if err != nil {
 		return false, err

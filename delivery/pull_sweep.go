@@ -61,7 +61,7 @@ ORDER BY r.position FOR UPDATE`
 	sweptSQL = `
 UPDATE {schema}.subscription_partitions p
 SET swept_at = CASE WHEN $2 THEN now() ELSE swept_at END, swept_all_at = CASE WHEN $3 = 'now' THEN now() WHEN $3 = '' THEN swept_all_at END,
-    filled = $4, position = greatest(p.position, coalesce((
+    filled = $4, revision = $10, position = greatest(p.position, coalesce((
         SELECT r.position FROM {schema}.subscription_parked r
         WHERE r.subscription = $1 AND r.position > p.position AND r.state <> 'dead' ORDER BY r.position LIMIT 1) - 1, $4)),
     delivered = delivered + $5, acked_key = $6, acked_at = $7, acked_other_at = $8, trouble = $9,
@@ -165,7 +165,14 @@ func (r *records) sweepOn(ctx context.Context, c *pgxpool.Conn, rules *pullRules
 	if s.live >= notes.MaxLive {
 		trouble = new(fmt.Sprintf("full: it has %d events that are not acknowledged and reads no more", s.live))
 	}
-	b.Queue(r.sql(sweptSQL), rules.id, due, wholly, passed, notes.Delivered, orNull(evidence.Key), orNull(evidence.At), orNull(evidence.OtherAt), trouble)
+	revision := s.feed.Revision
+	if passed > s.feed.Filled && s.feed.Current != revision {
+		revision = s.feed.Current
+		var starts revisionStarts
+		starts.add(partitionKey{rules.id, 0}, revision, s.feed.Filled+1)
+		starts.queue(b, r)
+	}
+	b.Queue(r.sql(sweptSQL), rules.id, due, wholly, passed, notes.Delivered, orNull(evidence.Key), orNull(evidence.At), orNull(evidence.OtherAt), trouble, revision)
 	r.queueFeed(b, rules.id, &s.feed)
 	b.Queue(`COMMIT`)
 	s.freed = len(changes.keys) > 0
