@@ -56,7 +56,7 @@ func TestTheLinesThatDevPrintsWorkOnAnotherDatabase(t *testing.T) {
 		t.Skip("there is no curl")
 	}
 	db := pgtest.NewEmpty(t)
-	dev := startProcess(t, "dev", "--pg", db.DSN, "--schema", "tickets", "--listen", "127.0.0.1:0")
+	dev := startProcess(t, "dev", "--pg", db.DSN, "--data", t.TempDir(), "--schema", "tickets", "--listen", "127.0.0.1:0")
 	dev.await(t, `Stop with Ctrl-C\.`)
 	dev.await(t, `\n  database  \w+ on \S+\n`)
 	dev.await(t, `--database \S+ --schema tickets\n`)

@@ -209,7 +209,7 @@ func TestDeliver(t *testing.T) {
 		"idle: no subscription": 0, "idle: 6 subscriptions": 0,
 		"catch-up: all": minDelivered, "catch-up: one type of ten": minDelivered, "catch-up: transactional": minDelivered, "catch-up: read only": minDelivered,
 		"outage: park": deliverRounds * failing, "outage: drain": deliverRounds * failing,
-		"http: target": minDelivered / 10, "http: post": minDelivered / 10,
+		"http: target": minDelivered / 10, "http: webhook": minDelivered / 10, "http: post": minDelivered / 10,
 	}
 	for _, res := range r.Results {
 		name := res.Question + ": " + res.Name
