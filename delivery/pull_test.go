@@ -366,4 +366,18 @@ func TestWhatIsHeldGoesOnByAnotherDefinition(t *testing.T) {
 	if second := b.pulled(broker, 1, PullOptions{}); second[0].Event.Position != 2 {
 		t.Errorf("pulled %v, want 2", positionsOf(second))
 	}
+	// What it leaves out by the other was not delivered, though nothing was found since.
+	b.append("c-1")
+	b.eventually(func() error {
+		b.pullsNothing(broker)
+		if p := b.status("jobs").Partitions[0]; p.Filled != 4 {
+			return fmt.Errorf("it is filled up to %d, want 4", p.Filled)
+		}
+		return nil
+	})
+	b.append("b-2")
+	b.pulled(broker, 1, PullOptions{})
+	if got := b.explained(4); got != NotMatched {
+		t.Errorf("event 4 is %s, want %s", got, NotMatched)
+	}
 }
