@@ -14,10 +14,11 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
+// kindReplay is an operation on a subscription.
+const kindReplay operations.Kind = "replay"
+
 const (
-	// kindReplay is an operation on a subscription.
-	kindReplay    operations.Kind = "replay"
-	subscriptions                 = "subscription"
+	subscriptions = "subscription"
 	// maxReplays is how many operations of a kind a subject keeps.
 	maxReplays = 100
 )
