@@ -163,7 +163,8 @@ func ahead(ctx context.Context, batches iter.Seq2[eventstore.Batch, error]) (nex
 }
 
 // nextPage waits for the page from a position on. It gives up when ctx is done, and for a position that the log does not have
-// yet if somebody wants one before it: in a log that was restored it may be long until it does.
+// yet if somebody wants one before it, for in a log that was restored it may be long until it does, or can be at the head, whose
+// reading has begun meanwhile.
 func (f *feed) nextPage(ctx context.Context, reader int32, from int64, pages <-chan page) (p page, ok bool) {
 	for {
 		select {
@@ -171,9 +172,9 @@ func (f *feed) nextPage(ctx context.Context, reader int32, from int64, pages <-c
 			return p, true
 		case <-f.wake[reader-1]:
 			f.mu.Lock()
-			beyond := from > f.position
+			beyond, recent := from > f.position, f.position != unread && from >= f.recent.first(f.position)
 			f.mu.Unlock()
-			if lowest, _, ok := f.furthest(); beyond && ok && lowest < from {
+			if lowest, _, ok := f.furthest(); ok && (recent || beyond && lowest < from) {
 				return p, false
 			}
 		case <-ctx.Done():

@@ -54,35 +54,32 @@ func (w *wanting) offer(events []offered, _, upto int64) int64 {
 	return w.from - 1
 }
 
-// Those who read behind the end wait for a position that a restored log may not have for long. Who comes with a lower one, as
-// a partition does that was taken after the restore, is served at once.
-func TestWhoIsBehindDoesNotWaitForWhoIsBeyondTheEnd(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
+// allWaitFor has a log of three events, and all who read it behind the end waiting for a position. Add adds a consumer.
+func (b *bench) allWaitFor(position int64) (f *feed, add func(consumer) *queue) {
+	b.Helper()
 	for range 3 {
 		b.append("order-1")
 	}
-	log := &countedReader{Reader: b.store, from: 100}
-	f := newFeed(log, zerolog.Nop())
+	log := &countedReader{Reader: b.store, from: position}
+	f = newFeed(log, zerolog.Nop())
 	var readers sync.WaitGroup
-	ctx, cancel := context.WithCancel(t.Context())
-	defer readers.Wait()
-	defer cancel()
+	ctx, cancel := context.WithCancel(b.Context())
+	b.Cleanup(func() { cancel(); readers.Wait() })
 	for i := range catchUps {
 		readers.Go(func() { f.catchUp(ctx, int32(1+i)) })
 	}
 	selector, err := newSelector(&Definition{Key: Key{By: ByStream}})
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
 	s := newSource(selector, 1)
 	f.addSource(s)
-	add := func(from int64) *wanting {
-		w := &wanting{from: from}
-		f.add(newQueue(s, 0, w))
-		return w
+	add = func(c consumer) *queue {
+		q := newQueue(s, 0, c)
+		f.add(q)
+		return q
 	}
-	add(log.from)
+	add(&wanting{from: position})
 	b.eventually(func() error {
 		if log.n.Load() < catchUps {
 			f.stir()
@@ -90,7 +87,32 @@ func TestWhoIsBehindDoesNotWaitForWhoIsBeyondTheEnd(t *testing.T) {
 		}
 		return nil
 	})
-	behind := add(1)
+	return f, add
+}
+
+// Those who wait for the next event before the end of the log is read get to the head when it is, without an event.
+func TestWhoIsAtTheEndGetsToTheHeadThatIsReadLater(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f, add := b.allWaitFor(4)
+	q := add(&wanting{from: 4})
+	f.begin(3)
+	b.eventually(func() error {
+		if passed := f.passed(q); passed != 3 {
+			return fmt.Errorf("it has passed %d, want 3", passed)
+		}
+		return nil
+	})
+}
+
+// Those who read behind the end wait for a position that a restored log may not have for long. Who comes with a lower one, as
+// a partition does that was taken after the restore, is served at once.
+func TestWhoIsBehindDoesNotWaitForWhoIsBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, add := b.allWaitFor(100)
+	behind := &wanting{from: 1}
+	add(behind)
 	b.eventually(func() error {
 		behind.mu.Lock()
 		defer behind.mu.Unlock()
