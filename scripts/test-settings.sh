@@ -21,7 +21,7 @@ under() {
 
 args=$*
 models="./projections ./queries ./snapshots"
-under unkind ./internal/pgsession ./migrations ./eventstore/pgstore ./delivery ./shop $models
+under unkind ./internal/pgsession ./migrations ./eventstore/pgstore ./shop $models
 under simple_protocol ./eventstore/pgstore ./delivery ./shop $models
 # Behind a pooler the mode is exec.
 if command -v pgbouncer >/dev/null; then

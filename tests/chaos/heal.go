@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -158,7 +159,20 @@ func (r *run) quiesce(ctx context.Context) (found []logcheck.Violation) {
 	found = append(found, r.awaitOperations(ctx, patience)...)
 	found = append(found, r.settle(ctx)...)
 	r.checkGoroutines(ctx)
-	return append(found, r.stopAll(roleReader, roleProjector, roleDeliverer, roleServer)...)
+	// Who delivers tells the log of what failed when it stops.
+	found = append(found, r.stopAll(roleDeliverer, roleServer)...)
+	r.awaitReaders(ctx, r.head(ctx))
+	return append(found, r.stopAll(roleReader, roleProjector)...)
+}
+
+// awaitReaders waits until all readers have come to a position. Whether they have, a check says.
+func (r *run) awaitReaders(ctx context.Context, position int64) {
+	behind := func(p *process) bool { return lastRead(work.HistoryFile(r.dir, p.name)) < position }
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; wait(ctx, 50*time.Millisecond) {
+		if !slices.ContainsFunc(r.ofRole(roleReader), behind) {
+			return
+		}
+	}
 }
 
 // awaitImport waits until the importer is done: what it has done before it was
