@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/eventstore"
@@ -197,105 +195,6 @@ func (r *records) queueCreate(b *pgx.Batch, id int64, at eventstore.Token, d Def
 	b.Queue(r.sql(insertRevisionSQL), id, 1, text, actor)
 	b.Queue(r.sql(insertPartitionsSQL), id, at.Log, at.Incarnation, at.Position, d.Partitions, d.Target.Pull != nil)
 	b.Queue(r.sql(insertStartsSQL), id, at.Position+1, d.Partitions)
-}
-
-// begin is the place behind which a subscription begins that is made now, or why there is none.
-type begin struct {
-	at  eventstore.Token
-	err error
-}
-
-// errNoBegin says that a subscription is to be made, and nobody has looked yet where it begins. That may take long, and matters
-// only then.
-var errNoBegin = errors.New("the start is not resolved")
-
-// begin resolves a start.
-func (a *Admin) begin(ctx context.Context, d Definition) (*begin, error) {
-	head, err := a.log.Head(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the log: %w", err)
-	}
-	at, err := a.resolve(ctx, d.Start, head)
-	var invalid *FieldError
-	if errors.As(err, &invalid) {
-		return &begin{err: &InvalidError{d.Name, []*FieldError{{"/start" + invalid.Pointer, invalid.Reason}}}}, nil
-	}
-	return &begin{at: at}, err
-}
-
-// resolve returns the place before the event that a start says. The error is a *FieldError if there is none.
-func (a *Admin) resolve(ctx context.Context, s Start, head eventstore.Token) (eventstore.Token, error) {
-	at := head
-	switch {
-	case s.At == AtEnd:
-	case s.At == AtBeginning:
-		at.Position = 0
-	case s.Position > head.Position+1:
-		return at, &FieldError{"/position", fmt.Sprintf("must be at most %d: the log ends at %d", head.Position+1, head.Position)}
-	case s.Position > 0:
-		at.Position = s.Position - 1
-	case !s.Time.IsZero():
-		if s.Time.After(time.Now()) {
-			return at, &FieldError{"/time", `must not be in the future; "end" begins now`}
-		}
-		position, err := a.firstSince(ctx, s.Time, head.Position)
-		at.Position = position - 1
-		return at, err
-	case s.AfterEvent != "":
-		id, err := uuid.Parse(s.AfterEvent)
-		if err != nil {
-			return at, &FieldError{"/after_event", "must be the id of an event, a UUID"}
-		}
-		e, err := a.eventByID(ctx, id)
-		if errors.Is(err, errNoEvent) {
-			return at, &FieldError{"/after_event", "must be the id of an event of the log: there is none that has it"}
-		}
-		at.Position = e.Position
-		return at, err
-	}
-	return at, nil
-}
-
-// firstSince returns the position of the first event that was recorded at a time or later, the one behind the head if there
-// is none. Times never run backwards along positions.
-func (a *Admin) firstSince(ctx context.Context, t time.Time, head int64) (int64, error) {
-	low, high := int64(1), head+1 // the first is in [low, high]
-	for low < high {
-		middle := low + (high-low)/2
-		e, err := a.eventFrom(ctx, middle)
-		switch {
-		case errors.Is(err, errNoEvent):
-			high = middle
-		case err != nil:
-			return 0, err
-		case e.RecordedAt.Before(t):
-			low = e.Position + 1
-		default:
-			high = middle
-		}
-	}
-	return low, nil
-}
-
-// errNoEvent says that the log has no such event.
-var errNoEvent = errors.New("the log has no such event")
-
-// eventFrom returns the first event at a position or behind it.
-func (a *Admin) eventFrom(ctx context.Context, position int64) (eventstore.RecordedEvent, error) {
-	for e, err := range a.log.ReadAll(ctx, eventstore.ReadOptions{From: position, Limit: 1}) {
-		return e, err
-	}
-	return eventstore.RecordedEvent{}, errNoEvent
-}
-
-// eventByID returns the last event of the log that has an id. The log knows ids by stream, so that it is read from its end.
-func (a *Admin) eventByID(ctx context.Context, id uuid.UUID) (eventstore.RecordedEvent, error) {
-	for e, err := range a.log.ReadAll(ctx, eventstore.ReadOptions{From: eventstore.End, Backwards: true, PageSize: 5000}) {
-		if err != nil || e.ID == id {
-			return e, err
-		}
-	}
-	return eventstore.RecordedEvent{}, errNoEvent
 }
 
 const declareSQL = `UPDATE {schema}.subscriptions SET declared = true WHERE id = $1 AND NOT declared`
