@@ -615,7 +615,7 @@ func (k *keeper) fulfil(ctx context.Context) error {
 		for _, p := range s.all() {
 			p.mu.Lock()
 			if p.leaving == "" && p.core.Halted() == nil {
-				keys, own[p.partitionKey], asOf[p.partitionKey] = append(keys, p.partitionKey), p, p.core.Moves()
+				keys, own[p.partitionKey], asOf[p.partitionKey] = append(keys, p.partitionKey), p, p.core.AsOf()
 			}
 			p.mu.Unlock()
 		}

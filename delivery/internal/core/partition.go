@@ -411,8 +411,19 @@ func (p *Partition) Moved(m Move, ok bool) {
 	p.sent = p.sent[:0]
 }
 
-// Moves counts moves; see Want.
+// Moves counts moves.
 func (p *Partition) Moves() uint64 { return p.moves }
+
+// AsOf returns what to hand to Want with rows that are read from now on. While a move is under way that is underWay, which
+// Want refuses: nobody knows whether the rows will be those before the move, which might begin again what it says is done.
+func (p *Partition) AsOf() uint64 {
+	if p.moving {
+		return underWay
+	}
+	return p.moves
+}
+
+const underWay = math.MaxUint64
 
 // Lose ends it: it makes no attempts and moves any more. That is for who has lost the partition, or has given it
 // back. Attempts in flight are of no concern any more; Ended may be called for them, or not.
@@ -510,9 +521,8 @@ func (p *Partition) answer(ev *event, w Wish) {
 }
 
 // Want carries out what an operator wants of a row that the database has; the next move says so (Row.Answered), or
-// removes it. It returns false if moves were made or begun since the row was read, that is if Moves was
-// not asOf then or a move is under way: read it again. The key of a row that is to be tried counts as
-// having rows from then on, whether it is being delivered or not.
+// removes it. It returns false if moves were made or begun since AsOf, after which the row was read: read it again. The
+// key of a row that is to be tried counts as having rows from then on, whether it is being delivered or not.
 func (p *Partition) Want(now time.Time, asOf uint64, row Row, w Wish) bool {
 	if p.moving || p.moves != asOf {
 		return false

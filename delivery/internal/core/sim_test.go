@@ -113,11 +113,12 @@ const (
 	redefineAtOnce plant = "a new definition does not wait for attempts in flight"
 	seekKeepsEpoch plant = "a seek leaves the epoch"
 	staleWishes    plant = "wishes are carried out however old the rows are"
+	wishesTooSoon  plant = "wishes are read while a move is under way"
 	lateEffects    plant = "effects commit before the cursor moves"
 )
 
 var plants = []plant{epochsAgain, rowsTooEarly, epochUnguarded, lifeUnguarded, adoptNothing, twoAtOnce, barrierFirst, splitAtRead,
-	redefineAtOnce, seekKeepsEpoch, staleWishes, lateEffects}
+	redefineAtOnce, seekKeepsEpoch, staleWishes, wishesTooSoon, lateEffects}
 
 // violation is a rule that was broken.
 type violation struct {
@@ -931,7 +932,7 @@ func (w *world) execute(st *statement) {
 
 // effect is that of a handler whose transaction moves the cursor.
 func (w *world) effect(s *session, it *AttemptItem, uid int) {
-	if w.db.effects[uid]++; w.db.effects[uid] > 1 && !it.Redrive {
+	if w.db.effects[uid]++; w.db.effects[uid] > 1 {
 		w.violated("an effect in the transaction of the cursor is there once", "%d/%s by %s", it.Position, it.Key, s)
 	}
 	w.take(s, it, uid)
@@ -1329,7 +1330,7 @@ func (w *world) respond(s *session) {
 	}
 	if ok {
 		st.s, st.move = s, m
-		s.statement = &st
+		w.send(&st)
 		if w.plant == lateEffects {
 			for i := range st.effects {
 				w.effect(s, &st.effects[i], st.uids[i])
@@ -1351,7 +1352,15 @@ func (w *world) move(s *session) {
 		return
 	}
 	if m, ok := s.p.Move(); ok {
-		s.statement = &statement{s: s, move: m}
+		w.send(&statement{s: s, move: m})
+	}
+}
+
+// send lets a statement be on its way, while which somebody may read what it changes.
+func (w *world) send(st *statement) {
+	st.s.statement = st
+	if w.IntN(2) == 0 {
+		w.readWishes(st.s)
 	}
 }
 
@@ -1380,19 +1389,7 @@ func (w *world) hear(s *session) {
 // carryOut reads what operators want, or carries it out.
 func (w *world) carryOut(s *session) bool {
 	if len(s.wishes) == 0 || len(s.wishes) < 3 && w.IntN(2) == 0 {
-		if s.n >= len(w.db.partitions) || w.db.life != s.life {
-			return false
-		}
-		q, read := w.db.partitions[s.n], wishes{asOf: s.p.Moves()}
-		for _, r := range q.liveRows() {
-			if q.rows[r.Position].wanted != NoWish {
-				read.rows = append(read.rows, *q.rows[r.Position])
-			}
-		}
-		if len(read.rows) > 0 {
-			s.wishes = append(s.wishes, read)
-		}
-		return len(read.rows) > 0
+		return w.readWishes(s)
 	}
 	i := w.IntN(len(s.wishes))
 	read := s.wishes[i]
@@ -1417,11 +1414,34 @@ func (w *world) carryOut(s *session) bool {
 			if !flying {
 				s.owed[key] = slices.DeleteFunc(s.owed[key], func(at int64) bool { return at == r.Position })
 			}
+		case is != nil && is.state != dead && w.db.removed[w.uidOf(s, r.Position)]:
+			w.violated("what is done does not begin again", "%d/%s is revived", r.Position, r.Key)
 		case is != nil && is.state != dead && !slices.Contains(s.owed[key], r.Position):
 			s.owed[key] = append(s.owed[key], r.Position)
 		}
 	}
 	return true
+}
+
+// readWishes reads what operators want of rows, and reports whether there is anything.
+func (w *world) readWishes(s *session) bool {
+	if s.n >= len(w.db.partitions) || w.db.life != s.life {
+		return false
+	}
+	asOf := s.p.AsOf()
+	if w.plant == wishesTooSoon {
+		asOf = s.p.Moves()
+	}
+	q, read := w.db.partitions[s.n], wishes{asOf: asOf}
+	for _, r := range q.liveRows() {
+		if q.rows[r.Position].wanted != NoWish {
+			read.rows = append(read.rows, *q.rows[r.Position])
+		}
+	}
+	if len(read.rows) > 0 {
+		s.wishes = append(s.wishes, read)
+	}
+	return len(read.rows) > 0
 }
 
 // settle ends the faults, and waits until all is done.
