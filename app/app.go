@@ -44,6 +44,10 @@ type App struct {
 	// the index at /, /problems, /openapi.json, /docs and /schemas. An error refuses the request with 401,
 	// or the httpapi.Problem that it is. Default: nobody is named.
 	Actor func(*http.Request) (string, error)
+	// OwnRoutesOnly serves each command by its own route alone, for who decides by method and path what a
+	// client may do: /v1/commands, which runs any of them, is not there, nor does "commands" on a command
+	// line work. Default: it is there.
+	OwnRoutesOnly bool
 	// Middleware is around all routes, the first outermost.
 	Middleware []func(http.Handler) http.Handler
 	// Setup is called by Service.Start, before anything runs. Default: nothing.

@@ -31,7 +31,7 @@ type CommandOf[S any, E commands.Event[S]] struct{ spec commandSpec }
 //	At time.Time `json:"at" app:"time"`  when it happened, which the client may leave out: then it is now
 //
 // What is tagged app:"time" is the business time in the metadata of the events too. A field tagged
-// app:"actor" is who App.Actor says that the request is from.
+// app:"actor" is who App.Actor says that the request is from, whatever the client says: "" where there is none.
 func Do[C commands.Command[S, E], S any, E commands.Event[S]](name string, options ...CommandOption) CommandOf[S, E] {
 	return CommandOf[S, E]{newCommandSpec[C](name, options)}
 }
@@ -215,7 +215,8 @@ func fill(r *Request, command reflect.Value) {
 			}
 			v.Set(reflect.ValueOf(r.At))
 		case "actor":
-			if r.Actor != "" {
+			// Of a request it is nobody, rather than who the client says.
+			if r.Actor != "" || r.options != nil {
 				v.SetString(r.Actor)
 			}
 		}

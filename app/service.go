@@ -299,8 +299,10 @@ func (s *Service) register(api *httpapi.API) error {
 		api.Section(m.Name, m.Problems...)
 		s.registerModule(api, m)
 	}
-	api.Section("commands", s.App.domainProblems()...)
-	httpapi.Commands(api)
+	if !s.App.OwnRoutesOnly {
+		api.Section("commands", s.App.domainProblems()...)
+		httpapi.Commands(api)
+	}
 	if s.Rows == nil {
 		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions, s.Broker)
 		adminapi.RegisterWebhooks(api, s.App.Program, s.Subscriptions, adminapi.WebhookConfig{Key: s.options.WebhookKey, Allow: s.options.AllowTargets})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+	"github.com/gorilla/mux"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -103,8 +104,9 @@ type command struct {
 
 	body    reflect.Type
 	options CommandOptions
-	// variables are the names of those in the path.
+	// variables are the names of those in the path, route what the path takes for them.
 	variables []string
+	route     *mux.Route
 	// idField is where in the body IDMember is; nil if there is none.
 	idField []int
 	read    func(*commandCall) (runCommand, error)
@@ -150,6 +152,9 @@ var ofDryRun = Parameter{Name: dryRun, Type: "boolean"}
 var variablePattern = regexp.MustCompile(`{([^}:]*)`)
 
 func (a *API) addCommand(c *command) {
+	if c.route = mux.NewRouter().Path(c.Path); c.route.GetError() != nil {
+		a.mistake("command %s %s: %w", c.Method, c.Path, c.route.GetError())
+	}
 	for _, m := range variablePattern.FindAllStringSubmatch(c.Path, -1) {
 		c.variables = append(c.variables, m[1])
 	}

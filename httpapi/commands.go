@@ -29,8 +29,8 @@ const (
 //
 //	{"type":"order.cancel","id":"17","data":{"reason":"…"},"expected_version":3,"key":"…"}
 //
-// and answers the same with "id" in it. The id is the variable of the command's path; where there
-// is none, the IDMember of its body. Expected_version is -1 for what is not there yet. The key may
+// and answers the same with "id" in it. The id is the variable of the command's path, and matches its
+// pattern; where there is none, it is the IDMember of its body. Expected_version is -1 for what is not there yet. The key may
 // come as Idempotency-Key.
 //
 // {"commands":[…]} has up to 100 of them, each judged by itself, one after the other, for at most
@@ -271,6 +271,10 @@ func (c *command) call(body commandBody) (call commandCall, err error) {
 	if len(c.variables) > 0 {
 		if fault := invalidText(body.ID); fault != "" {
 			return call, invalidMember("/id", fault)
+		}
+		// The route of the command may have a pattern, which its handler counts on.
+		if _, err := c.route.URLPath(c.variables[0], url.PathEscape(body.ID)); err != nil {
+			return call, invalidMember("/id", "must be as in the path "+c.Path)
 		}
 		call.vars = pathVars{c.variables[0]: body.ID}
 		return call, nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -172,13 +173,21 @@ var errNull = errors.New("must not be null; leave it out")
 // strict is how bodies are decoded, strictWithNulls those that may have a null: to look out for one
 // takes longer than all else.
 var (
-	strict          = json.RejectUnknownMembers(true)
-	strictWithNulls = json.JoinOptions(strict, noNulls)
+	strict          = json.JoinOptions(json.RejectUnknownMembers(true), json.WithUnmarshalers(times))
+	strictWithNulls = json.JoinOptions(strict, json.WithUnmarshalers(json.JoinUnmarshalers(noNulls, times)))
 )
+
+// times reads every time as Time does: what a body has may come into an event, which must be readable, and into a row.
+var times = json.UnmarshalFunc(func(value []byte, t *time.Time) error {
+	var own Time
+	err := own.UnmarshalJSON(value)
+	*t = own.time
+	return err
+})
 
 // noNulls refuses null for what cannot hold it. Without it null would be zero:
 // a price of null a price of 0.
-var noNulls = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, v any) error {
+var noNulls = json.UnmarshalFromFunc(func(d *jsontext.Decoder, v any) error {
 	if d.PeekKind() != jsontext.KindNull {
 		return errors.ErrUnsupported
 	}
@@ -187,4 +196,4 @@ var noNulls = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Deco
 		return errors.ErrUnsupported
 	}
 	return errNull
-}))
+})

@@ -11,7 +11,7 @@ import (
 
 // Time is a business time in a body, such as "2011-12-09T12:50:00Z". It reads
 // RFC 3339 with any offset, from year 1 to 9999 in UTC, and is kept as
-// eventstore.Microseconds. Its zero value is a time that was not given.
+// eventstore.Microseconds, as a time.Time in a body is. Its zero value is a time that was not given.
 type Time struct {
 	time  time.Time
 	given bool

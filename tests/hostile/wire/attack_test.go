@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -16,9 +17,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // paint is a body of a route that package wire has never heard of.
 type paint struct {
-	Color string       `json:"color"`
-	Coats int64        `json:"coats"`
-	At    httpapi.Time `json:"at"`
+	Color string    `json:"color"`
+	Coats int64     `json:"coats"`
+	At    time.Time `json:"at"`
 }
 
 // TestARouteIsAttackedByWhatTheIndexSays: no word about it is needed to find what is wrong with it.

@@ -50,7 +50,7 @@ var bodyMutations = []mutation{
 	{"lone surrogate", onRawText(`"\ud800"`, `"\udc00x"`, `"\ud83d\u0041"`), on(400, "malformed-json")},
 	{"no JSON in a member", onRawText("NaN", "Infinity", "'x'", "undefined", "01", "+1", ".5", `"\x41"`, "TRUE", "\"a\nb\"", ""), on(400, "malformed-json")},
 	{"bad time", onMember(func(l *Luck, p place) bool {
-		p.member().value = Pick(l, []string{"yesterday", "2011-12-09", "0000-01-01T00:00:00Z", "2011-02-30T00:00:00Z", "9999-12-31T23:59:59-01:00", "2011-12-09T25:00:00Z", ""})
+		p.member().value = Pick(l, []string{"yesterday", "2011-12-09", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "2011-02-30T00:00:00Z", "9999-12-31T23:59:59-01:00", "2011-12-09T25:00:00Z", ""})
 		return slices.Contains(timeMembers, p.member().name)
 	}), on(400, "invalid-body")},
 	{"nested deep", onMember(func(l *Luck, p place) bool {
