@@ -175,7 +175,7 @@ func (s *Service) make() (err error) {
 			return err
 		}
 	}
-	s.Subscriptions = delivery.NewAdmin(s.Pool, s.Schema, s.Log, s.App.Name).WithHints(s.hints.In)
+	s.Subscriptions = delivery.NewAdmin(s.Pool, s.Schema, s.Log, s.App.Name).WithHints(s.hints.In).WithCodec(s.Commands.Codec(), s.App.Categories()...)
 	if s.Broker, err = delivery.NewBroker(delivery.BrokerConfig{
 		Pool: s.Pool, Schema: s.Schema, App: s.App.Name, Store: s.Log, Logger: s.Logger, Observe: s.Metrics.Delivery,
 	}); err != nil {

@@ -22,6 +22,9 @@ type Admin struct {
 	records *records
 	log     eventstore.Reader
 	hints   operations.Hints
+	// codec knows the types of the program, whose streams are of categories; nil: it is not known.
+	codec      *eventstore.Codec
+	categories []string
 }
 
 // NewAdmin returns access to the subscriptions of an App in a schema ("" is recount) to a log. An App that has no name
@@ -34,7 +37,19 @@ func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader, app stri
 }
 
 // WithHints returns a with the words of the program for failures.
-func (a *Admin) WithHints(hints operations.Hints) *Admin { return &Admin{a.records, a.log, hints} }
+func (a *Admin) WithHints(hints operations.Hints) *Admin {
+	b := *a
+	b.hints = hints
+	return &b
+}
+
+// WithCodec returns a that knows the events of the program, and of which categories its streams are: Resubmit then appends
+// none unasked that it cannot read, or that it has had.
+func (a *Admin) WithCodec(codec *eventstore.Codec, categories ...string) *Admin {
+	b := *a
+	b.codec, b.categories = codec, categories
+	return &b
+}
 
 var (
 	// ErrNotFound is returned for the name of a subscription that is not there.

@@ -136,19 +136,39 @@ func TestADeadLetterIsResubmittedAsAnotherEvent(t *testing.T) {
 	if _, err := a.DeadLetter(ctx, "mail", 7); !errors.Is(err, ErrNoDeadLetter) {
 		t.Errorf("dead letter where there is none: %v", err)
 	}
-	done, err := a.Resubmit(ctx, "mail", Resubmission{Position: 1, Data: []byte(`{"mended":true}`), Reason: "typo", Actor: "me"})
+	codec, err := eventstore.NewCodec(eventstore.TypeOf[placed]("Happened", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a = a.WithCodec(codec, "a")
+	for pointer, r := range map[string]Resubmission{
+		"/allow":          {},
+		"/type":           {Type: "Hapened", Allow: true},
+		"/data":           {Data: []byte(`[]`), Allow: true},
+		"/schema_version": {SchemaVersion: 2, Allow: true},
+	} {
+		r.Position, r.Reason = 1, "typo"
+		var invalid *operations.OptionError
+		if _, err := a.Resubmit(ctx, "mail", r); !errors.As(err, &invalid) || "/"+invalid.Option != pointer {
+			t.Errorf("resubmit %+v: %v, want it refused for %s", r, err, pointer)
+		}
+	}
+	done, err := a.Resubmit(ctx, "mail", Resubmission{Position: 1, Data: []byte(`{"mended":true}`), Reason: "typo", Actor: "me", Allow: true})
 	if err != nil || done.Position != 3 || done.Stream != "a-1" {
 		t.Fatalf("resubmit = %+v, %v", done, err)
 	}
-	for e, err := range b.store.ReadAll(ctx, eventstore.ReadOptions{From: 3}) {
+	for e, err := range b.store.ReadAll(ctx, eventstore.ReadOptions{From: 3, Limit: 1}) {
 		if err != nil || string(e.Data) != `{"mended":true}` || e.Type != "Happened" || !strings.Contains(string(e.Metadata), `"supersedes":{"position":1,"event_id":"`+old.EventID.String()) {
 			t.Errorf("the new event is %s %s %s, %v", e.Type, e.Data, e.Metadata, err)
 		}
 	}
-	if _, err := a.Resubmit(ctx, "mail", Resubmission{Position: 1, Reason: "again"}); !errors.Is(err, ErrNoDeadLetter) {
+	if _, err := a.Resubmit(ctx, "mail", Resubmission{Position: 1, Reason: "again", Allow: true}); !errors.Is(err, ErrNoDeadLetter) {
 		t.Errorf("resubmit again: %v, want ErrNoDeadLetter", err)
 	}
-	if head := b.head(); head.Position != 3 {
+	if _, err := a.Resubmit(ctx, "mail", Resubmission{Position: 2, Type: "Hapened", Reason: "of the next version", Force: true}); err != nil {
+		t.Errorf("resubmit what cannot be read by force: %v", err)
+	}
+	if head := b.head(); head.Position != 4 {
 		t.Errorf("the log ends at %d: what was refused was appended", head.Position)
 	}
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -23,6 +24,11 @@ type Resubmission struct {
 	// Type and SchemaVersion are those of the new event. Default: those of the old one.
 	Type          string
 	SchemaVersion int
+	// Allow lets the event be of a type that the program knows. Its aggregates and read models take the new event beside
+	// the old one, so what they count, they count twice.
+	Allow bool
+	// Force appends an event that the program cannot read: its aggregates and read models stop there until one can.
+	Force bool
 	// Reason is why, and Actor who.
 	Reason, Actor string
 }
@@ -40,7 +46,8 @@ type supersedes struct {
 // metadata of the new event name the old one in the member supersedes. All subscriptions that want such an event
 // get it.
 //
-// Errors: ErrNotFound, ErrNoDeadLetter, operations.ErrInvalid without a reason, eventstore.ErrNotSupported for a log that
+// Errors: ErrNotFound, ErrNoDeadLetter, operations.ErrInvalid without a reason, and for an event that WithCodec refuses and
+// neither Allow nor Force lets through, eventstore.ErrNotSupported for a log that
 // is not in the database of the subscriptions, and for a subscription to a change feed, and those of Append.
 func (a *Admin) Resubmit(ctx context.Context, name string, r Resubmission) (eventstore.Appended, error) {
 	done, err := a.resubmit(ctx, name, r)
@@ -75,6 +82,9 @@ func (a *Admin) resubmit(ctx context.Context, name string, r Resubmission) (done
 	if err != nil {
 		return done, err
 	}
+	if err := a.judge(letter.Stream, event, r); err != nil {
+		return done, err
+	}
 	tx, err := a.records.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
 		return done, err
@@ -89,6 +99,36 @@ func (a *Admin) resubmit(ctx context.Context, name string, r Resubmission) (done
 		return done, err
 	}
 	return all[0], nil
+}
+
+// judge refuses an event that would do harm to the program's own aggregates and read models.
+func (a *Admin) judge(stream string, e eventstore.Event, r Resubmission) error {
+	if a.codec == nil {
+		return nil
+	}
+	// Of other categories they pass over what they do not know.
+	known := a.codec.Knows(e.Type)
+	if !known && !slices.Contains(a.categories, eventstore.Category(stream)) {
+		return nil
+	}
+	if _, err := a.codec.Decode(e); err != nil {
+		if r.Force {
+			return nil
+		}
+		option := "data"
+		switch {
+		case !known:
+			option = "type"
+		case a.codec.Check(e.Type, e.SchemaVersion) != nil:
+			option = "schema_version"
+		}
+		return operations.InvalidOption(option, "makes an event that cannot be read, at which aggregates and read models would stop: %v", err)
+	}
+	if !r.Allow {
+		return operations.InvalidOption("allow", "must say so: %s is an event of this program, whose aggregates and read models have had the old one and would take the new one too; "+
+			"mend the receiver and redrive, or append a correction by a command and discard", e.Type)
+	}
+	return nil
 }
 
 // rollback ends a transaction that was not committed.

@@ -64,7 +64,9 @@ func (s Source) reader(pool *pgxpool.Pool, schema string, log eventstore.Reader)
 
 // of returns a, with the source of a subscription as its log.
 func (a *Admin) of(d *Definition) *Admin {
-	return &Admin{a.records, d.Source.reader(a.records.pool, a.records.schema, a.log), a.hints}
+	b := *a
+	b.log = d.Source.reader(a.records.pool, a.records.schema, a.log)
+	return &b
 }
 
 // checkSource returns an *InvalidError for changes that the projection does not keep.

@@ -183,7 +183,7 @@ func (c subscriptionsClient) Discard(ctx context.Context, name string, o deliver
 
 // Resubmit appends an event in the place of a dead letter.
 func (c subscriptionsClient) Resubmit(ctx context.Context, name string, r delivery.Resubmission) (done adminapi.Resubmitted, err error) {
-	body := map[string]any{"position": r.Position, "type": r.Type, "schema_version": r.SchemaVersion, "reason": r.Reason}
+	body := map[string]any{"position": r.Position, "type": r.Type, "schema_version": r.SchemaVersion, "allow": r.Allow, "force": r.Force, "reason": r.Reason}
 	if r.Data != nil {
 		body["data"] = json.RawMessage(r.Data)
 	}

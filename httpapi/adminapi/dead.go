@@ -105,6 +105,8 @@ type resubmitBody struct {
 	Data          jsontext.Value `json:"data"`
 	Type          string         `json:"type"`
 	SchemaVersion int            `json:"schema_version"`
+	Allow         bool           `json:"allow"`
+	Force         bool           `json:"force"`
 	Reason        string         `json:"reason"`
 }
 
@@ -123,7 +125,8 @@ func (r routes) resubmit(ctx context.Context, in httpapi.ActionRequest[resubmitB
 		return Resubmitted{}, err
 	}
 	appended, err := r.subscriptions.Resubmit(ctx, name, delivery.Resubmission{
-		Position: in.Body.Position, Data: in.Body.Data, Type: in.Body.Type, SchemaVersion: in.Body.SchemaVersion, Reason: in.Body.Reason, Actor: actorOr(in.Actor)})
+		Position: in.Body.Position, Data: in.Body.Data, Type: in.Body.Type, SchemaVersion: in.Body.SchemaVersion,
+		Allow: in.Body.Allow, Force: in.Body.Force, Reason: in.Body.Reason, Actor: actorOr(in.Actor)})
 	return NewResubmitted(name, appended), err
 }
 
