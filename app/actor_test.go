@@ -100,4 +100,16 @@ func TestEveryRequestIsOfAnActor(t *testing.T) {
 	if w := x.Request("POST", "/v1/projections/balances/verify", "", "Name: ann"); w.Code != 202 || !strings.Contains(w.Body.String(), `"requested_by":"ann"`) {
 		t.Errorf("an operation that ann asked for = %d %s", w.Code, w.Body)
 	}
+
+	// Who is ready anybody may know, how it gets on only who is known; what is in definitions neither.
+	put := x.Request("PUT", "/v1/subscriptions/partner", `{"filter":{"category":["purse"]},"target":{"http":{"url":"https://partner.example/"}}}`, "Name: ann")
+	if put.Code != 200 && put.Code != 201 {
+		t.Fatalf("PUT a subscription = %d %s", put.Code, put.Body)
+	}
+	for name, knows := range map[string]bool{"": false, "ann": true} {
+		w := x.Request("GET", "/readyz?verbose", "", "Name: "+name)
+		if got := w.Body.String(); w.Code != 200 || !strings.Contains(got, `"name":"database","ok":true`) || strings.Contains(got, `"partner"`) != knows || strings.Contains(got, "partner.example") {
+			t.Errorf("GET /readyz?verbose of %q = %d %s", name, w.Code, got)
+		}
+	}
 }

@@ -40,8 +40,8 @@ type App struct {
 	Modules []Module
 	// Actor says on whose behalf a request is sent: it is in the metadata of events and in the operations
 	// that were asked for, and keys of idempotency are kept apart by it. It is asked once for every
-	// request, reads and the routes for operators included, but for what anybody may see: the health,
-	// the index at /, /problems, /openapi.json, /docs and /schemas. An error refuses the request with 401,
+	// request, reads and the routes for operators included, but for what anybody may see: the health, without
+	// its details, the index at /, /problems, /openapi.json, /docs and /schemas. An error refuses the request with 401,
 	// or the httpapi.Problem that it is. Default: nobody is named.
 	Actor func(*http.Request) (string, error)
 	// OwnRoutesOnly serves each command by its own route alone, for who decides by method and path what a

@@ -250,8 +250,8 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 		for _, c := range s.Checks() {
 			api.AddCheck(c.Name, c.Run)
 		}
-		api.AddDetail("projections", func(ctx context.Context) (any, error) { return s.Admin.List(ctx) })
-		api.AddDetail("subscriptions", func(ctx context.Context) (any, error) { return s.Subscriptions.List(ctx) })
+		api.AddDetail("projections", s.projectionDetails)
+		api.AddDetail("subscriptions", s.subscriptionDetails)
 	}
 	if o.Roles == nil || o.has(RoleAPI) {
 		if err := s.register(api); err != nil {

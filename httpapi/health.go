@@ -21,8 +21,8 @@ type checkResult struct {
 }
 
 // AddCheck adds a condition for /readyz to say that the server is ready, such
-// as a database that can be reached. Its error is shown by /readyz?verbose, and
-// to nobody else. It must be added before Handler is called, and must return
+// as a database that can be reached. Its error is shown by /readyz?verbose, to whom
+// Config.Actor admits, and to nobody else. It must be added before Handler is called, and must return
 // when ctx ends.
 func (a *API) AddCheck(name string, run func(context.Context) error) {
 	a.checks = append(a.checks, check{name, run})
@@ -34,8 +34,8 @@ type detail struct {
 	read func(context.Context) (any, error)
 }
 
-// AddDetail adds something to look at, as JSON, to what /readyz?verbose answers.
-// If it cannot be had it is left out, and the server is as ready as the checks
+// AddDetail adds something to look at, as JSON, to what /readyz?verbose answers to whom
+// Config.Actor admits; to anybody if there is none. If it cannot be had it is left out, and the server is as ready as the checks
 // say. It must be added before Handler is called, and read must return when ctx
 // ends.
 func (a *API) AddDetail(name string, read func(context.Context) (any, error)) {
@@ -63,6 +63,8 @@ func (a *API) readyz(x *exchange) error {
 	if err := params.err(); err != nil {
 		return err
 	}
+	// The route is public, for who looks whether to send requests here. Only the rest asks who looks.
+	admitted := verbose && x.admit(Route{}) == nil
 	results := a.runChecks(x.r.Context())
 	var failed []string
 	for _, r := range results {
@@ -71,10 +73,19 @@ func (a *API) readyz(x *exchange) error {
 		}
 	}
 	switch {
-	case verbose && len(failed) > 0:
-		return x.writeJSON(http.StatusServiceUnavailable, health{"not ready", results, a.readDetails(x.r.Context())})
 	case verbose:
-		return x.writeJSON(http.StatusOK, health{"ok", results, a.readDetails(x.r.Context())})
+		state, status := health{Status: "ok", Checks: results}, http.StatusOK
+		if len(failed) > 0 {
+			state.Status, status = "not ready", http.StatusServiceUnavailable
+		}
+		if admitted {
+			state.Details = a.readDetails(x.r.Context())
+		} else {
+			for i := range results {
+				results[i].Error, results[i].Hint = "", ""
+			}
+		}
+		return x.writeJSON(status, state)
 	case len(failed) > 0:
 		return kindNotReady.Problem("These checks fail: " + strings.Join(failed, ", ") + ".").withRetryAfter(1)
 	}

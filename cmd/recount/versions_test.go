@@ -238,14 +238,12 @@ func (d *deployment) takesMore() {
 func (d *deployment) reaches(url, projection string, version int, state operations.State, types ...string) {
 	d.Helper()
 	until(d.T, fmt.Sprintf("%s is %s", projection, state), func() bool {
-		got := call(d.T, "GET", url+"/readyz?verbose", "")
-		var ready struct {
-			Details struct{ Projections []projections.Status }
+		got := call(d.T, "GET", url+"/v1/projections", "")
+		var all struct{ Items []projections.Status }
+		if err := json.Unmarshal([]byte(got.body), &all); err != nil || got.status != http.StatusOK {
+			d.Fatalf("GET /v1/projections = %d %s, %v", got.status, got.body, err)
 		}
-		if err := json.Unmarshal([]byte(got.body), &ready); err != nil || got.status != http.StatusOK {
-			d.Fatalf("GET /readyz?verbose = %d %s, %v", got.status, got.body, err)
-		}
-		return slices.ContainsFunc(ready.Details.Projections, func(s projections.Status) bool {
+		return slices.ContainsFunc(all.Items, func(s projections.Status) bool {
 			return s.Projection == projection && s.Version == version && s.State == state && (len(types) == 0 ||
 				slices.ContainsFunc(types, func(name string) bool { return strings.Contains(s.Unreadable.Error, name) }))
 		})
