@@ -32,7 +32,8 @@ type Options struct {
 	// Schema has the log. Default: that of the App.
 	Schema string
 	// MaxConns is how many connections the pool may have, at least projections.MinConnections and
-	// delivery.MinConnections with the roles for them; the log has up to three beyond. Default: 20.
+	// delivery.MinConnections with the roles for them; the log has up to three beyond. Default: pool_max_conns
+	// of DSN, else 20.
 	MaxConns int32
 	// Roles are what Start starts. Default: all.
 	Roles []string

@@ -31,3 +31,25 @@ func TestAConnectionThatDoesNotEndKeepsNoServer(t *testing.T) {
 		t.Errorf("closePool = %v once it has ended", err)
 	}
 }
+
+// TestTheAddressSaysHowManyConnections, unless the options do.
+func TestTheAddressSaysHowManyConnections(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		dsn         string
+		asked, want int32
+	}{
+		{"postgres://localhost/x", 0, 20},
+		{"postgres://localhost/x?pool_max_conns=7", 0, 7},
+		{"host=localhost pool_max_conns=7", 9, 9},
+	} {
+		pool, err := openPool(t.Context(), c.dsn, c.asked, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pool.Config().MaxConns; got != c.want {
+			t.Errorf("%d connections with %s, asked for %d; want %d", got, c.dsn, c.asked, c.want)
+		}
+		pool.Close()
+	}
+}

@@ -92,7 +92,7 @@ func Open(ctx context.Context, a App, o Options) (_ *Service, err error) {
 			err = errors.Join(err, s.Close(ctx))
 		}
 	}()
-	if s.Pool, err = openPool(ctx, o.DSN, cmp.Or(o.MaxConns, 20), s.App.Program); err != nil {
+	if s.Pool, err = openPool(ctx, o.DSN, o.MaxConns, s.App.Program); err != nil {
 		return nil, err
 	}
 	s.Postgres, err = pgstore.Open(ctx, pgstore.Config{

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,7 +42,8 @@ success.`,
 		if !json.Valid(text) {
 			return UsageError(cmd, "--data must be JSON, it is %s", Cell(string(text), 100))
 		}
-		if key == "" {
+		madeUp := key == ""
+		if madeUp {
 			key = uuid.NewString()
 		}
 		body := map[string]any{"type": args[0], "data": json.RawMessage(text), "key": key}
@@ -59,8 +59,7 @@ success.`,
 		}
 		var answer json.RawMessage
 		if err := c.call(cmd.Context(), http.MethodPost, path, body, &answer); err != nil {
-			var refused *refusedByServer
-			if !errors.As(err, &refused) {
+			if madeUp && !dry { // it may have been done, or be under way
 				fmt.Fprintf(prog.Stderr, "the key of this command is %s\n", key)
 			}
 			return err

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/internal/pgembed"
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/migrations"
@@ -25,6 +26,18 @@ type database struct {
 	url     string
 	schema  string
 	dataDir string // of recount dev
+}
+
+// flags returns the flags with which other commands find the log that cmd works on. What the environment says they find
+// there, and the address, which may have a password in it, is left out.
+func (d *database) flags(cmd *cobra.Command) (args string) {
+	if originOf(cmd.Flags(), "database") == byCommandLine {
+		args += " --database ..."
+	}
+	if originOf(cmd.Flags(), "data") == byCommandLine {
+		args += " --data " + hint.Quote(d.dataDir)
+	}
+	return args + hint.SchemaFlag(d.schema)
 }
 
 // located returns the RunE of a command that works on the address of the database.

@@ -29,6 +29,9 @@ func (prog *Program) deadList(d *database) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if group && (!picked.IsZero() || cmd.Flags().Changed("limit")) {
+			return UsageError(cmd, "--group counts all dead letters: leave out --class, --type, --stream, --error, --since, --until and --limit")
+		}
 		if limit < 1 || limit > 1000 {
 			return UsageError(cmd, "--limit must be from 1 to 1000; it is %d", limit)
 		}

@@ -45,7 +45,7 @@ func (prog *Program) doctorCommand() *cobra.Command {
 	out := OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return d.withLog(cmd.Context(), app.Options{}, func(s *app.Service) error {
-			found := prog.examine(cmd.Context(), s)
+			found := prog.examine(cmd.Context(), s, d.flags(cmd))
 			if err := out.Print(prog.Stdout, listOf(found), func(w io.Writer) { findingTable(w, found) }); err != nil {
 				return err
 			}
@@ -60,8 +60,9 @@ func (prog *Program) doctorCommand() *cobra.Command {
 	return cmd
 }
 
-// examine runs the checks of the service, and looks at its projections and subscriptions.
-func (prog *Program) examine(ctx context.Context, s *app.Service) (found []finding) {
+// examine runs the checks of the service, and looks at its projections and subscriptions. Flags are those with which other
+// commands find the same log.
+func (prog *Program) examine(ctx context.Context, s *app.Service, flags string) (found []finding) {
 	for _, c := range append(s.Checks(), app.Check{Name: "app", Run: s.Admin.Check}) {
 		f := finding{State: findingOK, Subject: c.Name}
 		if err := c.Run(ctx); err != nil {
@@ -75,7 +76,7 @@ func (prog *Program) examine(ctx context.Context, s *app.Service) (found []findi
 	}
 	for _, p := range all {
 		if p.Known {
-			found = append(found, prog.findingOf(p))
+			found = append(found, prog.findingOf(p, flags))
 		}
 	}
 	subscribed, err := s.Subscriptions.List(ctx)
@@ -83,20 +84,22 @@ func (prog *Program) examine(ctx context.Context, s *app.Service) (found []findi
 		found = append(found, finding{findingFailed, "subscriptions", message(err), prog.hintFor(err)})
 	}
 	for _, one := range subscribed {
-		found = append(found, prog.findingOfSubscription(one))
+		found = append(found, prog.findingOfSubscription(one, flags))
 		for _, name := range one.Replays {
 			if r, err := s.Subscriptions.Get(ctx, name); err == nil { // else it is gone since
 				r.LagSeconds = nil // which it begins with
-				found = append(found, prog.findingOfSubscription(r))
+				found = append(found, prog.findingOfSubscription(r, flags))
 			}
 		}
 	}
 	return found
 }
 
-func (prog *Program) findingOfSubscription(s delivery.Status) finding {
+func (prog *Program) findingOfSubscription(s delivery.Status, flags string) finding {
 	f := finding{State: findingOK, Subject: "subscription " + s.Name}
-	hint := func(text string) { f.Hint = strings.ReplaceAll(prog.hints().Fill(text), "{name}", s.Name) }
+	hint := func(text string) {
+		f.Hint = strings.NewReplacer("{name}", s.Name, "{flags}", flags).Replace(prog.hints().Fill(text))
+	}
 	var full, stuck, troubled []string
 	for _, p := range s.Partitions {
 		full = append(full, p.Full...)
@@ -112,10 +115,10 @@ func (prog *Program) findingOfSubscription(s delivery.Status) finding {
 		f.State, f.Why, f.Hint = findingFailed, s.Failure.Error, s.Failure.Hint
 	case s.Dead > 0:
 		f.State, f.Why = findingWarning, fmt.Sprintf("it has %d dead letters", s.Dead)
-		hint("{program} dead ls {name} lists them; {program} dead redrive {name} --all tries them again")
+		hint("{program} dead ls {name}{flags} lists them; {program} dead redrive {name} --all{flags} tries them again")
 	case s.State == operations.Paused:
 		f.State, f.Why = findingWarning, "it is paused"
-		hint("{program} subscriptions resume {name}")
+		hint("{program} subscriptions resume {name}{flags}")
 	case s.NoMember && s.Definition.Target.Webhook != nil:
 		f.State, f.Why = findingWarning, "no process that delivers has the key that its secret is derived from"
 		hint("start all with the same " + webhookKeyVariable + ", or --webhook-key-file")
@@ -124,31 +127,39 @@ func (prog *Program) findingOfSubscription(s delivery.Status) finding {
 		hint("start one with {program} serve --roles delivery, of the program that has the handler")
 	case len(full) > 0:
 		f.State, f.Why = findingWarning, fmt.Sprintf("too many events are parked, so that it reads no more; behind: %s", strings.Join(full, ", "))
-		hint("{program} subscriptions show {name} says why they fail")
+		hint("{program} subscriptions show {name}{flags} says why they fail")
 	case len(stuck) > 0:
 		f.State, f.Why = findingWarning, fmt.Sprintf("attempts do not return: %s", strings.Join(stuck, ", "))
 		hint("look at its handler or target; a restart of the process ends them")
 	case len(troubled) > 0:
 		f.State, f.Why = findingWarning, troubled[0]
-		hint("{program} subscriptions show {name}")
+		hint("{program} subscriptions show {name}{flags}")
 	case s.LagSeconds != nil && *s.LagSeconds > lagPatience.Seconds():
 		f.State, f.Why = findingWarning, fmt.Sprintf("it is %d events and %.0f s behind", *s.LagEvents, *s.LagSeconds)
-		hint("{program} subscriptions show {name}")
+		hint("{program} subscriptions show {name}{flags}")
 	}
 	return f
 }
 
-func (prog *Program) findingOf(p projections.Status) finding {
+func (prog *Program) findingOf(p projections.Status, flags string) finding {
 	f := finding{State: findingOK, Subject: fmt.Sprintf("projection %s, version %d", p.Projection, p.Version)}
+	hint := func(text string) { f.Hint = prog.hints().Fill(text) }
 	switch {
 	case p.Failure != nil:
 		f.State, f.Why, f.Hint = findingFailed, p.Failure.Error, p.Failure.Hint
 	case p.State == operations.Paused:
-		f.State, f.Why, f.Hint = findingWarning, "it is paused", prog.hints().Fill("{program} projections resume "+p.Projection)
+		f.State, f.Why = findingWarning, "it is paused"
+		hint("{program} projections resume " + p.Projection + flags)
+	case p.State == operations.Unreadable:
+		f.State, f.Why = findingFailed, p.Unreadable.Error
+		hint("start the version of the program that wrote the event, or a newer one: it goes on by itself")
+	case p.State == operations.Retrying:
+		f.State, f.Why = findingWarning, "it tries again: "+p.Trouble.Error
+		hint("{program} projections show " + p.Projection + flags)
 	case p.ReadHere && p.LagSeconds > lagPatience.Seconds():
 		f.State, f.Why = findingWarning, fmt.Sprintf("it is %d events and %.0f s behind", p.LagEvents, p.LagSeconds)
 		if p.Owner == "" {
-			f.Hint = prog.hints().Fill("no process runs it: start one with {program} serve --roles projections")
+			hint("no process runs it: start one with {program} serve --roles projections")
 		}
 	}
 	return f

@@ -67,6 +67,7 @@ func untilInterrupted() context.Context {
 		<-signals
 		cancel(ErrInterrupted)
 		<-signals
+		killGroups()
 		os.Exit(ExitInterrupted)
 	}()
 	return ctx

@@ -82,11 +82,5 @@ func (t *target) flags() string {
 	if originOf(flags, "header") == byCommandLine {
 		args += " --header ..."
 	}
-	if originOf(flags, "database") == byCommandLine {
-		args += " --database ..."
-	}
-	if originOf(flags, "data") == byCommandLine {
-		args += " --data " + hint.Quote(t.database.dataDir)
-	}
-	return args + hint.SchemaFlag(t.database.schema)
+	return args + t.database.flags(t.cmd)
 }

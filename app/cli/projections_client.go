@@ -136,10 +136,15 @@ func (c *operationsClient) operation(ctx context.Context, method, path string, b
 	return op, err
 }
 
+// onServer asks servers. It follows no redirect: a request that writes would become a GET, and headers that say who
+// asks would go to whom nobody named.
+var onServer = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Timeout:       30 * time.Second,
+}
+
 // call sends a request and reads the answer.
 func (c *operationsClient) call(ctx context.Context, method, path string, body, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	if _, err := url.Parse(c.server + path); err != nil {
 		return &Failure{ExitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
 	}
@@ -150,15 +155,20 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 			return err
 		}
 	}
-	a, err := httpclient.Do(ctx, http.DefaultClient, q)
-	if err != nil {
+	a, err := httpclient.Do(ctx, onServer, q)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
 		advice := "is it running? {program} dev starts one, --server URL names another"
 		if c.orDatabase {
 			advice += ", and --database postgres://user:password@host:5432/name works without"
 		}
 		return &Failure{ExitUnavailable, fmt.Errorf("ask the server: %w", err), advice}
-	}
-	if a.Status >= 300 {
+	case a.Status/100 == 3:
+		return &refusedByServer{a.Status, "", "it sends us to " + Cell(cmp.Or(a.Header.Get("Location"), "nowhere"), 200),
+			"nothing was done. If that is the server, name it with --server URL"}
+	case a.Status/100 != 2:
 		var problem struct{ Code, Title, Detail, Hint string }
 		_ = json.Unmarshal(a.Body, &problem) // an answer of something in between is no problem of ours
 		if a.Status == http.StatusUnauthorized {

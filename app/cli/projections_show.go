@@ -42,6 +42,9 @@ func showTable(w io.Writer, v projections.Details) {
 		if t := s.Trouble; t != nil {
 			fmt.Fprintf(w, "\ngeneration %d tries again since %s\nerror: %s\n", s.Generation, t.At.Format(timeFormat), Cell(t.Error, 4000))
 		}
+		if u := s.Unreadable; u != nil && s.Owner == "" {
+			fmt.Fprintf(w, "\ngeneration %d waits since %s for a program that can read on\nerror: %s\n", s.Generation, u.At.Format(timeFormat), Cell(u.Error, 4000))
+		}
 	}
 	if len(v.Operations) > 0 {
 		fmt.Fprintln(w)

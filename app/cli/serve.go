@@ -141,7 +141,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	FromEnv(flags, "migrate")
 	flags.DurationVar(&s.wait, "wait", 30*time.Second, "how long to wait for a database that cannot be reached")
 	FromEnv(flags, "wait")
-	flags.Int32Var(&s.options.MaxConns, "max-connections", 20, "how many connections to the database to make, at least 2 with the role projections and 4 with delivery, besides up to 3 of the log")
+	flags.Int32Var(&s.options.MaxConns, "max-connections", 20, "how many connections to the database to make, unless its address has pool_max_conns; at least 2 with the role projections and 4 with delivery, besides up to 3 of the log")
 	FromEnv(flags, "max-connections")
 	prog.snapshotFlag(flags, &s.options.SnapshotEvery)
 	ignoreFlag(flags, &s.options.IgnoreTypes)
@@ -167,6 +167,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 		s.adminAsked = flags.Changed("admin")
 		if err := s.check(cmd); err != nil {
 			return err
+		}
+		if !flags.Changed("max-connections") {
+			s.options.MaxConns = 0 // what the address says goes before the default
 		}
 		if s.options.MailServer, err = parseMailServer(server); err != nil {
 			return err

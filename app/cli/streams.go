@@ -16,9 +16,9 @@ func (prog *Program) streamsCommand() *cobra.Command {
 }
 
 // explainMissing adds to the absence of a stream where to look for it.
-func (d *database) explainMissing(stream string, err error) error {
+func (d *database) explainMissing(cmd *cobra.Command, stream string, err error) error {
 	if errors.Is(err, eventstore.ErrStreamNotFound) || errors.Is(err, eventstore.ErrStreamDeleted) {
-		return &Failure{ExitNotFound, err, "what was deleted is still in the log: {program} log tail --from 1 --prefix " + hint.Quote(stream) + hint.SchemaFlag(d.schema)}
+		return &Failure{ExitNotFound, err, "what was deleted is still in the log: {program} log tail --from 1 --prefix " + hint.Quote(stream) + d.flags(cmd)}
 	}
 	return err
 }

@@ -40,11 +40,11 @@ func (prog *Program) streamsDiff(d *database) *cobra.Command {
 			}
 		}
 		return d.withService(cmd.Context(), app.Options{Logger: prog.warnings()}, func(s *app.Service) error {
-			before, err := d.loadState(cmd.Context(), s.Commands, v.Stream, commands.AtVersion(v.From))
+			before, err := d.loadState(cmd, s.Commands, v.Stream, commands.AtVersion(v.From))
 			if err != nil {
 				return err
 			}
-			after, err := d.loadState(cmd.Context(), s.Commands, v.Stream, commands.AtVersion(v.To))
+			after, err := d.loadState(cmd, s.Commands, v.Stream, commands.AtVersion(v.To))
 			if err != nil {
 				return err
 			}

@@ -36,7 +36,7 @@ func (prog *Program) streamsShow(d *database) *cobra.Command {
 		return d.withLog(cmd.Context(), app.Options{}, func(s *app.Service) error {
 			events, err := readStream(cmd.Context(), s.Log, args[0], o, limit)
 			if err != nil {
-				return d.explainMissing(args[0], err)
+				return d.explainMissing(cmd, args[0], err)
 			}
 			return out.Print(prog.Stdout, events, func(w io.Writer) { streamTable(w, events) })
 		})

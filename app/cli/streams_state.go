@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +21,8 @@ type streamState struct {
 }
 
 // loadState returns a state; a stream that did not exist then is not found.
-func (d *database) loadState(ctx context.Context, c *app.Commands, stream string, at commands.Moment) (streamState, error) {
-	state, version, err := c.State(ctx, stream, at)
+func (d *database) loadState(cmd *cobra.Command, c *app.Commands, stream string, at commands.Moment) (streamState, error) {
+	state, version, err := c.State(cmd.Context(), stream, at)
 	switch {
 	case err == nil && version < 0 && at == commands.Moment{}:
 		err = fmt.Errorf("stream %q: %w", stream, eventstore.ErrStreamNotFound)
@@ -34,7 +33,7 @@ func (d *database) loadState(ctx context.Context, c *app.Commands, stream string
 		return streamState{}, &Failure{ExitUsage, err, "the stream of an aggregate is named by its category and its id, such as order-42"}
 	}
 	if err != nil {
-		return streamState{}, d.explainMissing(stream, err)
+		return streamState{}, d.explainMissing(cmd, stream, err)
 	}
 	data, err := json.Marshal(state)
 	return streamState{stream, version, data}, err
@@ -72,7 +71,7 @@ them. What a deletion or the stream's metadata hides takes no part.`,
 			moment = commands.AtTime(t)
 		}
 		return d.withService(cmd.Context(), app.Options{Logger: prog.warnings()}, func(s *app.Service) error {
-			state, err := d.loadState(cmd.Context(), s.Commands, args[0], moment)
+			state, err := d.loadState(cmd, s.Commands, args[0], moment)
 			if err != nil {
 				return err
 			}

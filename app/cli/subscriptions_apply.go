@@ -29,6 +29,9 @@ the same again changes nothing.`
 	cmd.Flags().BoolVar(&o.Prune, "prune", false, "remove those that are not in the file")
 	cmd.Flags().BoolVar(&o.Force, "discard-dead", false, "with --prune: also if they have dead letters")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.Force && !o.Prune {
+			return UsageError(cmd, "--discard-dead goes with --prune")
+		}
 		text, err := prog.readFile(args[0])
 		if err != nil {
 			return err

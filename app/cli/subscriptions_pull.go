@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -90,11 +92,29 @@ RECOUNT_ATTEMPT in its environment. The end of what it writes to its standard er
 			for _, e := range events {
 				tokens = append(tokens, e.Token)
 			}
-			_, err = p.Ack(cmd.Context(), args[0], tokens...)
-			return err
+			results, err := p.Ack(cmd.Context(), args[0], tokens...)
+			if err != nil {
+				return err
+			}
+			return unsettled(results)
 		})
 	}
 	return cmd
+}
+
+// unsettled returns an error if not all was acknowledged.
+func unsettled(results []delivery.TokenResult) error {
+	var left []string
+	for _, r := range results {
+		if r.Outcome != delivery.TokenSettled {
+			left = append(left, fmt.Sprintf("%s is %s", r.Token, r.Outcome))
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return &Failure{ExitConflict, fmt.Errorf("%d of %d events were not acknowledged: %s", len(left), len(results), strings.Join(left, ", ")),
+		"their leases ran out before: they are another caller's, and come again unless that one is done with them. --lease makes them longer"}
 }
 
 func deliveryTable(w io.Writer, events []delivery.Pulled) {
@@ -126,17 +146,38 @@ func (prog *Program) work(ctx context.Context, c delivery.WorkerConfig) error {
 	return context.Cause(ctx)
 }
 
+// groups are the process groups of the commands that run, by their ids.
+var groups sync.Map
+
+// killGroups ends them: a terminal sends them no Ctrl-C.
+func killGroups() {
+	groups.Range(func(id, _ any) bool {
+		_ = syscall.Kill(-id.(int), syscall.SIGKILL)
+		return true
+	})
+}
+
 // execFor returns what runs a command for an event.
 func (prog *Program) execFor(subscription, command string) func(context.Context, delivery.Event) error {
 	return func(ctx context.Context, e delivery.Event) error {
 		var said endOfText
 		cmd := exec.CommandContext(ctx, "sh", "-c", command)
+		// A group of its own, so that what the shell runs ends with it.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		// What it leaves running may keep its standard error, and is not waited for.
+		cmd.WaitDelay = time.Second
 		cmd.Stdin = bytes.NewReader(append(e.AppendJSON(nil), '\n'))
 		cmd.Stdout, cmd.Stderr = prog.Stdout, io.MultiWriter(prog.Stderr, &said)
 		cmd.Env = append(os.Environ(), "RECOUNT_SUBSCRIPTION="+subscription, fmt.Sprintf("RECOUNT_POSITION=%d", e.Position),
 			"RECOUNT_MESSAGE_ID="+e.MessageID.String(), "RECOUNT_TYPE="+e.Type, "RECOUNT_STREAM="+e.Stream, fmt.Sprintf("RECOUNT_ATTEMPT=%d", e.Attempt))
-		err := cmd.Run()
+		err := cmd.Start()
 		if err == nil {
+			groups.Store(cmd.Process.Pid, nil)
+			err = cmd.Wait()
+			groups.Delete(cmd.Process.Pid)
+		}
+		if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 			return nil
 		}
 		if text := strings.TrimSpace(string(said)); text != "" {

@@ -57,6 +57,8 @@ stream: then one that fails holds the later ones of its stream back.`,
 		switch {
 		case env != "" && file != "":
 			return h, UsageError(cmd, "--secret-env or --secret-file, not both")
+		case env+file != "" && flags.Changed("signature"):
+			return h, UsageError(cmd, "--signature is of secrets that are made: a secret says by itself how it signs")
 		case env != "":
 			body["secret"] = map[string]string{"env": env}
 		case file != "":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,13 +30,12 @@ type listener struct {
 	out      Output
 	verifier *verify.Verifier // nil: nothing is verified
 	forward  string           // empty: nowhere
-	client   *http.Client
 }
 
 func (prog *Program) webhooksListen() *cobra.Command {
 	var address string
 	var secrets []string
-	l := &listener{prog: prog, client: &http.Client{Timeout: 30 * time.Second}}
+	l := &listener{prog: prog}
 	cmd := &cobra.Command{
 		Use:   "listen",
 		Short: "Receive webhooks, verify them, and print them or pass them on",
@@ -97,28 +97,29 @@ type arrival struct {
 func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := arrival{At: time.Now().UTC(), Status: http.StatusNoContent, ID: r.Header.Get("webhook-id"), Attempt: r.Header.Get("X-Delivery-Attempt")}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, webhookBodyLimit))
-	if err != nil {
-		return // who sent it has gone, or never ends
-	}
-	if json.Valid(body) {
+	if err == nil && json.Valid(body) {
 		a.Body = body
 	}
-	if l.verifier != nil {
-		err = l.verifier.Verify(r.Header, body)
+	refusal := http.StatusBadRequest // who sent it has gone, most likely
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		refusal = http.StatusRequestEntityTooLarge
+	case err == nil && l.verifier != nil:
+		err, refusal = l.verifier.Verify(r.Header, body), http.StatusUnauthorized
 	}
 	var answer []byte
 	a.Verified = l.verifier != nil && err == nil
 	switch {
 	case err != nil:
-		a.Status, a.Error, answer = http.StatusUnauthorized, err.Error(), []byte(err.Error())
+		a.Status, a.Error, answer = refusal, err.Error(), []byte(err.Error())
 	case l.forward != "":
-		got, err := client.Do(r.Context(), l.client, client.Request{Method: r.Method, URL: l.forward, Header: passedOn(r.Header), Body: body})
+		got, err := client.Do(r.Context(), onServer, client.Request{Method: r.Method, URL: l.forward, Header: passedOn(r.Header), Body: body})
 		if err != nil {
 			a.Status, a.Error = http.StatusBadGateway, err.Error()
 			break
 		}
 		a.Status, answer = got.Status, got.Body
-		for _, name := range []string{"Content-Type", "Retry-After", "Webhook-Delivery"} {
+		for _, name := range []string{"Content-Type", "Location", "Retry-After", "Webhook-Delivery"} {
 			if value := got.Header.Get(name); value != "" {
 				w.Header().Set(name, value)
 			}

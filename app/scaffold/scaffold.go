@@ -16,10 +16,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 	"unicode"
 
 	"github.com/57528e99/recount/internal/rowmap"
+	"github.com/57528e99/recount/migrations"
 )
 
 //go:embed templates
@@ -39,11 +41,30 @@ var (
 	typePattern = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,47}$`)
 )
 
-// taken are names that templates use, beside those of the language, and folders that the go command skips:
+// taken are names that templates use, beside those of the language, and folders and packages that the go command skips:
 // an aggregate of such a name would not compile.
 var taken = []string{
-	"app", "apptest", "cli", "create", "created", "errors", "event", "http", "httpapi", "internal", "main", "module",
-	"projections", "row", "rows", "service", "test", "testdata", "testing", "time", "vendor",
+	"app", "apptest", "cli", "create", "created", "documentation", "errors", "event", "http", "httpapi", "init", "internal",
+	"main", "module", "projections", "row", "rows", "service", "test", "testdata", "testing", "time", "vendor",
+}
+
+// engines are names of tables, and of routes, that there are without a service's own.
+var engines = sync.OnceValues(func() ([]string, error) {
+	names := []string{"schema_migrations", "commands", "patterns", "webhooks"}
+	text, err := migrations.SQL(migrations.DefaultSchema, 0, migrations.Latest())
+	for _, made := range regexp.MustCompile(`(?:CREATE (?:TABLE|VIEW|SEQUENCE)|RENAME TO) (\w+)`).FindAllStringSubmatch(text, -1) {
+		names = append(names, made[1])
+	}
+	return names, err
+})
+
+// checkTable returns an error for a name of a read model that Recount has a table or a route of.
+func checkTable(name string) error {
+	names, err := engines()
+	if err == nil && (slices.Contains(names, name) || strings.HasPrefix(name, "snapshots_")) {
+		err = invalid("Recount has %s of its own; take another name", name)
+	}
+	return err
 }
 
 // ofGo are the roots of the standard library's import paths, and names that the go command has for something:
@@ -108,6 +129,9 @@ func Aggregate(dir, path, name string) error {
 	}
 	if isTaken(name) || isTaken(name+"s") {
 		return invalid("%q means something in the Go that an aggregate is written in; take another name", name)
+	}
+	if err := checkTable(name + "s"); err != nil {
+		return err
 	}
 	about := map[string]string{
 		"Package": name, "Category": name, "Kebab": name, "State": camel(name), "Variable": name + "s", "TableName": camel(name) + "s",
@@ -204,6 +228,9 @@ func addType(dir, typ, from, method string, fields []Field, event string, regist
 func Projection(dir, name string) error {
 	if !regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`).MatchString(name) {
 		return invalid("the projection %q must have lower-case letters, digits and '_', and begin with a letter", name)
+	}
+	if err := checkTable(name); err != nil {
+		return err
 	}
 	f, err := findIn(dir, isCallOf("Events"))
 	if err != nil {

@@ -147,7 +147,8 @@ func TestWhatCannotBeMadeIsRefused(t *testing.T) {
 		"gen aggregate two-words", "gen aggregate note", "gen aggregate map", "gen aggregate type", "gen aggregate string",
 		"gen aggregate app", "gen aggregate http", "gen aggregate main", "gen aggregate test", "gen aggregate row",
 		"gen aggregate projection", // whose read model would be called as a package
-		"gen aggregate vendor",
+		"gen aggregate vendor", "gen aggregate init", "gen aggregate documentation",
+		"gen aggregate stream", "gen aggregate operation", "gen aggregate webhook", "gen projection note subscription_parked",
 		"gen event nowhere Sent", "gen event note archived", "gen event note Created", "gen event note Module", "gen event note TestCreate",
 		"gen event note Sent to", "gen event note Sent to:", "gen event note Sent to:[]", "gen event note Sent at:string",
 		"gen event note Sent evolve:bool", "gen event note Sent to:string to:string",
