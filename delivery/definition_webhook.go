@@ -52,7 +52,8 @@ func (t TargetConfig) Requests() *HTTPTarget {
 }
 
 const (
-	maxSigningKeys = 8
+	// MaxSigningKeys is how many keys a webhook may have at a time.
+	MaxSigningKeys = 8
 	webhookTimeout = Duration(20 * time.Second)
 )
 
@@ -74,8 +75,8 @@ func (c *checker) webhook(at string, t *WebhookTarget, batch Batch) {
 		c.wrong(at+"keys", "must be left out beside secret")
 	case t.Secret != nil:
 		c.secret(at+"secret", *t.Secret)
-	case n < 1 || n > maxSigningKeys:
-		c.wrong(at+"keys", "must be 1 to %d, it is %d: POST /v1/webhooks makes a webhook with one; or give a secret, %s", maxSigningKeys, n, secretForms)
+	case n < 1 || n > MaxSigningKeys:
+		c.wrong(at+"keys", "must be 1 to %d, it is %d: POST /v1/webhooks makes a webhook with one; or give a secret, %s", MaxSigningKeys, n, secretForms)
 	default:
 		choice(c, at+"signature", &t.Signature, SignatureV1, SignatureV1a)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"syscall"
 	"time"
@@ -39,22 +40,54 @@ func (g *guard) dialer() *net.Dialer {
 			if err != nil {
 				return fmt.Errorf("the address %q cannot be judged: %w", address, err)
 			}
-			a := to.Addr()
-			what := ""
-			switch {
-			case g.isAllowed(a):
-				return nil
-			case g.onlyAllowed:
-				what = "the address %s gets requests of webhooks by https only"
-			case !isPublic(a) || isOwn(a):
-				what = "the address %s is not public"
-			default:
-				return nil
-			}
-			refused := eventstore.NewError(eventstore.ClassUnavailable, fmt.Sprintf(what+", and not among those that targets may have", a))
-			return eventstore.WithReason(refused, ReasonAddressRefused, a.String(), "")
+			return g.judge(to.Addr())
 		},
 	}
+}
+
+// judge refuses an address that may not be connected to.
+func (g *guard) judge(a netip.Addr) error {
+	what := ""
+	switch {
+	case g.isAllowed(a):
+		return nil
+	case g.onlyAllowed:
+		what = "the address %s gets requests of webhooks by https only"
+	case !isPublic(a) || isOwn(a):
+		what = "the address %s is not public"
+	default:
+		return nil
+	}
+	refused := eventstore.NewError(eventstore.ClassUnavailable, fmt.Sprintf(what+", and not among those that targets may have", a))
+	return eventstore.WithReason(refused, ReasonAddressRefused, a.String(), "")
+}
+
+// CheckAddress returns why a webhook's requests to a URL can never be sent, nil if they may be as far as is known: an address
+// is judged, and with plain HTTP those that a name has now. Allow are as in New.
+func CheckAddress(ctx context.Context, target string, allow []netip.Prefix) error {
+	u, err := url.Parse(target)
+	if err != nil {
+		return nil // which is for the definition to say
+	}
+	g := &guard{allowed: allow, onlyAllowed: u.Scheme == "http"}
+	var addresses []netip.Addr
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		addresses = append(addresses, a)
+	} else if g.onlyAllowed {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		// What cannot be resolved here and now may be elsewhere or later.
+		addresses, _ = net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	}
+	for _, a := range addresses {
+		if err = g.judge(a); err == nil {
+			return nil
+		}
+	}
+	if len(addresses) == 0 {
+		return nil
+	}
+	return err
 }
 
 // notPublic are the networks that IANA's registries of special-purpose addresses do not call globally reachable,

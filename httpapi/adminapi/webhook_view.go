@@ -124,6 +124,8 @@ type webhookBody struct {
 // Validate implements httpapi.Validator.
 func (b webhookBody) Validate() error {
 	switch {
+	case b.Types != nil && len(b.Types) == 0:
+		return &delivery.FieldError{Pointer: "/types", Reason: "must name one or more; all events match the filter null"}
 	case len(b.Types) > 0 && len(b.Filter) > 0:
 		return &delivery.FieldError{Pointer: "/types", Reason: "must be left out beside filter, which may name types as well"}
 	case b.Order != "" && b.Order != delivery.ByNone && b.Order != delivery.ByStream:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/delivery/webhook"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 )
 
@@ -127,6 +128,9 @@ func (r webhookRoutes) create(ctx context.Context, in httpapi.ActionRequest[webh
 		t.Keys = []delivery.SigningKey{{ID: r.config.Key.NewKeyID(d.Name)}}
 	}
 	b.into(&d)
+	if err := r.checkURL(ctx, &b); err != nil {
+		return Webhook{}, err
+	}
 	if err := r.put(ctx, d, delivery.NotThere, in.Actor); err != nil {
 		if errors.Is(err, delivery.ErrRevision) {
 			err = fmt.Errorf("%w: %q", errWebhookExists, b.ID)
@@ -136,11 +140,25 @@ func (r webhookRoutes) create(ctx context.Context, in httpapi.ActionRequest[webh
 	return r.withSecrets(ctx, b.ID)
 }
 
-// put checks what only this server knows, and makes the subscription.
-func (r webhookRoutes) put(ctx context.Context, d delivery.Definition, revision int64, actor string) error {
-	if t := d.Target.Webhook; len(r.config.Allow) == 0 && strings.HasPrefix(strings.ToLower(t.URL), "http:") {
-		return &delivery.InvalidError{Subscription: d.Name, Mistakes: []*delivery.FieldError{{Pointer: "/url", Reason: "must be https: by http who is on the way reads all"}}}
+// checkURL refuses a URL to which this server knows that nothing can ever be sent.
+func (r webhookRoutes) checkURL(ctx context.Context, b *webhookBody) error {
+	if b.URL == nil {
+		return nil
 	}
+	var why string
+	if err := webhook.CheckAddress(ctx, *b.URL, r.config.Allow); err != nil {
+		why = "cannot be sent to: " + err.Error()
+	}
+	if len(r.config.Allow) == 0 && strings.HasPrefix(strings.ToLower(*b.URL), "http:") {
+		why = "must be https: by http who is on the way reads all"
+	}
+	if why == "" {
+		return nil
+	}
+	return &delivery.InvalidError{Mistakes: []*delivery.FieldError{{Pointer: "/url", Reason: why}}}
+}
+
+func (r webhookRoutes) put(ctx context.Context, d delivery.Definition, revision int64, actor string) error {
 	_, err := r.subscriptions.Put(ctx, d, delivery.PutOptions{IfRevision: revision, Actor: actorOr(actor)})
 	return inBody(err)
 }
@@ -162,26 +180,51 @@ func (r webhookRoutes) change(ctx context.Context, in httpapi.ActionRequest[webh
 	if err := in.Body.onlyChanges(); err != nil {
 		return Webhook{}, err
 	}
-	s, err := r.expected(ctx, in.Path("id"), in.Expected)
-	if err != nil {
+	if err := r.checkURL(ctx, &in.Body); err != nil {
 		return Webhook{}, err
 	}
-	d := s.Definition
-	in.Body.into(&d)
-	if err := r.put(ctx, d, s.Revision, in.Actor); err != nil {
+	id := in.Path("id")
+	err := r.edit(ctx, id, in.Expected, in.Actor, func(d *delivery.Definition) error {
+		in.Body.into(d)
+		return nil
+	})
+	if err != nil {
 		return Webhook{}, err
 	}
 	if in.Body.State == webhookEnabled {
 		// The receiver may have said that it is gone.
-		if err := r.subscriptions.Resume(ctx, d.Name, actorOr(in.Actor)); err != nil {
+		if err := r.subscriptions.Resume(ctx, webhookPrefix+id, actorOr(in.Actor)); err != nil {
 			return Webhook{}, err
 		}
 	}
-	if s, err = r.get(ctx, in.Path("id")); err != nil {
+	s, err := r.get(ctx, id)
+	if err != nil {
 		return Webhook{}, err
 	}
 	return webhookOf(&s), nil
 }
+
+// edit changes the definition of a webhook that is as a request demands. Where that names no revision, a change of another that
+// came between is no conflict: what is changed of this one is changed of that too.
+func (r webhookRoutes) edit(ctx context.Context, id string, expected eventstore.ExpectedVersion, actor string, change func(*delivery.Definition) error) error {
+	_, exact := expected.Exact()
+	for try := 1; ; try++ {
+		s, err := r.expected(ctx, id, expected)
+		if err != nil {
+			return err
+		}
+		if err := change(&s.Definition); err != nil {
+			return err
+		}
+		err = r.put(ctx, s.Definition, s.Revision, actor)
+		if exact || try == maxEdits || !errors.Is(err, delivery.ErrRevision) {
+			return err
+		}
+	}
+}
+
+// maxEdits is how often a change is tried that others come before.
+const maxEdits = 20
 
 func (r webhookRoutes) remove(ctx context.Context, in httpapi.ActionRequest[struct{}]) (delivery.Change, error) {
 	s, err := r.get(ctx, in.Path("id"))
@@ -210,19 +253,24 @@ func (r webhookRoutes) rotate(ctx context.Context, in httpapi.ActionRequest[rota
 	if overlap < 0 || overlap > maxOverlap {
 		return Webhook{}, &delivery.InvalidError{Mistakes: []*delivery.FieldError{{Pointer: "/overlap", Reason: fmt.Sprintf("must be from 0s to %s", delivery.Duration(maxOverlap))}}}
 	}
-	s, err := r.expected(ctx, in.Path("id"), in.Expected)
+	err := r.edit(ctx, in.Path("id"), in.Expected, in.Actor, func(d *delivery.Definition) error { return r.rotated(d, overlap) })
 	if err != nil {
 		return Webhook{}, err
 	}
-	t := *s.Definition.Target.Webhook
+	return r.withSecrets(ctx, in.Path("id"))
+}
+
+// rotated gives a definition a new key, and ends those of before after a time.
+func (r webhookRoutes) rotated(d *delivery.Definition, overlap time.Duration) error {
+	t := *d.Target.Webhook
 	switch {
 	case t.Secret != nil:
-		return Webhook{}, fmt.Errorf("%w: it is in %s", errOwnSecret, *t.Secret)
+		return fmt.Errorf("%w: it is in %s", errOwnSecret, *t.Secret)
 	case r.config.Key == nil:
-		return Webhook{}, webhook.ErrNoMasterKey
+		return webhook.ErrNoMasterKey
 	}
 	now := time.Now()
-	keys := []delivery.SigningKey{{ID: r.config.Key.NewKeyID(s.Name)}}
+	keys := []delivery.SigningKey{{ID: r.config.Key.NewKeyID(d.Name)}}
 	for _, k := range t.Keys {
 		if end := now.Add(overlap); k.Until.IsZero() || k.Until.After(end) {
 			k.Until = end
@@ -231,12 +279,13 @@ func (r webhookRoutes) rotate(ctx context.Context, in httpapi.ActionRequest[rota
 			keys = append(keys, k)
 		}
 	}
-	d := s.Definition
-	t.Keys, d.Target.Webhook = keys, &t
-	if err := r.put(ctx, d, s.Revision, in.Actor); err != nil {
-		return Webhook{}, err
+	if len(keys) > delivery.MaxSigningKeys {
+		return &delivery.InvalidError{Mistakes: []*delivery.FieldError{{Pointer: "/overlap",
+			Reason: fmt.Sprintf("leaves %d secrets, and %d may sign: wait until %s, when the next of before ends, or end all of them with 0s",
+				len(keys), delivery.MaxSigningKeys, slices.MinFunc(keys[1:], func(a, b delivery.SigningKey) int { return a.Until.Compare(b.Until) }).Until.UTC().Format(time.RFC3339))}}}
 	}
-	return r.withSecrets(ctx, in.Path("id"))
+	t.Keys, d.Target.Webhook = keys, &t
+	return nil
 }
 
 func (r webhookRoutes) secrets(ctx context.Context, in httpapi.ActionRequest[struct{}]) (page httpapi.Page[webhook.Secret], err error) {

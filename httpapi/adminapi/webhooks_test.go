@@ -325,6 +325,10 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 		want                  string
 	}{
 		{"POST /v1/webhooks", `{"url":"http://example.com"}`, "", 400, `"pointer":"/url","detail":"must be https`},
+		{"POST /v1/webhooks", `{"url":"http://127.0.0.2"}`, "allowing", 201, `"url":"http://127.0.0.2"`},
+		{"POST /v1/webhooks", `{"url":"http://192.0.2.1/"}`, "allowing", 400, `"pointer":"/url","detail":"cannot be sent to`},
+		{"POST /v1/webhooks", `{"url":"https://10.0.0.1/"}`, "", 400, `"pointer":"/url","detail":"cannot be sent to`},
+		{"POST /v1/webhooks", `{` + at + `,"types":[]}`, "", 400, `"pointer":"/types"`},
 		{"POST /v1/webhooks", `{}`, "", 400, `"pointer":"/url","detail":"must be there`},
 		{"POST /v1/webhooks", `{"id":"A"}`, "", 400, `"pointer":"/id"`},
 		{"POST /v1/webhooks", `{` + at + `,"order":"random"}`, "", 400, `"pointer":"/order","detail":"must be \"none\" or \"stream\""`},
@@ -363,12 +367,36 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 	} {
 		method, path, _ := strings.Cut(c.request, " ")
 		api, header := with, c.header
-		if header == "without" {
+		switch header {
+		case "without":
 			api, header = without, ""
+		case "allowing":
+			api, header = webhookAPI(t, admin, adminapi.WebhookConfig{Key: key, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}), ""
 		}
 		w := ask(api, method, path, c.body, header)
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%s %s with %s = %d %s, want %d %s", c.request, c.body, c.header, w.Code, w.Body, c.status, c.want)
+		}
+	}
+	// Changes that name no revision all come to pass, whoever is first.
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			body := fmt.Sprintf(`{"headers":{"X-%d":"here"},"description":"the change %d"}`, i, i)
+			if w := ask(with, "PATCH", "/v1/webhooks/a2", body, ""); w.Code != 200 {
+				t.Errorf("PATCH among others = %d %s", w.Code, w.Body)
+			}
+		})
+	}
+	all.Wait()
+	if w := ask(with, "GET", "/v1/webhooks/a2", "", ""); !strings.Contains(w.Body.String(), `"revision":9`) {
+		t.Errorf("changed by eight it is %s", w.Body)
+	}
+	// As many secrets sign as may.
+	for n := 2; n <= 9; n++ {
+		w := ask(with, "POST", "/v1/webhooks/a3/rotate", `{"overlap":"1h"}`, "")
+		if n <= 8 && w.Code != 200 || n > 8 && (w.Code != 400 || !strings.Contains(w.Body.String(), `"pointer":"/overlap"`)) {
+			t.Errorf("rotated to %d secrets = %d %s", n, w.Code, w.Body)
 		}
 	}
 	// A file of subscriptions does not have them, and takes none away.
