@@ -25,6 +25,7 @@ type Admin struct {
 	// codec knows the types of the program, whose streams are of categories; nil: it is not known.
 	codec      *eventstore.Codec
 	categories []string
+	searched   int64 // searchedByID, but in tests
 }
 
 // NewAdmin returns access to the subscriptions of an App in a schema ("" is recount) to a log. An App that has no name
@@ -33,7 +34,7 @@ func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader, app stri
 	if schema == "" {
 		schema = pgsql.DefaultSchema
 	}
-	return &Admin{records: &records{pool: pool, schema: schema, app: app}, log: log}
+	return &Admin{records: &records{pool: pool, schema: schema, app: app}, log: log, searched: searchedByID}
 }
 
 // WithHints returns a with the words of the program for failures.

@@ -45,15 +45,24 @@ func ParseDefinitions(text []byte) ([]Definition, error) {
 			mistakes = append(mistakes, mistakesOf(err, at)...)
 			continue
 		}
-		if other, twice := names[d.Name]; twice {
-			mistakes = append(mistakes, &FieldError{at + "/name", fmt.Sprintf("must be another than that of /subscriptions/%d", other)})
+		if twice := named(names, i, d.Name); twice != nil {
+			mistakes = append(mistakes, twice)
 		}
-		names[d.Name], all[i] = i, d
+		all[i] = d
 	}
 	if len(mistakes) > 0 {
 		return nil, &InvalidError{"", mistakes}
 	}
 	return all, nil
+}
+
+// named adds the name of a definition to those before it, and returns what is wrong if it is one of them.
+func named(names map[string]int, i int, name string) *FieldError {
+	if other, twice := names[name]; twice {
+		return &FieldError{fmt.Sprintf("/subscriptions/%d/name", i), fmt.Sprintf("must be another than that of /subscriptions/%d", other)}
+	}
+	names[name] = i
+	return nil
 }
 
 // mistakesOf returns the mistakes of an *InvalidError with their pointers in a file.
@@ -79,10 +88,16 @@ type ApplyOptions struct {
 // Apply makes the subscriptions of the App what the definitions say. It says what it did, in the order of the definitions, with
 // what was removed behind. The same again changes nothing. All are looked at before the first is changed.
 //
-// Errors: those of Put and Delete; operations.ErrInvalid.
+// Errors: those of Put and Delete; *InvalidError for two of one name; operations.ErrInvalid.
 func (a *Admin) Apply(ctx context.Context, all []Definition, o ApplyOptions) ([]Change, error) {
 	if o.Prune && a.records.app == "" {
 		return nil, fmt.Errorf("apply definitions: %w", operations.InvalidOption("prune", "needs the name of an app, whose subscriptions are meant"))
+	}
+	names := make(map[string]int)
+	for i, d := range all {
+		if twice := named(names, i, d.Name); twice != nil {
+			return nil, fmt.Errorf("apply definitions: %w", &InvalidError{"", []*FieldError{twice}})
+		}
 	}
 	changes, err := a.apply(ctx, all, o, true)
 	if err == nil && !o.DryRun {

@@ -36,7 +36,8 @@ func (a *Admin) Explain(ctx context.Context, name string, position int64) (Expla
 	return x, nil
 }
 
-// ExplainEvent says what became of the last event of the log that has an id. The log is read from its end to find it.
+// ExplainEvent says what became of the last event of the log that has an id, if it is among the last 500,000. The log is read from its end to
+// find it.
 func (a *Admin) ExplainEvent(ctx context.Context, name string, id uuid.UUID) (Explanation, error) {
 	var e eventstore.RecordedEvent
 	f, err := a.records.find(ctx, a.records.pool, name, "")
@@ -55,7 +56,7 @@ func (a *Admin) ExplainEvent(ctx context.Context, name string, id uuid.UUID) (Ex
 		return x, fmt.Errorf("explain event %s for subscription %q: %w", id, name, err)
 	}
 	if x.State == NotInLog {
-		x.Text = fmt.Sprintf("the log has no event %s", id)
+		x.Text = fmt.Sprintf("none of the last %d events of the log is %s; of others give the position", a.searched, id)
 	}
 	return x, nil
 }

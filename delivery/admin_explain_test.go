@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // Each state is made in turn, for the first event for which it is true.
@@ -112,6 +114,12 @@ func TestExplainSaysTheFirstThingThatIsTrue(t *testing.T) {
 			t.Errorf("by id: %+v, %v", x, err)
 		}
 		break
+	}
+	a.searched = 1
+	for e := range b.store.ReadAll(ctx, eventstore.ReadOptions{From: 14, Limit: 1}) {
+		if x, err := a.ExplainEvent(ctx, "mail", e.ID); err != nil || x.State != NotInLog || !strings.Contains(x.Text, "last 1 events") {
+			t.Errorf("by the id of an event before those that are looked at: %+v, %v", x, err)
+		}
 	}
 	if x, err := a.ExplainEvent(ctx, "mail", uuid.New()); err != nil || x.State != NotInLog {
 		t.Errorf("an id that is not there: %+v, %v", x, err)

@@ -38,7 +38,7 @@ const NotThere = -1
 type Change struct {
 	Subscription string     `json:"subscription"`
 	Done         ChangeDone `json:"done"`
-	// Revision is the one that the subscription has now.
+	// Revision is the one that the subscription has now, also of a dry run: 0 while it is not there.
 	Revision int64 `json:"revision"`
 	DryRun   bool  `json:"dry_run,omitzero"`
 	// Fields are the members of the definition that differ, by pointer.
@@ -112,6 +112,10 @@ func (a *Admin) put(ctx context.Context, d Definition, leftOut bool, o PutOption
 			}
 			switch {
 			case err == nil && c.Done != Unchanged && o.DryRun:
+				c.Revision = 0
+				if before != nil {
+					c.Revision = before.revision
+				}
 				return errDryRun
 			case err == nil && c.Done != Unchanged:
 				return a.records.raise(ctx, tx)

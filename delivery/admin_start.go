@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,12 +61,24 @@ func (a *Admin) resolve(ctx context.Context, s Start, head eventstore.Token) (ev
 		}
 		e, err := a.eventByID(ctx, id)
 		if errors.Is(err, errNoEvent) {
-			return at, &FieldError{"/after_event", "must be the id of an event of the log: there is none that has it"}
+			return at, &FieldError{"/after_event", fmt.Sprintf("must be the id of one of the last %d events of the log: none of them has it; of others give the position", a.searched)}
 		}
 		at.Position = e.Position
 		return at, err
 	}
 	return at, nil
+}
+
+// startAt returns the mistakes of a start that is not the member /start, but another.
+func startAt(pointer string, mistakes []*FieldError) (all []*FieldError) {
+	for _, m := range mistakes {
+		at := m.Pointer
+		if rest, is := strings.CutPrefix(at, "/start"); is {
+			at = pointer + rest
+		}
+		all = append(all, &FieldError{at, m.Reason})
+	}
+	return all
 }
 
 // firstSince returns the position of the first event that was recorded at a time or later, the one behind the head if there
@@ -100,9 +113,13 @@ func (a *Admin) eventFrom(ctx context.Context, position int64) (eventstore.Recor
 	return eventstore.RecordedEvent{}, errNoEvent
 }
 
-// eventByID returns the last event of the log that has an id. The log knows ids by stream, so that it is read from its end.
+// searchedByID is among how many events, the last of the log, one is looked for by its id: some seconds of reading.
+const searchedByID = 500_000
+
+// eventByID returns the last event that has an id of those that are looked at. The log knows ids by stream, so that it is read
+// from its end.
 func (a *Admin) eventByID(ctx context.Context, id uuid.UUID) (eventstore.RecordedEvent, error) {
-	for e, err := range a.log.ReadAll(ctx, eventstore.ReadOptions{From: eventstore.End, Backwards: true, PageSize: 5000}) {
+	for e, err := range a.log.ReadAll(ctx, eventstore.ReadOptions{From: eventstore.End, Backwards: true, PageSize: 5000, Limit: a.searched}) {
 		if err != nil || e.ID == id {
 			return e, err
 		}

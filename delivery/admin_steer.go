@@ -170,7 +170,7 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 	}
 	c.start(&o.To)
 	if len(c.mistakes) > 0 {
-		return done, fmt.Errorf("reset subscription %q: %w", name, &InvalidError{name, c.mistakes})
+		return done, fmt.Errorf("reset subscription %q: %w", name, &InvalidError{name, startAt("/to", c.mistakes)})
 	}
 	f, err := a.records.find(ctx, a.records.pool, name, "")
 	if err != nil {
@@ -178,8 +178,8 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 	}
 	a = a.of(&f.definition)
 	to, err := a.begin(ctx, Definition{Name: name, Start: o.To})
-	if err == nil {
-		err = to.err
+	if err == nil && to.err != nil {
+		err = &InvalidError{name, startAt("/to", mistakesOf(to.err, ""))}
 	}
 	if err != nil {
 		return done, fmt.Errorf("reset subscription %q: %w", name, err)

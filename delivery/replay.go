@@ -213,9 +213,7 @@ func (a *Admin) replayed(ctx context.Context, r *Replay, o ReplayOptions) (event
 				err = nil
 			}
 		}
-		for _, m := range c.mistakes {
-			mistakes = append(mistakes, &FieldError{pointer + m.Pointer[len("/start"):], m.Reason})
-		}
+		mistakes = append(mistakes, startAt(pointer, c.mistakes)...)
 		return at
 	}
 	if o.From == (Start{}) {

@@ -141,7 +141,7 @@ func changesTable(w io.Writer, all []delivery.Change) {
 			would = "would be "
 		}
 		fmt.Fprintf(w, "%s: %s%s", c.Subscription, would, c.Done)
-		if c.Revision > 0 && c.Done != delivery.Deleted {
+		if would == "" && c.Revision > 0 && c.Done != delivery.Deleted {
 			fmt.Fprintf(w, ", revision %d", c.Revision)
 		}
 		fmt.Fprintln(w)

@@ -115,6 +115,14 @@ type applyBody struct {
 	DiscardDead bool `json:"discard_dead"`
 }
 
+// Validate implements httpapi.Validator.
+func (b applyBody) Validate() error {
+	if b.Subscriptions == nil {
+		return &delivery.FieldError{Pointer: "/subscriptions", Reason: "must be there, an array of definitions: with prune, one that is empty removes all"}
+	}
+	return nil
+}
+
 func (r routes) applySubscriptions(ctx context.Context, in httpapi.ActionRequest[applyBody]) (page httpapi.Page[delivery.Change], err error) {
 	page.Items, err = r.subscriptions.Apply(ctx, in.Body.Subscriptions, delivery.ApplyOptions{
 		Prune: in.Body.Prune, Force: in.Body.DiscardDead, DryRun: in.Flag(flagDryRun), Actor: actorOr(in.Actor)})
