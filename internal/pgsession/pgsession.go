@@ -125,6 +125,7 @@ func connect(ctx context.Context, config *pgx.ConnConfig) (conn *pgx.Conn, refus
 		return conn, false, err
 	}
 	bare := config.Copy()
+	leavePoolOut(bare)
 	maps.Copy(bare.RuntimeParams, tracked)
 	conn, err = pgx.ConnectConfig(ctx, bare)
 	return conn, err == nil, err
@@ -132,8 +133,14 @@ func connect(ctx context.Context, config *pgx.ConnConfig) (conn *pgx.Conn, refus
 
 // Set gives a connection to the server itself the settings. A pooler may refuse it.
 func Set(config *pgx.ConnConfig) {
+	leavePoolOut(config)
 	maps.Copy(config.RuntimeParams, tracked)
 	maps.Copy(config.RuntimeParams, pinned)
+}
+
+// leavePoolOut removes what an address says of a pool, such as pool_max_conns: the server knows none of it.
+func leavePoolOut(config *pgx.ConnConfig) {
+	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool { return strings.HasPrefix(name, "pool_") })
 }
 
 // Check returns a *SettingError if the connections of a pool that somebody else configured cannot
