@@ -13,14 +13,20 @@ func salesMetrics() []app.Metric {
 	metric := func(name, help string, value func(sales) int64) app.Metric {
 		return app.Metric{Name: name, Help: help, Labels: []string{"currency"},
 			Collect: func(ctx context.Context, s *app.Service, sample func(float64, ...string)) error {
-				rows, _, err := queries.SQLPage[saleRow](ctx, s.Reader, queries.SQLList{
+				list := queries.SQLList{
 					SQL: fmt.Sprintf(`SELECT '' AS label, currency, %s FROM {%s} GROUP BY currency`, sums(), salesByCountry.Name()), OrderBy: []string{"currency"},
 					Limit: queries.MaxLimit,
-				})
-				for _, row := range rows {
-					sample(float64(value(row.sales)), row.Currency)
 				}
-				return err
+				for {
+					rows, next, err := queries.SQLPage[saleRow](ctx, s.Reader, list)
+					for _, row := range rows {
+						sample(float64(value(row.sales)), row.Currency)
+					}
+					if err != nil || next == "" {
+						return err
+					}
+					list.Cursor = next
+				}
 			}}
 	}
 	return []app.Metric{

@@ -21,6 +21,15 @@ var operations = []struct {
 	{"Mul", money.Mul, (*big.Int).Mul},
 }
 
+func TestDigits(t *testing.T) {
+	t.Parallel()
+	for currency, want := range map[string]int{"NOK": 2, "JPY": 0, "KWD": 3, "CLF": 4, "XXX": 2} {
+		if got := money.Digits(currency); got != want {
+			t.Errorf("amounts of %s have %d decimals, want %d", currency, got, want)
+		}
+	}
+}
+
 func TestArithmeticIsExactOrRefused(t *testing.T) {
 	// Plain int64s find the wrapped results, small ones the exact results, and
 	// the edges what lies between.

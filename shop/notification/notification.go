@@ -12,6 +12,7 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/delivery/mail"
+	"github.com/57528e99/recount/domain/money"
 	"github.com/57528e99/recount/domain/order"
 )
 
@@ -98,12 +99,18 @@ func orderBefore(ctx context.Context, s *app.Service, e order.Event, at delivery
 	return before, err
 }
 
+// letter is what templates are over: an order, and how many decimals its amounts have.
+type letter struct {
+	order.Order
+	Digits int
+}
+
 func send(ctx context.Context, s *app.Service, o order.Order, at delivery.Event) error {
 	t, err := s.Mailer.Template(template)
 	if err != nil {
 		return err
 	}
-	content, err := t.Execute(o)
+	content, err := t.Execute(letter{o, money.Digits(o.Currency)})
 	if err != nil {
 		return err
 	}
