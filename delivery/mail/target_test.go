@@ -269,3 +269,26 @@ func textLines(conn net.Conn) iter.Seq[string] {
 		}
 	}
 }
+
+// TestATemplateCannotTakeTheMemory, as the bound of what it yields alone would let it.
+func TestATemplateCannotTakeTheMemory(t *testing.T) {
+	t.Parallel()
+	for source, fails := range map[string]bool{
+		`{{printf "%1000000s" "x"}}`: true,
+		`{{printf "%*d" 1000000 1}}`: true,
+		`{{printf "%.9999f" 1.5}}`:   true,
+		`{{$x := "0123456789"}}{{range .Many}}{{$x = print $x $x}}{{end}}{{len $x}}`:                                         true,
+		`{{$x := "0123456789"}}{{range .Many}}{{$x = html $x "<<<<<<<<" $x}}{{end}}`:                                         true,
+		`{{$x := "0123456789"}}{{range .Many}}{{$x = printf "%[1]s%[1]s" $x}}{{end}}`:                                        true,
+		`{{printf "%08.3f %-20s %x %%" 1.5 "ann" "id"}}{{print 1 "a"}}{{println 2}}{{html "<"}}{{js "'"}}{{urlquery "a b"}}`: false,
+	} {
+		parsed, err := parseInline("subject", source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := execute(parsed, map[string]any{"Many": make([]int, 40)})
+		if want := "0001.500 ann                  6964 %1a2\n&lt;\\'a+b"; (err != nil) != fails || !fails && made != want {
+			t.Errorf("%s yields %.200q, %v", source, made, err)
+		}
+	}
+}

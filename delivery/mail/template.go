@@ -8,6 +8,8 @@ import (
 	html "html/template"
 	"io"
 	"io/fs"
+	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	text "text/template"
@@ -36,8 +38,66 @@ type executable interface {
 	Execute(to io.Writer, data any) error
 }
 
-// functions are those that templates have besides Go's.
-var functions = map[string]any{"decimal": decimal}
+// functions are those that templates have besides Go's, and those of Go's that make a text, within bounds: what is yielded is
+// bounded by a Write, which these do not come to before they have made all of it.
+var functions = map[string]any{
+	"decimal": decimal, "printf": printf, "print": within(fmt.Sprint), "println": within(fmt.Sprintln),
+	"html": within(text.HTMLEscaper), "js": within(text.JSEscaper), "urlquery": within(text.URLQueryEscaper),
+}
+
+// within returns f for arguments, and with a result, that a template may yield.
+func within(f func(...any) string) func(...any) (string, error) {
+	return func(args ...any) (string, error) {
+		size := 0
+		for _, a := range args {
+			size += sizeOf(a)
+		}
+		if size > maxContent {
+			return "", errTooLong
+		}
+		return notTooLong(f(args...))
+	}
+}
+
+// sizeOf returns how many bytes a value of a template has as text.
+func sizeOf(a any) int {
+	if v := reflect.ValueOf(a); v.Kind() == reflect.String {
+		return v.Len()
+	}
+	return len(fmt.Sprint(a))
+}
+
+func notTooLong(made string) (string, error) {
+	if len(made) > maxContent {
+		return "", errTooLong
+	}
+	return made, nil
+}
+
+const (
+	// maxWidth is the largest width or precision, perByte how many bytes a verb makes of one: %q of what is no text.
+	maxWidth = 999
+	perByte  = 10
+	// maxMade is how many bytes a printf may make, for all that is known before.
+	maxMade = 64 << 20
+)
+
+var tooWide = regexp.MustCompile(`%[-+# 0-9.\[\]]*(\*|[0-9]{4})`)
+
+func printf(format string, args ...any) (string, error) {
+	if tooWide.MatchString(format) {
+		return "", fmt.Errorf("printf takes widths to %d, and no * for one", maxWidth)
+	}
+	longest := 0
+	for _, a := range args {
+		longest = max(longest, sizeOf(a))
+	}
+	// A verb may take any of the arguments, also one that others took.
+	if len(format) > maxContent || strings.Count(format, "%")*(maxWidth+perByte*longest) > maxMade {
+		return "", errTooLong
+	}
+	return notTooLong(fmt.Sprintf(format, args...))
+}
 
 // decimal writes a whole number of the smallest units with so many decimals: decimal 2 of 4500 is 45.00.
 func decimal(digits int, units any) (string, error) {
