@@ -112,7 +112,7 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	server := box.Server()
 	d.options.MailServer = &server
 	described := prog.App
-	described.Middleware = append([]func(http.Handler) http.Handler{box.Around}, described.Middleware...)
+	described.Middleware = append([]func(http.Handler) http.Handler{loopbackOnly(ln.Addr()), box.Around}, described.Middleware...)
 	service, err := app.Open(ctx, described, d.options)
 	if err != nil {
 		return err
