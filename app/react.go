@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/commands"
@@ -25,9 +28,20 @@ func WithService(ctx context.Context, s *Service) context.Context {
 // React is Do for a handler of a subscription: a command that an event, which is being delivered, is the reason for. Its
 // idempotency key is made of the message id: of each event a command is run once on a stream, however often the event is delivered,
 // for as long as keys are kept. The events of the command name it as their cause, and have its correlation id.
+//
+// A refusal is the error of the rules, each time the event comes: when it is redriven the command is decided again. The command has
+// to be the same each time, as JSON: another one of the same name and id is an *eventstore.ReceiptMismatchError.
 func (s *Service) React(ctx context.Context, at delivery.Event, name, id string, command any) (commands.Result, error) {
+	text, err := json.Marshal(command, json.Deterministic(true))
+	if err != nil {
+		return commands.Result{}, fmt.Errorf("command %s: %w", name, err)
+	}
+	fingerprint := sha256.Sum256(text)
 	o := commands.Options{
-		Receipt:     &commands.ReceiptRequest{Scope: "delivery", Key: uuid.NewSHA1(at.MessageID, []byte(name+"\x00"+id)).String()},
+		Receipt: &commands.ReceiptRequest{
+			Scope: "delivery", Key: uuid.NewSHA1(at.MessageID, []byte(name+"\x00"+id)).String(),
+			Fingerprint: fingerprint[:], AcceptedOnly: true,
+		},
 		CausationID: at.ID.String(),
 	}
 	if m, err := commands.ParseMetadata(at.Metadata); err == nil {

@@ -72,6 +72,9 @@ type ReceiptRequest struct {
 	// Fingerprint tells the request from others under the same key, e.g. a hash
 	// of its body. At most 64 bytes.
 	Fingerprint []byte
+	// AcceptedOnly keeps no receipt of a refusal: sent again the command is decided again. Default: a refusal is kept,
+	// and repeated.
+	AcceptedOnly bool
 	// Answer returns what to keep with the receipt; refusal is the error of
 	// Decide, nil if the command is accepted. It comes back in Result.Answer or
 	// RejectedError.Answer, now and on every replay.

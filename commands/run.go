@@ -79,7 +79,7 @@ func (h *Handler[S, E]) carryOut(ctx context.Context, r request, now versioned[S
 		return outcome{}, err
 	}
 	appends := []eventstore.StreamAppend{{Stream: r.stream, Expected: eventstore.Exact(now.version), Events: events}}
-	if !r.writes(appends...) {
+	if !r.writes(d.refusal, appends...) {
 		return h.answerOnly(ctx, r, appends, d.refusal)
 	}
 	o, err := h.append(ctx, r, appends, d.refusal)

@@ -167,7 +167,7 @@ func (tx *Unit) carryOut(refusal error) (outcome, error) {
 		// The receipt of a unit that rests on no stream belongs to its name.
 		appends = []eventstore.StreamAppend{{Stream: tx.request.stream, Expected: eventstore.Any}}
 	}
-	if !tx.request.writes(appends...) {
+	if !tx.request.writes(refusal, appends...) {
 		// No append will tell whether the states are the latest, and of one time.
 		if err := tx.reload(); err != nil {
 			return outcome{}, err

@@ -129,13 +129,13 @@ func (w *writer) unlessKnown(ctx context.Context, r request, err error) (outcome
 }
 
 // writes reports whether there is anything to append: events, or a receipt.
-func (r request) writes(appends ...eventstore.StreamAppend) bool {
+func (r request) writes(refusal error, appends ...eventstore.StreamAppend) bool {
 	for _, a := range appends {
 		if len(a.Events) > 0 {
 			return !r.DryRun
 		}
 	}
-	return r.Receipt != nil
+	return r.Receipt != nil && (refusal == nil || !r.Receipt.AcceptedOnly)
 }
 
 // append appends what was decided, with the receipt. If that is known the outcome is the first one.
@@ -174,6 +174,10 @@ func (w *writer) write(ctx context.Context, appends []eventstore.StreamAppend, o
 
 // answerOnly answers a command that writes nothing at all.
 func (w *writer) answerOnly(ctx context.Context, r request, appends []eventstore.StreamAppend, refusal error) (outcome, error) {
+	// It may be refused because it was accepted before.
+	if o, found, err := w.replay(ctx, r.Receipt); found || err != nil {
+		return o, err
+	}
 	o := outcome{refusal: refusal}
 	if r.DryRun {
 		o.planned = appends
