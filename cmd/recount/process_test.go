@@ -174,7 +174,7 @@ func holdRequest(t *testing.T, url string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = io.WriteString(conn, "POST /v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+	_, err = io.WriteString(conn, "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
