@@ -11,7 +11,7 @@ import (
 	"github.com/57528e99/recount/domain/money"
 )
 
-// CheckID checks the id of an order, a return or a customer: ASCII letters,
+// CheckID checks the id of an order, a customer and the like: ASCII letters,
 // digits and . _ : ~ - only, which a URL, a stream name and a log line all take
 // as they are. "." and ".." are refused, for URLs give them a meaning.
 func CheckID(field, id string) error {
@@ -79,6 +79,27 @@ func CheckSKU(field, sku string) error {
 		if r == '/' || r == '\\' || !unicode.IsPrint(r) {
 			return invalid(field, fmt.Sprintf("must have printable characters other than / and \\ only, it has %U", r))
 		}
+	}
+	return nil
+}
+
+// CheckKey checks an idempotency key: printable ASCII without spaces, which headers of HTTP take as it is.
+func CheckKey(field, key string) error {
+	if err := checkLength(field, key, 1, MaxKeyBytes); err != nil {
+		return err
+	}
+	for _, r := range key {
+		if r <= ' ' || r > '~' {
+			return invalid(field, fmt.Sprintf("must have printable ASCII characters other than spaces only, it has %q", r))
+		}
+	}
+	return nil
+}
+
+// CheckAmount checks an amount of money that is moved: 1 to MaxTotalMinor.
+func CheckAmount(field string, minor int64) error {
+	if minor < 1 || minor > MaxTotalMinor {
+		return invalid(field, fmt.Sprintf("must be from 1 to %d minor units, it is %d", int64(MaxTotalMinor), minor))
 	}
 	return nil
 }

@@ -23,6 +23,11 @@ func TestTextIsTakenAsItIsOrRefused(t *testing.T) {
 			[]string{"", ".", "..", "$all", "a b", "a/b", "a\\b", "a%2Fb", "é", "a\x00", "\xff", "\uFFFD", strings.Repeat("x", goods.MaxIDBytes+1)},
 		},
 		{
+			"CheckKey", goods.CheckKey,
+			[]string{"checkout-42/7", "!~", strings.Repeat("x", goods.MaxKeyBytes)},
+			[]string{"", "a b", "a\x00", "a\x7f", "é", "\xff", strings.Repeat("x", goods.MaxKeyBytes+1)},
+		},
+		{
 			"CheckSKU", goods.CheckSKU,
 			[]string{"MUG-1A", "MUG-1a", "GIFT WRAP", "card_40", "$5 OFF", "a%2Fb", "Tasse-grün", "茶", strings.Repeat("x", goods.MaxSKUBytes)},
 			[]string{"", ".", "..", " A", "A ", " ", "a/b", `a\b`, "a\x00", "a\tb", "a\u00a0b", "a\u200bb", "a\u202eb", "\xff", "a\uFFFD", strings.Repeat("x", goods.MaxSKUBytes+1)},
@@ -74,6 +79,17 @@ func TestCheckQuantity(t *testing.T) {
 	}
 	for _, q := range []int64{-1, 0, goods.MaxQuantity + 1} {
 		expectInvalid(t, fmt.Sprintf("CheckQuantity(%d)", q), goods.CheckQuantity("/quantity", q), "/quantity")
+	}
+}
+
+func TestCheckAmount(t *testing.T) {
+	for _, minor := range []int64{1, goods.MaxTotalMinor} {
+		if err := goods.CheckAmount("/amount_minor", minor); err != nil {
+			t.Errorf("CheckAmount(%d) = %v, want none", minor, err)
+		}
+	}
+	for _, minor := range []int64{-1, 0, goods.MaxTotalMinor + 1} {
+		expectInvalid(t, fmt.Sprintf("CheckAmount(%d)", minor), goods.CheckAmount("/amount_minor", minor), "/amount_minor")
 	}
 }
 

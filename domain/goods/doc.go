@@ -1,5 +1,5 @@
 // Package goods holds what the shop's aggregates share: the lines of an order
-// or a return, and what a good id, article code, quantity or time is.
+// or a return, and what a good id, key, article code, quantity, amount or time is.
 //
 // The checks are about the form of an input and know no state. They return an
 // *InvalidError, which names the field by a JSON pointer and says what it must

@@ -1,9 +1,11 @@
 package goods
 
 const (
-	// MaxIDBytes bounds the id of an order, a return or a customer. It has room
+	// MaxIDBytes bounds the id of an order, a customer and the like. It has room
 	// for a UUID with a prefix, and a stream name has room for it.
 	MaxIDBytes = 128
+	// MaxKeyBytes bounds an idempotency key, as receipts do.
+	MaxKeyBytes = 255
 	// MaxEmailBytes bounds an address, as RFC 5321 does.
 	MaxEmailBytes = 254
 	// MaxSKUBytes bounds an article code.
@@ -12,7 +14,7 @@ const (
 	MaxDescriptionBytes = 500
 	// MaxCountryBytes bounds the name of a country.
 	MaxCountryBytes = 64
-	// MaxReasonBytes bounds the reason of a cancellation or an adjustment.
+	// MaxReasonBytes bounds why something was done, such as a cancellation.
 	MaxReasonBytes = 500
 	// MaxQuantity bounds a quantity. Far above what a shop sells at once, it
 	// leaves room to add up millions of them within the numbers JSON can carry.

@@ -38,6 +38,11 @@ func Mul(a, b int64) (int64, error) {
 	return a * b, nil
 }
 
+// AddSaturating returns a + b, or the bound ±Max that it would cross, and takes
+// operands outside the bounds for the nearer bound. It is for folding what a log
+// has: that was not always decided here, and cannot be refused any more.
+func AddSaturating(a, b int64) int64 { return saturate(saturate(a) + saturate(b)) }
+
 // IsCurrency says whether code has the form of an ISO 4217 code: three
 // upper-case ASCII letters. Only the form is checked, for the list of currencies
 // changes more often than a shop is deployed, and an old order keeps its
@@ -55,5 +60,7 @@ func IsCurrency(code string) bool {
 }
 
 func inBounds(n int64) bool { return -Max <= n && n <= Max }
+
+func saturate(n int64) int64 { return min(max(n, -Max), Max) }
 
 func abs(n int64) int64 { return max(n, -n) }

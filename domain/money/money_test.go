@@ -55,6 +55,21 @@ func TestArithmeticIsExactOrRefused(t *testing.T) {
 	}
 }
 
+func TestSaturatedSumsStayWithinTheBounds(t *testing.T) {
+	for _, test := range []struct{ a, b, want int64 }{
+		{2, -3, -1},
+		{money.Max, 1, money.Max},
+		{-money.Max, -1, -money.Max},
+		{math.MaxInt64, math.MaxInt64, money.Max},
+		{math.MinInt64, math.MinInt64, -money.Max},
+		{math.MaxInt64, -1, money.Max - 1},
+	} {
+		if got := money.AddSaturating(test.a, test.b); got != test.want {
+			t.Errorf("AddSaturating(%d, %d) = %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+}
+
 func inBounds(n *big.Int) bool { return n.CmpAbs(big.NewInt(money.Max)) <= 0 }
 
 func TestIsCurrency(t *testing.T) {
