@@ -33,7 +33,7 @@ var units = []unit{
 	{"internal/failpoint", -9}, {"internal/pgerr", -10}, {"internal/pgsql", -10}, {"internal/pgsession", -9},
 	{"migrations", 0}, {"internal", 0}, {"httpapi/client", 0}, {"internal/pgtest", 1},
 	{"eventstore", 10}, {"domain/money", 10}, {"domain/goods", 11},
-	{"domain/account", 12}, {"domain/order", 12}, {"domain/payment", 12}, {"domain/returns", 12}, {"domain/shipment", 12}, {"domain/stock", 12},
+	{"domain/account", 12}, {"domain/customer", 12}, {"domain/order", 12}, {"domain/payment", 12}, {"domain/returns", 12}, {"domain/shipment", 12}, {"domain/stock", 12},
 	{"eventstore/logcheck", 13}, {"eventstore/storetest", 14},
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
 	{"delivery/pattern", 0}, {"delivery/webhook/verify", 0}, {"operations", 30}, {"commands", 31}, {"projections", 31},
