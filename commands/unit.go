@@ -71,6 +71,8 @@ type part interface {
 	reload(context.Context) error
 	// reset drops the events that were put.
 	reset()
+	// mark returns what drops the events that are put from now on.
+	mark() func()
 	// toAppend returns what the unit does to the stream. Without events it is a check.
 	toAppend() eventstore.StreamAppend
 	// appended caches the state that the append has led to.
@@ -201,3 +203,23 @@ func (tx *Unit) reload() error {
 
 // Fail ends the unit with an error, whatever it decides.
 func (tx *Unit) Fail(err error) { tx.err = cmp.Or(tx.err, err) }
+
+// Try decides a part of the unit, such as a command whose refusal is not that of the unit. If f returns an error, which Try returns, what
+// it has put is as if it had not been. What it has asked for must not change all the same.
+func (tx *Unit) Try(f func() error) error {
+	undo := make([]func(), len(tx.asked))
+	for i, p := range tx.asked {
+		undo[i] = p.mark()
+	}
+	err := f()
+	if err != nil {
+		for i, p := range tx.asked {
+			if i < len(undo) {
+				undo[i]()
+			} else {
+				p.reset()
+			}
+		}
+	}
+	return err
+}

@@ -153,6 +153,11 @@ func (p *unitPart[S, E]) reload(ctx context.Context) error {
 
 func (p *unitPart[S, E]) reset() { p.events, p.now = nil, p.known }
 
+func (p *unitPart[S, E]) mark() func() {
+	events, now := slices.Clip(p.events), p.now
+	return func() { p.events, p.now = events, now }
+}
+
 func (p *unitPart[S, E]) toAppend() eventstore.StreamAppend {
 	return eventstore.StreamAppend{Stream: p.stream, Expected: eventstore.Exact(p.known.version), Events: p.events}
 }

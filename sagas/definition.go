@@ -1,0 +1,230 @@
+package sagas
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"time"
+)
+
+// Saga is a definition: a name, a version, what an instance begins with, and its steps. Define and Parse make one; it does not
+// change.
+type Saga struct {
+	name        string
+	version     int
+	description string
+	triggers    []trigger
+	root        sequence
+	beforeStart BeforeStart
+	// tasks are the steps that do something, by name.
+	tasks    map[string]*task
+	names    map[string]bool
+	mistakes []error
+	// nameOf returns the name in the log of a type of event; nil: that of Go.
+	nameOf func(reflect.Type) string
+}
+
+// typeName returns the type of the message that a step waits for.
+func (s *Saga) typeName(t *task) string {
+	if s.nameOf != nil && t.event != nil {
+		return s.nameOf(t.event)
+	}
+	return t.typeOf
+}
+
+// Name returns its name: lower-case letters, digits and '_'.
+func (s *Saga) Name() string { return s.name }
+
+// Version returns its version, from 1.
+func (s *Saga) Version() int { return s.version }
+
+// BeforeStart is what becomes of a message for an instance that has not started.
+type BeforeStart string
+
+const (
+	// Buffer keeps it until the instance starts. It is the default.
+	Buffer BeforeStart = "buffer"
+	// Drop forgets it.
+	Drop BeforeStart = "drop"
+	// Dead makes it a dead letter of the subscription.
+	Dead BeforeStart = "dead"
+)
+
+// trigger is a type of event that instances begin with, or wait for.
+type trigger struct {
+	event  reflect.Type
+	starts bool
+	// of returns the id of the instance that an event is about; "": it is none's. Of one that starts it also returns the data.
+	of func(event any) (id string, data map[string]json.RawMessage, err error)
+}
+
+// DefaultDeadline is how much time a step has that says nothing else.
+const DefaultDeadline = 24 * time.Hour
+
+// Attempts say how often a step is tried that fails for a while, and how long it waits between.
+type Attempts struct {
+	// Max is how many attempts there are. Default: 10.
+	Max int
+	// First is how long it waits after the first, and Longest how long at most; it waits twice as long each time. Default: 1 s, 1 min.
+	First, Longest time.Duration
+}
+
+func (a Attempts) withDefaults() Attempts {
+	return Attempts{cmp.Or(a.Max, 10), cmp.Or(a.First, time.Second), cmp.Or(a.Longest, time.Minute)}
+}
+
+// Pause returns how long to wait after so many attempts.
+func (a Attempts) Pause(attempts int) time.Duration {
+	pause := a.First
+	for range min(attempts-1, 40) {
+		if pause *= 2; pause >= a.Longest {
+			return a.Longest
+		}
+	}
+	return min(pause, a.Longest)
+}
+
+// Command is a command of the App, on this log: what it does and that the step is done are there together, or neither is.
+type Command struct {
+	// Name is that of the App's command, such as "order.confirm", or of a unit.
+	Name string
+	// ID is that of the stream.
+	ID string
+	// Command is the command itself.
+	Command any
+}
+
+// Call is a step as the function is told that does it.
+type Call struct {
+	// Saga and ID name the instance, Step the step.
+	Saga, ID, Step string
+	// Key is the same whenever the same step is tried again: give it to whom you ask, so that nothing is done twice. Of a step
+	// that waits for an answer it is the token to answer with.
+	Key string
+	// Attempt counts from 1.
+	Attempt int
+	// Until is the deadline.
+	Until time.Time
+}
+
+// action is what a step does, or what undoes it: one of the two.
+type action struct {
+	command func(data map[string]json.RawMessage) (Command, error)
+	call    func(ctx context.Context, c Call, data map[string]json.RawMessage) (changes map[string]json.RawMessage, err error)
+}
+
+// node is a part of a definition.
+type node interface {
+	// walk goes as far as the instance has come, and begins what is next.
+	walk(w *walker) progress
+	// each calls do for all steps of the part, by their names.
+	each(do func(name string))
+	// find returns the task of a name, inside of the items with these indexes; nil: it is not here.
+	find(name string, items []int) *task
+}
+
+// progress is how far a part of a definition has come.
+type progress int
+
+const (
+	pending progress = iota
+	finished
+	broken
+)
+
+// sequence is parts one after another.
+type sequence []node
+
+// task is a step.
+type task struct {
+	name string
+	kind taskKind
+	// do is what it does; nil: it waits for others only. Undo, if not nil, undoes it.
+	do, undo *action
+	within   time.Duration
+	attempts Attempts
+	// until says when a wait is over.
+	until func(now time.Time, data map[string]json.RawMessage) (time.Time, error)
+	// receive is how the message that it waits for changes the data, event the type of the message.
+	receive func(data map[string]json.RawMessage, event json.RawMessage) (map[string]json.RawMessage, error)
+	event   reflect.Type
+	typeOf  string
+	// code is that of a step which fails.
+	code, reason string
+}
+
+type taskKind string
+
+const (
+	kindCommand taskKind = "command"
+	kindCall    taskKind = "call"
+	kindAnswer  taskKind = "answer" // it waits for somebody to answer with its token
+	kindReceive taskKind = "receive"
+	kindWait    taskKind = "wait"
+	kindFail    taskKind = "fail"
+)
+
+// branches are ways of which one is chosen.
+type branches struct {
+	name   string
+	choose func(data map[string]json.RawMessage) (int, error)
+	labels []string
+	ways   []sequence
+}
+
+// parallel are ways that are all gone at once.
+type parallel struct {
+	name string
+	// enough is how many of them are enough.
+	enough int
+	ways   []sequence
+}
+
+// items are steps that are done for each of so many items.
+type items struct {
+	name  string
+	count func(data map[string]json.RawMessage) (int, error)
+	body  func(i int) sequence
+	// atOnce is how many are under way at once, tolerated how many may fail.
+	atOnce, tolerated int
+}
+
+// attempted are steps whose failure is caught.
+type attempted struct {
+	name    string
+	body    sequence
+	catches []catch
+}
+
+type catch struct {
+	// codes are those of failures; none: all.
+	codes []string
+	way   sequence
+}
+
+var (
+	sagaName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`)
+	stepName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+)
+
+// Check returns all mistakes of the definition.
+func (s *Saga) Check() error {
+	all := s.mistakes
+	fail := func(format string, args ...any) {
+		all = append(all, fmt.Errorf("saga %q: "+format, append([]any{s.name}, args...)...))
+	}
+	if !sagaName.MatchString(s.name) {
+		fail("a name has lower-case letters, digits and '_', begins with a letter, and has at most 48 bytes")
+	}
+	if s.version < 1 {
+		fail("its version is %d; they count from 1", s.version)
+	}
+	if len(s.root) == 0 {
+		fail("it has no steps")
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,401 @@
+package sagas
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/eventstore"
+)
+
+// Category is that of the streams of instances: that of instance 42 of saga checkout is saga-checkout-42.
+const Category = "saga"
+
+// Handler runs what is done with instances on their streams.
+type Handler = commands.Handler[Instance, Event]
+
+// Config is what an Engine runs with. All but Now is required.
+type Config struct {
+	// Sagas are all definitions, of all versions.
+	Sagas []*Saga
+	// Codec is that of the events that instances begin with and wait for.
+	Codec *eventstore.Codec
+	// Handler is that of Category, Units run steps that are commands. They are of one store.
+	Handler *Handler
+	Units   *commands.Units
+	// Decide decides a command of the program as part of a unit. An error refuses it, and what it has put is to be as it was before.
+	Decide func(*commands.Unit, Command) error
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// Engine runs instances: what comes for them and what they do. All that it knows is in their streams, so any process does, and several
+// at once.
+type Engine struct {
+	config Config
+	// sagas are by name, the newest version first.
+	sagas map[string][]*Saga
+}
+
+// NewEngine returns an Engine. The error names all mistakes of the definitions.
+func NewEngine(c Config) (*Engine, error) {
+	if c.Now == nil {
+		c.Now = func() time.Time { return eventstore.Microseconds(time.Now()) }
+	}
+	if err := Check(c.Codec, c.Sagas...); err != nil {
+		return nil, err
+	}
+	e := &Engine{config: c, sagas: make(map[string][]*Saga)}
+	for _, s := range c.Sagas {
+		bound := *s
+		bound.nameOf = func(t reflect.Type) string {
+			name, _ := c.Codec.TypeName(t)
+			return name
+		}
+		e.sagas[s.name] = append(e.sagas[s.name], &bound)
+	}
+	for _, all := range e.sagas {
+		slices.SortFunc(all, func(a, b *Saga) int { return cmp.Compare(b.version, a.version) })
+	}
+	return e, nil
+}
+
+// Check returns all mistakes of definitions for a program with the given codec.
+func Check(codec *eventstore.Codec, all ...*Saga) error {
+	var errs []error
+	seen := make(map[string]bool)
+	for _, s := range all {
+		errs = append(errs, s.Check())
+		key := fmt.Sprintf("%s version %d", s.name, s.version)
+		if seen[key] {
+			errs = append(errs, fmt.Errorf("two sagas are %s", key))
+		}
+		seen[key] = true
+		for _, t := range s.triggers {
+			if _, ok := codec.TypeName(t.event); !ok {
+				errs = append(errs, fmt.Errorf("saga %q: %v is no event of the program: it is in no module", s.name, t.event))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// instanceID is the id of an instance's stream.
+func instanceID(saga, id string) string { return saga + "-" + id }
+
+// StreamOf returns the stream of an instance.
+func StreamOf(saga, id string) string { return Category + "-" + instanceID(saga, id) }
+
+// NoVersionError says that a program has no definition of the version that an instance began with. It matches
+// eventstore.ErrUndecodable: another program may have it.
+type NoVersionError struct {
+	Saga    string
+	Version int
+}
+
+func (e *NoVersionError) Error() string {
+	return fmt.Sprintf("this program has no version %d of saga %q, with which the instance began; another one may have", e.Version, e.Saga)
+}
+
+// Is matches eventstore.ErrUndecodable.
+func (e *NoVersionError) Is(target error) bool { return target == eventstore.ErrUndecodable }
+
+// of returns the definition that an instance goes by: the newest if it has not begun.
+func (e *Engine) of(name string, i Instance) (*Saga, error) {
+	for _, s := range e.sagas[name] {
+		if i.Version == 0 || s.version == i.Version {
+			return s, nil
+		}
+	}
+	return nil, &NoVersionError{name, i.Version}
+}
+
+// decision is an input as a command of the instance's stream.
+type decision struct {
+	engine *Engine
+	saga   string
+	in     Input
+	now    time.Time
+}
+
+// Decide implements commands.Command.
+func (d decision) Decide(i Instance) ([]Event, error) {
+	s, err := d.engine.of(d.saga, i)
+	if err != nil {
+		return nil, err
+	}
+	if m, ok := d.in.(Intervene); ok && m.Act == Migrate {
+		if s, err = d.engine.of(d.saga, Instance{Version: m.Version}); err != nil {
+			return nil, err
+		}
+	}
+	return s.Decide(i, d.in, d.now)
+}
+
+// Do does something with an instance. Errors are those of commands.Handler.Handle; a *commands.RejectedError that matches ErrOver says that
+// the instance is not where it can be done.
+func (e *Engine) Do(ctx context.Context, saga, id string, in Input, o commands.Options) (commands.Result, error) {
+	if len(e.sagas[saga]) == 0 {
+		return commands.Result{}, &eventstore.InvalidError{Field: "saga", Reason: fmt.Sprintf("is %q, which this program has not", saga)}
+	}
+	return e.config.Handler.Handle(ctx, instanceID(saga, id), decision{e, saga, in, e.config.Now()}, o)
+}
+
+// Load returns an instance, and its version: -1 if there is none.
+func (e *Engine) Load(ctx context.Context, saga, id string) (Instance, int64, error) {
+	return e.config.Handler.Load(ctx, instanceID(saga, id))
+}
+
+// optionsFor are those of a command that an event is the reason for.
+func optionsFor(at *delivery.Event) commands.Options {
+	o := commands.Options{CausationID: at.ID.String()}
+	if m, err := commands.ParseMetadata(at.Metadata); err == nil {
+		o.CorrelationID, o.TraceParent, o.TraceState = m.CorrelationID, m.TraceParent, m.TraceState
+	}
+	return o
+}
+
+// Trigger hands an event to the instance of a saga that it is about, if there is one: the handler of the subscription for them. An event that
+// was handed over before changes nothing.
+func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) error {
+	value, err := e.config.Codec.Decode(at.RecordedEvent.Event)
+	if err != nil {
+		return err
+	}
+	for _, s := range e.sagas[saga] {
+		for _, t := range s.triggers {
+			if t.event != reflect.TypeOf(value) {
+				continue
+			}
+			id, data, err := t.of(value)
+			if err != nil {
+				return delivery.Permanent(err)
+			}
+			if id == "" {
+				return nil
+			}
+			text, err := json.Marshal(value)
+			if err != nil {
+				return delivery.Permanent(err)
+			}
+			name, _ := e.config.Codec.TypeName(t.event)
+			m := Message{at.MessageID, name, text}
+			var in Input = Tell{id, m}
+			if t.starts {
+				in = Begin{id, data, m}
+			}
+			_, err = e.Do(ctx, saga, id, in, optionsFor(at))
+			if errors.Is(err, errNotStarted) {
+				return delivery.Permanent(err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Step does a step, or undoes it, that an event says has begun: the handler of the subscription for those. If it was done before, or is not
+// to be done any more, nothing is done. Behind a command it goes on with those that follow.
+func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) error {
+	value, err := e.config.Codec.Decode(at.RecordedEvent.Event)
+	if err != nil {
+		return err
+	}
+	var step string
+	switch begun := value.(type) {
+	case StepScheduled:
+		step = begun.Step
+	case CompensationScheduled:
+		step = begun.Step
+	default:
+		return nil
+	}
+	id := strings.TrimPrefix(eventstore.StreamID(at.Stream), saga+"-")
+	i, _, err := e.Load(ctx, saga, id)
+	if err != nil {
+		return err
+	}
+	for number := at.Version; ; {
+		t := tried{Engine: e, saga: saga, id: id, step: step, number: number, at: at, attempt: at.Attempt}
+		if number != at.Version {
+			t.attempt = 1
+		}
+		next, err := t.do(ctx, i)
+		if err != nil && number != at.Version {
+			return nil // it has an event of its own
+		}
+		if err != nil || next == nil {
+			return err
+		}
+		i = *next
+		if step, number = e.nextCommand(saga, i, number); step == "" {
+			return nil
+		}
+	}
+}
+
+// nextCommand returns a step that has begun behind a number, and is a command.
+func (e *Engine) nextCommand(saga string, i Instance, behind int64) (step string, number int64) {
+	s, err := e.of(saga, i)
+	if err != nil {
+		return "", 0
+	}
+	for _, one := range i.Steps {
+		if one.Number <= behind || one.Status != Open && one.Status != Undoing {
+			continue
+		}
+		if t := s.find(one.Name); t != nil {
+			if a := t.action(one.Status == Undoing); a != nil && a.command != nil {
+				return one.Name, one.Number
+			}
+		}
+	}
+	return "", 0
+}
+
+func (t *task) action(undo bool) *action {
+	if undo {
+		return t.undo
+	}
+	return t.do
+}
+
+// tried is an attempt of a step.
+type tried struct {
+	*Engine
+	saga, id, step string
+	number         int64
+	at             *delivery.Event
+	attempt        int
+}
+
+// do makes the attempt, and returns the instance as it is afterwards; nil: somebody else has it.
+func (t tried) do(ctx context.Context, i Instance) (*Instance, error) {
+	s, undoing, open := i.isAt(t.step, t.number)
+	if !open {
+		return nil, nil
+	}
+	saga, err := t.of(t.saga, i)
+	if err != nil {
+		return nil, err
+	}
+	task := saga.find(t.step)
+	if task == nil {
+		return nil, t.end(ctx, Fail{t.step, t.number, CodeDefinition, "the definition has no such step", false})
+	}
+	a := task.action(undoing)
+	switch {
+	case a == nil:
+		return nil, nil // it waits for others
+	case a.command != nil:
+		return t.command(ctx, a)
+	}
+	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: instanceID(t.saga, t.id) + "/" + strconv.FormatInt(t.number, 10), Attempt: t.attempt, Until: s.Until}
+	if !s.Until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, s.Until)
+		defer cancel()
+	}
+	changes, err := a.call(ctx, c, i.Data)
+	ctx = context.WithoutCancel(ctx)
+	var fatal *fatalError
+	switch {
+	case err == nil && task.kind == kindAnswer && !undoing:
+		return nil, nil // the answer comes later
+	case err == nil:
+		return nil, t.end(ctx, Complete{t.step, t.number, changes})
+	case errors.As(err, &fatal):
+		return nil, t.end(ctx, Fail{t.step, t.number, fatal.code, fatal.Error(), false})
+	case t.attempt >= task.attempts.Max: // the last may have done it
+		return nil, t.end(ctx, Fail{t.step, t.number, CodeExhausted, fmt.Sprintf("%d attempts failed, the last with: %v", t.attempt, err), true})
+	}
+	return nil, delivery.RetryAfter(err, task.attempts.Pause(t.attempt))
+}
+
+// end says what became of the step.
+func (t tried) end(ctx context.Context, in Input) error {
+	_, err := t.Do(ctx, t.saga, t.id, in, optionsFor(t.at))
+	return err
+}
+
+// command runs a command: its events and what follows for the instance are there together, or nothing is. What comes between, such as a
+// deadline that passes, comes first: then neither is.
+func (t tried) command(ctx context.Context, a *action) (after *Instance, err error) {
+	now := t.config.Now()
+	_, err = t.config.Units.Handle(ctx, "saga-step", func(tx *commands.Unit) error {
+		after = nil
+		i, _ := t.config.Handler.Get(tx, instanceID(t.saga, t.id))
+		if _, _, open := i.isAt(t.step, t.number); !open {
+			return nil
+		}
+		c, err := a.command(i.Data)
+		var in Input = Complete{t.step, t.number, nil}
+		if err != nil {
+			in = Fail{t.step, t.number, CodeDefinition, err.Error(), false}
+		} else if err := tx.Try(func() error { return t.config.Decide(tx, c) }); err != nil {
+			in = Fail{t.step, t.number, CodeRejected, err.Error(), false}
+		}
+		events, err := decision{t.Engine, t.saga, in, now}.Decide(i)
+		if err != nil {
+			return err
+		}
+		t.config.Handler.Put(tx, instanceID(t.saga, t.id), events...)
+		for _, e := range events {
+			i = e.Evolve(i)
+		}
+		after = &i
+		return nil
+	}, optionsFor(t.at))
+	return after, err
+}
+
+// Fatal returns an error with which a call says that it fails for good, with a code of its own by which it is caught.
+func Fatal(code string, err error) error { return &fatalError{err, code} }
+
+type fatalError struct {
+	error
+	code string
+}
+
+func (e *fatalError) Unwrap() error { return e.error }
+
+// Answer answers a step that Ask has begun, by its key: with changes of the data, or with a failure if code is not empty.
+func (e *Engine) Answer(ctx context.Context, key string, changes map[string]json.RawMessage, code, reason string, o commands.Options) error {
+	instance, number, ok := cutLast(key, "/")
+	saga, id, ok2 := strings.Cut(instance, "-")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || !ok2 || err != nil {
+		return &eventstore.InvalidError{Field: "key", Reason: "is not the key of a step"}
+	}
+	i, _, err := e.Load(ctx, saga, id)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(i.Steps, func(s Step) bool { return s.Number == n })
+	if at < 0 {
+		return fmt.Errorf("%w: it has no step with key %s", ErrOver, key)
+	}
+	var in Input = Complete{i.Steps[at].Name, n, changes}
+	if code != "" {
+		in = Fail{i.Steps[at].Name, n, code, reason, false}
+	}
+	_, err = e.Do(ctx, saga, id, in, o)
+	return err
+}
+
+func cutLast(text, sep string) (before, after string, ok bool) {
+	at := strings.LastIndex(text, sep)
+	if at < 0 {
+		return text, "", false
+	}
+	return text[:at], text[at+len(sep):], true
+}

@@ -1,0 +1,154 @@
+package sagas
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Status is how far an instance has come. The zero value is one of which nothing is known.
+type Status string
+
+const (
+	// Waiting: messages came that it is to handle once it has started.
+	Waiting Status = "waiting"
+	// Running: it is under way.
+	Running Status = "running"
+	// Compensating: what it has done is being undone, after a failure or because it was cancelled.
+	Compensating Status = "compensating"
+	// Stuck: something cannot be undone, and an operator is to decide: retry, or skip it.
+	Stuck Status = "stuck"
+	// Completed, Failed, Cancelled and Terminated are ends. What failed or was cancelled has undone what it had done;
+	// what was terminated has not.
+	Completed  Status = "completed"
+	Failed     Status = "failed"
+	Cancelled  Status = "cancelled"
+	Terminated Status = "terminated"
+)
+
+// IsEnd reports whether nothing follows but the undoing of what is done late.
+func (s Status) IsEnd() bool {
+	return s == Completed || s == Failed || s == Cancelled || s == Terminated
+}
+
+// StepStatus is how far a step has come.
+type StepStatus string
+
+const (
+	// Open: it is being done, or waits for what it waits for.
+	Open StepStatus = "open"
+	// Done: it is completed.
+	Done StepStatus = "done"
+	// NotDone: it did not come about.
+	NotDone StepStatus = "failed"
+	// Unknown: it has passed its deadline, and may have come about.
+	Unknown StepStatus = "unknown"
+	// Dropped: others were enough, and nobody waits for it any more.
+	Dropped StepStatus = "dropped"
+	// Late: it came about after it had failed, passed its deadline or been dropped. It is to be undone.
+	Late StepStatus = "late"
+	// Undoing, Undone and NotUndone: it is being undone, it is, it cannot be.
+	Undoing   StepStatus = "undoing"
+	Undone    StepStatus = "undone"
+	NotUndone StepStatus = "stuck"
+	// Skipped: an operator has said that nothing is to be done.
+	Skipped StepStatus = "skipped"
+)
+
+// Step is a step of an instance.
+type Step struct {
+	// Name is that of the definition; inside of an Each it ends with the index of the item, as in ship[2].
+	Name   string     `json:"name"`
+	Status StepStatus `json:"status"`
+	// Number is the version of the event that has begun it, or its undoing. With the instance's id it is the key under which
+	// others know that it is the same again.
+	Number int64 `json:"number"`
+	// Until is its deadline, or when a wait is over; zero: it has none.
+	Until time.Time `json:"until,omitzero"`
+	// Completed counts the steps that were completed, from 1: they are undone in reverse.
+	Completed int `json:"completed,omitempty"`
+	// Branch is which way was chosen, or how many items there are.
+	Branch int `json:"branch,omitempty"`
+	// Code and Error say why it failed, or why it cannot be undone.
+	Code  string `json:"code,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// Message is an event that an instance was told of and has not handled.
+type Message struct {
+	ID   uuid.UUID       `json:"id"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+// Instance is the state of a saga under way. What it refers to is shared: do not write into it.
+type Instance struct {
+	Saga    string `json:"saga"`
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	Status  Status `json:"status"`
+	// Data are the members of the saga's data.
+	Data map[string]json.RawMessage `json:"data,omitempty"`
+	// Steps are those that were begun, in that order.
+	Steps []Step `json:"steps,omitempty"`
+	// Messages wait to be handled, in the order in which they came; Seen are the ids of all that came.
+	Messages []Message   `json:"messages,omitempty"`
+	Seen     []uuid.UUID `json:"seen,omitempty"`
+	// Cancelling: somebody wants it undone. Reversing: what is done is being undone.
+	Cancelling bool `json:"cancelling,omitempty"`
+	Reversing  bool `json:"reversing,omitempty"`
+	// Code and Error say why it failed.
+	Code  string `json:"code,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Events is how many it has.
+	Events int64 `json:"events"`
+	// Finished counts completed steps.
+	Finished int `json:"finished,omitempty"`
+}
+
+// Step returns a step by its name; false: it was not begun.
+func (i Instance) Step(name string) (Step, bool) {
+	if at := i.find(name); at >= 0 {
+		return i.Steps[at], true
+	}
+	return Step{}, false
+}
+
+func (i Instance) find(name string) int {
+	return slices.IndexFunc(i.Steps, func(s Step) bool { return s.Name == name })
+}
+
+// with returns the instance with a step changed, or added.
+func (i Instance) with(name string, change func(*Step)) Instance {
+	at := i.find(name)
+	if at < 0 {
+		i.Steps = append(slices.Clip(i.Steps), Step{Name: name, Number: i.Events})
+		at = len(i.Steps) - 1
+	} else {
+		i.Steps = slices.Clone(i.Steps)
+	}
+	change(&i.Steps[at])
+	return i
+}
+
+// merge returns the instance with members of its data changed. A member that is null is removed.
+func (i Instance) merge(changes map[string]json.RawMessage) Instance {
+	if len(changes) == 0 {
+		return i
+	}
+	i.Data = maps.Clone(i.Data)
+	if i.Data == nil {
+		i.Data = make(map[string]json.RawMessage, len(changes))
+	}
+	for name, value := range changes {
+		if string(value) == "null" {
+			delete(i.Data, name)
+		} else {
+			i.Data[name] = value
+		}
+	}
+	return i
+}
