@@ -84,12 +84,15 @@ type Complete struct {
 }
 
 func (in Complete) decide(_ *Saga, i Instance, now time.Time) ([]Event, error) {
-	at, undoing, open := i.isAt(in.Step, in.Number)
-	switch {
-	case open && undoing:
-		return []Event{Compensated{Step: in.Step, Changes: in.Changes, At: now}}, nil
-	case open, at.Number == in.Number && (at.Status == NotDone || at.Status == Unknown || at.Status == Dropped):
+	at, begun := i.Step(in.Step)
+	if !begun || at.Number != in.Number {
+		return nil, nil
+	}
+	switch at.Status {
+	case Open, NotDone, Unknown, Dropped:
 		return []Event{StepCompleted{Step: in.Step, Changes: in.Changes, At: now}}, nil
+	case Undoing, NotUndone:
+		return []Event{Compensated{Step: in.Step, Changes: in.Changes, At: now}}, nil
 	}
 	return nil, nil
 }
@@ -100,19 +103,21 @@ type Fail struct {
 	Number int64
 	// Code is the kind of failure, Reason what happened.
 	Code, Reason string
-	// Unknown says that it may have come about.
+	// Unknown says that it may have come about. Of a call that was dropped that is recorded, so that it is undone.
 	Unknown bool
 }
 
-func (in Fail) decide(_ *Saga, i Instance, now time.Time) ([]Event, error) {
-	_, undoing, open := i.isAt(in.Step, in.Number)
+func (in Fail) decide(s *Saga, i Instance, now time.Time) ([]Event, error) {
+	at, begun := i.Step(in.Step)
 	switch {
-	case !open:
+	case !begun || at.Number != in.Number:
 		return nil, nil
-	case undoing:
+	case at.Status == Undoing:
 		return []Event{CompensationFailed{Step: in.Step, Code: in.Code, Error: in.Reason, At: now}}, nil
+	case at.Status == Open, at.Status == Dropped && in.Unknown && s.isOutside(in.Step):
+		return []Event{StepFailed{Step: in.Step, Code: in.Code, Error: in.Reason, Unknown: in.Unknown, At: now}}, nil
 	}
-	return []Event{StepFailed{Step: in.Step, Code: in.Code, Error: in.Reason, Unknown: in.Unknown, At: now}}, nil
+	return nil, nil
 }
 
 // TimeUp says that the time of a step has come that was begun with Number: a wait is over, or a deadline has passed. Before that it
@@ -127,12 +132,11 @@ func (in TimeUp) decide(s *Saga, i Instance, now time.Time) ([]Event, error) {
 	if !open || at.Until.IsZero() || at.Until.After(now) {
 		return nil, nil
 	}
-	t := s.find(in.Step)
-	if t != nil && t.kind == kindWait && !undoing {
+	if t := s.find(in.Step); t != nil && t.kind == kindWait && !undoing {
 		return []Event{StepCompleted{Step: in.Step, At: now}}, nil
 	}
 	return Fail{in.Step, in.Number, CodeDeadline, "it has not ended by its deadline, " + at.Until.UTC().Format(time.RFC3339),
-		t != nil && t.do != nil && t.do.call != nil}.decide(s, i, now)
+		s.isOutside(in.Step)}.decide(s, i, now)
 }
 
 // Intervene is what an operator does: Intervened says what. Its At is filled in.
@@ -160,7 +164,7 @@ func (in Intervene) decide(s *Saga, i Instance, now time.Time) ([]Event, error) 
 		}
 		return []Event{e}, nil
 	case Terminate:
-		return []Event{e, Ended{Status: Terminated, Code: string(Terminate), Error: e.Reason, At: now}}, nil
+		return append(dropOpen([]Event{e}, i, now, nil), Ended{Status: Terminated, Code: string(Terminate), Error: e.Reason, At: now}), nil
 	case Retry:
 		if step.Status != NotUndone {
 			return refuse("step %q is %s; only what could not be undone is tried again", e.Step, step.Status)
@@ -172,10 +176,20 @@ func (in Intervene) decide(s *Saga, i Instance, now time.Time) ([]Event, error) 
 		}
 		return []Event{e}, nil
 	case Migrate:
-		if i.Version == e.Version {
-			return refuse("it is of version %d already", i.Version)
+		if i.Version == e.Version || e.Version != s.version {
+			return refuse("it is of version %d, and cannot go from there to %d by version %d", i.Version, e.Version, s.version)
 		}
-		return []Event{e}, nil
+		return dropOpen([]Event{e}, i, now, s), nil
 	}
 	return nil, fmt.Errorf("there is no act %q", e.Act)
+}
+
+// dropOpen returns events with those that drop the open steps which a definition has not; nil: all.
+func dropOpen(events []Event, i Instance, now time.Time, s *Saga) []Event {
+	for _, step := range i.Steps {
+		if step.Status == Open && (s == nil || s.find(step.Name) == nil) {
+			events = append(events, StepDropped{Step: step.Name, At: now})
+		}
+	}
+	return events
 }

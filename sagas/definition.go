@@ -20,10 +20,11 @@ type Saga struct {
 	triggers    []trigger
 	root        sequence
 	beforeStart BeforeStart
-	// tasks are the steps that do something, by name.
-	tasks    map[string]*task
+	// names are those of all steps, mistakes what is wrong with the definition.
 	names    map[string]bool
 	mistakes []error
+	// further: it is one only for the steps of a further item.
+	further bool
 	// nameOf returns the name in the log of a type of event; nil: that of Go.
 	nameOf func(reflect.Type) string
 }
@@ -119,8 +120,8 @@ type action struct {
 
 // node is a part of a definition.
 type node interface {
-	// walk goes as far as the instance has come, and begins what is next.
-	walk(w *walker) progress
+	// walk goes as far as the instance has come, and begins what is next. Cause is the step that is why it is broken or left.
+	walk(w *walker) (p progress, cause string)
 	// each calls do for all steps of the part, by their names.
 	each(do func(name string))
 	// find returns the task of a name, inside of the items with these indexes; nil: it is not here.
@@ -131,9 +132,14 @@ type node interface {
 type progress int
 
 const (
+	// pending: something is to be awaited, or to begin.
 	pending progress = iota
+	// finished: all is done.
 	finished
+	// broken: it has failed, and no step of it is open.
 	broken
+	// left: nobody waits for it, since it is on a way that was not needed.
+	left
 )
 
 // sequence is parts one after another.
@@ -213,9 +219,12 @@ var (
 
 // Check returns all mistakes of the definition.
 func (s *Saga) Check() error {
-	all := s.mistakes
+	var all []error
 	fail := func(format string, args ...any) {
 		all = append(all, fmt.Errorf("saga %q: "+format, append([]any{s.name}, args...)...))
+	}
+	for _, m := range s.mistakes {
+		fail("%w", m)
 	}
 	if !sagaName.MatchString(s.name) {
 		fail("a name has lower-case letters, digits and '_', begins with a letter, and has at most 48 bytes")
@@ -223,7 +232,7 @@ func (s *Saga) Check() error {
 	if s.version < 1 {
 		fail("its version is %d; they count from 1", s.version)
 	}
-	if len(s.root) == 0 {
+	if len(s.root) == 0 && len(s.mistakes) == 0 {
 		fail("it has no steps")
 	}
 	return errors.Join(all...)

@@ -281,7 +281,10 @@ type tried struct {
 // do makes the attempt, and returns the instance as it is afterwards; nil: somebody else has it.
 func (t tried) do(ctx context.Context, i Instance) (*Instance, error) {
 	s, undoing, open := i.isAt(t.step, t.number)
-	if !open {
+	switch {
+	case s.Status == Dropped && s.Number == t.number: // an attempt before a crash, or one that failed, may have done it
+		return nil, t.end(ctx, Fail{t.step, t.number, CodeExhausted, "it was tried, and then nobody waited for it any more", true})
+	case !open:
 		return nil, nil
 	}
 	saga, err := t.of(t.saga, i)
@@ -299,13 +302,13 @@ func (t tried) do(ctx context.Context, i Instance) (*Instance, error) {
 	case a.command != nil:
 		return t.command(ctx, a)
 	}
-	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: instanceID(t.saga, t.id) + "/" + strconv.FormatInt(t.number, 10), Attempt: t.attempt, Until: s.Until}
+	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: instanceID(t.saga, t.id) + "/" + strconv.FormatInt(s.Key, 10), Attempt: t.attempt, Until: s.Until}
 	if !s.Until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, s.Until)
 		defer cancel()
 	}
-	changes, err := a.call(ctx, c, i.Data)
+	changes, err := a.call(ctx, c, i.DataOf(t.step))
 	ctx = context.WithoutCancel(ctx)
 	var fatal *fatalError
 	switch {
@@ -337,7 +340,7 @@ func (t tried) command(ctx context.Context, a *action) (after *Instance, err err
 		if _, _, open := i.isAt(t.step, t.number); !open {
 			return nil
 		}
-		c, err := a.command(i.Data)
+		c, err := a.command(i.DataOf(t.step))
 		var in Input = Complete{t.step, t.number, nil}
 		if err != nil {
 			in = Fail{t.step, t.number, CodeDefinition, err.Error(), false}

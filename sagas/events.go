@@ -33,7 +33,8 @@ func (e Started) Evolve(i Instance) Instance {
 	if e.Message != uuid.Nil {
 		i.Seen = append(slices.Clip(i.Seen), e.Message)
 	}
-	return i.merge(e.Data)
+	i.Data = merged(i.Data, e.Data)
+	return i
 }
 
 // Received says that an event came that the instance may wait for.
@@ -68,9 +69,7 @@ type StepScheduled struct {
 
 // Evolve opens the step.
 func (e StepScheduled) Evolve(i Instance) Instance {
-	i = i.with(e.Step, func(s *Step) {
-		*s = Step{Name: e.Step, Status: Open, Number: i.Events, Until: e.Until, Branch: s.Branch}
-	})
+	i = i.with(e.Step, func(s *Step) { s.Status, s.Until = Open, e.Until })
 	i.Events++
 	return i
 }
@@ -86,30 +85,25 @@ type StepCompleted struct {
 	At      time.Time `json:"at"`
 }
 
-// Evolve closes the step. One that nobody waits for any more is late, and changes no data.
+// Evolve closes the step. What came too late changes no data: the steps behind it were done without it.
 func (e StepCompleted) Evolve(i Instance) Instance {
 	late := false
-	if s, ok := i.Step(e.Step); ok && s.Status != Open {
-		late = true
-	}
-	i.Finished++
 	i = i.with(e.Step, func(s *Step) {
-		switch {
-		case s.Status == Undone || s.Status == Undoing || s.Status == NotUndone:
-		case late:
-			s.Status, s.Completed = Late, i.Finished
-		default:
-			s.Status, s.Completed, s.Branch, s.Code, s.Error = Done, i.Finished, e.Branch, "", ""
+		if late = s.Status != "" && s.Status != Open; late {
+			s.Status, s.Changes = Late, e.Changes
+			return
 		}
+		s.Status, s.Branch = Done, e.Branch
+		s.end(Done, i.Events)
 	})
 	i.Events++
 	if e.Message != uuid.Nil {
 		i.Messages = slices.DeleteFunc(slices.Clone(i.Messages), func(m Message) bool { return m.ID == e.Message })
 	}
-	if late {
-		return i
+	if !late {
+		i.Data = merged(i.Data, e.Changes)
 	}
-	return i.merge(e.Changes)
+	return i
 }
 
 // StepFailed says that a step did not come about.
@@ -130,20 +124,28 @@ func (e StepFailed) Evolve(i Instance) Instance {
 			s.Status = Unknown
 		}
 		s.Code, s.Error = e.Code, e.Error
+		s.end(NotDone, i.Events)
 	})
 	i.Events++
 	return i
 }
 
-// StepDropped says that nobody waits for a step any more: others were enough.
+// StepDropped says that nobody waits for a step any more.
 type StepDropped struct {
-	Step string    `json:"step"`
-	At   time.Time `json:"at"`
+	Step string `json:"step"`
+	// Unknown says that it may have come about, or may yet, and that nobody will say so.
+	Unknown bool      `json:"unknown,omitempty"`
+	At      time.Time `json:"at"`
 }
 
 // Evolve closes the step.
 func (e StepDropped) Evolve(i Instance) Instance {
-	i = i.with(e.Step, func(s *Step) { s.Status = Dropped })
+	i = i.with(e.Step, func(s *Step) {
+		if s.Status = Dropped; e.Unknown {
+			s.Status = Unknown
+		}
+		s.end(Dropped, i.Events)
+	})
 	i.Events++
 	return i
 }
@@ -172,7 +174,12 @@ type CompensationScheduled struct {
 
 // Evolve opens the undoing. An instance that has ended stays ended.
 func (e CompensationScheduled) Evolve(i Instance) Instance {
-	i = i.with(e.Step, func(s *Step) { s.Status, s.Number, s.Until, s.Code, s.Error = Undoing, i.Events, e.Until, "", "" })
+	i = i.with(e.Step, func(s *Step) {
+		if s.Status != NotUndone {
+			s.Key = i.Events
+		}
+		s.Status, s.Number, s.Until, s.Code, s.Error = Undoing, i.Events, e.Until, "", ""
+	})
 	i.Events++
 	return i.restate()
 }
@@ -188,7 +195,8 @@ type Compensated struct {
 func (e Compensated) Evolve(i Instance) Instance {
 	i = i.with(e.Step, func(s *Step) { s.Status, s.Code, s.Error = Undone, "", "" })
 	i.Events++
-	return i.merge(e.Changes).restate()
+	i.Data = merged(i.Data, e.Changes)
+	return i.restate()
 }
 
 // CompensationFailed says that a step cannot be undone: an operator is to decide.
@@ -224,7 +232,7 @@ func (e Ended) Evolve(i Instance) Instance {
 
 // Intervened says that somebody has acted on an instance.
 type Intervened struct {
-	// Act is cancel, terminate, retry, skip, resolve or migrate.
+	// Act is what was done.
 	Act Act `json:"act"`
 	// Step is which step it is about; empty: the instance.
 	Step   string `json:"step,omitempty"`
@@ -238,13 +246,17 @@ type Intervened struct {
 // Act is what somebody does with an instance.
 type Act string
 
-// The acts.
 const (
-	Cancel    Act = "cancel"
+	// Cancel ends an instance: when what is open has ended, what is done is undone.
+	Cancel Act = "cancel"
+	// Terminate ends it at once, and undoes nothing.
 	Terminate Act = "terminate"
-	Retry     Act = "retry"
-	Skip      Act = "skip"
-	Migrate   Act = "migrate"
+	// Retry undoes a step again that could not be undone.
+	Retry Act = "retry"
+	// Skip goes on without a step that is open, or leaves one as it is that could not be undone, or has been undone by hand.
+	Skip Act = "skip"
+	// Migrate goes on with another version of the definition. Open steps that it has not are dropped; done ones are not undone.
+	Migrate Act = "migrate"
 )
 
 // Evolve does what the act says of the state; what follows from it are other events.
@@ -258,10 +270,11 @@ func (e Intervened) Evolve(i Instance) Instance {
 	case Skip:
 		i = i.with(e.Step, func(s *Step) {
 			switch s.Status {
-			case NotUndone, Undoing, Late:
+			case NotUndone, Undoing:
 				s.Status = Undone
 			default:
 				s.Status = Skipped
+				s.end(Skipped, i.Events-1)
 			}
 		})
 	}

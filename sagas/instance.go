@@ -48,13 +48,13 @@ const (
 	Unknown StepStatus = "unknown"
 	// Dropped: others were enough, and nobody waits for it any more.
 	Dropped StepStatus = "dropped"
-	// Late: it came about after it had failed, passed its deadline or been dropped. It is to be undone.
+	// Late: it came about after it had failed, passed its deadline or been dropped. It is undone.
 	Late StepStatus = "late"
 	// Undoing, Undone and NotUndone: it is being undone, it is, it cannot be.
 	Undoing   StepStatus = "undoing"
 	Undone    StepStatus = "undone"
 	NotUndone StepStatus = "stuck"
-	// Skipped: an operator has said that nothing is to be done.
+	// Skipped: an operator has said that it goes on without it. It is not undone, whatever becomes of it.
 	Skipped StepStatus = "skipped"
 )
 
@@ -63,15 +63,22 @@ type Step struct {
 	// Name is that of the definition; inside of an Each it ends with the index of the item, as in ship[2].
 	Name   string     `json:"name"`
 	Status StepStatus `json:"status"`
-	// Number is the version of the event that has begun it, or its undoing. With the instance's id it is the key under which
-	// others know that it is the same again.
+	// Number is the version of the event that has begun it, or its undoing: what comes for it names it.
 	Number int64 `json:"number"`
+	// Key is the number that with the instance's id is the key under which others know that it is the same again. An undoing that
+	// is retried has the key of the first.
+	Key int64 `json:"key"`
 	// Until is its deadline, or when a wait is over; zero: it has none.
 	Until time.Time `json:"until,omitzero"`
-	// Completed counts the steps that were completed, from 1: they are undone in reverse.
-	Completed int `json:"completed,omitempty"`
+	// Outcome is how it ended first: Done, NotDone, Dropped or Skipped. That it comes late or is undone changes nothing of where the
+	// instance goes.
+	Outcome StepStatus `json:"outcome,omitempty"`
+	// Ended is the version of the event of its outcome: what is done is undone in reverse.
+	Ended int64 `json:"ended,omitempty"`
 	// Branch is which way was chosen, or how many items there are.
 	Branch int `json:"branch,omitempty"`
+	// Changes are those of the data that came too late: only its undoing sees them.
+	Changes map[string]json.RawMessage `json:"changes,omitempty"`
 	// Code and Error say why it failed, or why it cannot be undone.
 	Code  string `json:"code,omitempty"`
 	Error string `json:"error,omitempty"`
@@ -105,8 +112,6 @@ type Instance struct {
 	Error string `json:"error,omitempty"`
 	// Events is how many it has.
 	Events int64 `json:"events"`
-	// Finished counts completed steps.
-	Finished int `json:"finished,omitempty"`
 }
 
 // Step returns a step by its name; false: it was not begun.
@@ -121,11 +126,24 @@ func (i Instance) find(name string) int {
 	return slices.IndexFunc(i.Steps, func(s Step) bool { return s.Name == name })
 }
 
+// DataOf returns the data that a step is done or undone with.
+func (i Instance) DataOf(step string) map[string]json.RawMessage {
+	s, _ := i.Step(step)
+	return merged(i.Data, s.Changes)
+}
+
+// end gives the step its outcome, if it has none.
+func (s *Step) end(outcome StepStatus, at int64) {
+	if s.Outcome == "" {
+		s.Outcome, s.Ended = outcome, at
+	}
+}
+
 // with returns the instance with a step changed, or added.
 func (i Instance) with(name string, change func(*Step)) Instance {
 	at := i.find(name)
 	if at < 0 {
-		i.Steps = append(slices.Clip(i.Steps), Step{Name: name, Number: i.Events})
+		i.Steps = append(slices.Clip(i.Steps), Step{Name: name, Number: i.Events, Key: i.Events})
 		at = len(i.Steps) - 1
 	} else {
 		i.Steps = slices.Clone(i.Steps)
@@ -134,21 +152,19 @@ func (i Instance) with(name string, change func(*Step)) Instance {
 	return i
 }
 
-// merge returns the instance with members of its data changed. A member that is null is removed.
-func (i Instance) merge(changes map[string]json.RawMessage) Instance {
+// merged returns data with changes of its members. A member that is null is removed.
+func merged(data, changes map[string]json.RawMessage) map[string]json.RawMessage {
 	if len(changes) == 0 {
-		return i
+		return data
 	}
-	i.Data = maps.Clone(i.Data)
-	if i.Data == nil {
-		i.Data = make(map[string]json.RawMessage, len(changes))
-	}
+	after := make(map[string]json.RawMessage, len(data)+len(changes))
+	maps.Copy(after, data)
 	for name, value := range changes {
 		if string(value) == "null" {
-			delete(i.Data, name)
+			delete(after, name)
 		} else {
-			i.Data[name] = value
+			after[name] = value
 		}
 	}
-	return i
+	return after
 }
