@@ -10,9 +10,9 @@ import (
 
 // Rehearse hands the events of a log, from a position on, to the Handler of a subscription: those that match, in order and
 // one at a time. It returns the position behind the last that needs nothing more, to go on from. There
-// are no partitions, cursors or retries; an error is that of the event at the position. It is for tests, see package
-// apptest.
-func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log eventstore.Reader, from int64) (next int64, err error) {
+// are no partitions, cursors or retries; an error is that of the event at the position. Attempt is that of the first, from 1. It is for
+// tests, see package apptest.
+func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log eventstore.Reader, from int64, attempt int) (next int64, err error) {
 	d, err := s.definition(codec).Checked()
 	if err != nil {
 		return from, err
@@ -34,10 +34,11 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 		}
 		about := aboutEvent(&e)
 		if sel.pattern == nil && !isSystem(&e) || sel.pattern != nil && sel.pattern.Explain(&about).Matched {
-			event := Event{RecordedEvent: &e, MessageID: MessageID(at.Log, &e), Key: sel.keyOf(&e), Attempt: 1}
+			event := Event{RecordedEvent: &e, MessageID: MessageID(at.Log, &e), Key: sel.keyOf(&e), Attempt: attempt}
 			if err := s.Handler.target(codec).Deliver(ctx, &Delivery{Subscription: d.Name, Events: []Event{event}}); err != nil {
 				return from, fmt.Errorf("subscription %s: event %s at position %d: %w", d.Name, e.Type, e.Position, err)
 			}
+			attempt = 1
 		}
 		from = e.Position + 1
 	}

@@ -176,6 +176,17 @@ func processName() string {
 // Process returns the name of this process, as the status of partitions has it.
 func (r *Runner) Process() string { return r.process }
 
+// Owns reports whether this process delivers a partition of a subscription. It may have lost it by the time that the caller looks: that is for
+// work which several may do at once, but one is enough for.
+func (r *Runner) Owns(subscription string, number int) bool {
+	for _, s := range r.allRunning() {
+		if s.name == subscription && slices.ContainsFunc(s.all(), func(p *partition) bool { return p.Partition == number }) {
+			return true
+		}
+	}
+	return false
+}
+
 // canRun returns what it can run, in the words of TargetConfig.needs.
 func (r *Runner) canRun() []string {
 	var all []string

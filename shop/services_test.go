@@ -133,7 +133,7 @@ func TestLowStockIsToldOnce(t *testing.T) {
 	// Another process begins in the middle.
 	for _, s := range shop.App().Subscriptions() {
 		if s.Handler.Name() == "low-stock-alerts" {
-			if _, err := s.Rehearse(app.WithService(t.Context(), x.Service), x.Service.Commands.Codec(), x.Service.Log, 4); err != nil {
+			if _, err := s.Rehearse(app.WithService(t.Context(), x.Service), x.Service.Commands.Codec(), x.Service.Log, 4, 1); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -173,7 +173,7 @@ func TestCancelledOrdersRestoreStock(t *testing.T) {
 			for range 2 {
 				for _, s := range shop.App().Subscriptions() {
 					if s.Handler.Name() == "cancelled-orders" {
-						if _, err := s.Rehearse(app.WithService(t.Context(), x.Service), x.Service.Commands.Codec(), x.Service.Log, 0); err != nil {
+						if _, err := s.Rehearse(app.WithService(t.Context(), x.Service), x.Service.Commands.Codec(), x.Service.Log, 0, 1); err != nil {
 							t.Fatal(err)
 						}
 					}
