@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // Input is what comes to an instance: Begin, Tell, Complete, Fail, TimeUp or Intervene.
@@ -29,7 +31,7 @@ func (s *Saga) Decide(i Instance, in Input, now time.Time) ([]Event, error) {
 }
 
 // ErrOver is what an input is refused with if the instance, or the step, is not where it could be done.
-var ErrOver = errors.New("the saga is not where that can be done")
+var ErrOver = eventstore.NewError(eventstore.ClassConflict, "the saga is not where that can be done")
 
 // Begin begins an instance. One that has begun is told of the message, if there is one.
 type Begin struct {
@@ -140,7 +142,12 @@ func (in TimeUp) decide(s *Saga, i Instance, now time.Time) ([]Event, error) {
 }
 
 // Intervene is what an operator does: Intervened says what. Its At is filled in.
-type Intervene struct{ Intervened }
+type Intervene struct {
+	Intervened
+	// Changes are those of the data of a step that is answered; or Code is the kind of its failure, Failure what happened.
+	Changes       map[string]json.RawMessage
+	Code, Failure string
+}
 
 func (in Intervene) decide(s *Saga, i Instance, now time.Time) ([]Event, error) {
 	e := in.Intervened
@@ -154,7 +161,7 @@ func (in Intervene) decide(s *Saga, i Instance, now time.Time) ([]Event, error) 
 		return refuse("it has not begun")
 	case i.Status.IsEnd() && e.Act != Retry && e.Act != Skip: // what was late may be undone still
 		return refuse("it is %s", i.Status)
-	case (e.Act == Retry || e.Act == Skip) && !begun:
+	case (e.Act == Retry || e.Act == Skip || e.Act == Answered) && !begun:
 		return refuse("it has not begun step %q", e.Step)
 	}
 	switch e.Act {
@@ -175,6 +182,16 @@ func (in Intervene) decide(s *Saga, i Instance, now time.Time) ([]Event, error) 
 			return refuse("step %q is %s, and nothing waits for it", e.Step, step.Status)
 		}
 		return []Event{e}, nil
+	case Answered:
+		if step.Status != Open && step.Status != Undoing && (step.Status != NotUndone || in.Code != "") {
+			return refuse("step %q is %s, and nothing waits for it", e.Step, step.Status)
+		}
+		var answer Input = Complete{e.Step, step.Number, in.Changes}
+		if in.Code != "" {
+			answer = Fail{e.Step, step.Number, in.Code, in.Failure, false}
+		}
+		then, err := answer.decide(s, i, now)
+		return append([]Event{e}, then...), err
 	case Migrate:
 		if i.Version == e.Version || e.Version != s.version {
 			return refuse("it is of version %d, and cannot go from there to %d by version %d", i.Version, e.Version, s.version)

@@ -48,9 +48,11 @@ type Engine struct {
 
 // NewEngine returns an Engine. The error names all mistakes of the definitions.
 func NewEngine(c Config) (*Engine, error) {
-	if c.Now == nil {
-		c.Now = func() time.Time { return eventstore.Microseconds(time.Now()) }
+	now := c.Now
+	if now == nil {
+		now = time.Now
 	}
+	c.Now = func() time.Time { return eventstore.Microseconds(now()) }
 	if err := Check(c.Codec, c.Sagas...); err != nil {
 		return nil, err
 	}
@@ -89,14 +91,22 @@ func Check(codec *eventstore.Codec, all ...*Saga) error {
 	return errors.Join(errs...)
 }
 
+// Now returns what time it is for instances.
+func (e *Engine) Now() time.Time { return e.config.Now() }
+
+// Names returns the names of the sagas.
+func (e *Engine) Names() []string { return Names(e.config.Sagas) }
+
 // instanceID is the id of an instance's stream.
 func instanceID(saga, id string) string { return saga + "-" + id }
 
 // StreamOf returns the stream of an instance.
 func StreamOf(saga, id string) string { return Category + "-" + instanceID(saga, id) }
 
-// NoVersionError says that a program has no definition of the version that an instance began with. It matches
-// eventstore.ErrUndecodable: another program may have it.
+// ErrNoVersion is matched by *NoVersionError.
+var ErrNoVersion = eventstore.NewError(eventstore.ClassUnknownSchema, "the program has no such version of the saga")
+
+// NoVersionError says that a program has no definition of the version that an instance began with. Another program may have it.
 type NoVersionError struct {
 	Saga    string
 	Version int
@@ -106,8 +116,16 @@ func (e *NoVersionError) Error() string {
 	return fmt.Sprintf("this program has no version %d of saga %q, with which the instance began; another one may have", e.Version, e.Saga)
 }
 
-// Is matches eventstore.ErrUndecodable.
-func (e *NoVersionError) Is(target error) bool { return target == eventstore.ErrUndecodable }
+// Unwrap returns ErrNoVersion.
+func (e *NoVersionError) Unwrap() error { return ErrNoVersion }
+
+// unrefused returns the NoVersionError in err, for that is no refusal; else err.
+func unrefused(err error) error {
+	if missing := new(NoVersionError); errors.As(err, &missing) {
+		return missing
+	}
+	return err
+}
 
 // of returns the definition that an instance goes by: the newest if it has not begun.
 func (e *Engine) of(name string, i Instance) (*Saga, error) {
@@ -147,7 +165,8 @@ func (e *Engine) Do(ctx context.Context, saga, id string, in Input, o commands.O
 	if len(e.sagas[saga]) == 0 {
 		return commands.Result{}, &eventstore.InvalidError{Field: "saga", Reason: fmt.Sprintf("is %q, which this program has not", saga)}
 	}
-	return e.config.Handler.Handle(ctx, instanceID(saga, id), decision{e, saga, in, e.config.Now()}, o)
+	r, err := e.config.Handler.Handle(ctx, instanceID(saga, id), decision{e, saga, in, e.config.Now()}, o)
+	return r, unrefused(err)
 }
 
 // Load returns an instance, and its version: -1 if there is none.
@@ -358,7 +377,7 @@ func (t tried) command(ctx context.Context, a *action) (after *Instance, err err
 		after = &i
 		return nil
 	}, optionsFor(t.at))
-	return after, err
+	return after, unrefused(err)
 }
 
 // Fatal returns an error with which a call says that it fails for good, with a code of its own by which it is caught.

@@ -257,6 +257,8 @@ const (
 	Skip Act = "skip"
 	// Migrate goes on with another version of the definition. Open steps that it has not are dropped; done ones are not undone.
 	Migrate Act = "migrate"
+	// Answered closes an open step, which somebody has done, or knows to have failed.
+	Answered Act = "answer"
 )
 
 // Evolve does what the act says of the state; what follows from it are other events.

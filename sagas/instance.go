@@ -29,6 +29,11 @@ const (
 	Terminated Status = "terminated"
 )
 
+// Statuses returns all.
+func Statuses() []Status {
+	return []Status{Waiting, Running, Compensating, Stuck, Completed, Failed, Cancelled, Terminated}
+}
+
 // IsEnd reports whether nothing follows but the undoing of what is done late.
 func (s Status) IsEnd() bool {
 	return s == Completed || s == Failed || s == Cancelled || s == Terminated

@@ -1,0 +1,119 @@
+package sagas
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/eventstore"
+)
+
+// TriggersName and StepsName return the names of the subscriptions of a saga: that for the events that its instances begin with and wait
+// for, and that for the steps that they begin.
+func TriggersName(saga string) string { return Category + "-" + saga }
+
+// StepsName returns the name of the other one, see TriggersName.
+func StepsName(saga string) string { return TriggersName(saga) + "-steps" }
+
+// Types are those of the events of instances, as the codec of a program is to have them.
+func Types() []eventstore.Type {
+	return []eventstore.Type{
+		eventstore.TypeOf[Started]("SagaStarted", 1), eventstore.TypeOf[Received]("SagaReceived", 1),
+		eventstore.TypeOf[StepScheduled](typeScheduled, 1), eventstore.TypeOf[StepCompleted]("SagaStepCompleted", 1),
+		eventstore.TypeOf[StepFailed]("SagaStepFailed", 1), eventstore.TypeOf[StepDropped]("SagaStepDropped", 1),
+		eventstore.TypeOf[CompensationBegan]("SagaCompensationBegan", 1), eventstore.TypeOf[CompensationScheduled](typeUndoing, 1),
+		eventstore.TypeOf[Compensated]("SagaCompensated", 1), eventstore.TypeOf[CompensationFailed]("SagaCompensationFailed", 1),
+		eventstore.TypeOf[Ended]("SagaEnded", 1), eventstore.TypeOf[Intervened]("SagaIntervened", 1),
+	}
+}
+
+// The types of events that are steps to do.
+const (
+	typeScheduled = "SagaStepScheduled"
+	typeUndoing   = "SagaCompensationScheduled"
+)
+
+const (
+	// stepTime is how long an attempt of a step may take: as long as one may.
+	stepTime = 15 * time.Minute
+	year     = 365 * 24 * time.Hour
+)
+
+// Subscriptions returns the two subscriptions of each saga. Of returns the Engine from the context of a delivery.
+//
+// That for triggers begins at the end of the log: a saga that is new in a program is not to begin anew what the program did before. That for
+// steps begins at the beginning, for what is open is to be done. When a step has failed is the engine's to decide, not the subscription's.
+func Subscriptions(codec *eventstore.Codec, of func(context.Context) *Engine, all ...*Saga) (subscriptions []delivery.Subscription) {
+	for _, name := range Names(all) {
+		types := triggerTypes(codec, name, all)
+		if len(types) > 0 {
+			subscriptions = append(subscriptions, delivery.Subscription{
+				Definition: delivery.Definition{
+					Description: "begins instances of saga " + name + ", and tells them of what they wait for",
+					Filter:      pattern(map[string]any{"type": types}),
+				},
+				Handler: each(TriggersName(name), of, func(ctx context.Context, e *Engine, at *delivery.Event) error { return e.Trigger(ctx, name, at) }),
+			})
+		}
+		subscriptions = append(subscriptions, delivery.Subscription{
+			Definition: delivery.Definition{
+				Description: "does the steps of saga " + name,
+				Start:       delivery.Start{At: "beginning"},
+				Key:         delivery.Key{By: "none"},
+				MaxInFlight: 64, MaxParked: 1_000_000,
+				Retry:   delivery.Retry{MaxAttempts: 1000, MaxAge: delivery.Duration(year)},
+				Breaker: delivery.Breaker{Keys: 10_000},
+				Replays: delivery.RefuseReplays,
+				Filter: pattern(map[string]any{"category": []string{Category}, "type": []string{typeScheduled, typeUndoing},
+					"stream": []any{map[string]string{"prefix": StreamOf(name, "")}}}),
+			},
+			Handler: each(StepsName(name), of, func(ctx context.Context, e *Engine, at *delivery.Event) error { return e.Step(ctx, name, at) }, delivery.Timeout(stepTime)),
+		})
+	}
+	return subscriptions
+}
+
+// Names returns the names of definitions, each once, in the order in which they are first.
+func Names(all []*Saga) (names []string) {
+	for _, s := range all {
+		if !slices.Contains(names, s.name) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// triggerTypes returns the types of the events that instances of any version begin with or wait for, under present and former names.
+func triggerTypes(codec *eventstore.Codec, saga string, all []*Saga) (types []string) {
+	for _, s := range all {
+		if s.name != saga {
+			continue
+		}
+		for _, t := range s.triggers {
+			if name, ok := codec.TypeName(t.event); ok {
+				types = append(types, codec.Names(name)...)
+			}
+		}
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
+func pattern(p map[string]any) json.RawMessage {
+	text, _ := json.Marshal(p) // of strings
+	return text
+}
+
+// each returns a handler that takes the events of an attempt one after another.
+func each(name string, of func(context.Context) *Engine, do func(context.Context, *Engine, *delivery.Event) error, options ...delivery.HandlerOption) *delivery.Handler {
+	return delivery.HandleRaw(name, func(ctx context.Context, d *delivery.Delivery) error {
+		for i := range d.Events {
+			if err := do(ctx, of(ctx), &d.Events[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, options...)
+}
