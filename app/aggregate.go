@@ -9,6 +9,7 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/sagas"
 )
 
 // Aggregate is a kind of stream, with its state, events and commands: what NewAggregate returns.
@@ -136,6 +137,8 @@ func Event[T commands.Event[S], S any](name string, version int, options ...even
 type bound interface {
 	// command runs a command by its name in the aggregate.
 	command(ctx context.Context, name, id string, c any, o commands.Options) (commands.Result, error)
+	// decide decides a command of a saga, by its name in the aggregate, as a part of a unit. The error is its refusal.
+	decide(tx *commands.Unit, name string, of sagas.Command) error
 	// state is the state of a stream at a moment, and its version.
 	state(ctx context.Context, id string, at commands.Moment) (any, int64, error)
 	source() commands.SnapshotSource

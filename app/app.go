@@ -19,6 +19,7 @@ import (
 	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/httpapi/openapi"
 	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/sagas"
 )
 
 // App describes a service. It is a value: nothing changes it once it is in use. Only Name must be
@@ -73,6 +74,8 @@ type Module struct {
 	Aggregates []Aggregate
 	// Units are commands on several streams.
 	Units []Unit
+	// Sagas are processes over several steps, which survive the program: all versions of them of which instances may be under way.
+	Sagas []*sagas.Saga
 	// Projections are the read models.
 	Projections []projections.Projection
 	// Subscriptions are who events of the log are sent to, with their handlers. They are made when a process with
@@ -117,7 +120,7 @@ func (a App) ProgramName() string { return a.withDefaults().Program }
 func (a App) Summary() string { return a.withDefaults().Short }
 
 func (a App) aggregates() (all []Aggregate) {
-	for _, m := range a.Modules {
+	for _, m := range a.modules() {
 		all = append(all, m.Aggregates...)
 	}
 	return all
@@ -132,18 +135,30 @@ func (a App) units() (all []Unit) {
 
 // Projections returns the read models, in the order of the modules.
 func (a App) Projections() (all []projections.Projection) {
-	for _, m := range a.Modules {
+	for _, m := range a.modules() {
 		all = append(all, m.Projections...)
 	}
 	return all
 }
 
-// Subscriptions returns those that the modules declare, in the order of the modules.
-func (a App) Subscriptions() (all []delivery.Subscription) {
+// Subscriptions returns those that the modules declare, in the order of the modules, and those of sagas.
+func (a App) Subscriptions() []delivery.Subscription {
+	codec, err := a.Codec()
+	if err != nil {
+		codec = nil // which Check reports
+	}
+	return a.subscriptions(codec)
+}
+
+// subscriptions are those of an App whose events a codec knows; nil: without those of sagas.
+func (a App) subscriptions(codec *eventstore.Codec) (all []delivery.Subscription) {
 	for _, m := range a.Modules {
 		all = append(all, m.Subscriptions...)
 	}
-	return all
+	if codec == nil {
+		return all
+	}
+	return append(all, a.sagaSubscriptions(codec)...)
 }
 
 // Categories returns those of the service's streams.
@@ -172,9 +187,11 @@ func (a App) SnapshotDefaults() string {
 }
 
 // Codec returns the codec of all events.
-func (a App) Codec() (*eventstore.Codec, error) {
+func (a App) Codec() (*eventstore.Codec, error) { return codecOf(a.aggregates()) }
+
+func codecOf(aggregates []Aggregate) (*eventstore.Codec, error) {
 	var types []eventstore.Type
-	for _, aggregate := range a.aggregates() {
+	for _, aggregate := range aggregates {
 		types = append(types, aggregate.eventTypes()...)
 	}
 	return eventstore.NewCodec(types...)
@@ -188,7 +205,7 @@ func (a App) Problems() []httpapi.DomainProblem {
 
 // domainProblems are those of the modules.
 func (a App) domainProblems() (all []httpapi.DomainProblem) {
-	for _, m := range a.Modules {
+	for _, m := range a.modules() {
 		all = append(all, m.Problems...)
 	}
 	return all
@@ -222,7 +239,7 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,47}$`)
 
 // Check reports all mistakes of the description that can be found without a database: names that
 // are not valid or are given twice, events that no reader of the log could tell apart, bodies whose
-// members have no names, projections and handlers of events that no aggregate has, definitions of
+// members have no names, projections and handlers of events that no aggregate has, definitions of sagas and
 // subscriptions that are not right, reads of projections that no module has or that no index serves,
 // routes that exclude each other.
 func (a App) Check() error {
@@ -253,7 +270,10 @@ func (a App) Check() error {
 	if err != nil || len(mistakes) > 0 {
 		return errors.Join(append(mistakes, err)...)
 	}
-	mistakes = append(mistakes, projections.Check(codec, a.Projections()...), delivery.Check(codec, a.Subscriptions()...))
+	if err := sagas.Check(codec, a.Sagas()...); err != nil {
+		return err
+	}
+	mistakes = append(mistakes, projections.Check(codec, a.Projections()...), delivery.Check(codec, a.subscriptions(codec)...))
 	s := &Service{App: a.withDefaults(), here: a, Metrics: telemetry.New(telemetry.Build{})}
 	mistakes = append(mistakes, s.addMetrics())
 	if _, err := s.newAPI(Options{}); err != nil {
@@ -276,8 +296,11 @@ func (a App) checkNames() (mistakes []error) {
 		taken[kind+name] = true
 	}
 	name("the App", a.Name)
-	for _, m := range a.Modules {
+	for _, m := range a.modules() {
 		name("a module", m.Name)
+		if slices.Contains(m.Sagas, nil) {
+			mistakes = append(mistakes, fmt.Errorf("app: a saga of module %q is nil", m.Name))
+		}
 		for _, p := range m.Projections {
 			if isNil(p) {
 				mistakes = append(mistakes, fmt.Errorf("app: a projection of module %q is nil", m.Name))

@@ -6,11 +6,13 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/sagas"
 )
 
 // Commands runs the commands of an App on a store, whichever that is. It is safe for concurrent use
@@ -20,6 +22,7 @@ type Commands struct {
 	codec      *eventstore.Codec
 	byCategory map[string]bound
 	units      *commands.Units
+	engine     *sagas.Engine
 	sources    []commands.SnapshotSource
 }
 
@@ -36,6 +39,8 @@ type CommandsConfig struct {
 	Logger zerolog.Logger
 	// Observe is told of every command that was run, by many goroutines at once. Default: nobody.
 	Observe func(commands.Observation)
+	// Now is the clock of sagas. Default: time.Now.
+	Now func() time.Time
 }
 
 // NewCommands returns what runs the commands of an App on a store.
@@ -63,12 +68,13 @@ func NewCommands(a App, store eventstore.Store, c CommandsConfig) (*Commands, er
 			all.sources = append(all.sources, b.source())
 		}
 	}
-	if len(a.units()) > 0 {
+	if len(a.units()) > 0 || len(a.Sagas()) > 0 {
 		if all.units, err = commands.NewUnits(store, commands.UnitConfig{Observe: c.Observe}); err != nil {
 			return nil, err
 		}
 	}
-	return all, nil
+	all.engine, err = all.newEngine(c.Now)
+	return all, err
 }
 
 func (c CommandsConfig) check(a App) error {
@@ -113,12 +119,9 @@ func (c *Commands) Do(ctx context.Context, name, id string, command any, o comma
 			return unit.do(ctx, c, command, o)
 		}
 	}
-	dot := max(strings.LastIndexByte(name, '.'), 0) // a category may have others
-	category, verb := name[:dot], strings.TrimPrefix(name[dot:], ".")
-	b, ok := c.byCategory[category]
-	if !ok {
-		return commands.Result{}, &eventstore.InvalidError{Field: "command",
-			Reason: fmt.Sprintf("%q must be a unit, or CATEGORY.COMMAND of category %s", name, inWords(c.app.Categories()))}
+	b, verb, err := c.find(name)
+	if err != nil {
+		return commands.Result{}, err
 	}
 	return b.command(ctx, verb, id, command, o)
 }

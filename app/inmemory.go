@@ -17,10 +17,11 @@ func InMemory(a App, o Options) (*Service, error) {
 		return nil, err
 	}
 	s.Log = memstore.New(memstore.Config{})
-	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{Logger: s.Logger, Observe: s.Metrics.Command})
+	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{Logger: s.Logger, Observe: s.Metrics.Command, Now: s.options.Now})
 	if err != nil {
 		return nil, err
 	}
+	s.Sagas = s.Commands.Sagas()
 	if s.Rows, err = projections.NewInMemory(s.Log, s.Commands.Codec(), s.App.Projections()...); err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type Metric struct {
 
 // addMetrics adds those of the modules that are here.
 func (s *Service) addMetrics() error {
-	for _, m := range s.here.Modules {
+	for _, m := range s.here.modules() {
 		for _, own := range m.Metrics {
 			err := s.Metrics.Add(telemetry.Own{Name: own.Name, Help: own.Help, Counter: own.Counter, Labels: own.Labels,
 				Collect: func(ctx context.Context, sample func(float64, ...string)) error { return own.Collect(ctx, s, sample) }})

@@ -23,6 +23,7 @@ import (
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
+	"github.com/57528e99/recount/sagas"
 	"github.com/57528e99/recount/snapshots"
 )
 
@@ -41,6 +42,8 @@ type Service struct {
 	Rows *projections.InMemory
 	// Commands run the commands.
 	Commands *Commands
+	// Sagas runs the sagas; nil, if the App has none.
+	Sagas *sagas.Engine
 	// Reader and History read the read models, and what they were.
 	Reader  *queries.Reader
 	History *projections.History
@@ -64,6 +67,9 @@ type Service struct {
 
 	hints   hint.Program
 	options Options
+	// timers are those of sagas; nil, if this process delivers none.
+	timers     *timers
+	sagaCounts sagaCounts
 	// projections are the read models and what makes the snapshots, runs those of the modules here.
 	projections, runs []projections.Projection
 	// here is the App with the modules that have routes, projections and handlers here.
@@ -156,11 +162,12 @@ func (a App) only(names []string) ([]Module, error) {
 func (s *Service) make() (err error) {
 	s.Snapshots = snapshots.NewStore(s.Pool, s.Schema).ForApp(s.App.Name)
 	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{
-		Snapshots: s.Snapshots, SnapshotEvery: s.options.SnapshotEvery, Logger: s.Logger, Observe: s.Metrics.Command,
+		Snapshots: s.Snapshots, SnapshotEvery: s.options.SnapshotEvery, Logger: s.Logger, Observe: s.Metrics.Command, Now: s.options.Now,
 	})
 	if err != nil {
 		return err
 	}
+	s.Sagas = s.Commands.Sagas()
 	makers := s.Snapshots.Projections(s.Logger, s.Commands.SnapshotSources()...)
 	s.projections = append(s.App.Projections(), makers...)
 	s.runs = s.here.Projections()
@@ -228,7 +235,7 @@ func (s *Service) newDeliverer() (*delivery.Runner, error) {
 	}
 	return delivery.NewRunner(delivery.Config{
 		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger,
-		Subscriptions: s.here.Subscriptions(), Targets: targets, Observe: s.Metrics.Delivery,
+		Subscriptions: s.here.subscriptions(s.Commands.Codec()), Targets: targets, Observe: s.Metrics.Delivery,
 	})
 }
 
@@ -295,7 +302,7 @@ func (s *Service) register(api *httpapi.API) error {
 		return err
 	}
 	openapi.Register(api, s.App.info(), codec)
-	for _, m := range s.here.Modules {
+	for _, m := range s.here.modules() {
 		api.Section(m.Name, m.Problems...)
 		s.registerModule(api, m)
 	}

@@ -35,6 +35,12 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("start delivery: %w", err)
 		}
 	}
+	if s.Deliverer != nil && s.Sagas != nil {
+		s.timers = newTimers(s)
+		if err := s.timers.start(ctx); err != nil {
+			return fmt.Errorf("start timers of sagas: %w", err)
+		}
+	}
 	if s.Broker != nil {
 		if err := s.Broker.Start(ctx); err != nil {
 			return fmt.Errorf("start handing out events: %w", err)
@@ -88,7 +94,7 @@ func (s *Service) Do(ctx context.Context, name, id string, command any, o comman
 const closeTimeout = 10 * time.Second
 
 // Close stops what runs, from the outside in: delivery and projections give back what they have, the log
-// writes what waits. Each of the five takes 10 s at most.
+// writes what waits. Each of the six takes 10 s at most.
 func (s *Service) Close(ctx context.Context) error {
 	var errs []error
 	end := func(what string, f func(context.Context) error) {
@@ -100,6 +106,9 @@ func (s *Service) Close(ctx context.Context) error {
 	}
 	if s.Broker != nil {
 		end("stop handing out events", s.Broker.Stop)
+	}
+	if s.timers != nil {
+		end("stop timers of sagas", s.timers.loop.Stop)
 	}
 	if s.Deliverer != nil {
 		end("stop delivery", s.Deliverer.Stop)

@@ -33,16 +33,19 @@ type Test struct {
 	// reported are the folds whose failure the test was told.
 	reported map[string]bool
 	inbox    *inbox.Inbox
-	// delivered are the positions up to which Deliver has come, by subscription.
+	// delivered are the positions up to which Deliver has come, by subscription, attempts how often it has tried the event there.
 	delivered map[string]int64
+	attempts  map[string]int
+	clock     *clock
 }
 
 // New runs an App in memory until the test ends.
 func New(t testing.TB, a app.App) *Test {
 	t.Helper()
 	box, server := startInbox(t)
-	s, err := app.InMemory(a, app.Options{Logger: logger(t), MailServer: server})
-	return start(t, s, box, err)
+	clock := new(clock)
+	s, err := app.InMemory(a, app.Options{Logger: logger(t), MailServer: server, Now: clock.now})
+	return start(t, s, box, clock, err)
 }
 
 // startInbox starts a mail server that ends with the test.
@@ -73,12 +76,12 @@ func logger(t testing.TB) zerolog.Logger {
 	return zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
 }
 
-func start(t testing.TB, s *app.Service, box *inbox.Inbox, err error) *Test {
+func start(t testing.TB, s *app.Service, box *inbox.Inbox, clock *clock, err error) *Test {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &Test{Service: s, inbox: box, t: t, reported: make(map[string]bool), delivered: make(map[string]int64)}
+	x := &Test{Service: s, inbox: box, t: t, reported: make(map[string]bool), delivered: make(map[string]int64), attempts: make(map[string]int), clock: clock}
 	t.Cleanup(func() {
 		x.checkProjections()
 		if err := s.Close(context.WithoutCancel(t.Context())); err != nil {

@@ -2,6 +2,7 @@ package apptest
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/57528e99/recount/app"
@@ -9,31 +10,61 @@ import (
 )
 
 // Deliver hands what was written since the last call, or since the beginning, to the Go handlers of the
-// App's subscriptions, in order, and returns the first error of one: the next call begins with that
+// App's subscriptions, in order, what they write too, and returns the first error of one: the next call begins with that
 // event again. Handlers that take a transaction need PostgreSQL. There subscriptions are delivered
 // all the time, from where they begin, and Deliver waits until all is delivered, or something has failed.
+//
+// Sagas whose time has come by the clock of the test are told so, see Advance.
 func (x *Test) Deliver() error {
 	x.t.Helper()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, s := range x.Service.App.Subscriptions() {
-		name := s.Name
-		if s.Handler != nil && name == "" {
-			name = s.Handler.Name()
-		}
-		if err := x.deliver(name, s); err != nil {
+	for range maxRounds {
+		before := x.head().Position
+		if err := x.Service.FireTimers(x.t.Context()); err != nil {
 			return err
 		}
+		for _, s := range x.Service.App.Subscriptions() {
+			name := s.Name
+			if s.Handler != nil && name == "" {
+				name = s.Handler.Name()
+			}
+			if err := x.deliver(name, s); err != nil {
+				return err
+			}
+		}
+		if x.head().Position == before {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("after %d rounds handlers still write", maxRounds)
 }
 
-func (x *Test) deliver(name string, s delivery.Subscription) (err error) {
+// maxRounds bounds how often handlers may write because of what they have written.
+const maxRounds = 1000
+
+// Advance puts the clock by which sagas wait forward. It begins as that of the machine, and goes on with it.
+func (x *Test) Advance(d time.Duration) { x.clock.ahead.Add(int64(d)) }
+
+// clock is that of the machine, and some time ahead.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (x *Test) deliver(name string, s delivery.Subscription) error {
 	if x.Service.Deliverer != nil {
 		return x.awaitDelivery(name)
 	}
 	ctx := app.WithService(x.Service.Logger.WithContext(x.t.Context()), x.Service)
-	x.delivered[name], err = s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, x.delivered[name])
+	from, attempt := x.delivered[name], x.attempts[name]+1
+	next, err := s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, from, attempt)
+	switch {
+	case err == nil:
+		attempt = 0
+	case next > from:
+		attempt = 1
+	}
+	x.delivered[name], x.attempts[name] = next, attempt
 	return err
 }
 

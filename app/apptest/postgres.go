@@ -17,8 +17,9 @@ func Postgres(t testing.TB, a app.App) *Test {
 		t.Fatal(err)
 	}
 	box, server := startInbox(t)
-	s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8, Logger: logger(t), MailServer: server})
-	return start(t, s, box, err)
+	clock := new(clock)
+	s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8, Logger: logger(t), MailServer: server, Now: clock.now})
+	return start(t, s, box, clock, err)
 }
 
 // Main runs the tests of a package, stops the server that they used, and exits. A goroutine that

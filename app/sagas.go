@@ -1,0 +1,158 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/sagas"
+)
+
+// modules are those of the App, and behind them that of the engine for sagas, if there are any.
+func (a App) modules() []Module {
+	if len(a.Sagas()) == 0 {
+		return a.Modules
+	}
+	return append(slices.Clip(a.Modules), sagaModule)
+}
+
+// Sagas are the definitions of all modules.
+func (a App) Sagas() (all []*sagas.Saga) {
+	for _, m := range a.Modules {
+		all = append(all, m.Sagas...)
+	}
+	return all
+}
+
+// sagaModule has the streams of instances, what lists them, and what they wait for.
+var sagaModule = Module{
+	Name:        "sagas",
+	Aggregates:  []Aggregate{newInstances()},
+	Projections: []projections.Projection{sagas.Instances, sagas.Timers},
+	Problems:    adminapi.SagaProblems,
+	Metrics:     sagaMetrics,
+	Routes:      func(s *Service, a *httpapi.API) { adminapi.RegisterSagas(a, s.SagaAdmin) },
+}
+
+// SagaAdmin is what operators see of sagas, and do with them. The App must have sagas.
+func (s *Service) SagaAdmin() *sagas.Admin {
+	c := sagas.AdminConfig{Engine: s.Sagas, Reader: s.Reader, Log: s.Log}
+	if s.Subscriptions != nil {
+		c.Attempts = func(ctx context.Context, subscription string, position int64) ([]delivery.AttemptRecord, error) {
+			page, _, err := s.Subscriptions.Attempts(ctx, subscription, delivery.AttemptsQuery{Position: position})
+			all := make([]delivery.AttemptRecord, len(page))
+			for i, a := range page { // the first first
+				all[len(page)-1-i] = a.AttemptRecord
+			}
+			return all, err
+		}
+	}
+	return sagas.NewAdmin(c)
+}
+
+// sagaSubscriptions are those that the App's sagas get on by.
+func (a App) sagaSubscriptions(codec *eventstore.Codec) []delivery.Subscription {
+	return sagas.Subscriptions(codec, func(ctx context.Context) *sagas.Engine { return ServiceOf(ctx).Sagas }, a.Sagas()...)
+}
+
+// newInstances returns the streams of instances, which have no commands but what the engine does.
+func newInstances() *AggregateOf[sagas.Instance, sagas.Event] {
+	a := NewAggregate[sagas.Instance, sagas.Event](sagas.Category, "/v1/sagas")
+	for _, t := range sagas.Types() {
+		a.events = append(a.events, EventOf[sagas.Instance]{t, reflect.TypeFor[sagas.Event]()})
+	}
+	return a
+}
+
+// newEngine returns what runs the App's sagas; nil, if it has none.
+func (c *Commands) newEngine(now func() time.Time) (*sagas.Engine, error) {
+	all := c.app.Sagas()
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return sagas.NewEngine(sagas.Config{
+		Sagas: all, Codec: c.codec, Units: c.units, Now: now,
+		Handler: c.byCategory[sagas.Category].(*boundAggregate[sagas.Instance, sagas.Event]).handler,
+		Decide:  c.decide,
+	})
+}
+
+// Sagas is what runs the App's sagas; nil, if it has none.
+func (c *Commands) Sagas() *sagas.Engine { return c.engine }
+
+// decide decides a command by its name as a part of a unit. The error is its refusal; a command that there is not ends the unit.
+func (c *Commands) decide(tx *commands.Unit, of sagas.Command) error {
+	for _, unit := range c.app.units() {
+		if unit.spec.name == of.Name {
+			command, _, err := unit.spec.part(of)
+			if err != nil {
+				tx.Fail(err)
+				return nil
+			}
+			return unit.run(tx, c, command)
+		}
+	}
+	b, verb, err := c.find(of.Name)
+	if err != nil {
+		tx.Fail(err)
+		return nil
+	}
+	return b.decide(tx, verb, of)
+}
+
+// part returns the command of a step with its fields filled in, and the id of its stream. It is decided several times, so no id is made.
+func (s commandSpec) part(of sagas.Command) (command any, id string, err error) {
+	if reflect.TypeOf(of.Command) != s.command {
+		return nil, "", wrongCommand(of.Name, s, of.Command)
+	}
+	s.makesID = false
+	command, id = s.completed(of.Command, of.ID, &commands.Options{})
+	return command, id, nil
+}
+
+// decide implements bound.
+func (b *boundAggregate[S, E]) decide(tx *commands.Unit, verb string, of sagas.Command) error {
+	for _, c := range b.of.commands {
+		if c.spec.name != verb {
+			continue
+		}
+		value, id, err := c.spec.part(of)
+		if err == nil && id == "" {
+			err = &eventstore.InvalidError{Field: "id", Reason: "must be said of command " + of.Name + " of a saga"}
+		}
+		if err != nil {
+			tx.Fail(err)
+			return nil
+		}
+		state, _ := b.handler.Get(tx, id)
+		events, err := value.(commands.Command[S, E]).Decide(state)
+		if err != nil {
+			return err
+		}
+		b.handler.Put(tx, id, events...)
+		return nil
+	}
+	tx.Fail(&eventstore.InvalidError{Field: "command", Reason: fmt.Sprintf("%q is none of %s", verb, b.of.category)})
+	return nil
+}
+
+// find returns the aggregate of a command with a name CATEGORY.COMMAND, and the command's name in it.
+func (c *Commands) find(name string) (b bound, verb string, err error) {
+	dot := max(strings.LastIndexByte(name, '.'), 0) // a category may have others
+	category, verb := name[:dot], strings.TrimPrefix(name[dot:], ".")
+	b, ok := c.byCategory[category]
+	if !ok {
+		return nil, "", &eventstore.InvalidError{Field: "command",
+			Reason: fmt.Sprintf("%q must be a unit, or CATEGORY.COMMAND of category %s", name, inWords(c.app.Categories()))}
+	}
+	return b, verb, nil
+}

@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/queries"
+	"github.com/57528e99/recount/sagas"
+)
+
+const (
+	// timerInterval is how long a timer is not known of at most: for as long nobody looks.
+	timerInterval = time.Second
+	// timersAtOnce is how many that are due are told at once.
+	timersAtOnce = 32
+)
+
+// timers tell instances of sagas whose time has come, for the sagas whose first partition of steps this process has. The instance decides
+// whether it has: a second process that tells it the same changes nothing.
+type timers struct {
+	service *Service
+	loop    background.Service
+	wake    chan struct{}
+	// told are those of the last look, with their numbers: their rows may still be there.
+	told map[sagas.TimerKey]int64
+	// at is up to where the read model must have come. Default: it need not.
+	at eventstore.Token
+}
+
+func newTimers(s *Service) *timers { return &timers{service: s, wake: make(chan struct{}, 1)} }
+
+func (t *timers) start(ctx context.Context) error {
+	return t.loop.Start(ctx, func(context.Context) ([]background.Task, error) { return []background.Task{t.run}, nil })
+}
+
+func (t *timers) run(ctx, _ context.Context) {
+	logger := t.service.Logger
+	loop := background.Loop{Idle: 2 * timerInterval, Wake: t.wake, Failed: func(err error, pause time.Duration) {
+		logger.Warn().Err(err).Dur("pause", pause).Msg("timers of sagas wait")
+	}}
+	_ = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
+		next, err := t.fire(ctx, func(saga string) bool { return t.service.Deliverer.Owns(sagas.StepsName(saga), 0) })
+		pause := timerInterval
+		if until := next.Sub(t.service.Sagas.Now()); !next.IsZero() && until < pause {
+			pause = max(until, time.Millisecond)
+		}
+		time.AfterFunc(pause, func() { background.Wake(t.wake) })
+		return background.Idle, err
+	})
+}
+
+// FireTimers tells all instances of sagas whose time has come. A Service that delivers does so by itself; this is for tests, see package
+// apptest.
+func (s *Service) FireTimers(ctx context.Context) (err error) {
+	if s.Sagas == nil {
+		return nil
+	}
+	t := newTimers(s)
+	if t.at, err = s.Log.Head(ctx); err == nil {
+		_, err = t.fire(ctx, func(string) bool { return true })
+	}
+	return err
+}
+
+// fire tells all instances of some sagas whose time has come, and returns when the next is due: zero, if there is none.
+func (t *timers) fire(ctx context.Context, of func(saga string) bool) (next time.Time, _ error) {
+	told := make(map[sagas.TimerKey]int64)
+	var errs []error
+	for _, saga := range t.service.Sagas.Names() {
+		if !of(saga) {
+			continue
+		}
+		at, err := t.fireOf(ctx, saga, told)
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+		errs = append(errs, err)
+	}
+	t.told = told
+	return next, errors.Join(errs...)
+}
+
+func (t *timers) fireOf(ctx context.Context, saga string, told map[sagas.TimerKey]int64) (next time.Time, _ error) {
+	now := t.service.Sagas.Now()
+	// One is enough to see that none is due.
+	list := queries.List{Where: map[string]any{"saga": saga}, OrderBy: "fire_at", Limit: 1, Token: t.at}
+	for {
+		page, err := queries.Find(ctx, t.service.Reader, sagas.Timers, list)
+		if err != nil {
+			return next, err
+		}
+		var due []timer
+		for _, item := range page.Items {
+			if item.Row.FireAt.After(now) {
+				next = item.Row.FireAt
+				break
+			}
+			if t.told[item.Key] == item.Row.Number {
+				told[item.Key] = item.Row.Number
+			} else {
+				due = append(due, item)
+			}
+		}
+		if err := t.tell(ctx, due, told); err != nil || !next.IsZero() || page.Next == "" {
+			return next, err
+		}
+		list.Cursor, list.Limit = page.Next, queries.MaxLimit
+	}
+}
+
+type timer = queries.Item[sagas.TimerKey, sagas.TimerRow]
+
+// tell tells instances that their time has come.
+func (t *timers) tell(ctx context.Context, due []timer, told map[sagas.TimerKey]int64) (err error) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	places := make(chan struct{}, timersAtOnce)
+	for _, one := range due {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			up := sagas.TimeUp{Step: one.Key.Step, Number: one.Row.Number}
+			_, failed := t.service.Sagas.Do(ctx, one.Key.Saga, one.Key.ID, up, commands.Options{})
+			mu.Lock()
+			defer mu.Unlock()
+			if missing := new(sagas.NoVersionError); failed != nil && !errors.As(failed, &missing) { // another program has the version
+				err = failed
+			} else {
+				told[one.Key] = one.Row.Number
+			}
+		})
+	}
+	all.Wait()
+	return err
+}
