@@ -11,6 +11,7 @@ import (
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/sagas"
 )
 
 // target says where operations on projections and subscriptions are done, and they are looked at: by a
@@ -60,6 +61,11 @@ func (t *target) with(ctx context.Context, use func(operator) error) error {
 func (t *target) withSubscriptions(ctx context.Context, use func(subscriptionOperator) error) error {
 	return t.do(ctx, func() error { return use(subscriptionsClient{&t.client}) },
 		func(s *app.Service) error { return use(subscriptionsAdmin{s.Subscriptions}) })
+}
+
+// withSagas gives that of sagas.
+func (t *target) withSagas(ctx context.Context, use func(sagaOperator) error) error {
+	return t.do(ctx, func() error { return use(sagasClient{&t.client}) }, func(s *app.Service) error { return use(s.SagaAdmin()) })
 }
 
 // isPulled returns an error unless a subscription is pulled.
@@ -120,6 +126,10 @@ func (t *target) explain(err error) error {
 		advice = "{program} subscriptions replays NAME" + t.flags() + " lists them, {program} subscriptions delete REPLAY" + t.flags() + " ends one"
 	case errors.Is(err, delivery.ErrNotStopped), errors.Is(err, delivery.ErrNotWaiting):
 		advice = "{program} subscriptions explain NAME POSITION" + t.flags() + " says what became of an event"
+	case errors.Is(err, sagas.ErrNotFound):
+		advice = "{program} sagas ls" + t.flags() + " lists them"
+	case errors.Is(err, sagas.ErrOver):
+		advice = "{program} sagas show SAGA ID" + t.flags() + " says where it is"
 	case errors.Is(err, operations.ErrInvalid):
 		advice = "see " + t.cmd.CommandPath() + " --help"
 	case errors.Is(err, projections.ErrNotFound):
