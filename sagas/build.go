@@ -56,6 +56,25 @@ func StartWith[E, D any](s *Steps[D], begin func(E) (id string, data D)) {
 	}})
 }
 
+// CancelWith lets an event of type E cancel an instance: of returns its id and why; "": none. What is open ends, and what is done is undone.
+// One that comes before the instance begins cancels it when it does, unless BeforeStart says otherwise. It is the saga's, wherever it is
+// said.
+func CancelWith[E, D any](s *Steps[D], of func(E) (id, reason string)) {
+	s.saga.triggers = append(s.saga.triggers, trigger{
+		event: reflect.TypeFor[E](),
+		of: func(event any) (string, map[string]json.RawMessage, error) {
+			id, _ := of(event.(E))
+			return id, nil, nil
+		},
+		cancels: func(text json.RawMessage) (string, error) {
+			var e E
+			err := json.Unmarshal(text, &e)
+			_, reason := of(e)
+			return reason, err
+		},
+	})
+}
+
 // BeforeStart says what becomes of messages for instances that have not started. Default: Buffer.
 func (s *Steps[D]) BeforeStart(what BeforeStart) {
 	if what != Buffer && what != Drop && what != Dead {
@@ -168,6 +187,11 @@ func (s *Steps[D]) Fail(name, code, reason string) {
 	s.add(&task{name: name, kind: kindFail, code: code, reason: reason})
 }
 
+// OnUndo adds a step that does nothing, and when all that is done behind it has been undone, a command.
+func (s *Steps[D]) OnUndo(name string, command func(D) Command) *StepOf[D] {
+	return s.add(&task{name: name, kind: kindUndo}).Undo(command)
+}
+
 // Undo says how the step is undone by a command.
 func (s *StepOf[D]) Undo(command func(D) Command) *StepOf[D] {
 	return s.undoneBy(commandAction(command))
@@ -276,6 +300,9 @@ func Changed[D any](data map[string]json.RawMessage, f func(*D) error) (map[stri
 }
 
 func unmarshal(data map[string]json.RawMessage, into any) error {
+	if of := reflect.TypeOf(into).Elem(); of.Kind() == reflect.Map && of.Elem().Kind() != reflect.Interface {
+		data = merged(data, map[string]json.RawMessage{failureMember: json.RawMessage("null")}) // it is no member like the others
+	}
 	text, err := json.Marshal(data)
 	if err != nil {
 		return err

@@ -31,10 +31,18 @@ type Saga struct {
 
 // typeName returns the type of the message that a step waits for.
 func (s *Saga) typeName(t *task) string {
-	if s.nameOf != nil && t.event != nil {
-		return s.nameOf(t.event)
+	if t.event != nil {
+		return s.nameIn(t.event)
 	}
 	return t.typeOf
+}
+
+// nameIn returns the type of messages that are events of a type of Go.
+func (s *Saga) nameIn(event reflect.Type) string {
+	if s.nameOf != nil {
+		return s.nameOf(event)
+	}
+	return event.String()
 }
 
 // Name returns its name: lower-case letters, digits and '_'.
@@ -59,6 +67,8 @@ const (
 type trigger struct {
 	event  reflect.Type
 	starts bool
+	// cancels returns why an event, as JSON, cancels the instance; nil: it does not.
+	cancels func(event json.RawMessage) (reason string, err error)
 	// of returns the id of the instance that an event is about; "": it is none's. Of one that starts it also returns the data.
 	of func(event any) (id string, data map[string]json.RawMessage, err error)
 }
@@ -106,6 +116,8 @@ type Call struct {
 	// Key is the same whenever the same step is tried again: give it to whom you ask, so that nothing is done twice. Of a step
 	// that waits for an answer it is the token to answer with.
 	Key string
+	// Undoes is, of what undoes a step, the Key that the step was done with.
+	Undoes string
 	// Attempt counts from 1.
 	Attempt int
 	// Until is the deadline.
@@ -172,6 +184,7 @@ const (
 	kindReceive taskKind = "receive"
 	kindWait    taskKind = "wait"
 	kindFail    taskKind = "fail"
+	kindUndo    taskKind = "undo" // it does nothing, but is undone
 )
 
 // branches are ways of which one is chosen.

@@ -321,7 +321,10 @@ func (t tried) do(ctx context.Context, i Instance) (*Instance, error) {
 	case a.command != nil:
 		return t.command(ctx, a)
 	}
-	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: instanceID(t.saga, t.id) + "/" + strconv.FormatInt(s.Key, 10), Attempt: t.attempt, Until: s.Until}
+	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: t.key(s.Key), Attempt: t.attempt, Until: s.Until}
+	if undoing {
+		c.Undoes = t.key(s.DoneKey)
+	}
 	if !s.Until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, s.Until)
@@ -341,6 +344,10 @@ func (t tried) do(ctx context.Context, i Instance) (*Instance, error) {
 		return nil, t.end(ctx, Fail{t.step, t.number, CodeExhausted, fmt.Sprintf("%d attempts failed, the last with: %v", t.attempt, err), true})
 	}
 	return nil, delivery.RetryAfter(err, task.attempts.Pause(t.attempt))
+}
+
+func (t tried) key(number int64) string {
+	return instanceID(t.saga, t.id) + "/" + strconv.FormatInt(number, 10)
 }
 
 // end says what became of the step.

@@ -176,7 +176,7 @@ type CompensationScheduled struct {
 func (e CompensationScheduled) Evolve(i Instance) Instance {
 	i = i.with(e.Step, func(s *Step) {
 		if s.Status != NotUndone {
-			s.Key = i.Events
+			s.Key, s.DoneKey = i.Events, s.Key
 		}
 		s.Status, s.Number, s.Until, s.Code, s.Error = Undoing, i.Events, e.Until, "", ""
 	})

@@ -73,6 +73,8 @@ type Step struct {
 	// Key is the number that with the instance's id is the key under which others know that it is the same again. An undoing that
 	// is retried has the key of the first.
 	Key int64 `json:"key"`
+	// DoneKey is, of one that is being undone, what Key was before.
+	DoneKey int64 `json:"done_key,omitempty"`
 	// Until is its deadline, or when a wait is over; zero: it has none.
 	Until time.Time `json:"until,omitzero"`
 	// Outcome is how it ended first: Done, NotDone, Dropped or Skipped. That it comes late or is undone changes nothing of where the
@@ -131,10 +133,24 @@ func (i Instance) find(name string) int {
 	return slices.IndexFunc(i.Steps, func(s Step) bool { return s.Name == name })
 }
 
+// Failure is why an instance is undone. What undoes a step finds it in the data, as the member "$failure".
+type Failure struct {
+	// Code is the kind, Error what happened; of what was cancelled CodeCancelled, and why.
+	Code  string `json:"code"`
+	Error string `json:"error"`
+}
+
+const failureMember = "$failure"
+
 // DataOf returns the data that a step is done or undone with.
 func (i Instance) DataOf(step string) map[string]json.RawMessage {
 	s, _ := i.Step(step)
-	return merged(i.Data, s.Changes)
+	data := merged(i.Data, s.Changes)
+	if s.Status == Undoing && i.Code != "" {
+		text, _ := json.Marshal(Failure{i.Code, i.Error}) // of strings
+		data = merged(data, map[string]json.RawMessage{failureMember: text})
+	}
+	return data
 }
 
 // end gives the step its outcome, if it has none.

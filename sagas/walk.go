@@ -33,7 +33,7 @@ func (s *Saga) follow(i Instance, now time.Time) []Event {
 	case i.Reversing || w.goOn():
 		if w.undo(everything, false) {
 			end := Failed
-			if i.Cancelling {
+			if w.i.Cancelling {
 				end = Cancelled
 			}
 			w.emit(Ended{Status: end, Code: w.i.Code, Error: w.i.Error, At: now})
@@ -45,6 +45,7 @@ func (s *Saga) follow(i Instance, now time.Time) []Event {
 // goOn goes on with the steps, and reports whether what is done is to be undone, since it fails or was cancelled. That begins when no
 // step is open.
 func (w *walker) goOn() (reverses bool) {
+	w.takeCancellation()
 	code, reason := w.i.Code, w.i.Error
 	if !w.i.Cancelling {
 		p, cause := w.saga.root.walk(w)
@@ -66,6 +67,22 @@ func (w *walker) goOn() (reverses bool) {
 	}
 	w.emit(CompensationBegan{Code: code, Error: reason, At: w.now})
 	return true
+}
+
+// takeCancellation cancels the instance if a message has come that does so.
+func (w *walker) takeCancellation() {
+	for _, m := range w.i.Messages {
+		for _, t := range w.saga.triggers {
+			if w.i.Cancelling || t.cancels == nil || m.Type != w.saga.nameIn(t.event) {
+				continue
+			}
+			reason, err := t.cancels(m.Data)
+			if err != nil {
+				reason = err.Error() // it cancels all the same
+			}
+			w.emit(Intervened{Act: Cancel, Actor: "event " + m.Type, Reason: reason, At: w.now})
+		}
+	}
 }
 
 func (s sequence) walk(w *walker) (progress, string) {
@@ -108,6 +125,9 @@ func (t *task) begin(w *walker, name string, begun bool) {
 		w.emit(StepFailed{Step: name, Code: code, Error: reason, At: w.now})
 	}
 	switch t.kind {
+	case kindUndo:
+		w.emit(StepCompleted{Step: name, At: w.now})
+		return
 	case kindFail:
 		fail(t.code, t.reason)
 		return

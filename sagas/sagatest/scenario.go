@@ -68,12 +68,13 @@ func (s *Scenario[D]) Tell(event any) *Scenario[D] {
 }
 
 // When has any input come. It must not be refused.
-func (s *Scenario[D]) When(in sagas.Input) *Scenario[D] {
+func (s *Scenario[D]) When(in sagas.Input) (same *Scenario[D]) {
 	s.t.Helper()
 	if s.failed > 0 {
 		return s
 	}
 	defer func() {
+		same = s // after a panic, too
 		switch p := recover().(type) {
 		case nil:
 		case *violation:
@@ -131,9 +132,12 @@ func (s *Scenario[D]) Call(step string) *Scenario[D] {
 	if !ok {
 		return s
 	}
-	changes, err := p.Call(context.Background(), sagas.Call{
-		Saga: s.saga.Name(), ID: s.i.ID, Step: step, Key: fmt.Sprintf("%s-%s/%d", s.saga.Name(), s.i.ID, p.Key), Attempt: 1, Until: p.Until,
-	})
+	key := func(number int64) string { return fmt.Sprintf("%s-%s/%d", s.saga.Name(), s.i.ID, number) }
+	c := sagas.Call{Saga: s.saga.Name(), ID: s.i.ID, Step: step, Key: key(p.Key), Attempt: 1, Until: p.Until}
+	if p.Status == sagas.Undoing {
+		c.Undoes = key(p.DoneKey)
+	}
+	changes, err := p.Call(context.Background(), c)
 	if err != nil {
 		s.report("the function of step %s: %v", step, err)
 		return s
