@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"regexp"
 	"time"
+
+	"github.com/57528e99/recount/eventstore"
 )
 
 // Saga is a definition: a name, a version, what an instance begins with, and its steps. Define and Parse make one; it does not
@@ -65,12 +67,26 @@ const (
 
 // trigger is a type of event that instances begin with, or wait for.
 type trigger struct {
+	// event is the type in Go; nil: typeOf is its name in the log.
 	event  reflect.Type
+	typeOf string
 	starts bool
 	// cancels returns why an event, as JSON, cancels the instance; nil: it does not.
 	cancels func(event json.RawMessage) (reason string, err error)
 	// of returns the id of the instance that an event is about; "": it is none's. Of one that starts it also returns the data.
 	of func(event any) (id string, data map[string]json.RawMessage, err error)
+}
+
+// name returns the name of the type in the log.
+func (t trigger) name(codec *eventstore.Codec) (string, error) {
+	if t.event == nil {
+		return t.typeOf, checkType(codec, t.typeOf)
+	}
+	name, ok := codec.TypeName(t.event)
+	if !ok {
+		return "", fmt.Errorf("%v is no event of the program: it is in no module", t.event)
+	}
+	return name, nil
 }
 
 // DefaultDeadline is how much time a step has that says nothing else.
@@ -171,6 +187,8 @@ type task struct {
 	receive func(data map[string]json.RawMessage, event json.RawMessage) (map[string]json.RawMessage, error)
 	event   reflect.Type
 	typeOf  string
+	// about says in a diagram what it does, where that is known.
+	about string
 	// code is that of a step which fails.
 	code, reason string
 }
@@ -230,6 +248,8 @@ var (
 	stepName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 )
 
+const sagaNameRule = "a name has lower-case letters, digits and '_', begins with a letter, and has at most 48 bytes"
+
 // Check returns all mistakes of the definition.
 func (s *Saga) Check() error {
 	var all []error
@@ -240,7 +260,7 @@ func (s *Saga) Check() error {
 		fail("%w", m)
 	}
 	if !sagaName.MatchString(s.name) {
-		fail("a name has lower-case letters, digits and '_', begins with a letter, and has at most 48 bytes")
+		fail(sagaNameRule)
 	}
 	if s.version < 1 {
 		fail("its version is %d; they count from 1", s.version)

@@ -83,8 +83,8 @@ func Check(codec *eventstore.Codec, all ...*Saga) error {
 		}
 		seen[key] = true
 		for _, t := range s.triggers {
-			if _, ok := codec.TypeName(t.event); !ok {
-				errs = append(errs, fmt.Errorf("saga %q: %v is no event of the program: it is in no module", s.name, t.event))
+			if _, err := t.name(codec); err != nil {
+				errs = append(errs, fmt.Errorf("saga %q: %w", s.name, err))
 			}
 		}
 	}
@@ -191,33 +191,17 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 		return err
 	}
 	for _, s := range e.sagas[saga] {
-		for _, t := range s.triggers {
-			if t.event != reflect.TypeOf(value) {
-				continue
-			}
-			id, data, err := t.of(value)
-			if err != nil {
-				return delivery.Permanent(err)
-			}
-			if id == "" {
-				return nil
-			}
-			text, err := json.Marshal(value)
-			if err != nil {
-				return delivery.Permanent(err)
-			}
-			name, _ := e.config.Codec.TypeName(t.event)
-			m := Message{at.MessageID, name, text}
-			var in Input = Tell{id, m}
-			if t.starts {
-				in = Begin{id, data, m}
-			}
-			_, err = e.Do(ctx, saga, id, in, optionsFor(at))
-			if errors.Is(err, errNotStarted) {
-				return delivery.Permanent(err)
-			}
-			return err
+		in, id, err := s.InputOf(value, at.MessageID)
+		if err != nil {
+			return delivery.Permanent(err)
 		}
+		if in == nil {
+			continue
+		}
+		if _, err = e.Do(ctx, saga, id, in, optionsFor(at)); errors.Is(err, errNotStarted) {
+			return delivery.Permanent(err)
+		}
+		return err
 	}
 	return nil
 }

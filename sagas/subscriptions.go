@@ -52,7 +52,7 @@ func Subscriptions(codec *eventstore.Codec, of func(context.Context) *Engine, al
 			subscriptions = append(subscriptions, delivery.Subscription{
 				Definition: delivery.Definition{
 					Description: "begins instances of saga " + name + ", and tells them of what they wait for",
-					Filter:      pattern(map[string]any{"type": types}),
+					Filter:      filterOf(map[string]any{"type": types}),
 				},
 				Handler: each(TriggersName(name), of, func(ctx context.Context, e *Engine, at *delivery.Event) error { return e.Trigger(ctx, name, at) }),
 			})
@@ -66,7 +66,7 @@ func Subscriptions(codec *eventstore.Codec, of func(context.Context) *Engine, al
 				Retry:   delivery.Retry{MaxAttempts: 1000, MaxAge: delivery.Duration(year)},
 				Breaker: delivery.Breaker{Keys: 10_000},
 				Replays: delivery.RefuseReplays,
-				Filter: pattern(map[string]any{"category": []string{Category}, "type": []string{typeScheduled, typeUndoing},
+				Filter: filterOf(map[string]any{"category": []string{Category}, "type": []string{typeScheduled, typeUndoing},
 					"stream": []any{map[string]string{"prefix": StreamOf(name, "")}}}),
 			},
 			Handler: each(StepsName(name), of, func(ctx context.Context, e *Engine, at *delivery.Event) error { return e.Step(ctx, name, at) }, delivery.Timeout(stepTime)),
@@ -92,7 +92,7 @@ func triggerTypes(codec *eventstore.Codec, saga string, all []*Saga) (types []st
 			continue
 		}
 		for _, t := range s.triggers {
-			if name, ok := codec.TypeName(t.event); ok {
+			if name, err := t.name(codec); err == nil {
 				types = append(types, codec.Names(name)...)
 			}
 		}
@@ -101,7 +101,7 @@ func triggerTypes(codec *eventstore.Codec, saga string, all []*Saga) (types []st
 	return slices.Compact(types)
 }
 
-func pattern(p map[string]any) json.RawMessage {
+func filterOf(p map[string]any) json.RawMessage {
 	text, _ := json.Marshal(p) // of strings
 	return text
 }
