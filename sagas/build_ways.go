@@ -18,9 +18,11 @@ func When[D any](label string, is func(D) bool, steps func(*Steps[D])) Way[D] {
 	return Way[D]{label, is, false, steps}
 }
 
+const labelOtherwise = "otherwise"
+
 // Otherwise is the way if no other one is.
 func Otherwise[D any](steps func(*Steps[D])) Way[D] {
-	return Way[D]{"otherwise", nil, true, steps}
+	return Way[D]{labelOtherwise, nil, true, steps}
 }
 
 // Choose goes the first way whose condition is true; if there is none, it goes on behind it. What was chosen once stays so.

@@ -155,7 +155,11 @@ func FuzzParse(f *testing.F) {
 		if err := s.Check(); err != nil {
 			t.Errorf("what was parsed is wrong: %v", err)
 		}
-		begun(t, s, nil)
+		i := begun(t, s, nil)
+		if first, second := s.Mermaid(&i), s.Mermaid(&i); first != second {
+			t.Error("two diagrams of the same differ")
+		}
+		wellFormed(t, s.SVG(&i))
 	})
 }
 
