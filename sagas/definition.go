@@ -32,16 +32,14 @@ type Saga struct {
 }
 
 // typeName returns the type of the message that a step waits for.
-func (s *Saga) typeName(t *task) string {
-	if t.event != nil {
-		return s.nameIn(t.event)
-	}
-	return t.typeOf
-}
+func (s *Saga) typeName(t *task) string { return s.typeOf(t.event, t.typeOf) }
 
-// nameIn returns the type of messages that are events of a type of Go.
-func (s *Saga) nameIn(event reflect.Type) string {
-	if s.nameOf != nil {
+// typeOf returns the type of messages that are events of a type of Go; if that is nil: a name in the log that is known.
+func (s *Saga) typeOf(event reflect.Type, name string) string {
+	switch {
+	case event == nil:
+		return name
+	case s.nameOf != nil:
 		return s.nameOf(event)
 	}
 	return event.String()

@@ -84,12 +84,14 @@ func (d *drawn) lines(t *task) []string {
 		what += " " + d.saga.typeName(t)
 	case t.kind == kindAnswer:
 		what = strings.TrimSpace("ask " + t.about)
+	case t.kind == kindUndo:
+		what = strings.TrimSpace("on undo " + t.about)
 	case t.kind == kindFail:
 		what += " " + t.code
 	case t.about != "":
 		what += " " + t.about
 	}
-	if t.undo != nil {
+	if t.undo != nil && t.kind != kindUndo {
 		what += ", can be undone"
 	}
 	lines := []string{t.name, what}

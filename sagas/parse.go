@@ -92,7 +92,7 @@ func (p *parser) readDefinition(root place) {
 	if !ok {
 		return
 	}
-	o.only("a definition", "saga", "version", "description", "start", "before_start", "steps")
+	o.only("a definition", "saga", "version", "description", "start", "before_start", "cancel", "steps")
 	name, version := "", 1
 	nameAt, ok := o.member("saga", "the name of the saga")
 	if ok {
@@ -120,6 +120,9 @@ func (p *parser) readDefinition(root place) {
 		if at, ok := o.members["start"]; ok {
 			p.start(b, at)
 		}
+		if at, ok := o.members["cancel"]; ok {
+			p.cancel(b, at)
+		}
 		if steps != nil {
 			steps(b, nil)
 		}
@@ -137,7 +140,7 @@ func (p *parser) readDefinition(root place) {
 // checkUsed makes pointers mistakes that no data can have.
 func (p *parser) checkUsed() {
 	for _, u := range p.used {
-		if !p.known[u.name] && !slices.Contains(u.items, u.name) {
+		if u.name != failureMember && !p.known[u.name] && !slices.Contains(u.items, u.name) {
 			u.mistake("the data have no member %q: start and take set %s", u.name, listed(slices.Sorted(maps.Keys(p.known))))
 		}
 	}
@@ -176,6 +179,27 @@ func (p *parser) start(b *Steps[fields], at place) {
 		}
 		found, err = data.in(found)
 		return name, found, err
+	}
+	b.saga.triggers = append(b.saga.triggers, t)
+}
+
+// cancel reads which events cancel instances.
+func (p *parser) cancel(b *Steps[fields], at place) {
+	o, ok := at.object("what cancels an instance")
+	if !ok {
+		return
+	}
+	o.only("cancel", "event", "id", "reason")
+	t, reason := p.trigger(o), value{literal: json.RawMessage(`"an event cancels it"`)}
+	if from, ok := o.members["reason"]; ok {
+		reason = from.value(p.checkEvent(o))
+	}
+	t.cancels = func(event json.RawMessage) (string, error) {
+		members, err := asFields(event)
+		if err != nil {
+			return "", err
+		}
+		return reason.text(members)
 	}
 	b.saga.triggers = append(b.saga.triggers, t)
 }

@@ -50,6 +50,7 @@ func kindsOfSteps() []kindOf {
 		{"quorum", []string{"ways"}, (*parser).quorum},
 		{"each", []string{"as", "at_once", "tolerated", "steps"}, (*parser).each},
 		{"try", []string{"catch"}, (*parser).try},
+		{"on_undo", nil, (*parser).onUndo},
 		{"fail", []string{"reason"}, (*parser).fail},
 	}
 }
@@ -352,6 +353,22 @@ func (p *parser) wait(s stepText) adder {
 			}
 			return now.Add(time.Duration(d)), nil
 		}})
+	}
+}
+
+func (p *parser) onUndo(s stepText) adder {
+	o, ok := s.what.object("a command")
+	if !ok {
+		return nil
+	}
+	o.only("a command", "command", "id", "body")
+	at, ok := o.member("command", "the name of a command of the App")
+	if !ok {
+		return nil
+	}
+	undo := p.command(o, at, s.items)
+	return func(b *Steps[fields], in itemsAround) {
+		b.add(&task{name: s.name, kind: kindUndo, about: at.Value}).undoneBy(undo(in))
 	}
 }
 

@@ -31,6 +31,10 @@ type (
 		OrderID   string `json:"order_id"`
 		PaymentID string `json:"payment_id"`
 	}
+	calledOff struct {
+		OrderID string `json:"order_id"`
+		Why     string `json:"why"`
+	}
 	orderData struct {
 		Order         string   `json:"order"`
 		Lines         []lineOf `json:"lines"`
@@ -41,7 +45,8 @@ type (
 )
 
 func testCodec(t testing.TB) *eventstore.Codec {
-	c, err := eventstore.NewCodec(eventstore.TypeOf[placed]("OrderPlaced", 1, eventstore.Was("OrderMade")), eventstore.TypeOf[arrived]("PaymentArrived", 1))
+	c, err := eventstore.NewCodec(eventstore.TypeOf[placed]("OrderPlaced", 1, eventstore.Was("OrderMade")), eventstore.TypeOf[arrived]("PaymentArrived", 1),
+		eventstore.TypeOf[calledOff]("OrderCalledOff", 1))
 	if err != nil {
 		t.Fatal(err)
 	}

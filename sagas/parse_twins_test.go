@@ -54,8 +54,10 @@ func exampleInGo() *Saga {
 // waysAsText has what the example has not.
 const waysAsText = `{
 	"saga": "ways", "version": 3, "before_start": "drop",
+	"cancel": {"event": "OrderCalledOff", "id": {"join": ["o-", {"from": "/order_id"}]}, "reason": {"from": "/why"}},
 	"start": {"event": "OrderPlaced", "id": {"join": ["o-", {"from": "/order_id"}]}},
 	"steps": [
+		{"step": "called-off", "on_undo": {"command": "stock.release", "id": "all", "body": {"why": {"from": "/$failure/code"}}}},
 		{"step": "parcels", "each": {"from": "/lines"}, "as": "parcel", "tolerated": 1, "steps": [
 			{"step": "again", "each": {"from": "/lines"}, "steps": [
 				{"step": "pack", "command": "stock.reserve", "id": {"join": [{"from": "/parcel/sku"}, "-", {"from": "/item/quantity"}]}, "body": [{"from": "/item"}]}
@@ -84,6 +86,10 @@ func waysInGo() *Saga {
 		s.BeforeStart(Drop)
 		StartWith(s, func(e placed) (string, all) {
 			return "o-" + e.OrderID, all{"order_id": e.OrderID, "lines": e.Lines, "total": e.Total}
+		})
+		CancelWith(s, func(e calledOff) (string, string) { return "o-" + e.OrderID, e.Why })
+		s.OnUndo("called-off", func(d all) Command {
+			return Command{"stock.release", "all", all{"why": d[failureMember].(all)["code"]}}
 		})
 		s.Each("parcels", func(d all) int { return len(list(d)) }, func(s *Steps[all], i int) {
 			s.Each("again", func(d all) int { return len(list(d)) }, func(s *Steps[all], j int) {
@@ -186,7 +192,11 @@ func sameTwins(t *rapid.T, text, inGo *Saga, start placed) {
 			}
 		}
 		if len(open) == 0 || rapid.IntRange(0, 9).Draw(t, "tell") == 0 {
-			decide(inputs(arrived{start.OrderID, "paid"}))
+			if rapid.IntRange(0, 3).Draw(t, "cancel") == 0 && text.Name() == "ways" {
+				decide(inputs(calledOff{start.OrderID, "no more"}))
+			} else {
+				decide(inputs(arrived{start.OrderID, "paid"}))
+			}
 			continue
 		}
 		step := rapid.SampledFrom(open).Draw(t, "step")

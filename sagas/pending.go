@@ -64,10 +64,10 @@ func (p Pending) Call(ctx context.Context, c Call) (changes map[string]json.RawM
 // InputOf returns what an event is to the saga, a Begin or a Tell, and the id of the instance; nil: it is about none.
 func (s *Saga) InputOf(event any, message uuid.UUID) (Input, string, error) {
 	of := reflect.TypeOf(event)
-	name := s.typeName(&task{event: of, typeOf: of.String()})
+	name := s.typeOf(of, "")
 	for _, starts := range []bool{true, false} {
 		for _, t := range s.triggers {
-			if t.event != of && t.typeOf != name || t.starts != starts {
+			if s.typeOf(t.event, t.typeOf) != name || t.starts != starts {
 				continue
 			}
 			id, data, err := t.of(event)

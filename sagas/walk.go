@@ -73,7 +73,7 @@ func (w *walker) goOn() (reverses bool) {
 func (w *walker) takeCancellation() {
 	for _, m := range w.i.Messages {
 		for _, t := range w.saga.triggers {
-			if w.i.Cancelling || t.cancels == nil || m.Type != w.saga.nameIn(t.event) {
+			if w.i.Cancelling || t.cancels == nil || m.Type != w.saga.typeOf(t.event, t.typeOf) {
 				continue
 			}
 			reason, err := t.cancels(m.Data)
