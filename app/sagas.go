@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -111,6 +113,15 @@ func (c *Commands) decide(tx *commands.Unit, of sagas.Command) error {
 
 // part returns the command of a step with its fields filled in, and the id of its stream. It is decided several times, so no id is made.
 func (s commandSpec) part(of sagas.Command) (command any, id string, err error) {
+	if text, isText := of.Command.(json.RawMessage); isText { // of a definition as text
+		into := reflect.New(s.command)
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(into.Interface()); err != nil {
+			return nil, "", &eventstore.InvalidError{Field: "command", Reason: fmt.Sprintf("%s cannot be made of what the saga gives it: %v", of.Name, err)}
+		}
+		of.Command = into.Elem().Interface()
+	}
 	if reflect.TypeOf(of.Command) != s.command {
 		return nil, "", wrongCommand(of.Name, s, of.Command)
 	}
