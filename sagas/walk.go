@@ -15,9 +15,20 @@ type walker struct {
 	out  []Event
 	// suffix is that of the names of steps: the index of each Each around them.
 	suffix string
-	// dry: nothing is begun or ended, it only looks.
-	dry bool
+	mode   mode
 }
+
+// mode is what a walker does on its way.
+type mode int
+
+const (
+	// begins: it begins what is next, and ends what nobody waits for.
+	begins mode = iota
+	// undoes: it undoes what was left behind.
+	undoes
+	// looks: it does nothing.
+	looks
+)
 
 func (w *walker) emit(e Event) {
 	w.out, w.i = append(w.out, e), e.Evolve(w.i)
@@ -49,6 +60,11 @@ func (w *walker) goOn() (reverses bool) {
 	code, reason := w.i.Code, w.i.Error
 	if !w.i.Cancelling {
 		p, cause := w.saga.root.walk(w)
+		if p == finished || p == pending {
+			w.mode = undoes
+			w.saga.root.walk(w)
+			w.mode = begins
+		}
 		switch p {
 		case pending:
 			return false
@@ -97,7 +113,7 @@ func (s sequence) walk(w *walker) (progress, string) {
 func (t *task) walk(w *walker) (progress, string) {
 	name := t.name + w.suffix
 	s, begun := w.i.Step(name)
-	if !w.dry && (!begun || s.Status == Open && t.kind == kindReceive) {
+	if w.mode == begins && (!begun || s.Status == Open && t.kind == kindReceive) {
 		t.begin(w, name, begun)
 		s, _ = w.i.Step(name)
 	}
@@ -181,7 +197,7 @@ func (w *walker) decided(name string, choose func() (int, error)) (way int, p pr
 		return s.Branch, finished, ""
 	case begun:
 		return 0, broken, name
-	case w.dry:
+	case w.mode != begins:
 		return 0, pending, ""
 	}
 	way, err := choose()
@@ -215,14 +231,15 @@ func (a *attempted) walk(w *walker) (progress, string) {
 		switch {
 		case way < 0:
 			return broken, cause
-		case w.dry:
+		case w.mode != begins:
 			return pending, ""
 		}
 		w.emit(StepCompleted{Step: name, Branch: way, At: w.now})
 		caught.Branch = way
 	}
-	if !w.dry { // what has failed may have come about all the same
+	if w.mode == undoes { // what has failed may have come about all the same
 		w.undo(w.partOf(a.body), true)
+		a.body.walk(w)
 	}
 	if caught.Branch >= len(a.catches) {
 		return finished, ""

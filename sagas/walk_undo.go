@@ -40,7 +40,7 @@ func (w *walker) letGo(of part, all bool) (open bool) {
 		}
 		t := w.saga.find(s.Name)
 		switch {
-		case w.dry:
+		case w.mode != begins:
 			open = true
 		case all || t == nil || t.kind == kindAnswer || t.kind == kindReceive || t.kind == kindWait:
 			// Who was asked may have done it, and need not answer. A call ends, and what came of it is said.

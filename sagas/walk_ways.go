@@ -51,14 +51,22 @@ func (m *items) walk(w *walker) (progress, string) {
 // walkWays goes on with ways, until enough of them are finished, or cannot be any more. Of ways that have failed the first one is the cause.
 func (w *walker) walkWays(all ways) (progress, string) {
 	for {
-		done, failed, leaving, cause := w.look(all)
-		switch {
-		case done >= all.enough && (all.drops || done+failed == all.count):
-			if !w.dry {
-				w.leave(all)
+		now := w.look(all)
+		isEnough := now.done >= all.enough && (all.drops || now.done+now.failed == all.count)
+		for i, is := range now.ways {
+			switch {
+			case is == finished && w.mode != looks, !isEnough && w.mode == undoes:
+				all.walk(i) // inside there may be ways of which enough are finished, too
+			case isEnough && w.mode == begins:
+				w.letGo(all.part(i), true)
+			case isEnough && w.mode == undoes:
+				w.undo(all.part(i), false)
 			}
+		}
+		switch {
+		case isEnough:
 			return finished, ""
-		case failed > all.count-all.enough:
+		case now.failed > all.count-all.enough:
 			open := false
 			for i := range all.count {
 				open = w.letGo(all.part(i), false) || open
@@ -66,35 +74,43 @@ func (w *walker) walkWays(all ways) (progress, string) {
 			if open {
 				return pending, ""
 			}
-			return broken, cause
-		case leaving != "":
-			return left, leaving
-		case w.dry || !w.advance(all):
+			return broken, now.cause
+		case now.left != "":
+			return left, now.left
+		case w.mode != begins || !w.advance(all):
 			return pending, ""
 		}
 	}
 }
 
-// look returns how many ways are finished and how many have failed, a step that is left, and the step that failed first.
-func (w *walker) look(all ways) (done, failed int, leaving, cause string) {
-	dry := w.dry
-	w.dry = true
-	defer func() { w.dry = dry }()
+// standing is how far ways have come.
+type standing struct {
+	ways         []progress
+	done, failed int
+	// cause is the step that failed first, left one that nobody waits for.
+	cause, left string
+}
+
+func (w *walker) look(all ways) standing {
+	defer func(m mode) { w.mode = m }(w.mode)
+	w.mode = looks
+	s := standing{ways: make([]progress, all.count)}
 	var first int64
-	for i := range all.count {
-		switch p, step := all.walk(i); p {
+	for i := range s.ways {
+		is, cause := all.walk(i)
+		switch s.ways[i] = is; is {
 		case finished:
-			done++
+			s.done++
 		case left:
-			leaving = step
+			s.left = cause
 		case broken:
-			failed++
-			if s, _ := w.i.Step(step); cause == "" || s.Ended < first {
-				cause, first = step, s.Ended
+			s.failed++
+			if at, _ := w.i.Step(cause); s.cause == "" || at.Ended < first {
+				s.cause, first = cause, at.Ended
 			}
 		}
 	}
-	return done, failed, leaving, cause
+	return s
 }
 
 // advance goes on with the ways, and reports whether one of them has come to its end: that may be enough, or let another one begin.
@@ -109,20 +125,4 @@ func (w *walker) advance(all ways) bool {
 		}
 	}
 	return false
-}
-
-// leave ends ways of which enough are finished: what is open of the others is awaited no more, what is done is undone.
-func (w *walker) leave(all ways) {
-	for i := range all.count {
-		w.dry = true
-		p, _ := all.walk(i)
-		w.dry = false
-		if p == finished {
-			all.walk(i) // it may have left ways of its own, with something to undo
-			continue
-		}
-		of := all.part(i)
-		w.letGo(of, true)
-		w.undo(of, false)
-	}
 }

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	simRuns = flag.Int("sagas.runs", 0, "how many instances TestSimulation runs (0: 4,000, 1,000 if short)")
+	simRuns = flag.Int("sagas.runs", 0, "how many instances TestSimulation runs (0: 20,000, 1,500 if short)")
 	simSeed = flag.Uint64("sagas.seed", 0, "the only run of TestSimulation (0: all)")
 )
 
@@ -29,16 +29,16 @@ var isMutant = os.Getenv("RECOUNT_TRIAL_MUTANT") != ""
 // TestSimulation runs instances of definitions that are made by chance, and lets everything happen to them in any order. What must never
 // happen is in the calls of violated; package trials puts bugs into package sagas and sees that it notices.
 func TestSimulation(t *testing.T) {
-	first, last := uint64(1), uint64(4000)
+	first, last := uint64(1), uint64(20_000)
 	switch {
 	case *simSeed > 0:
 		first, last = *simSeed, *simSeed
 	case *simRuns > 0:
 		last = uint64(*simRuns)
 	case testing.Short():
-		last = 1000
+		last = 1500
 	case isMutant:
-		last = 20_000
+		last = 4000
 	}
 	began, ends, events := time.Now(), make(map[sagas.Status]int), 0
 	reported := make(map[string]bool)
