@@ -69,7 +69,10 @@ func TestSimulation(t *testing.T) {
 func simulate(seed uint64) (*world, []part, *failure) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	root := (&maker{rng: rng}).sequence(3)
-	s := sagas.Define("simulated", 1, func(b *sagas.Steps[data]) { build(b, root) })
+	s := sagas.Define("simulated", 1, func(b *sagas.Steps[data]) {
+		sagas.CancelWith(b, func(eventC) (id, reason string) { return "1", "an event says so" })
+		build(b, root)
+	})
 	w := &world{judge: newJudge(s), rng: rng, id: "1", terminates: seed%4 == 0}
 	number := 0
 	w.changes = func(step string) map[string]json.RawMessage {
@@ -79,7 +82,7 @@ func simulate(seed uint64) (*world, []part, *failure) {
 	w.codes = func(string) []string { return []string{"a", "b"} }
 	w.message = func(typeOf string) (sagas.Input, bool) {
 		if typeOf == "" {
-			typeOf = []string{"sagatest.eventA", "sagatest.eventB", "sagatest.other"}[rng.IntN(3)]
+			typeOf = []string{"sagatest.eventA", "sagatest.eventB", "sagatest.other", "sagatest.eventC"}[rng.IntN(31)/10]
 		}
 		return sagas.Tell{ID: "1", Message: sagas.Message{ID: w.uuid(), Type: typeOf, Data: json.RawMessage(`{}`)}}, true
 	}
@@ -101,6 +104,7 @@ type data map[string]int
 type (
 	eventA struct{}
 	eventB struct{}
+	eventC struct{}
 )
 
 // maker makes definitions by chance.
@@ -140,10 +144,12 @@ func (m *maker) part(depth int) part {
 		}
 		return p
 	}
-	p.kind = []string{"command", "command", "call", "call", "call", "answer", "person", "receive", "receive within", "wait", "fail"}[m.rng.IntN(11)]
+	p.kind = []string{"command", "command", "call", "call", "call", "answer", "person", "receive", "receive within", "wait", "fail", "on undo"}[m.rng.IntN(12)]
 	switch p.kind {
 	case "command", "call", "answer", "person":
 		p.undo = m.rng.IntN(3) > 0
+	case "on undo":
+		p.undo = true
 	case "fail":
 		p.code = []string{"a", "b"}[m.rng.IntN(2)]
 	}
@@ -175,6 +181,8 @@ func build(b *sagas.Steps[data], s []part) {
 			sagas.Receive(b, p.name, func(eventB) string { return "1" }, nil).Within(time.Hour)
 		case "wait":
 			b.WaitUntil(p.name, func(now time.Time, d data) time.Time { return now.Add(time.Duration(d["n"]) * time.Minute) })
+		case "on undo":
+			b.OnUndo(p.name, command)
 		case "fail":
 			b.Fail(p.name, p.code, "it is to fail")
 		case "choose":

@@ -210,8 +210,12 @@ func (w *world) operate(pending []sagas.Pending) {
 			return
 		}
 	}
-	if len(pending) > 0 && w.chance(30) {
-		w.act(sagas.Skip, pending[w.rng.IntN(len(pending))].Name)
+	if len(pending) > 0 && w.chance(60) {
+		act := sagas.Answered
+		if w.chance(50) {
+			act = sagas.Skip
+		}
+		w.act(act, pending[w.rng.IntN(len(pending))].Name)
 	}
 }
 
