@@ -124,7 +124,11 @@ func (s *running) resultOf(err error) core.Result {
 	}
 	outcome, after := OutcomeOf(err)
 	r := core.Result{Outcome: coreOutcomes[outcome], After: after, Class: classOf(err), Error: operations.SanitizeText(operations.WithDetail(err))}
-	if undecoded := new(decodeError); errors.As(err, &undecoded) && outcome != Undecodable || outcome == Undecodable && s.isAlone() {
+	undecoded := new(decodeError)
+	switch alone := outcome == Undecodable && s.isAlone(); {
+	case alone && after > 0:
+		r.Outcome = core.Transient // it waits for a program that can
+	case alone, errors.As(err, &undecoded) && outcome != Undecodable:
 		r.Outcome = core.Unsendable
 	}
 	return r

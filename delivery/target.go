@@ -164,6 +164,10 @@ func Permanent(err error) error { return &outcomeError{err, PermanentFailure, 0}
 // RetryAfter returns an error that says that the event may succeed, and not before a time.
 func RetryAfter(err error, after time.Duration) error { return &outcomeError{err, Transient, after} }
 
+// Elsewhere returns an error that says that this program cannot deliver the event, and another may: the subscription is left to that. If there
+// is none the event waits for such a time, and for a program that can.
+func Elsewhere(err error, after time.Duration) error { return &outcomeError{err, Undecodable, after} }
+
 // Throttled returns an error that says that the target takes nothing for a time; 0: it did not say for how long.
 func Throttled(err error, after time.Duration) error {
 	return &outcomeError{err, ThrottledOutcome, after}

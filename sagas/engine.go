@@ -108,11 +108,15 @@ var ErrNoVersion = eventstore.NewError(eventstore.ClassUnknownSchema, "the progr
 
 // NoVersionError says that a program has no definition of the version that an instance began with. Another program may have it.
 type NoVersionError struct {
-	Saga    string
+	Saga string
+	// Version is 0 for an event that no definition takes.
 	Version int
 }
 
 func (e *NoVersionError) Error() string {
+	if e.Version == 0 {
+		return fmt.Sprintf("no version of saga %q in this program takes such an event; one in another may", e.Saga)
+	}
 	return fmt.Sprintf("this program has no version %d of saga %q, with which the instance began; another one may have", e.Version, e.Saga)
 }
 
@@ -190,7 +194,9 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 	if err != nil {
 		return err
 	}
+	known := false
 	for _, s := range e.sagas[saga] {
+		known = known || slices.ContainsFunc(s.triggers, func(t trigger) bool { return t.event == reflect.TypeOf(value) })
 		in, id, err := s.InputOf(value, at.MessageID)
 		if err != nil {
 			return delivery.Permanent(err)
@@ -198,10 +204,14 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 		if in == nil {
 			continue
 		}
-		if _, err = e.Do(ctx, saga, id, in, optionsFor(at)); errors.Is(err, errNotStarted) {
+		_, err = e.Do(ctx, saga, id, in, optionsFor(at))
+		if errors.Is(err, errNotStarted) {
 			return delivery.Permanent(err)
 		}
 		return err
+	}
+	if !known { // those of another program take it
+		return &NoVersionError{saga, 0}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package sagas
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -41,6 +42,12 @@ const (
 	year     = 365 * 24 * time.Hour
 )
 
+// forVersion says how long what no program can do waits for one that has the version.
+var forVersion = Attempts{First: time.Second, Longest: 5 * time.Minute}
+
+// patient is the retry of what does not end by failing.
+var patient = delivery.Retry{MaxAttempts: 1000, MaxAge: delivery.Duration(year)}
+
 // Subscriptions returns the two subscriptions of each saga. Of returns the Engine from the context of a delivery.
 //
 // That for triggers begins at the end of the log: a saga that is new in a program is not to begin anew what the program did before. That for
@@ -53,6 +60,7 @@ func Subscriptions(codec *eventstore.Codec, of func(context.Context) *Engine, al
 				Definition: delivery.Definition{
 					Description: "begins instances of saga " + name + ", and tells them of what they wait for",
 					Filter:      filterOf(map[string]any{"type": types}),
+					Retry:       patient,
 				},
 				Handler: each(TriggersName(name), of, func(ctx context.Context, e *Engine, at *delivery.Event) error { return e.Trigger(ctx, name, at) }),
 			})
@@ -63,7 +71,7 @@ func Subscriptions(codec *eventstore.Codec, of func(context.Context) *Engine, al
 				Start:       delivery.Start{At: "beginning"},
 				Key:         delivery.Key{By: "none"},
 				MaxInFlight: 64, MaxParked: 1_000_000,
-				Retry:   delivery.Retry{MaxAttempts: 1000, MaxAge: delivery.Duration(year)},
+				Retry:   patient,
 				Breaker: delivery.Breaker{Keys: 10_000},
 				Replays: delivery.RefuseReplays,
 				Filter: filterOf(map[string]any{"category": []string{Category}, "type": []string{typeScheduled, typeUndoing},
@@ -110,7 +118,9 @@ func filterOf(p map[string]any) json.RawMessage {
 func each(name string, of func(context.Context) *Engine, do func(context.Context, *Engine, *delivery.Event) error, options ...delivery.HandlerOption) *delivery.Handler {
 	return delivery.HandleRaw(name, func(ctx context.Context, d *delivery.Delivery) error {
 		for i := range d.Events {
-			if err := do(ctx, of(ctx), &d.Events[i]); err != nil {
+			if err := do(ctx, of(ctx), &d.Events[i]); errors.As(err, new(*NoVersionError)) {
+				return delivery.Elsewhere(err, forVersion.Pause(d.Events[i].Attempt))
+			} else if err != nil {
 				return err
 			}
 		}
