@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,9 @@ import (
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/sagas"
 )
 
@@ -157,6 +161,7 @@ func TestSagas(t *testing.T) {
 				t.Errorf("%s is %s with %+v, want that it waits for the approval", id, got, x.State("trip-"+id))
 			}
 		}
+		redeliver(t, x, "trip-good")
 		for _, id := range []string{"good", "unlucky"} {
 			if err := x.Do("trip.approve", id, approve{By: "ann"}); err != nil {
 				t.Fatal(err)
@@ -195,4 +200,179 @@ func TestSagas(t *testing.T) {
 			t.Errorf("timers are left behind the end: %+v", timers)
 		}
 	})
+}
+
+// redeliver hands the first event of a stream to the saga again, and the same once more as another event.
+func redeliver(t *testing.T, x *apptest.Test, stream string) {
+	t.Helper()
+	x.Given(stream, x.Events(stream)[0])
+	deliver(t, x)
+	log := x.Service.Log
+	head, err := log.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, before, _ := x.Service.Sagas.Load(t.Context(), "booking", "good")
+	for e, err := range log.ReadStream(t.Context(), stream, eventstore.ReadOptions{}) {
+		if err == nil && e.Type == "TripBooked" {
+			err = x.Service.Sagas.Trigger(t.Context(), "booking", &delivery.Event{RecordedEvent: &e, MessageID: delivery.MessageID(head.Log, &e), Attempt: 2})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, after, _ := x.Service.Sagas.Load(t.Context(), "booking", "good"); after != before {
+		t.Errorf("the instance went from version %d to %d by events that it had", before, after)
+	}
+}
+
+// TestStepsAreTriedAgain as often as they may.
+func TestStepsAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, run func(testing.TB, app.App) *apptest.Test) {
+		for fails, want := range map[int]string{2: "running approval", 3: "failed"} {
+			b := &bank{fails: fails}
+			x := run(t, tripsApp(booking(b)))
+			if err := x.Do("trip.book", "one", book{Price: 100}); err != nil {
+				t.Fatal(err)
+			}
+			for range 100 { // each failure is an error of Deliver
+				if err := x.Deliver(); err == nil && row(t, x, "one") == want {
+					break
+				}
+			}
+			if got := row(t, x, "one"); got != want {
+				t.Errorf("after %d failures it is %s, want %s", fails, got, want)
+			}
+			if x.Service.Subscriptions == nil {
+				continue
+			}
+			d, err := x.Service.SagaAdmin().Show(t.Context(), "booking", "one", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			attempts := 0
+			for _, e := range d.History {
+				attempts += len(e.Attempts)
+			}
+			if attempts != 2 { // the third ends the step, whatever comes of it
+				t.Errorf("the history has %d attempts that failed, want 2", attempts)
+			}
+		}
+	})
+}
+
+// TestOperatorsOfSagas look at instances and act on them over HTTP.
+func TestOperatorsOfSagas(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, run func(testing.TB, app.App) *apptest.Test) {
+		a := tripsApp(booking(new(bank)))
+		a.Actor = func(r *http.Request) (string, error) { return r.Header.Get("X-Actor"), nil }
+		x := run(t, a)
+		for _, id := range []string{"a1", "a2", "b1"} {
+			if err := x.Do("trip.book", id, book{Price: 100}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		deliver(t, x)
+		for _, step := range []struct {
+			method, path, body string
+			status             int
+			want               string
+		}{
+			{"GET", "/v1/sagas?saga=booking&status=running&limit=2", "", 200, `"id":"b1"`},
+			{"GET", "/v1/sagas?saga=booking&id=a", "", 200, `"id":"a2"`},
+			{"GET", "/v1/sagas?saga=booking&step=approval&before=2999-01-01T00:00:00Z&oldest_first", "", 200, `"id":"a1"`},
+			{"GET", "/v1/sagas?step=approval", "", 400, "needs a saga"},
+			{"GET", "/v1/sagas/booking/none", "", 404, "saga-not-found"},
+			{"POST", "/v1/sagas/booking/a1/cancel", `{}`, 400, "must say why"},
+			{"POST", "/v1/sagas/booking/none/cancel", `{"reason":"test"}`, 404, "saga-not-found"},
+			{"POST", "/v1/sagas/booking/a1/cancel", `{"reason":"test"}`, 200, `"status":"compensating"`},
+			{"POST", "/v1/sagas/booking/a1/cancel", `{"reason":"test"}`, 409, "saga-elsewhere"},
+			{"POST", "/v1/sagas/booking/a2/terminate", `{"reason":"test"}`, 200, `"status":"terminated"`},
+			{"POST", "/v1/sagas/booking/b1/retry", `{"reason":"test","step":"approval"}`, 409, "only what could not be undone"},
+			{"POST", "/v1/sagas/booking/b1/migrate", `{"reason":"test","version":2}`, 409, "saga-version-missing"},
+			{"POST", "/v1/sagas/booking/b1/answer", `{"reason":"on the phone","step":"approval","data":{"approved":"bob"}}`, 200, `"status":"running"`},
+			{"POST", "/v1/sagas/booking/b1/skip", `{"reason":"no need to wait","step":"cool-off"}`, 200, `"status":"running"`},
+			{"GET", "/v1/sagas/booking/b1", "", 200, `"actor":"ops"`},
+			{"GET", "/v1/sagas/booking/b1", "", 200, `"reason":"on the phone"`},
+			{"GET", "/v1/sagas/booking/b1", "", 200, `"approved":"bob"`},
+		} {
+			w := x.Request(step.method, step.path, step.body, "X-Actor: ops")
+			if w.Code != step.status || !strings.Contains(w.Body.String(), step.want) {
+				t.Errorf("%s %s %s = %d %s, want %d with %s", step.method, step.path, step.body, w.Code, w.Body, step.status, step.want)
+			}
+		}
+		deliver(t, x)
+		for id, want := range map[string]string{"a1": "cancelled", "a2": "terminated", "b1": "completed"} {
+			if got := row(t, x, id); got != want {
+				t.Errorf("%s is %s, want %s", id, got, want)
+			}
+		}
+		if timers := apptest.Rows(x, sagas.Timers); len(timers) > 0 {
+			t.Errorf("timers are left behind the end: %+v", timers)
+		}
+	})
+}
+
+// shorter is the next version of booking, which neither asks for money nor waits.
+func shorter() *sagas.Saga {
+	return sagas.Define("booking", 2, func(s *sagas.Steps[tripData]) {
+		sagas.StartWith(s, func(e tripBooked) (string, tripData) { return e.ID, tripData{ID: e.ID, Price: e.Price} })
+		sagas.Receive(s, "approval", func(e tripApproved) string { return e.ID }, nil)
+		s.Command("confirm", becomes("confirmed"))
+	})
+}
+
+// TestSagasGoOnInAnotherProcess: an instance goes on by its version where another process has that, while new ones begin by the newest.
+func TestSagasGoOnInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	ctx, db, b := t.Context(), pgtest.New(t), new(bank)
+	open := func(all ...*sagas.Saga) (*app.Service, func()) {
+		t.Helper()
+		s, err := app.Open(ctx, tripsApp(all...), app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8})
+		if err == nil {
+			err = s.Start(ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := sync.OnceFunc(func() {
+			if err := s.Close(context.WithoutCancel(ctx)); err != nil {
+				t.Error(err)
+			}
+		})
+		t.Cleanup(stop)
+		return s, stop
+	}
+	await := func(s *app.Service, id string, want string) {
+		t.Helper()
+		var i sagas.Instance
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			if i, _, _ = s.Sagas.Load(ctx, "booking", id); i.Status == sagas.Completed || len(i.Steps) > 0 && i.Steps[len(i.Steps)-1].Name == want {
+				return
+			}
+		}
+		t.Fatalf("%s has not come to %s: %+v", id, want, i)
+	}
+	run := func(s *app.Service, name, id string, command any) {
+		t.Helper()
+		if _, err := s.Do(ctx, name, id, command, commands.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, stop := open(booking(b))
+	run(first, "trip.book", "old", book{Price: 100})
+	await(first, "old", "approval")
+	stop()
+
+	second, _ := open(shorter()) // has all partitions by the time that the third is there
+	run(second, "trip.book", "new", book{Price: 100})
+	await(second, "new", "approval")
+	third, _ := open(booking(b), shorter())
+	run(second, "trip.approve", "old", approve{By: "ann"})
+	await(third, "old", "cool-off")
+	if calls := b.of("old"); !slices.Equal(calls, []string{"pay"}) {
+		t.Errorf("the bank was asked for %q, want to pay once", calls)
+	}
 }
