@@ -7,19 +7,19 @@ import (
 	"testing"
 )
 
-// TestDocumentsShowThisProgram: the Go that README.md and docs/service.md show is in the bank, or in what they
+// TestDocumentsShowThisProgram: the Go that README.md, docs/service.md and docs/sagas.md show is in the bank, or in what they
 // name.
 func TestDocumentsShowThisProgram(t *testing.T) {
 	t.Parallel()
 	source := ""
-	for _, name := range []string{"main.go", "main_test.go", "accounts/account.go", "accounts/module.go", "accounts/readmodels.go", "accounts/alerts.go", "../../app/example_test.go"} {
+	for _, name := range []string{"main.go", "main_test.go", "accounts/account.go", "accounts/module.go", "accounts/readmodels.go", "accounts/alerts.go", "../../app/example_test.go", "../../app/example_saga_test.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		source += string(text)
 	}
-	for _, name := range []string{"../../README.md", "../../docs/service.md"} {
+	for _, name := range []string{"../../README.md", "../../docs/service.md", "../../docs/sagas.md"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
