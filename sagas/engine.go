@@ -194,9 +194,7 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 	if err != nil {
 		return err
 	}
-	known := false
 	for _, s := range e.sagas[saga] {
-		known = known || slices.ContainsFunc(s.triggers, func(t trigger) bool { return t.event == reflect.TypeOf(value) })
 		in, id, err := s.InputOf(value, at.MessageID)
 		if err != nil {
 			return delivery.Permanent(err)
@@ -210,7 +208,7 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 		}
 		return err
 	}
-	if !known { // those of another program take it
+	if !slices.Contains(triggerTypes(e.config.Codec, saga, e.config.Sagas), at.Type) { // a definition of another program takes it
 		return &NoVersionError{saga, 0}
 	}
 	return nil
