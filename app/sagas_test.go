@@ -280,7 +280,7 @@ func TestOperatorsOfSagas(t *testing.T) {
 			status             int
 			want               string
 		}{
-			{"GET", "/v1/sagas?saga=booking&status=running&limit=2", "", 200, `"id":"b1"`},
+			{"GET", "/v1/sagas?saga=booking&status=running&limit=3", "", 200, `"id":"b1"`},
 			{"GET", "/v1/sagas?saga=booking&id=a", "", 200, `"id":"a2"`},
 			{"GET", "/v1/sagas?saga=booking&step=approval&before=2999-01-01T00:00:00Z&oldest_first", "", 200, `"id":"a1"`},
 			{"GET", "/v1/sagas?step=approval", "", 400, "needs a saga"},
@@ -292,7 +292,7 @@ func TestOperatorsOfSagas(t *testing.T) {
 			{"POST", "/v1/sagas/booking/a2/terminate", `{"reason":"test"}`, 200, `"status":"terminated"`},
 			{"POST", "/v1/sagas/booking/b1/retry", `{"reason":"test","step":"approval"}`, 409, "only what could not be undone"},
 			{"POST", "/v1/sagas/booking/b1/migrate", `{"reason":"test","version":2}`, 409, "saga-version-missing"},
-			{"POST", "/v1/sagas/booking/b1/answer", `{"reason":"on the phone","step":"approval","data":{"approved":"bob"}}`, 200, `"status":"running"`},
+			{"POST", "/v1/sagas/booking/b1/answer", `{"reason":"on the phone","step":"approval","changes":{"approved":"bob"}}`, 200, `"status":"running"`},
 			{"POST", "/v1/sagas/booking/b1/skip", `{"reason":"no need to wait","step":"cool-off"}`, 200, `"status":"running"`},
 			{"GET", "/v1/sagas/booking/b1", "", 200, `"actor":"ops"`},
 			{"GET", "/v1/sagas/booking/b1", "", 200, `"reason":"on the phone"`},

@@ -78,7 +78,7 @@ func (c sagasClient) Act(ctx context.Context, saga, id string, in sagas.Interven
 		Reason  string                     `json:"reason"`
 		Step    string                     `json:"step,omitempty"`
 		Version int                        `json:"version,omitempty"`
-		Data    map[string]json.RawMessage `json:"data,omitempty"`
+		Changes map[string]json.RawMessage `json:"changes,omitempty"`
 		Code    string                     `json:"code,omitempty"`
 		Error   string                     `json:"error,omitempty"`
 	}{in.Reason, in.Step, in.Version, in.Changes, in.Code, in.Failure}

@@ -71,15 +71,15 @@ type sagaBody struct {
 	Step string `json:"step"`
 	// Version is that of the definition to migrate to.
 	Version int `json:"version"`
-	// Data are members of the instance's data that an answer changes; Code, if there is one, is that of a failure, Error says what happened.
-	Data  map[string]json.RawMessage `json:"data"`
-	Code  string                     `json:"code"`
-	Error string                     `json:"error"`
+	// Changes are members of the instance's data that an answer changes; Code, if there is one, is that of a failure, Error says what happened.
+	Changes map[string]json.RawMessage `json:"changes"`
+	Code    string                     `json:"code"`
+	Error   string                     `json:"error"`
 }
 
 func (b sagaBody) intervention(act sagas.Act, actor string) sagas.Intervene {
 	return sagas.Intervene{
 		Intervened: sagas.Intervened{Act: act, Step: b.Step, Actor: actor, Reason: b.Reason, Version: b.Version},
-		Changes:    b.Data, Code: b.Code, Failure: b.Error,
+		Changes:    b.Changes, Code: b.Code, Failure: b.Error,
 	}
 }

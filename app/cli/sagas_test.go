@@ -1,0 +1,93 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http/httptest"
+	"regexp"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/app/apptest"
+	"github.com/57528e99/recount/app/cli"
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/sagas"
+)
+
+type leave struct {
+	Approved string `json:"approved"`
+}
+
+// TestSagasOnTheCommandLine: operators list instances, look at them and act on them, on the database and by a server.
+func TestSagasOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	broken.Store(true)
+	desk := app.App{Name: "desk", Modules: []app.Module{{Name: "leaves", Sagas: []*sagas.Saga{
+		sagas.Define("leave", 1, func(s *sagas.Steps[leave]) {
+			s.Ask("approve", nil).UndoCall(func(context.Context, sagas.Call, *leave) error {
+				if broken.Load() {
+					return sagas.Fatal("broken", errors.New("the calendar is broken"))
+				}
+				return nil
+			})
+			s.Ask("book", nil)
+		}),
+	}}}}
+	x := apptest.Postgres(t, desk)
+	for _, id := range []string{"ann", "ben"} {
+		if _, err := x.Service.Sagas.Do(t.Context(), "leave", id, sagas.Begin{ID: id}, commands.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(x.Service.API)
+	defer server.Close()
+	where := map[string][]string{"database": {"--database", x.Service.Pool.Config().ConnString(), "--schema", x.Service.Schema}, "server": {"--server", server.URL}}
+	for _, step := range []struct {
+		where string
+		args  []string
+		code  int
+		want  string
+		// then is the status to wait for.
+		then sagas.Status
+	}{
+		{"database", []string{"ls", "leave"}, 0, `leave +(ann|ben) +1 +running +approve .*\nleave +(ann|ben) +1 +running +approve`, ""},
+		{"server", []string{"ls", "--status", "running", "--limit", "1"}, 0, `SAGA.*\nleave +ben .*\n$`, ""},
+		{"server", []string{"ls", "leave", "--step", "approve", "--older-than", "1h"}, 0, `SAGA.*\n$`, ""},
+		{"database", []string{"ls", "--step", "approve"}, 2, `needs a saga`, ""},
+		{"database", []string{"answer", "leave", "ann", "approve"}, 2, `say why with --reason`, ""},
+		{"server", []string{"answer", "leave", "ann", "approve", "--changes", `{"approved":"boss"}`, "--reason", "seen"}, 0, `ann of leave is running`, ""},
+		{"database", []string{"cancel", "leave", "ann", "--reason", "ill"}, 0, `ann of leave is (compensating|stuck)`, sagas.Stuck},
+		{"server", []string{"cancel", "leave", "ann", "--reason", "ill"}, 4, `says where it is`, ""},
+		{"database", []string{"cancel", "leave", "ann", "--reason", "ill"}, 4, `sagas show SAGA ID`, ""},
+		{"database", []string{"cancel", "leave", "cid", "--reason", "ill"}, 3, `no such instance(.|\n)*desk sagas ls`, ""},
+		{"server", []string{"cancel", "leave", "cid", "--reason", "ill"}, 3, `no such instance`, ""},
+		{"database", []string{"migrate", "leave", "ann", "--to", "2", "--reason", "newer"}, 1, `no version 2 of saga "leave"`, ""},
+		{"database", []string{"ls", "--status", "stuck"}, 0, `leave +ann +1 +stuck +approve`, ""},
+		{"server", []string{"show", "leave", "ann"}, 0, `approve +stuck +broken +the calendar is broken(.|\n)*approved: "boss"(.|\n)*SagaIntervened +\S+ +.*"reason":"ill"`, ""},
+		{"server", []string{"retry", "leave", "ann", "approve", "--reason", "mended"}, 0, `ann of leave is `, sagas.Cancelled},
+		{"database", []string{"show", "leave", "ann", "--output", "json"}, 0, `"status": ?"cancelled"(.|\n)*"type": ?"SagaEnded"`, ""},
+		{"server", []string{"skip", "leave", "ben", "approve", "--reason", "the boss is ill"}, 0, `ben of leave is running`, ""},
+		{"database", []string{"terminate", "leave", "ben", "--reason", "test"}, 0, `ben of leave is terminated`, ""},
+	} {
+		broken.Store(step.args[0] != "retry")
+		apptest.Rows(x, sagas.Instances) // the list has come up to here
+		var out bytes.Buffer
+		prog := cli.New(desk)
+		prog.Stdout, prog.Stderr, prog.Getenv = &out, &out, func(string) string { return "" }
+		args := append(append([]string{"sagas"}, step.args...), where[step.where]...)
+		if code := prog.Run(t.Context(), args); code != step.code || !regexp.MustCompile(step.want).Match(out.Bytes()) {
+			t.Errorf("by the %s %q = %d\n%swant %d and %s", step.where, step.args, code, out.String(), step.code, step.want)
+		}
+		for end := time.Now().Add(30 * time.Second); step.then != ""; time.Sleep(5 * time.Millisecond) {
+			if i, _, _ := x.Service.Sagas.Load(t.Context(), "leave", step.args[2]); i.Status == step.then {
+				break
+			} else if time.Now().After(end) {
+				t.Fatalf("%s is %s, want %s", step.args[2], i.Status, step.then)
+			}
+		}
+	}
+}
