@@ -45,6 +45,16 @@ func (s *Saga) typeOf(event reflect.Type, name string) string {
 	return event.String()
 }
 
+// In returns the definition as a program with a codec has it: with the names of events in the log, which diagrams show.
+func (s *Saga) In(codec *eventstore.Codec) *Saga {
+	bound := *s
+	bound.nameOf = func(t reflect.Type) string {
+		name, _ := codec.TypeName(t)
+		return name
+	}
+	return &bound
+}
+
 // Name returns its name: lower-case letters, digits and '_'.
 func (s *Saga) Name() string { return s.name }
 

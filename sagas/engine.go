@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,12 +57,7 @@ func NewEngine(c Config) (*Engine, error) {
 	}
 	e := &Engine{config: c, sagas: make(map[string][]*Saga)}
 	for _, s := range c.Sagas {
-		bound := *s
-		bound.nameOf = func(t reflect.Type) string {
-			name, _ := c.Codec.TypeName(t)
-			return name
-		}
-		e.sagas[s.name] = append(e.sagas[s.name], &bound)
+		e.sagas[s.name] = append(e.sagas[s.name], s.In(c.Codec))
 	}
 	for _, all := range e.sagas {
 		slices.SortFunc(all, func(a, b *Saga) int { return cmp.Compare(b.version, a.version) })

@@ -16,7 +16,7 @@ import (
 func (prog *Program) sagasCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "sagas", Short: "Inspect the instances of sagas, and act on them"}
 	d := prog.databaseFlags(cmd, "a server does it, see --server of the commands")
-	return Group(cmd, prog.sagasList(d), prog.sagasShow(d), prog.sagasCancel(d), prog.sagasTerminate(d), prog.sagasRetry(d), prog.sagasSkip(d),
+	return Group(cmd, prog.sagasList(d), prog.sagasShow(d), prog.sagasDiagram(d), prog.sagasCancel(d), prog.sagasTerminate(d), prog.sagasRetry(d), prog.sagasSkip(d),
 		prog.sagasMigrate(d), prog.sagasAnswer(d))
 }
 
