@@ -106,6 +106,8 @@ func (s *Steps[D]) add(t *task) *StepOf[D] {
 
 func (s *Steps[D]) takeName(name string) {
 	switch {
+	case s.saga.further:
+		return
 	case !stepName.MatchString(name):
 		s.saga.mistake("the name %q of a step must be of lower-case letters, digits, '_' and '-', begin with a letter, and have at most 64 bytes", name)
 	case s.saga.names[name]:

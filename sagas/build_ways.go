@@ -107,7 +107,7 @@ func (s *Steps[D]) each(name string, count func(data map[string]json.RawMessage)
 			if i == 0 || steps == nil {
 				return first
 			}
-			b := &Steps[D]{saga: &Saga{further: true, names: make(map[string]bool)}}
+			b := &Steps[D]{saga: &Saga{further: true}}
 			steps(b, i)
 			return b.nodes
 		}}

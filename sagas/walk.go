@@ -16,6 +16,14 @@ type walker struct {
 	// suffix is that of the names of steps: the index of each Each around them.
 	suffix string
 	mode   mode
+	// index is where steps are in the instance, bodies are the steps of items: both are needed often.
+	index  map[string]int
+	bodies map[body]sequence
+}
+
+type body struct {
+	of   *items
+	item int
 }
 
 // mode is what a walker does on its way.
@@ -34,9 +42,20 @@ func (w *walker) emit(e Event) {
 	w.out, w.i = append(w.out, e), e.Evolve(w.i)
 }
 
+func (w *walker) step(name string) (s Step, begun bool) {
+	for at := len(w.index); at < len(w.i.Steps); at++ {
+		w.index[w.i.Steps[at].Name] = at
+	}
+	at, begun := w.index[name]
+	if begun {
+		s = w.i.Steps[at]
+	}
+	return s, begun
+}
+
 // follow returns the events that follow from what has happened to an instance.
 func (s *Saga) follow(i Instance, now time.Time) []Event {
-	w := &walker{saga: s, now: now, i: i}
+	w := &walker{saga: s, now: now, i: i, index: make(map[string]int, len(i.Steps)), bodies: make(map[body]sequence)}
 	switch {
 	case i.Status == Waiting || i.Status == "" || i.Status == Terminated:
 	case i.Status.IsEnd():
@@ -75,7 +94,7 @@ func (w *walker) goOn() (reverses bool) {
 			}
 			return false
 		}
-		s, _ := w.i.Step(cause)
+		s, _ := w.step(cause)
 		code, reason = cmp.Or(s.Code, CodeCancelled), s.Name+": "+s.Error
 	}
 	if w.letGo(everything, false) {
@@ -112,10 +131,10 @@ func (s sequence) walk(w *walker) (progress, string) {
 
 func (t *task) walk(w *walker) (progress, string) {
 	name := t.name + w.suffix
-	s, begun := w.i.Step(name)
+	s, begun := w.step(name)
 	if w.mode == begins && (!begun || s.Status == Open && t.kind == kindReceive) {
 		t.begin(w, name, begun)
-		s, _ = w.i.Step(name)
+		s, _ = w.step(name)
 	}
 	switch s.Outcome {
 	case "":
@@ -191,7 +210,7 @@ const (
 
 // decided returns which way was chosen at a step, and chooses if none was.
 func (w *walker) decided(name string, choose func() (int, error)) (way int, p progress, cause string) {
-	s, begun := w.i.Step(name)
+	s, begun := w.step(name)
 	switch {
 	case s.Outcome == Done:
 		return s.Branch, finished, ""
@@ -220,13 +239,13 @@ func (b *branches) walk(w *walker) (progress, string) {
 
 func (a *attempted) walk(w *walker) (progress, string) {
 	name := a.name + w.suffix
-	caught, begun := w.i.Step(name)
+	caught, begun := w.step(name)
 	if !begun {
 		p, cause := a.body.walk(w)
 		if p != broken {
 			return p, cause
 		}
-		failure, _ := w.i.Step(cause)
+		failure, _ := w.step(cause)
 		way := slices.IndexFunc(a.catches, func(c catch) bool { return len(c.codes) == 0 || slices.Contains(c.codes, failure.Code) })
 		switch {
 		case way < 0:

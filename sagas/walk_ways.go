@@ -30,19 +30,24 @@ func (m *items) walk(w *walker) (progress, string) {
 		atOnce = n
 	}
 	suffix := w.suffix
-	inside := func(i int, do func(body sequence)) {
+	inside := func(i int, do func(sequence)) {
 		w.suffix = suffix + "[" + strconv.Itoa(i) + "]"
-		do(m.body(i))
+		steps, ok := w.bodies[body{m, i}]
+		if !ok {
+			steps = m.body(i)
+			w.bodies[body{m, i}] = steps
+		}
+		do(steps)
 		w.suffix = suffix
 	}
 	return w.walkWays(ways{
 		count: n, atOnce: atOnce, enough: n - m.tolerated,
 		walk: func(i int) (p progress, cause string) {
-			inside(i, func(body sequence) { p, cause = body.walk(w) })
+			inside(i, func(steps sequence) { p, cause = steps.walk(w) })
 			return p, cause
 		},
 		part: func(i int) (of part) {
-			inside(i, func(body sequence) { of = w.partOf(body) })
+			inside(i, func(steps sequence) { of = w.partOf(steps) })
 			return of
 		},
 	})
@@ -105,7 +110,7 @@ func (w *walker) look(all ways) standing {
 			s.left = cause
 		case broken:
 			s.failed++
-			if at, _ := w.i.Step(cause); s.cause == "" || at.Ended < first {
+			if at, _ := w.step(cause); s.cause == "" || at.Ended < first {
 				s.cause, first = cause, at.Ended
 			}
 		}
