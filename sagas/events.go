@@ -123,7 +123,9 @@ func (e StepFailed) Evolve(i Instance) Instance {
 		if s.Status = NotDone; e.Unknown {
 			s.Status = Unknown
 		}
-		s.Code, s.Error = e.Code, e.Error
+		if s.Code, s.Error = e.Code, e.Error; s.Outcome == "" {
+			s.Failure = e.Code
+		}
 		s.end(NotDone, i.Events)
 	})
 	i.Events++

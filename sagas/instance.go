@@ -80,6 +80,8 @@ type Step struct {
 	// Outcome is how it ended first: Done, NotDone, Dropped or Skipped. That it comes late or is undone changes nothing of where the
 	// instance goes.
 	Outcome StepStatus `json:"outcome,omitempty"`
+	// Failure is the code of the failure that is its outcome, by which it is caught. Code is that of the last one.
+	Failure string `json:"failure,omitempty"`
 	// Ended is the version of the event of its outcome: what is done is undone in reverse.
 	Ended int64 `json:"ended,omitempty"`
 	// Branch is which way was chosen, or how many items there are.

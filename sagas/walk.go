@@ -95,7 +95,7 @@ func (w *walker) goOn() (reverses bool) {
 			return false
 		}
 		s, _ := w.step(cause)
-		code, reason = cmp.Or(s.Code, CodeCancelled), s.Name+": "+s.Error
+		code, reason = cmp.Or(s.Failure, CodeCancelled), s.Name+": "+s.Error
 	}
 	if w.letGo(everything, false) {
 		return false
@@ -246,7 +246,7 @@ func (a *attempted) walk(w *walker) (progress, string) {
 			return p, cause
 		}
 		failure, _ := w.step(cause)
-		way := slices.IndexFunc(a.catches, func(c catch) bool { return len(c.codes) == 0 || slices.Contains(c.codes, failure.Code) })
+		way := slices.IndexFunc(a.catches, func(c catch) bool { return len(c.codes) == 0 || slices.Contains(c.codes, failure.Failure) })
 		switch {
 		case way < 0:
 			return broken, cause
