@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -275,6 +276,16 @@ func TestOperatorsOfSagas(t *testing.T) {
 			}
 		}
 		deliver(t, x)
+		apptest.Rows(x, sagas.Instances) // the list has come up to here
+		if x.Service.Subscriptions != nil {
+			w := httptest.NewRecorder()
+			x.Service.Metrics.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+			for _, want := range []string{`recount_saga_instances{saga="booking",status="running"} 3`, `recount_saga_unchanged_seconds{saga="booking",status="running"} `} {
+				if !strings.Contains(w.Body.String(), want) {
+					t.Errorf("the metrics lack %s", want)
+				}
+			}
+		}
 		for _, step := range []struct {
 			method, path, body string
 			status             int
