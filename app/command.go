@@ -178,7 +178,7 @@ func (s commandSpec) fieldMistakes() (all []error) {
 			all = append(all, fmt.Errorf(`app: command %q: field %s is tagged app:%q; there are "id", "time" and "actor"`, s.name, f.Name, tag))
 		case tagged && f.Type != want:
 			all = append(all, fmt.Errorf("app: command %q: field %s is tagged app:%q, so it must be a %v", s.name, f.Name, tag, want))
-		case !named:
+		case !named && !s.internal:
 			all = append(all, fmt.Errorf("app: command %q: field %s has no name in JSON: give it a tag, such as `json:%q`, or use Body",
 				s.name, f.Name, strings.ToLower(f.Name)))
 		}

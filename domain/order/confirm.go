@@ -9,7 +9,7 @@ import (
 // Confirm takes responsibility for an order: the shop will deliver it.
 type Confirm struct {
 	// At is when it was confirmed.
-	At time.Time
+	At time.Time `app:"time"`
 }
 
 // Decide agrees if the order is placed.

@@ -9,7 +9,7 @@ import (
 // Ship sends the goods of an order on their way. It can no longer be cancelled.
 type Ship struct {
 	// At is when it was shipped.
-	At time.Time
+	At time.Time `app:"time"`
 }
 
 // Decide agrees if the order is confirmed.

@@ -9,12 +9,12 @@ import (
 
 // Schedule plans to send the goods of an order.
 type Schedule struct {
-	ID      string
+	ID      string `app:"id"`
 	OrderID string
 	// Country is where the goods go.
 	Country string
 	// At is when it was scheduled.
-	At time.Time
+	At time.Time `app:"time"`
 }
 
 // CreatesStream implements commands.Creator.

@@ -12,7 +12,7 @@
 //	release  an order gives back what it has reserved
 //	commit   reserved units leave the house
 //
-// ReleaseAll releases whatever an order has, for one that was cancelled.
+// ReleaseAll releases whatever an order has, for one that was cancelled; CommitAll commits it.
 //
 // An order may reserve an article several times; its reservations add up, and
 // may be released or committed in parts. What is promised to an order stays
