@@ -8,6 +8,8 @@ import (
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/shop/inventory"
 	"github.com/57528e99/recount/shop/notification"
+	"github.com/57528e99/recount/shop/payment"
+	"github.com/57528e99/recount/shop/shipping"
 )
 
 // The categories of the streams. Names of events, in the modules, and versions are those in the
@@ -25,6 +27,7 @@ func App() app.App {
 		Name: "shop", Program: "recount", Short: "An event-sourced shop on PostgreSQL",
 		Modules: []app.Module{
 			ordersModule(), stockModule(), returnsModule(), customersModule(), salesModule(),
+			payment.Module(), shipping.Module(),
 			// What reacts to their events, and knows nothing else of them.
 			notification.Module(), inventory.Module(),
 		},
@@ -46,4 +49,22 @@ func welcome(at app.Running) string {
   curl '%[1]s/v1/sales?by=country'
   curl %[1]s/dev/inbox
 `, at.URL, order, at.Program, id, at.Flags)
+}
+
+// WithCheckout returns the shop with a module that checks orders out, see package checkout. Without one, orders wait for somebody to confirm
+// them.
+func WithCheckout(m app.Module) app.App {
+	a := App()
+	a.Modules = append(a.Modules, m)
+	return a
+}
+
+// WelcomeToCheckout is what to try of a shop that checks orders out.
+func WelcomeToCheckout(at app.Running) string {
+	return fmt.Sprintf(`Fill the shelf, for what is not there is not sold, and an order that cannot be checked out is cancelled:
+
+  curl %[1]s/v1/stock/TEA-1/receive -H 'Content-Type: application/json' -d '{"quantity":1000}'
+
+`, at.URL) + welcome(at) + fmt.Sprintf(`  %s sagas ls
+`, at.Program)
 }

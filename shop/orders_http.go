@@ -32,7 +32,8 @@ func ordersModule() app.Module {
 				app.Do[order.Confirm]("confirm", app.Body(confirm), app.OptionalBody),
 				app.Do[order.Ship]("ship", app.Body(ship), app.OptionalBody),
 				app.Do[order.Complete]("complete", app.Body(complete), app.OptionalBody),
-				app.Do[order.Cancel]("cancel", app.Body(cancel))).
+				app.Do[order.Cancel]("cancel", app.Body(cancel)),
+				app.Do[order.Abandon]("abandon", app.Internal)).
 			// There are none, but who makes some makes others than before there were addresses.
 			Snapshots(0, 2)},
 		Projections: []projections.Projection{orders},

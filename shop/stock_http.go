@@ -3,8 +3,10 @@ package shop
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/httpapi"
@@ -14,23 +16,35 @@ import (
 // stockModule has the streams stock-{sku}, one for each article, and a read model of them. They get
 // long: every line of every order adds to one.
 func stockModule() app.Module {
+	articles := app.NewAggregate[stock.Stock, stock.Event](categoryStock, "/v1/stock/{sku}").
+		Events(
+			app.Event[stock.Received]("StockReceived", 1),
+			app.Event[stock.Adjusted]("StockAdjusted", 1),
+			app.Event[stock.Reserved]("StockReserved", 1),
+			app.Event[stock.Released]("StockReleased", 1),
+			app.Event[stock.Committed]("StockCommitted", 1)).
+		Commands(
+			app.Do[stock.Receive]("receive", app.Body(receive)),
+			app.Do[stock.Adjust]("adjust", app.Body(adjust)),
+			app.Do[stock.Reserve]("reserve", app.Body(reserve)),
+			app.Do[stock.Release]("release", app.Body(release)),
+			app.Do[stock.Commit]("commit", app.Body(commit)),
+			app.Do[stock.ReleaseAll]("release-all", app.Body(releaseAll), app.Internal)).
+		Snapshots(100, 1)
 	return app.Module{
-		Name: "stock",
-		Aggregates: []app.Aggregate{app.NewAggregate[stock.Stock, stock.Event](categoryStock, "/v1/stock/{sku}").
-			Events(
-				app.Event[stock.Received]("StockReceived", 1),
-				app.Event[stock.Adjusted]("StockAdjusted", 1),
-				app.Event[stock.Reserved]("StockReserved", 1),
-				app.Event[stock.Released]("StockReleased", 1),
-				app.Event[stock.Committed]("StockCommitted", 1)).
-			Commands(
-				app.Do[stock.Receive]("receive", app.Body(receive)),
-				app.Do[stock.Adjust]("adjust", app.Body(adjust)),
-				app.Do[stock.Reserve]("reserve", app.Body(reserve)),
-				app.Do[stock.Release]("release", app.Body(release)),
-				app.Do[stock.Commit]("commit", app.Body(commit)),
-				app.Do[stock.ReleaseAll]("release-all", app.Body(releaseAll), app.Internal)).
-			Snapshots(100, 1)},
+		Name:       "stock",
+		Aggregates: []app.Aggregate{articles},
+		Units: []app.Unit{
+			app.Across("reserve-order", "/v1/stock", func(tx *app.Tx, c stock.ReserveOrder) error {
+				return decideAll(tx, articles, c.Each(), func(r stock.Reserve) string { return r.SKU })
+			}, app.Internal),
+			app.Across("release-order", "/v1/stock", func(tx *app.Tx, c stock.ReleaseOrder) error {
+				return decideAll(tx, articles, c.Each(), func(r stock.ReleaseAll) string { return r.SKU })
+			}, app.Internal),
+			app.Across("commit-order", "/v1/stock", func(tx *app.Tx, c stock.CommitOrder) error {
+				return decideAll(tx, articles, c.Each(), func(r stock.CommitAll) string { return r.SKU })
+			}, app.Internal),
+		},
 		Projections: []projections.Projection{stockLevels},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?as_of=
@@ -42,6 +56,19 @@ func stockModule() app.Module {
 			{Err: stock.ErrOverflow, Kind: kindStockFull},
 		},
 	}
+}
+
+// decideAll decides commands one after another, each on the stream of an article.
+func decideAll[C commands.Command[stock.Stock, stock.Event]](tx *app.Tx, articles *app.AggregateOf[stock.Stock, stock.Event], all []C, sku func(C) string) error {
+	for _, c := range all {
+		s, _ := articles.Get(tx, sku(c))
+		events, err := c.Decide(s)
+		if err != nil {
+			return fmt.Errorf("article %s: %w", sku(c), err)
+		}
+		articles.Put(tx, sku(c), events...)
+	}
+	return nil
 }
 
 type receiveBody struct {
