@@ -48,6 +48,11 @@ func New(t testing.TB, a app.App) *Test {
 	return start(t, s, box, clock, err)
 }
 
+// Of returns a Test of a Service that the test has started, and closes: to look at it.
+func Of(t testing.TB, s *app.Service) *Test {
+	return &Test{Service: s, t: t, reported: make(map[string]bool), delivered: make(map[string]int64), attempts: make(map[string]int), clock: new(clock)}
+}
+
 // startInbox starts a mail server that ends with the test.
 func startInbox(t testing.TB) (*inbox.Inbox, *delivery.MailServer) {
 	t.Helper()

@@ -1,0 +1,151 @@
+package checkout_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/app/apptest"
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/domain/order"
+	"github.com/57528e99/recount/domain/stock"
+	"github.com/57528e99/recount/eventstore/logcheck/logtest"
+	"github.com/57528e99/recount/sagas"
+	"github.com/57528e99/recount/shop"
+	"github.com/57528e99/recount/shop/checkout"
+	paying "github.com/57528e99/recount/shop/payment"
+	"github.com/57528e99/recount/shop/payment/gateway"
+	"github.com/57528e99/recount/shop/payment/gateway/simulator"
+)
+
+// mute does what it is asked for, and for each order there is an operation to which it never answers.
+type mute struct {
+	gateway.Gateway
+	mu    sync.Mutex
+	asked []string
+}
+
+func (m *mute) unless(op gateway.Operation, r gateway.Request, do func(context.Context, gateway.Request) (gateway.Answer, error), ctx context.Context) (gateway.Answer, error) {
+	a, err := do(ctx, r)
+	if string(op) != r.OrderID {
+		return a, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = append(m.asked, r.OrderID)
+	return gateway.Answer{}, errors.New("the process ends before it hears the answer")
+}
+
+func (m *mute) Authorize(ctx context.Context, r gateway.Request) (gateway.Answer, error) {
+	return m.unless(gateway.Authorize, r, m.Gateway.Authorize, ctx)
+}
+
+func (m *mute) Capture(ctx context.Context, r gateway.Request) (gateway.Answer, error) {
+	return m.unless(gateway.Capture, r, m.Gateway.Capture, ctx)
+}
+
+func (m *mute) Void(ctx context.Context, r gateway.Request) (gateway.Answer, error) {
+	return m.unless(gateway.Void, r, m.Gateway.Void, ctx)
+}
+
+func (m *mute) Refund(ctx context.Context, r gateway.Request) (gateway.Answer, error) {
+	return m.unless(gateway.Refund, r, m.Gateway.Refund, ctx)
+}
+
+func (m *mute) hasHeard(ops ...string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !slices.ContainsFunc(ops, func(op string) bool { return !slices.Contains(m.asked, op) })
+}
+
+// TestRestart ends the process while a gateway has done what it was asked for and nobody knows: in each of the four operations. The next
+// process goes on, and nothing is done twice.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	db := logtest.New(t)
+	var kept []gateway.Answer
+	config := simulator.Config{
+		Keep: func(a gateway.Answer) error { kept = append(kept, a); return nil },
+		Plan: func(op gateway.Operation, r gateway.Request, _ int) simulator.Fault {
+			if op == gateway.Capture && r.OrderID == "void" {
+				return simulator.Declined
+			}
+			return simulator.None
+		},
+	}
+	open := func(g gateway.Gateway) *app.Service {
+		t.Helper()
+		a := shop.WithCheckout(checkout.Orchestrated(checkout.Config{Payments: paying.Service{Gateway: g}, Attempts: sagas.Attempts{Max: 1000, First: 10 * time.Millisecond, Longest: 10 * time.Millisecond}}))
+		s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8})
+		if err == nil {
+			err = s.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	closed := func(s *app.Service) {
+		t.Helper()
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until := func(what string, is func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("after a minute, %s", what)
+			}
+		}
+	}
+	do := func(s *app.Service, name, id string, command any) {
+		t.Helper()
+		if _, err := s.Do(t.Context(), name, id, command, commands.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	statusOf := func(s *app.Service, id string) order.Status {
+		o, _, err := s.Commands.State(t.Context(), "order-"+id, commands.Moment{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.(order.Order).Status
+	}
+
+	before := &mute{Gateway: simulator.New(config)}
+	first := open(before)
+	for _, sku := range []string{"CUP", "POT"} {
+		do(first, "stock.receive", sku, stock.Receive{SKU: sku, Quantity: received, At: at})
+	}
+	w := &world{TB: t}
+	for _, op := range []string{"authorize", "capture", "void", "refund"} {
+		o := placed(op, 2, 1, 450)
+		w.orders = append(w.orders, o)
+		do(first, "order.place", op, o)
+	}
+	until("the order to be refunded is not confirmed", func() bool { return statusOf(first, "refund") == order.StatusConfirmed })
+	do(first, "order.cancel", "refund", order.Cancel{Reason: "changed my mind", At: at})
+	until("the gateway was not asked for all", func() bool { return before.hasHeard("authorize", "capture", "void", "refund") })
+	closed(first)
+
+	config.Past = slices.Clone(kept)
+	w.gateway = simulator.New(config)
+	second := open(w.gateway)
+	defer closed(second)
+	for id, want := range map[string]order.Status{"authorize": order.StatusConfirmed, "capture": order.StatusConfirmed, "void": order.StatusCancelled, "refund": order.StatusCancelled} {
+		until(id+" has not come to its end", func() bool {
+			i, _, err := second.Sagas.Load(t.Context(), checkout.Name, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return statusOf(second, id) == want && (i.Status.IsEnd() || want == order.StatusConfirmed)
+		})
+	}
+	w.Test = apptest.Of(t, second)
+	w.check()
+}
