@@ -16,6 +16,9 @@
 // server of the process (serve --mail-server); without one the log says which are not sent. A mail may be repeated if a process
 // dies: with the same Message-ID.
 //
+// Services that others ask are payment, over a payment gateway, and shipping. Package checkout asks them for each order, one after another:
+// App has it not, WithCheckout has.
+//
 // Sales are counted per day in UTC. An order counts, with its units and its
 // amount, on the day it was placed; cancelled, it is taken out of that day
 // again, whenever that happens. A refund counts on the day of the return, and

@@ -60,13 +60,14 @@ them. Ctrl-C stops it.`,
 	prog.snapshotFlag(flags, &d.options.SnapshotEvery)
 	ignoreFlag(flags, &d.options.IgnoreTypes)
 	templatesFlag(flags, &d.options.Templates)
+	choose := prog.variantFlags(flags, true)
 	logs := loggingFlags(cmd, "warn", "console")
 	for _, x := range prog.Extensions {
 		if x.Dev != nil {
 			d.beside = append(d.beside, x.Dev(prog, flags))
 		}
 	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if d.pg != builtIn && (d.fresh || d.pgPort != 0) {
 			return UsageError(cmd, "--fresh and --pg-port are for the own PostgreSQL, and --pg names another")
 		}
@@ -74,6 +75,15 @@ them. Ctrl-C stops it.`,
 		if d.pgPort < 0 || d.pgPort > 65535 {
 			return UsageError(cmd, "--pg-port must be from 1 to 65535, or 0 for none; it is %d", d.pgPort)
 		}
+		dataDir := d.dataDir
+		if d.fresh {
+			dataDir = ""
+		}
+		closeApp, err := choose(dataDir)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeApp()) }()
 		return prog.runDev(cmd.Context(), d, prog.logger(logs))
 	}
 	return cmd

@@ -28,6 +28,43 @@ type Extension struct {
 	// Dev adds flags to the command dev, and returns what is done once its server answers, beside it.
 	// Its error is reported, and does not stop the server. Default: nothing.
 	Dev func(prog *Program, flags *pflag.FlagSet) func(ctx context.Context, url string) error
+	// App lets serve and dev run a variant of the program's App. Default: they run that.
+	App *Variants
+}
+
+// Variants are Apps that a program runs for different flags. They differ in modules.
+type Variants struct {
+	// Flags adds flags to serve or dev, and returns what makes the App once they are set. DataDir is where dev keeps data; empty: it keeps
+	// none, or it is serve. Close is called when the App has ended.
+	Flags func(flags *pflag.FlagSet, dev bool) func(dataDir string) (a app.App, close func() error, err error)
+	// Most is the App with everything that any of them has, for commands that look into a database.
+	Most app.App
+}
+
+// variantFlags adds the flags that choose a variant of the App, and returns what chooses it.
+func (prog *Program) variantFlags(flags *pflag.FlagSet, dev bool) func(dataDir string) (closeApp func() error, err error) {
+	for _, x := range prog.Extensions {
+		if x.App != nil {
+			choose := x.App.Flags(flags, dev)
+			return func(dataDir string) (closeApp func() error, err error) {
+				prog.App, closeApp, err = choose(dataDir)
+				return closeApp, err
+			}
+		}
+	}
+	return func(string) (func() error, error) { return func() error { return nil }, nil }
+}
+
+// withMost returns the program with the App that has everything.
+func (prog *Program) withMost() *Program {
+	for _, x := range prog.Extensions {
+		if x.App != nil {
+			with := *prog
+			with.App = x.App.Most
+			return &with
+		}
+	}
+	return prog
 }
 
 // ballastBytes counts as memory in use, and is never touched, so that it takes none. Garbage is

@@ -75,8 +75,8 @@ usage, 3 not found, 4 conflict, 5 refused by a rule, 6 not authorized, 7 unavail
 		prog.streamsCommand(), prog.logCommand(), prog.patternCommand(), prog.mailCommand(),
 		prog.openAPICommand(), prog.versionCommand(),
 	)
-	if len(prog.App.Sagas()) > 0 {
-		root.AddCommand(prog.sagasCommand())
+	if most := prog.withMost(); len(most.App.Sagas()) > 0 {
+		root.AddCommand(most.sagasCommand())
 	}
 	for _, x := range prog.Extensions {
 		if x.Commands != nil {

@@ -159,8 +159,14 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	flags.StringVar(&s.webhookKeyFile, "webhook-key-file", "", "file with the key that the secrets of webhooks are derived from, 32 bytes or more, the same for all processes; "+
 		"or it is in $"+webhookKeyVariable)
 	FromEnv(flags, "webhook-key-file")
+	choose := prog.variantFlags(flags, false)
 	logs := loggingFlags(cmd, "info", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		closeApp, err := choose("")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeApp()) }()
 		if port := prog.Getenv("PORT"); port != "" && !flags.Changed("listen") {
 			s.listen = ":" + port
 		}

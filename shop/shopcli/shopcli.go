@@ -1,5 +1,5 @@
-// Package shopcli adds to the command line of the shop: imports, and made-up orders for
-// development.
+// Package shopcli adds to the command line of the shop: imports, made-up orders for
+// development, and how orders are checked out.
 package shopcli
 
 import (
@@ -18,6 +18,7 @@ func Extension() cli.Extension {
 		Dev: func(prog *cli.Program, flags *pflag.FlagSet) func(context.Context, string) error {
 			return program{prog}.devSeed(flags)
 		},
+		App: &cli.Variants{Flags: checkoutFlags, Most: orchestrated(nil)},
 	}
 }
 
