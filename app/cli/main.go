@@ -46,8 +46,11 @@ func (prog *Program) variantFlags(flags *pflag.FlagSet, dev bool) func(dataDir s
 	for _, x := range prog.Extensions {
 		if x.App != nil {
 			choose := x.App.Flags(flags, dev)
-			return func(dataDir string) (closeApp func() error, err error) {
-				prog.App, closeApp, err = choose(dataDir)
+			return func(dataDir string) (func() error, error) {
+				a, closeApp, err := choose(dataDir)
+				if err == nil {
+					prog.App = a
+				}
 				return closeApp, err
 			}
 		}
