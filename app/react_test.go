@@ -20,7 +20,7 @@ func (c take) Decide(p purse) ([]purseEvent, error) {
 	if p.Balance < c.Amount {
 		return nil, errEmpty
 	}
-	return []purseEvent{taken{c.Amount}}, nil
+	return []purseEvent{taken(c)}, nil
 }
 
 // TestAReactionThatWasRefusedIsDecidedAgain, and one that was accepted is not.

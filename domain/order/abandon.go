@@ -15,5 +15,5 @@ func (c Abandon) Decide(o Order) ([]Event, error) {
 	if o.Status == StatusCancelled {
 		return nil, nil
 	}
-	return Cancel{Reason: c.Reason, At: c.At}.Decide(o)
+	return Cancel(c).Decide(o)
 }

@@ -15,5 +15,5 @@ func (c CallOff) Decide(s Shipment) ([]Event, error) {
 	if s.Status == StatusCancelled || s.Status == StatusFailed {
 		return nil, nil
 	}
-	return Cancel{Reason: c.Reason, At: c.At}.Decide(s)
+	return Cancel(c).Decide(s)
 }
