@@ -65,6 +65,6 @@ func WelcomeToCheckout(at app.Running) string {
 
   curl %[1]s/v1/stock/TEA-1/receive -H 'Content-Type: application/json' -d '{"quantity":1000}'
 
-`, at.URL) + welcome(at) + fmt.Sprintf(`  %s sagas ls
-`, at.Program)
+`, at.URL) + welcome(at) + fmt.Sprintf(`  %s sagas ls%s
+`, at.Program, at.Flags)
 }

@@ -42,7 +42,7 @@ func printInstance(w io.Writer, d sagas.Details) {
 	fmt.Fprintln(w, "\nSTEP\tSTATUS\tUNTIL\tCODE\tERROR")
 	for _, s := range d.Steps {
 		until := ""
-		if s.Status == sagas.Open || s.Status == sagas.Undoing {
+		if (s.Status == sagas.Open || s.Status == sagas.Undoing) && !s.Until.IsZero() {
 			until = s.Until.UTC().Format(timeFormat)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, s.Status, until, s.Code, Cell(s.Error, 120))
