@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,10 @@ type feed struct {
 	dealt atomic.Int64
 
 	mu sync.Mutex
+	// life counts the logs that were read: a log that was restored is another one. Reading ends with it.
+	life    int
+	reading context.Context
+	over    context.CancelFunc
 	// position is up to where recent goes, or unread. A queue that has read so far can be at the head.
 	position int64
 	recent   recentEventList
@@ -105,10 +110,32 @@ func newFeed(store eventstore.Reader, logger zerolog.Logger) *feed {
 	f := &feed{store: store, logger: logger, position: unread, queues: make(map[*queue]struct{}), behind: make(map[*queue]struct{})}
 	f.dealt.Store(unread)
 	f.plain.Store(&[]*source{})
+	f.reading, f.over = context.WithCancel(context.Background())
 	for i := range f.wake {
 		f.wake[i] = make(chan struct{}, 1)
 	}
 	return f
+}
+
+// forget drops what was read: the log is another one now. What readers have in hand nobody is offered who is added from now on. Those of
+// before must have been removed.
+func (f *feed) forget() {
+	f.mu.Lock()
+	f.over()
+	f.life++
+	f.reading, f.over = context.WithCancel(context.Background())
+	f.position, f.recent = unread, recentEventList{}
+	f.mu.Unlock()
+	f.dealt.Store(unread)
+}
+
+// during returns the number of the log that is read now, and a context that ends with its reading.
+func (f *feed) during(ctx context.Context) (during context.Context, life int, end func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	during, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(f.reading, cancel)
+	return during, f.life, func() { stop(); cancel() }
 }
 
 // addSource lets events match a source. Its queues are added later.

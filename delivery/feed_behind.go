@@ -48,10 +48,13 @@ func (f *feed) furthest() (from int64, filter eventstore.Filter, ok bool) {
 	return from, union.filter(), ok
 }
 
-// claim lets a reader serve those who want positions from one on up to another, of what a filter lets through.
-func (f *feed) claim(reader int32, from, upto int64, filter eventstore.Filter) (claimed []*queue) {
+// claim lets a reader serve those who want positions from one on up to another of a log, of what a filter lets through.
+func (f *feed) claim(reader int32, life int, from, upto int64, filter eventstore.Filter) (claimed []*queue) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.life != life {
+		return nil
+	}
 	for q := range f.behind {
 		if q.by.Load() != nobody || !covers(filter, q.source) {
 			continue
@@ -86,13 +89,13 @@ func (f *feed) release(reader int32, claimed []*queue) {
 // serveRecent serves those who want what is kept of the end of the log, and reports whether there are any.
 func (f *feed) serveRecent(reader int32) bool {
 	f.mu.Lock()
-	first, upto := f.recent.first(f.position), f.position
+	life, first, upto := f.life, f.recent.first(f.position), f.position
 	f.mu.Unlock()
 	if upto == unread {
 		return false
 	}
 	// One who has read all is served as well: it gets to the head.
-	claimed := f.claim(reader, first, upto+1, eventstore.Filter{})
+	claimed := f.claim(reader, life, first, upto+1, eventstore.Filter{})
 	if len(claimed) == 0 {
 		return false
 	}
@@ -113,7 +116,7 @@ func (f *feed) serveRecent(reader int32) bool {
 
 // readPages reads page after page from a position on while somebody wants the next.
 func (f *feed) readPages(ctx context.Context, reader int32, from int64, filter eventstore.Filter) (background.Next, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, life, cancel := f.during(ctx)
 	next := background.Idle
 	pages, ended := ahead(ctx, f.store.Subscribe(ctx, eventstore.ReadOptions{From: from, PageSize: feedPage, Filter: filter}))
 	defer func() { cancel(); <-ended }()
@@ -126,7 +129,7 @@ func (f *feed) readPages(ctx context.Context, reader int32, from int64, filter e
 			return next, p.err
 		}
 		upto := p.Next - 1
-		claimed := f.claim(reader, from, upto, filter)
+		claimed := f.claim(reader, life, from, upto, filter)
 		if len(claimed) > 0 {
 			f.deal(reader, claimed, p.Events, from, upto)
 			f.release(reader, claimed)

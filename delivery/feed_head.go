@@ -14,22 +14,27 @@ func (f *feed) followHead(ctx context.Context) {
 	loop := background.Loop{Failed: func(err error, pause time.Duration) {
 		f.logger.Warn().Err(err).Dur("pause", pause).Msg("reading the log was interrupted")
 	}}
-	_ = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
+	_ = loop.Run(ctx, func(whole context.Context) (background.Next, error) {
+		ctx, life, stop := f.during(whole)
+		defer stop()
 		defer f.fallBehind()
 		end, err := f.store.Head(ctx)
 		if err != nil {
 			return background.Idle, err
 		}
-		f.begin(end.Position)
+		f.begin(life, end.Position)
 		read := false
 		for b, err := range f.store.Subscribe(ctx, eventstore.ReadOptions{After: end, PageSize: feedPage}) {
+			if ctx.Err() != nil {
+				break
+			}
 			if err != nil {
 				return again(read), err
 			}
 			read = true
-			f.atHead(b)
+			f.atHead(life, b)
 		}
-		return background.Again, ctx.Err()
+		return background.Again, whole.Err()
 	})
 }
 
@@ -41,23 +46,33 @@ func again(did bool) background.Next {
 }
 
 // begin begins to read behind a position.
-func (f *feed) begin(position int64) {
+func (f *feed) begin(life int, position int64) {
 	f.mu.Lock()
-	f.position, f.recent = position, recentEventList{}
+	if f.life == life {
+		f.position, f.recent = position, recentEventList{}
+		f.dealt.Store(position)
+	}
 	f.mu.Unlock()
-	f.dealt.Store(position)
 	f.stir()
 }
 
 // atHead deals out what is new.
-func (f *feed) atHead(b eventstore.Batch) {
+func (f *feed) atHead(life int, b eventstore.Batch) {
 	f.mu.Lock()
+	if f.life != life {
+		f.mu.Unlock()
+		return
+	}
 	f.recent.add(f.position+1, b.Next-1, b.Events)
 	f.position = b.Next - 1
 	f.mu.Unlock()
 	// What is at the head has read up to here, but for what does not match.
 	f.deal(head, nil, b.Events, 0, b.Next-1)
-	f.dealt.Store(b.Next - 1)
+	f.mu.Lock()
+	if f.life == life {
+		f.dealt.Store(b.Next - 1)
+	}
+	f.mu.Unlock()
 }
 
 // fallBehind takes all from the head when it is read no more.

@@ -96,10 +96,35 @@ func TestWhoIsAtTheEndGetsToTheHeadThatIsReadLater(t *testing.T) {
 	b := newBench(t)
 	f, add := b.allWaitFor(4)
 	q := add(&wanting{from: 4})
-	f.begin(3)
+	f.begin(0, 3)
 	b.eventually(func() error {
 		if passed := f.passed(q); passed != 3 {
 			return fmt.Errorf("it has passed %d, want 3", passed)
+		}
+		return nil
+	})
+}
+
+// What was read of a log before it was restored is of another log: who is added since is offered nothing of it.
+func TestNothingIsOfferedOfTheLogBefore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	f, add := b.allWaitFor(100)
+	var lost []eventstore.RecordedEvent
+	for position := range int64(9) {
+		lost = append(lost, eventstore.RecordedEvent{Event: eventstore.Event{Type: "Lost"}, Stream: "order-1", Position: position + 1})
+	}
+	f.begin(0, 0)
+	f.atHead(0, eventstore.Batch{Events: lost, Next: 10})
+	f.forget()
+	f.atHead(0, eventstore.Batch{Events: lost, Next: 10})
+	next := &wanting{from: 1}
+	add(next)
+	b.eventually(func() error {
+		next.mu.Lock()
+		defer next.mu.Unlock()
+		if len(next.got) != 3 {
+			return fmt.Errorf("positions %v were offered, want 1 to 3", next.got)
 		}
 		return nil
 	})

@@ -330,6 +330,10 @@ func (k *keeper) see(ctx context.Context) error {
 				k.lose(p)
 			}
 		}
+		k.Runner.feed.forget()
+		for _, f := range k.Runner.changes {
+			f.forget()
+		}
 	}
 	k.log.Store(&at)
 	if changes != k.changes {

@@ -19,7 +19,7 @@ const (
 	// settling is how long servers have until they are fresh.
 	settling = time.Minute
 	// ending is how long each has in the end to finish what it was doing.
-	ending = 10 * time.Second
+	ending = time.Minute
 )
 
 // leaseKeepers is the kind of goroutine that each projection has where it runs.
