@@ -1,11 +1,6 @@
 package stock
 
-import (
-	"cmp"
-	"time"
-
-	"github.com/57528e99/recount/domain/goods"
-)
+import "time"
 
 // CommitAll lets whatever an order has reserved leave the house.
 type CommitAll struct {
@@ -17,13 +12,9 @@ type CommitAll struct {
 
 // Decide agrees. If the order has nothing reserved there is nothing to do.
 func (c CommitAll) Decide(s Stock) ([]Event, error) {
-	at, err := goods.BusinessTime("/at", c.At)
-	if err = cmp.Or(goods.CheckSKU("/sku", c.SKU), goods.CheckID("/order_id", c.OrderID), err); err != nil {
+	at, quantity, err := s.reservedBy(c.SKU, c.OrderID, c.At)
+	if err != nil || quantity <= 0 {
 		return nil, err
-	}
-	quantity := s.Reservations[c.OrderID]
-	if quantity <= 0 {
-		return nil, nil
 	}
 	return []Event{Committed{SKU: c.SKU, OrderID: c.OrderID, Quantity: quantity, At: at}}, nil
 }
