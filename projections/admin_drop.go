@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -124,10 +125,9 @@ WHERE known.version IS NULL AND p.app = $4
 GROUP BY 1, 2
 HAVING max(g.last_run_at) < clock_timestamp() - $3::interval AND bool_and(g.generation <> p.live_generation)`
 
-// dropUnused removes the rows of versions of the App that nobody has run for longer than a program
-// may be gone.
-func (r *Runner) dropUnused(ctx context.Context, names []string, versions []int) error {
-	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(unusedSQL), names, versions, r.config.DropUnusedAfter, r.catalog.app)
+// dropUnused removes the rows of versions of the App that nobody has run for longer than after.
+func (r *Runner) dropUnused(ctx context.Context, names []string, versions []int, after time.Duration) error {
+	rows, err := r.catalog.pool.Query(ctx, r.catalog.sql(unusedSQL), names, versions, after, r.catalog.app)
 	if err != nil {
 		return err
 	}

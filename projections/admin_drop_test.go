@@ -100,7 +100,7 @@ func TestVersionsThatNobodyRunsAreDropped(t *testing.T) {
 	b.Cleanup(func() { b.stop(next) })
 	b.exec(`UPDATE recount.projection_generations SET last_run_at = last_run_at - interval '2 hours'`)
 	// The view shows it: it is left alone.
-	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}); err != nil {
+	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.wantTables("accounts", "accounts_g1"); err != nil {
@@ -109,14 +109,14 @@ func TestVersionsThatNobodyRunsAreDropped(t *testing.T) {
 	b.start(next)
 	b.eventually(func() error { return b.shows("accounts", 2) })
 	b.exec(`UPDATE recount.projection_generations SET last_run_at = clock_timestamp() - interval '59 minutes' WHERE generation = 1`)
-	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}); err != nil {
+	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.wantTables("accounts", "accounts_g1", "accounts_g2"); err != nil {
 		t.Errorf("before the hour is over: %v", err)
 	}
 	b.exec(`UPDATE recount.projection_generations SET last_run_at = clock_timestamp() - interval '61 minutes' WHERE generation = 1`)
-	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}); err != nil {
+	if err := next.dropUnused(t.Context(), []string{"accounts"}, []int{2}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.wantTables("accounts", "accounts_g2"); err != nil {

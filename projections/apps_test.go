@@ -133,9 +133,8 @@ func TestAnAppDropsItsOwnUnusedVersions(t *testing.T) {
 		*Runner
 		want int
 	}{{shop, 2}, {next, 1}} {
-		r.config.DropUnusedAfter = time.Hour
 		names, versions := r.known()
-		if err := r.dropUnused(t.Context(), names, versions); err != nil {
+		if err := r.dropUnused(t.Context(), names, versions, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		if all, err := banks.Show(t.Context(), "accounts"); err != nil || len(all) != r.want {

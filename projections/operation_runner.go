@@ -167,7 +167,7 @@ func (r *Runner) operate(soft, _ context.Context) {
 	_ = loop.Run(soft, func(ctx context.Context) (background.Next, error) {
 		if r.config.DropUnusedAfter > 0 && time.Since(looked) > min(r.config.DropUnusedAfter, time.Minute) {
 			looked = time.Now()
-			if err := r.dropUnused(ctx, names, versions); err != nil {
+			if err := r.dropUnused(ctx, names, versions, r.config.DropUnusedAfter); err != nil {
 				return background.Idle, err
 			}
 		}
