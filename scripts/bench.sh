@@ -33,6 +33,7 @@ case ${1-} in
 	measure rebuild
 	measure deliver
 	measure match
+	measure sagas
 	measure http
 	measure http --commands-only
 	kept >>"$dir/reports.json"

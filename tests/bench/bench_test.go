@@ -253,6 +253,7 @@ func TestSettingsThatCannotBeMeasured(t *testing.T) {
 		"not so many":      Deliver{Rate: 1, Subscriptions: 5, Many: 7, Partitions: 1, ManyPartitions: 1, Events: minDelivered, Duration: 1},
 		"three partitions": Deliver{Rate: 1, Subscriptions: 5, Many: 10, Partitions: 3, ManyPartitions: 1, Events: minDelivered, Duration: 1},
 		"unknown part":     Deliver{Rate: 1, Subscriptions: 5, Many: 10, Partitions: 1, ManyPartitions: 1, Events: minDelivered, Duration: 1, Only: []string{"all"}},
+		"few timers":       Sagas{InFlight: []int{1}, Duration: 1},
 		"no orders":        HTTP{Connections: []int{1}, Duration: 1},
 		"no whole stream":  Compare{Callers: []int{1}, Duration: 1, Batch: 1, Events: 9, Tail: 1},
 		"nobody to follow": Compare{Callers: []int{1}, Duration: 1, Batch: 1, Events: 10},

@@ -202,12 +202,7 @@ func serveShop(ctx context.Context, o app.Options) (url string, stop func() erro
 	if err != nil {
 		return "", nil, err
 	}
-	s, err := app.Open(ctx, shop.App(), o)
-	if err == nil {
-		if err = s.Start(ctx); err != nil {
-			err = errors.Join(err, s.Close(ctx))
-		}
-	}
+	s, err := openService(ctx, shop.App(), o)
 	if err != nil {
 		return "", nil, errors.Join(err, ln.Close())
 	}
@@ -218,4 +213,16 @@ func serveShop(ctx context.Context, o app.Options) (url string, stop func() erro
 		cancel()
 		return errors.Join(<-served, s.Close(ctx))
 	}, nil
+}
+
+// openService starts an App on a log.
+func openService(ctx context.Context, a app.App, o app.Options) (*app.Service, error) {
+	s, err := app.Open(ctx, a, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(ctx); err != nil {
+		return nil, errors.Join(err, s.Close(ctx))
+	}
+	return s, nil
 }

@@ -49,13 +49,16 @@ func note(n int) (string, any) {
 	return fmt.Sprintf("note-%d", n/notesPerStream), noted{n, noteText}
 }
 
+// articles is how many articles the shop has.
+const articles = 2000
+
 // placedOrder is order number n of a shop: of one of a thousand customers, with two of two thousand
 // articles.
 func placedOrder(n int) (string, any) {
 	id := fmt.Sprint(n)
 	customer := fmt.Sprintf("customer-%d", n%1000)
 	line := func(article int) goods.Line {
-		return goods.Line{SKU: fmt.Sprintf("SKU-%d", article%2000), Description: "Something that is sold", Quantity: 2, UnitPriceMinor: 250}
+		return goods.Line{SKU: fmt.Sprintf("SKU-%d", article%articles), Description: "Something that is sold", Quantity: 2, UnitPriceMinor: 250}
 	}
 	lines := []goods.Line{line(n), line(7 * (n + 1))}
 	return "order-" + id, order.Placed{

@@ -99,6 +99,7 @@ var questions = map[string]string{
 	"rebuild": "Building read models anew",
 	"http":    "The shop over HTTP",
 	"deliver": "Delivering to subscriptions",
+	"sagas":   "Sagas",
 	"match":   "Finding the rules that an event matches",
 	"compare": "Beside other event stores",
 }
@@ -120,8 +121,11 @@ func (r Report) options() string {
 
 // unit is what rates count.
 func unit(r Report) string {
-	if r.Bench == "http" {
+	switch {
+	case r.Bench == "http":
 		return "requests"
+	case r.Bench == "sagas":
+		return cmp.Or(sagaUnits[r.question()], "timers")
 	}
 	return "events"
 }
