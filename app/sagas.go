@@ -144,7 +144,11 @@ func (b *boundAggregate[S, E]) decide(tx *commands.Unit, verb string, of sagas.C
 			tx.Fail(err)
 			return nil
 		}
-		state, _ := b.handler.Get(tx, id)
+		get := b.handler.Get
+		if _, creates := value.(commands.Creator); creates {
+			get = b.handler.GetNew
+		}
+		state, _ := get(tx, id)
 		events, err := value.(commands.Command[S, E]).Decide(state)
 		if err != nil {
 			return err

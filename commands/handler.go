@@ -157,6 +157,17 @@ func (h *Handler[S, E]) Load(ctx context.Context, id string) (state S, version i
 	return now.state, now.version, err
 }
 
+// Cached returns the state and version of an aggregate as this process knew them last, without a look at the store; -1 and the zero state if it
+// knows none. The stream was so once, and may have gone on since.
+func (h *Handler[S, E]) Cached(id string) (state S, version int64) {
+	stream, err := h.stream(id)
+	if err != nil {
+		return state, -1
+	}
+	known, _ := h.cache.get(stream)
+	return known.state, known.version
+}
+
 func (h *Handler[S, E]) stream(id string) (string, error) {
 	if id == "" {
 		return "", &eventstore.InvalidError{Field: "id", Reason: "must not be empty"}

@@ -45,6 +45,17 @@ func (q *queue) enter(ctx context.Context, name string) error {
 	}
 }
 
+// tryEnter takes the turn of the given name if nobody has it, and reports whether it did.
+func (q *queue) tryEnter(name string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, taken := q.waiting[name]; taken {
+		return false
+	}
+	q.waiting[name] = list.New()
+	return true
+}
+
 // giveUp takes a waiter out of the line. The turn may have come in the same
 // moment: then it goes to the next one.
 func (q *queue) giveUp(name string, line *list.List, place *list.Element, turn <-chan struct{}) {

@@ -63,9 +63,12 @@ type Unit struct {
 
 // part is a stream of a unit, whatever its aggregate.
 type part interface {
-	// enter waits for the stream's turn.
+	// enter waits for the stream's turn, tryEnter takes it if nobody has it.
 	enter(context.Context) error
+	tryEnter()
 	leave()
+	// isEntered reports whether the unit has the turn.
+	isEntered() bool
 	// reload takes up the state that the store has. The error is a *eventstore.ConflictError if it
 	// is another than before.
 	reload(context.Context) error
@@ -90,8 +93,8 @@ type part interface {
 // Name says what kind of unit it is, such as "transfer"; errors and observations have it. Options
 // are those of a command; Expected must be left out, since decide knows all versions.
 //
-// Decide is called several times: first to learn which streams there are, then with its turn on all
-// of them, in whose queues it enters in order of their names. It must be pure, like Command.Decide,
+// Decide may be called several times: if somebody else has the turn of a stream that it asks for, again with the turns of all
+// streams that are known by then, in whose queues it enters in order of their names. It must be pure, like Command.Decide,
 // but for its calls of the Unit, and must not call Handle.
 //
 // Errors are those of Handler.Handle. A *RejectedError names the stream that decide asked for
@@ -105,12 +108,9 @@ func (u *Units) Handle(ctx context.Context, name string, decide func(*Unit) erro
 	}
 	return u.handle(ctx, name, o, func(r *request) (outcome, error) {
 		tx := &Unit{ctx: ctx, units: u, request: r, parts: make(map[string]part)}
-		// What this comes to does not count: it had no turns.
-		_ = tx.decide(decide)
 		for range maxRounds {
-			known := len(tx.parts)
-			o, err := tx.runExclusive(decide)
-			if len(tx.parts) == known {
+			o, isDone, err := tx.runExclusive(decide)
+			if isDone {
 				return o, err
 			}
 		}
@@ -124,35 +124,51 @@ func (tx *Unit) decide(decide func(*Unit) error) (refusal error) {
 	return decide(tx)
 }
 
-// runExclusive runs the unit while nothing else of the handlers runs on the streams that it has
-// asked for so far. If it asks for another one, nothing was done.
-func (tx *Unit) runExclusive(decide func(*Unit) error) (outcome, error) {
-	if tx.err != nil {
-		return tx.units.unlessKnown(tx.ctx, *tx.request, tx.err)
-	}
+// runExclusive runs the unit while nothing else of the handlers runs on the streams that it asks for. It waits for the turns of those
+// that it has asked for before, and takes those of others as it asks for them. If somebody else has one of these, it is not done.
+func (tx *Unit) runExclusive(decide func(*Unit) error) (o outcome, isDone bool, err error) {
+	defer tx.leave() // also if decide or Evolve panics
 	// In one order for all, so that no two units wait for each other.
 	names := slices.Sorted(maps.Keys(tx.parts))
 	for _, name := range names {
 		if err := tx.parts[name].enter(tx.ctx); err != nil {
-			return outcome{}, fmt.Errorf("wait for stream %q: %w", name, err)
+			return outcome{}, true, fmt.Errorf("wait for stream %q: %w", name, err)
 		}
-		// Deferred, for decide and Evolve may panic.
-		defer tx.parts[name].leave()
 	}
 	for {
 		refusal := tx.decide(decide)
 		switch {
 		case tx.err != nil:
-			return tx.units.unlessKnown(tx.ctx, *tx.request, tx.err)
-		case len(tx.parts) > len(names):
-			return outcome{}, nil
+			o, err = tx.units.unlessKnown(tx.ctx, *tx.request, tx.err)
+			return o, true, err
+		case !tx.isEntered():
+			return outcome{}, false, nil
 		}
 		failpoint.Hit(failpoint.CommandDecided)
-		o, err := tx.carryOut(refusal)
+		o, err = tx.carryOut(refusal)
 		if !overtaken(err) || tx.request.retries >= tx.units.config.Retries {
-			return o, err
+			return o, true, err
 		}
 		tx.request.retries++
+	}
+}
+
+// isEntered reports whether the unit has the turns of all streams.
+func (tx *Unit) isEntered() bool {
+	for _, p := range tx.parts {
+		if !p.isEntered() {
+			return false
+		}
+	}
+	return true
+}
+
+// leave gives back the turns that the unit has.
+func (tx *Unit) leave() {
+	for _, p := range tx.parts {
+		if p.isEntered() {
+			p.leave()
+		}
 	}
 }
 

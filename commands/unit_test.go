@@ -228,8 +228,8 @@ func TestUnitIsWrittenWhole(t *testing.T) {
 	store.before = once(func() { mustHandle(t, other.accounts, "a", deposit{5}, Options{}) })
 	got := b.mustRun(t, decide, Options{CorrelationID: "c", Actor: "ada"})
 
-	if fmt.Sprint(decided) != "[10 10 15]" {
-		t.Errorf("decided from balances %v, want to learn, to append, and again behind what another wrote", decided)
+	if fmt.Sprint(decided) != "[10 15]" {
+		t.Errorf("decided from balances %v, want once, for nobody had the turns, and again behind what another wrote", decided)
 	}
 	if got.Stream != "account-a" || got.Version != 3 || got.Position != 5 || got.Token.Position != 5 ||
 		len(got.Streams) != 2 || got.Streams[1].Stream != "account-b" || got.Streams[1].Version != 0 {
@@ -249,6 +249,48 @@ func TestUnitIsWrittenWhole(t *testing.T) {
 	if reads != 0 {
 		t.Errorf("%d reads of streams that were just written, want none", reads)
 	}
+}
+
+func TestUnitTakesAStreamForNew(t *testing.T) {
+	t.Parallel()
+	store := newFaulty()
+	mustHandle(t, newBank(t, store.Store, UnitConfig{}).accounts, "open", deposit{10}, Options{})
+	b := newBank(t, store, UnitConfig{})
+	reads := 0
+	store.reading = func(string, int64) { reads++ }
+	// opens opens an account, and writes down elsewhere that it is open already.
+	opens := func(id string) func(*Unit) error {
+		return func(tx *Unit) error {
+			err := tx.Try(func() error {
+				a, _ := b.GetNew(tx, id)
+				events, err := open{1}.Decide(a)
+				b.Put(tx, id, events...)
+				return err
+			})
+			if err != nil {
+				b.Put(tx, "refused", deposited{1})
+			}
+			return nil
+		}
+	}
+	b.mustRun(t, opens("new"), Options{})
+	if reads != 0 {
+		t.Errorf("%d reads of a stream that is new, want none", reads)
+	}
+	b.mustRun(t, opens("open"), Options{})
+	wantBalance(t, b.accounts, "new", 1, 0)
+	wantBalance(t, b.accounts, "open", 10, 0)
+	wantBalance(t, b.accounts, "refused", 1, 0)
+	// A refusal rests on a look, too.
+	b.cache.remove("account-open")
+	_, err := b.run(t.Context(), func(tx *Unit) error {
+		if a, _ := b.GetNew(tx, "open"); a.Balance == 0 {
+			return errOverdrawn
+		}
+		return nil
+	}, Options{})
+	wantError(t, err, nil)
+	wantIdle(t, b.queue)
 }
 
 // A unit rests on what it only reads, unless it peeks.

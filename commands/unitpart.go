@@ -17,7 +17,17 @@ import (
 // An error, one of Handle, ends the unit, whatever it decides. Get returns the zero state from then
 // on.
 func (h *Handler[S, E]) Get(tx *Unit, id string) (state S, version int64) {
-	p := h.partOf(tx, id)
+	return h.get(tx, id, false)
+}
+
+// GetNew is Get for a command that is a Creator: if nothing is known of the stream, it is taken for one that does not exist, without a look.
+// If there is one, the append says so, and the unit is decided again.
+func (h *Handler[S, E]) GetNew(tx *Unit, id string) (state S, version int64) {
+	return h.get(tx, id, true)
+}
+
+func (h *Handler[S, E]) get(tx *Unit, id string, isNew bool) (state S, version int64) {
+	p := h.partOf(tx, id, isNew)
 	if p == nil {
 		return state, -1
 	}
@@ -37,7 +47,7 @@ func (h *Handler[S, E]) Peek(tx *Unit, id string) (state S, version int64) {
 // Put adds events to the stream of the aggregate with the given id, behind those put before. As Get
 // does, it lets the unit rest on the stream.
 func (h *Handler[S, E]) Put(tx *Unit, id string, events ...E) {
-	p := h.partOf(tx, id)
+	p := h.partOf(tx, id, false)
 	if p == nil {
 		return
 	}
@@ -58,13 +68,16 @@ type unitPart[S any, E Event[S]] struct {
 	isKnown bool
 	// hasTurn says that nobody else of the handler runs on the stream.
 	hasTurn bool
+	// assumed: since it has the turn, the stream was once taken for one that does not exist.
+	assumed bool
 	// events are those that were put, now is the state after them.
 	events []eventstore.Event
 	now    versioned[S]
 }
 
-// partOf returns a stream's part of the unit, ready to be used; nil after an error.
-func (h *Handler[S, E]) partOf(tx *Unit, id string) *unitPart[S, E] {
+// partOf returns a stream's part of the unit, ready to be used; nil after an error. IsNew says that it may be taken for one that does not
+// exist.
+func (h *Handler[S, E]) partOf(tx *Unit, id string, isNew bool) *unitPart[S, E] {
 	stream, err := h.stream(id)
 	switch {
 	case tx.err != nil:
@@ -77,7 +90,9 @@ func (h *Handler[S, E]) partOf(tx *Unit, id string) *unitPart[S, E] {
 		return nil
 	}
 	if tx.parts[stream] == nil {
-		tx.parts[stream] = &unitPart[S, E]{Handler: h, stream: stream, known: nothing[S]()}
+		added := &unitPart[S, E]{Handler: h, stream: stream, known: nothing[S]()}
+		added.tryEnter()
+		tx.parts[stream] = added
 	}
 	p, ok := tx.parts[stream].(*unitPart[S, E])
 	if !ok || p.Handler != h {
@@ -87,7 +102,7 @@ func (h *Handler[S, E]) partOf(tx *Unit, id string) *unitPart[S, E] {
 	if slices.Contains(tx.asked, part(p)) {
 		return p
 	}
-	if err := p.lookUp(tx.ctx); err != nil {
+	if err := p.lookUp(tx.ctx, isNew); err != nil {
 		tx.Fail(err)
 		return nil
 	}
@@ -107,9 +122,13 @@ func (p *unitPart[S, E]) enter(ctx context.Context) error {
 		return err
 	}
 	// What was found before may be older than what those who had the turn since have written.
-	p.hasTurn, p.isKnown = true, false
+	p.hasTurn, p.isKnown, p.assumed = true, false, false
 	return nil
 }
+
+func (p *unitPart[S, E]) tryEnter() { p.hasTurn = p.queue.tryEnter(p.stream) }
+
+func (p *unitPart[S, E]) isEntered() bool { return p.hasTurn }
 
 func (p *unitPart[S, E]) leave() {
 	p.hasTurn = false
@@ -118,12 +137,16 @@ func (p *unitPart[S, E]) leave() {
 
 // lookUp finds a state to decide from, if there is none: an append will tell whether it is the
 // latest.
-func (p *unitPart[S, E]) lookUp(ctx context.Context) error {
+func (p *unitPart[S, E]) lookUp(ctx context.Context, isNew bool) error {
 	if p.isKnown {
 		return nil
 	}
 	if cached, ok := p.cache.get(p.stream); ok {
 		p.known, p.isKnown = cached, true
+		return nil
+	}
+	if isNew && !p.assumed {
+		p.known, p.isKnown, p.assumed = nothing[S](), true, true
 		return nil
 	}
 	return p.load(ctx)
