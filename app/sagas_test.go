@@ -227,6 +227,50 @@ func redeliver(t *testing.T, x *apptest.Test, stream string) {
 	}
 }
 
+// Commands that follow one another are appended together. One that cannot be done holds up none before it.
+func TestCommandsBeforeOneThatFails(t *testing.T) {
+	t.Parallel()
+	for what, broken := range map[string]func(tripData) sagas.Command{
+		"no such command": func(d tripData) sagas.Command { return sagas.Command{Name: "trip.vanish", ID: d.ID, Command: become{}} },
+		"panic":           func(tripData) sagas.Command { panic("no command can be made") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			saga := sagas.Define("booking", 1, func(s *sagas.Steps[tripData]) {
+				sagas.StartWith(s, func(e tripBooked) (string, tripData) { return e.ID, tripData{ID: e.ID, Price: e.Price} })
+				s.Command("reserve", becomes("reserved"))
+				s.Command("pack", becomes("packed"))
+				s.Command("broken", broken)
+			})
+			x := apptest.New(t, tripsApp(saga))
+			if err := x.Do("trip.book", "t1", book{ID: "t1", Price: 5}); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 { // each step that it would go on from fails once
+				_ = deliverAll(x)
+			}
+			i, _, err := x.Service.Sagas.Load(t.Context(), "booking", "t1")
+			if step, _ := i.Step("broken"); err != nil || step.Status != sagas.Open {
+				t.Errorf("the instance is %+v, %v", i, err)
+			}
+			got := fmt.Sprint(x.Events("trip-t1"))
+			if want := "[{t1 5} {reserved} {packed}]"; got != want {
+				t.Errorf("the trip has %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// deliverAll delivers what can be, and returns what a handler panics with.
+func deliverAll(x *apptest.Test) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return x.Deliver()
+}
+
 // TestStepsAreTriedAgain as often as they may.
 func TestStepsAreTriedAgain(t *testing.T) {
 	t.Parallel()

@@ -196,7 +196,7 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 		if in == nil {
 			continue
 		}
-		_, err = e.Do(ctx, saga, id, in, optionsFor(at))
+		err = e.advance(ctx, saga, id, in, optionsFor(at))
 		if errors.Is(err, errNotStarted) {
 			return delivery.Permanent(err)
 		}

@@ -60,6 +60,7 @@ func Subscriptions(codec *eventstore.Codec, of func(context.Context) *Engine, al
 				Definition: delivery.Definition{
 					Description: "begins instances of saga " + name + ", and tells them of what they wait for",
 					Filter:      filterOf(map[string]any{"type": types}),
+					MaxInFlight: 64,
 					Retry:       patient,
 				},
 				Handler: each(TriggersName(name), of, func(ctx context.Context, e *Engine, at *delivery.Event) error { return e.Trigger(ctx, name, at) }),
