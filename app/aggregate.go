@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -137,8 +138,8 @@ func Event[T commands.Event[S], S any](name string, version int, options ...even
 type bound interface {
 	// command runs a command by its name in the aggregate.
 	command(ctx context.Context, name, id string, c any, o commands.Options) (commands.Result, error)
-	// decide decides a command of a saga, by its name in the aggregate, as a part of a unit. The error is its refusal.
-	decide(tx *commands.Unit, name string, of sagas.Command) error
+	// decide decides a command of a saga, by its name in the aggregate, as a part of a unit, at a time. The error is its refusal.
+	decide(tx *commands.Unit, name string, of sagas.Command, now time.Time) error
 	// state is the state of a stream at a moment, and its version.
 	state(ctx context.Context, id string, at commands.Moment) (any, int64, error)
 	source() commands.SnapshotSource

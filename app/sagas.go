@@ -95,7 +95,7 @@ func (c *Commands) Sagas() *sagas.Engine { return c.engine }
 func (c *Commands) decide(tx *commands.Unit, of sagas.Command) error {
 	for _, unit := range c.app.units() {
 		if unit.spec.name == of.Name {
-			command, _, err := unit.spec.part(of)
+			command, _, err := unit.spec.part(of, c.engine.Now())
 			if err != nil {
 				tx.Fail(err)
 				return nil
@@ -108,11 +108,12 @@ func (c *Commands) decide(tx *commands.Unit, of sagas.Command) error {
 		tx.Fail(err)
 		return nil
 	}
-	return b.decide(tx, verb, of)
+	return b.decide(tx, verb, of, c.engine.Now())
 }
 
-// part returns the command of a step with its fields filled in, and the id of its stream. It is decided several times, so no id is made.
-func (s commandSpec) part(of sagas.Command) (command any, id string, err error) {
+// part returns the command of a step with its fields filled in, and the id of its stream. It is decided several times, so no id is made. Now is
+// what time it is for sagas.
+func (s commandSpec) part(of sagas.Command, now time.Time) (command any, id string, err error) {
 	if text, isText := of.Command.(json.RawMessage); isText { // of a definition as text
 		into := reflect.New(s.command)
 		d := json.NewDecoder(bytes.NewReader(text))
@@ -126,17 +127,17 @@ func (s commandSpec) part(of sagas.Command) (command any, id string, err error) 
 		return nil, "", wrongCommand(of.Name, s, of.Command)
 	}
 	s.makesID = false
-	command, id = s.completed(of.Command, of.ID, &commands.Options{})
+	command, id = s.completed(of.Command, of.ID, &commands.Options{At: now})
 	return command, id, nil
 }
 
 // decide implements bound.
-func (b *boundAggregate[S, E]) decide(tx *commands.Unit, verb string, of sagas.Command) error {
+func (b *boundAggregate[S, E]) decide(tx *commands.Unit, verb string, of sagas.Command, now time.Time) error {
 	for _, c := range b.of.commands {
 		if c.spec.name != verb {
 			continue
 		}
-		value, id, err := c.spec.part(of)
+		value, id, err := c.spec.part(of, now)
 		if err == nil && id == "" {
 			err = &eventstore.InvalidError{Field: "id", Reason: "must be said of command " + of.Name + " of a saga"}
 		}
