@@ -10,9 +10,9 @@ import (
 )
 
 // Deliver hands what was written since the last call, or since the beginning, to the Go handlers of the
-// App's subscriptions, in order, what they write too, and returns the first error of one: the next call begins with that
-// event again. Handlers that take a transaction need PostgreSQL. There subscriptions are delivered
-// all the time, from where they begin, and Deliver waits until all is delivered, or something has failed.
+// App's subscriptions, in order, what they write too, sends the mails of the others, and returns the first error of one: the
+// next call begins with that event again. Handlers that take a transaction and other targets need PostgreSQL. There subscriptions are
+// delivered all the time, from where they begin, and Deliver waits until all is delivered, or something has failed.
 //
 // Sagas whose time has come by the clock of the test are told so, see Advance.
 func (x *Test) Deliver() error {
@@ -57,7 +57,15 @@ func (x *Test) deliver(name string, s delivery.Subscription) error {
 	}
 	ctx := app.WithService(x.Service.Logger.WithContext(x.t.Context()), x.Service)
 	from, attempt := x.delivered[name], x.attempts[name]+1
-	next, err := s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, from, attempt)
+	var mails []delivery.Target
+	if s.Target.Email != nil {
+		target, err := x.Service.Mailer.Target(s.Definition)
+		if err != nil {
+			return err
+		}
+		mails = append(mails, target)
+	}
+	next, err := s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, from, attempt, mails...)
 	switch {
 	case err == nil:
 		attempt = 0

@@ -55,12 +55,17 @@ func TestMailsOfADefinition(t *testing.T) {
 	a.Modules[0].Subscriptions = []delivery.Subscription{{Definition: delivery.Definition{Name: "coin-mails", Target: delivery.TargetConfig{
 		Email: &delivery.EmailTarget{From: "jars@example.com", To: "ann@example.com", Template: delivery.MailTemplate{Subject: "Coins", Text: "coins.txt"}},
 	}}}}
-	x := apptest.Postgres(t, a)
-	x.Given("jar-ann", put{Coins: 1, At: at})
-	if err := x.Deliver(); err != nil {
-		t.Fatal(err)
-	}
-	if mails := x.Mails(); len(mails) != 1 || mails[0].Text != "There are coins in jar-ann.\n" || mails[0].Subject != "Coins" || mails[0].Copies != 1 {
-		t.Errorf("mails are %+v", mails)
+	for kind, run := range map[string]func(testing.TB, app.App) *apptest.Test{"memory": apptest.New, "postgres": apptest.Postgres} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			x := run(t, a)
+			x.Given("jar-ann", put{Coins: 1, At: at})
+			if err := x.Deliver(); err != nil {
+				t.Fatal(err)
+			}
+			if mails := x.Mails(); len(mails) != 1 || mails[0].Text != "There are coins in jar-ann.\n" || mails[0].Subject != "Coins" || mails[0].Copies != 1 {
+				t.Errorf("mails are %+v", mails)
+			}
+		})
 	}
 }
