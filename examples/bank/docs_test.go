@@ -12,7 +12,7 @@ import (
 func TestDocumentsShowThisProgram(t *testing.T) {
 	t.Parallel()
 	source := ""
-	for _, name := range []string{"main.go", "main_test.go", "accounts/account.go", "accounts/module.go", "accounts/readmodels.go", "accounts/alerts.go", "../../app/example_test.go", "../../app/example_saga_test.go"} {
+	for _, name := range []string{"main.go", "main_test.go", "accounts/account.go", "accounts/module.go", "accounts/readmodels.go", "accounts/alerts.go", "../../app/example_test.go", "../../app/example_saga_test.go", "../process/main.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
