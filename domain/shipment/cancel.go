@@ -35,5 +35,7 @@ type Cancelled struct {
 	At      time.Time `json:"at"`
 }
 
-// Evolve makes the shipment a cancelled one.
-func (e Cancelled) Evolve(s Shipment) Shipment { return s.becomes(StatusCancelled) }
+// Evolve makes the shipment a cancelled one, also if it was never scheduled.
+func (e Cancelled) Evolve(Shipment) Shipment {
+	return Shipment{ID: e.ID, OrderID: e.OrderID, Status: StatusCancelled}
+}

@@ -1,9 +1,15 @@
 // Package shipment holds the rules of a shipment of an order: scheduled,
-// dispatched and delivered, cancelled before it is dispatched, or failed.
+// dispatched and delivered, cancelled before it is dispatched, recalled after that,
+// or failed.
 //
 //	scheduled → dispatched → delivered
+//	   │  │          ├───────────┴─→ recalled
 //	   │  └──────────┴─→ failed
 //	   └─→ cancelled
+//
+// CallOff is for an order that the customer is not to get: whatever the shipment is
+// then, it is cancelled, recalled, or has failed after it. Goods that are recalled
+// come back to the shop.
 //
 // A shipment has an id of its own: when one has failed, the order gets another.
 //

@@ -13,6 +13,7 @@ const (
 	StatusDelivered  Status = "delivered"
 	StatusCancelled  Status = "cancelled"
 	StatusFailed     Status = "failed"
+	StatusRecalled   Status = "recalled"
 )
 
 // Shipment is the state that decisions are made from. The zero value is a

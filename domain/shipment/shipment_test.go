@@ -106,6 +106,41 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
+// TestCallOff: whatever a shipment is when its order is called off, the customer gets nothing by it.
+func TestCallOff(t *testing.T) {
+	recalled := shipment.Recalled{ID: "s-1", OrderID: "42", Reason: "changed her mind", At: later}
+	callOff := shipment.CallOff{ID: "s-1", OrderID: "42", Reason: "changed her mind", At: later}
+	for _, test := range []struct {
+		given []shipment.Event
+		then  shipment.Event
+		is    shipment.Status
+	}{
+		{nil, cancelled, shipment.StatusCancelled},
+		{[]shipment.Event{scheduled}, cancelled, shipment.StatusCancelled},
+		{[]shipment.Event{scheduled, dispatched}, recalled, shipment.StatusRecalled},
+		{[]shipment.Event{scheduled, dispatched, delivered}, recalled, shipment.StatusRecalled},
+		{[]shipment.Event{scheduled, failed}, nil, shipment.StatusFailed},
+	} {
+		s := given(test.given...)
+		got, err := callOff.Decide(s)
+		if test.then == nil && (got != nil || err != nil) || test.then != nil && (err != nil || len(got) != 1 || got[0] != test.then) {
+			t.Errorf("after %d events it is called off by %+v, %v; want %+v", len(test.given), got, err, test.then)
+		}
+		for _, e := range got {
+			s = e.Evolve(s)
+		}
+		if s != (shipment.Shipment{ID: "s-1", OrderID: "42", Status: test.is}) {
+			t.Errorf("after %d events and CallOff: %+v, want %s", len(test.given), s, test.is)
+		}
+		if got, err := callOff.Decide(s); got != nil || err != nil {
+			t.Errorf("what is %s is called off again: %+v, %v", s.Status, got, err)
+		}
+		if _, err := schedule.Decide(s); err == nil {
+			t.Errorf("what is %s is scheduled", s.Status)
+		}
+	}
+}
+
 func TestInputIsChecked(t *testing.T) {
 	tests := []struct {
 		when  command
@@ -119,6 +154,10 @@ func TestInputIsChecked(t *testing.T) {
 		{shipment.Deliver{}, "/at"},
 		{shipment.Cancel{Reason: "late"}, "/at"},
 		{shipment.Cancel{At: later}, "/reason"},
+		{shipment.CallOff{OrderID: "42", Reason: "late", At: later}, "/id"},
+		{shipment.CallOff{ID: "s-1", Reason: "late", At: later}, "/order_id"},
+		{shipment.CallOff{ID: "s-1", OrderID: "42", At: later}, "/reason"},
+		{shipment.CallOff{ID: "s-1", OrderID: "42", Reason: "late"}, "/at"},
 		{shipment.Fail{Reason: "lost"}, "/at"},
 		{shipment.Fail{At: later}, "/reason"},
 	}

@@ -103,7 +103,7 @@ func schedule(c checkout) sagas.Command {
 }
 
 func callOff(c checkout) sagas.Command {
-	return sagas.Command{Name: "shipment.call-off", ID: c.OrderID, Command: shipment.CallOff{Reason: c.reason()}}
+	return sagas.Command{Name: "shipment.call-off", ID: c.OrderID, Command: shipment.CallOff{OrderID: c.OrderID, Reason: c.reason()}}
 }
 
 func confirm(c checkout) sagas.Command {

@@ -22,7 +22,7 @@ var (
 		Fix:     "Check the id: the first shipment of an order has the id of the order, once its checkout has scheduled it."}
 	kindStatus = httpapi.Kind{Code: "shipment-status", Status: http.StatusConflict,
 		Title:   "The shipment is not in the status for this",
-		Meaning: "A shipment is scheduled, dispatched, delivered, one after the other; it can fail until it is delivered, and be cancelled until it is dispatched. Nothing was written.",
+		Meaning: "A shipment is scheduled, dispatched, delivered, one after the other; it can fail until it is delivered, be cancelled until it is dispatched, and is recalled if its order is cancelled after that. Nothing was written.",
 		Fix:     "detail says which status allows it; GET /v1/shipments/{id} shows the present one."}
 )
 
@@ -37,6 +37,7 @@ func Module() app.Module {
 				app.Event[shipment.Dispatched]("ShipmentDispatched", 1),
 				app.Event[shipment.Delivered]("ShipmentDelivered", 1),
 				app.Event[shipment.Cancelled]("ShipmentCancelled", 1),
+				app.Event[shipment.Recalled]("ShipmentRecalled", 1),
 				app.Event[shipment.Failed]("ShipmentFailed", 1)).
 			Commands(
 				app.Create[shipment.Schedule]("schedule", app.Internal),
