@@ -4,6 +4,7 @@
 //	authorize  an amount is held on a card, once for an order
 //	decline    it was not; another card may be tried, under another key
 //	capture    of what is held some or all is taken
+//	           or declined, as of an authorization that has expired: it is held still
 //	void       what is held and not captured is given up, for good
 //	refund     of what was captured some or all is given back
 //

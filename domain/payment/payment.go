@@ -25,9 +25,9 @@ type Payment struct {
 // Step is something that was done under an idempotency key.
 type Step struct {
 	Key string `json:"key"`
-	// Do is one of authorize, decline, capture, void, refund.
+	// Do is one of authorize, decline, capture, decline-capture, void, refund.
 	Do string `json:"do"`
-	// AmountMinor is 0 for decline and void.
+	// AmountMinor is 0 for what was declined, and for void.
 	AmountMinor int64 `json:"amount_minor"`
 }
 
@@ -38,6 +38,8 @@ const (
 	doCapture   = "capture"
 	doVoid      = "void"
 	doRefund    = "refund"
+
+	doDeclineCapture = "decline-capture"
 )
 
 // Event is something that happened to the payment of an order.
@@ -56,6 +58,16 @@ func (p Payment) Capturable() int64 {
 
 // Refundable returns how much was captured and not refunded.
 func (p Payment) Refundable() int64 { return p.CapturedMinor - p.RefundedMinor }
+
+// CaptureKey returns the key of the first capture; "" if nothing was captured.
+func (p Payment) CaptureKey() string {
+	for _, s := range p.Steps {
+		if s.Do == doCapture {
+			return s.Key
+		}
+	}
+	return ""
+}
 
 // isDone says whether a step was done before. The error is ErrKeyReused if
 // another one was done under its key.

@@ -35,6 +35,9 @@ func decline(key string) command {
 func capture(key string, minor int64) command {
 	return payment.Capture{OrderID: order, Key: key, AmountMinor: minor, At: at}
 }
+func declineCapture(key string) command {
+	return payment.DeclineCapture{OrderID: order, Key: key, Reason: "expired", At: at}
+}
 func void(key string) command { return payment.Void{OrderID: order, Key: key, At: at} }
 func refund(key string, minor int64) command {
 	return payment.Refund{OrderID: order, Key: key, AmountMinor: minor, At: at}
@@ -48,6 +51,9 @@ func declined(key string) payment.Event {
 }
 func captured(key string, minor int64) payment.Event {
 	return payment.Captured{OrderID: order, Key: key, AmountMinor: minor, Currency: "GBP", At: at}
+}
+func captureDeclined(key string) payment.Event {
+	return payment.CaptureDeclined{OrderID: order, Key: key, Reason: "expired", At: at}
 }
 func voided(key string, minor int64) payment.Event {
 	e := payment.Voided{OrderID: order, Key: key, AmountMinor: minor, Currency: "GBP", At: at}
@@ -76,6 +82,9 @@ func TestWhatIsAllowed(t *testing.T) {
 		{"capture all", events{authorized("a", 100)}, capture("b", 100), captured("b", 100)},
 		{"capture a part", events{authorized("a", 100)}, capture("b", 60), captured("b", 60)},
 		{"capture the rest", events{authorized("a", 100), captured("b", 60)}, capture("c", 40), captured("c", 40)},
+		{"decline a capture", events{authorized("a", 100)}, declineCapture("b"), captureDeclined("b")},
+		{"capture what was declined under another key", events{authorized("a", 100), captureDeclined("b")}, capture("c", 100), captured("c", 100)},
+		{"void what was not captured", events{authorized("a", 100), captureDeclined("b")}, void("c"), voided("c", 100)},
 		{"void all", events{authorized("a", 100)}, void("b"), voided("b", 100)},
 		{"void the rest", events{authorized("a", 100), captured("b", 60)}, void("c"), voided("c", 40)},
 		{"void what nobody has heard of", nil, void("b"), voided("b", 0)},
@@ -108,6 +117,9 @@ func TestWhatIsNothingToDo(t *testing.T) {
 		{all, refund("e", 10)},
 		{all, void("f")},
 		{events{voided("a", 0)}, void("b")},
+		{events{authorized("a", 100), captureDeclined("b"), voided("c", 100)}, declineCapture("b")},
+		{events{authorized("a", 100), voided("c", 100)}, declineCapture("b")},
+		{events{authorized("a", 100), captured("b", 100)}, declineCapture("c")},
 		{events{authorized("a", 100), captured("b", 100), refunded("c", 100)}, void("d")},
 	} {
 		if got, err := test.when.Decide(given(test.given...)); got != nil || err != nil {
@@ -178,6 +190,8 @@ func TestInputIsChecked(t *testing.T) {
 		{capture("", 1), "/key"},
 		{capture("k", -1), "/amount_minor"},
 		{payment.Capture{OrderID: order, Key: "k", AmountMinor: 1}, "/at"},
+		{payment.DeclineCapture{OrderID: order, Key: "k", Reason: "expired"}, "/at"},
+		{payment.DeclineCapture{OrderID: order, Key: "k", At: at}, "/reason"},
 		{payment.Void{Key: "k", At: at}, "/order_id"},
 		{void(""), "/key"},
 		{payment.Void{OrderID: order, Key: "k"}, "/at"},

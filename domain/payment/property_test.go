@@ -27,7 +27,7 @@ type model struct {
 func (m *model) step(t *rapid.T) (c command, allowed, done bool) {
 	key := rapid.SampledFrom([]string{"k1", "k2", "k3", "k4", "k5", "k6"}).Draw(t, "key")
 	n := rapid.Int64Range(1, 10).Draw(t, "amount")
-	do := rapid.SampledFrom([]string{"authorize", "decline", "capture", "void", "refund"}).Draw(t, "command")
+	do := rapid.SampledFrom([]string{"authorize", "decline", "capture", "decline-capture", "void", "refund"}).Draw(t, "command")
 	as := do
 	switch do {
 	case "authorize":
@@ -37,6 +37,8 @@ func (m *model) step(t *rapid.T) (c command, allowed, done bool) {
 		c = decline(key)
 	case "capture":
 		c, as = capture(key, n), fmt.Sprint(do, n)
+	case "decline-capture":
+		c = declineCapture(key)
 	case "void":
 		c = void(key)
 	case "refund":
@@ -51,6 +53,9 @@ func (m *model) step(t *rapid.T) (c command, allowed, done bool) {
 	case do == "decline" && m.open:
 	case do == "capture" && n <= m.held:
 		m.held, m.taken = m.held-n, m.taken+n
+	case do == "decline-capture" && m.held > 0:
+	case do == "decline-capture":
+		return c, true, true
 	case do == "refund" && n <= m.taken:
 		m.taken, m.back = m.taken-n, m.back+n
 	case do == "void" && (m.open || m.held > 0):
@@ -97,7 +102,7 @@ func TestMoneyIsWhatPilesOfCoinsGive(t *testing.T) {
 }
 
 func TestEventsSurviveJSON(t *testing.T) {
-	for _, e := range (events{authorized("a", 1), declined("a"), captured("a", 1), voided("a", 1), voided("a", 0), refunded("a", 1)}) {
+	for _, e := range (events{authorized("a", 1), declined("a"), captured("a", 1), captureDeclined("a"), voided("a", 1), voided("a", 0), refunded("a", 1)}) {
 		data, err := json.Marshal(e)
 		if err != nil {
 			t.Fatalf("marshal %T: %v", e, err)

@@ -14,6 +14,14 @@
 //
 // ReleaseAll releases whatever an order has, for one that was cancelled; CommitAll commits it.
 //
+// ReserveOrder, ReleaseOrder and CommitOrder are about all lines of an order, and
+// decided from each article. Where nobody else remembers what was done for the
+// order they are decided from its Reservation first:
+//
+//	reserve → reserved → released, handed out
+//	refuse  → refused
+//	release → released, so that a reservation that comes later is refused
+//
 // An order may reserve an article several times; its reservations add up, and
 // may be released or committed in parts. What is promised to an order stays
 // promised: an adjustment that would leave fewer units than are reserved is

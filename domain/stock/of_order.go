@@ -14,6 +14,9 @@ type ReserveOrder struct {
 	At time.Time `app:"time"`
 }
 
+// Order is the id of the order.
+func (c ReserveOrder) Order() string { return c.OrderID }
+
 // Each returns what is to be reserved for each line. All are decided one after another, and if one is refused nothing is written.
 func (c ReserveOrder) Each() []Reserve {
 	all := make([]Reserve, len(c.Lines))
@@ -31,6 +34,9 @@ type ReleaseOrder struct {
 	At time.Time `app:"time"`
 }
 
+// Order is the id of the order.
+func (c ReleaseOrder) Order() string { return c.OrderID }
+
 // Each returns what is to be released of each article.
 func (c ReleaseOrder) Each() (all []ReleaseAll) {
 	for sku := range goods.PerSKU(c.Lines) {
@@ -46,6 +52,9 @@ type CommitOrder struct {
 	// At is when they left.
 	At time.Time `app:"time"`
 }
+
+// Order is the id of the order.
+func (c CommitOrder) Order() string { return c.OrderID }
 
 // Each returns what is to leave of each article.
 func (c CommitOrder) Each() (all []CommitAll) {
