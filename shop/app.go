@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/shop/checkout"
 	"github.com/57528e99/recount/shop/inventory"
+	"github.com/57528e99/recount/shop/ledger"
 	"github.com/57528e99/recount/shop/notification"
 	"github.com/57528e99/recount/shop/payment"
 	"github.com/57528e99/recount/shop/shipping"
@@ -16,9 +18,11 @@ import (
 // log: a name stays for ever, and a change of what is in an event is a new version with an upcaster
 // from the one before.
 const (
-	categoryOrder  = "order"
-	categoryStock  = "stock"
-	categoryReturn = "return"
+	categoryOrder       = "order"
+	categoryStock       = "stock"
+	categoryReservation = "reservation"
+	categoryReturn      = "return"
+	categoryCustomer    = "customer"
 )
 
 // App returns the shop: what there is, in the manner of a table of contents.
@@ -29,7 +33,7 @@ func App() app.App {
 			ordersModule(), stockModule(), returnsModule(), customersModule(), salesModule(),
 			payment.Module(), shipping.Module(),
 			// What reacts to their events, and knows nothing else of them.
-			notification.Module(), inventory.Module(),
+			notification.Module(), inventory.Module(), ledger.Module(),
 		},
 		Welcome: welcome,
 	}
@@ -55,16 +59,22 @@ func welcome(at app.Running) string {
 // them.
 func WithCheckout(m app.Module) app.App {
 	a := App()
-	a.Modules = append(a.Modules, m)
+	a.Modules, a.Setup = append(a.Modules, m), checkout.OneWay
 	return a
 }
 
-// WelcomeToCheckout is what to try of a shop that checks orders out.
-func WelcomeToCheckout(at app.Running) string {
-	return fmt.Sprintf(`Fill the shelf, for what is not there is not sold, and an order that cannot be checked out is cancelled:
+// WelcomeToCheckout returns what to try of a shop that checks orders out, by sagas or not.
+func WelcomeToCheckout(bySagas bool) func(app.Running) string {
+	look := "subscriptions"
+	if bySagas {
+		look = "sagas"
+	}
+	return func(at app.Running) string {
+		return fmt.Sprintf(`Fill the shelf, for what is not there is not sold, and an order that cannot be checked out is cancelled:
 
   curl %[1]s/v1/stock/TEA-1/receive -H 'Content-Type: application/json' -d '{"quantity":1000}'
 
-`, at.URL) + welcome(at) + fmt.Sprintf(`  %s sagas ls%s
-`, at.Program, at.Flags)
+`, at.URL) + welcome(at) + fmt.Sprintf(`  %s %s ls%s
+`, at.Program, look, at.Flags)
+	}
 }

@@ -69,6 +69,7 @@ func TestEveryRefusal(t *testing.T) {
 	s := start(t)
 	s.post("/v1/orders", small("1"))
 	s.post("/v1/returns", small("r-1"))
+	s.post("/v1/customers", `{"id":"ann"}`)
 	s.post("/v1/stock/MUG/receive", `{"quantity":5}`)
 	s.post("/v1/stock/MUG/reserve", `{"order_id":"1","quantity":3}`)
 	s.do("POST", "/v1/projections/orders/rebuild", `{"throttle":1}`) // takes a second
@@ -88,6 +89,9 @@ func TestEveryRefusal(t *testing.T) {
 		{"/v1/stock/MUG/adjust", `{"delta":-3,"reason":"lost"}`, 409, "stock-insufficient", "cannot take off 3"},
 		{"/v1/stock/MUG/commit", `{"order_id":"1","quantity":4}`, 409, "stock-not-reserved", "it has 3 reserved"},
 		{"/v1/stock/MUG/release", `{"order_id":"2","quantity":1}`, 409, "stock-not-reserved", "it has 0 reserved"},
+		{"/v1/customers", `{"id":"ann"}`, 409, "customer-exists", "use another id"},
+		{"/v1/customers/bob/change-email", `{}`, 404, "customer-not-found", "never registered"},
+		{"/v1/customers/b%20b/change-email", `{}`, 404, "customer-not-found", "never registered"},
 		{"/v1/shipments/1/dispatch", ``, 404, "shipment-not-found", "never scheduled"},
 		{"/v1/projections/orders/verify", ``, 409, "projection-busy", "a rebuild is running"},
 		{"/v1/projections/nothing/rebuild", ``, 404, "projection-not-found", "nothing"},

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/domain/customer"
+	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/money"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
@@ -13,16 +15,54 @@ import (
 	"github.com/57528e99/recount/queries"
 )
 
-// customersModule has what a customer ordered and returned.
+// customersModule has the streams customer-{id}, with the address that mails go to, and what a customer ordered and returned. Who orders need not be
+// registered.
 func customersModule() app.Module {
 	return app.Module{
-		Name:        "customers",
+		Name: "customers",
+		Aggregates: []app.Aggregate{app.NewAggregate[customer.Customer, customer.Event](categoryCustomer, "/v1/customers").
+			Events(
+				app.Event[customer.Registered]("CustomerRegistered", 1),
+				app.Event[customer.EmailChanged]("CustomerEmailChanged", 1)).
+			Commands(
+				app.Create[customer.Register]("register", app.Body(register)),
+				app.Do[customer.ChangeEmail]("change-email", app.Body(changeEmail)))},
 		Projections: []projections.Projection{customerHistory},
+		Problems: []httpapi.DomainProblem{
+			{Err: customer.ErrAlreadyRegistered, Kind: kindCustomerExists},
+			{Err: customer.ErrNotRegistered, Kind: kindCustomerNotFound},
+		},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?limit=&after=
 			httpapi.Read(a, "/v1/customers/{id}", historyPageOf, reads{s}.customer)
 		},
 	}
+}
+
+type registerBody struct {
+	atBody
+	ID string `json:"id"`
+	// Email is where mails to the customer go. It is null or left out if there is no address.
+	Email *string `json:"email"`
+}
+
+func register(r *app.Request, b registerBody) (customer.Register, error) {
+	b.request(r)
+	return customer.Register{ID: r.ID, Email: b.Email, At: r.At}, goods.CheckID("/id", r.ID)
+}
+
+type emailBody struct {
+	atBody
+	// Email is the new address. It is null or left out for none.
+	Email *string `json:"email"`
+}
+
+func changeEmail(r *app.Request, b emailBody) (customer.ChangeEmail, error) {
+	b.request(r)
+	if goods.CheckID("/id", r.ID) != nil {
+		return customer.ChangeEmail{}, customer.ErrNotRegistered
+	}
+	return customer.ChangeEmail{Email: b.Email, At: r.At}, nil
 }
 
 // customerView is what is known of a customer: totals over everything, and a

@@ -9,15 +9,15 @@
 // routes. problems.go has what a refusal becomes over HTTP. sales_sql.go has the statement that
 // adds sales up.
 //
-// Two services react to events, and know nothing else of the modules: notification writes to customers, inventory releases what cancelled
-// orders have reserved and tells who buys when there is little left. The metrics shop_orders, shop_revenue_minor and shop_refunds_minor are
-// read from the sales, which events make. Who orders with an address (email) gets a mail when the order is placed, and for
-// each event that changes its status. Orders without one are passed over; shop_order_events_total counts them. Mails go to the mail
+// Three services react to events, and know nothing else of the modules: notification writes to customers, inventory releases what cancelled
+// orders have reserved and tells who buys when there is little left, ledger keeps the books of what was taken and given back. The metrics shop_orders, shop_revenue_minor and shop_refunds_minor are
+// read from the sales, which events make. Who orders with an address (email), or is a customer who has one, gets a mail when the order is
+// placed, for each event that changes its status, and for a refund. Orders without one are passed over; shop_order_events_total counts them. Mails go to the mail
 // server of the process (serve --mail-server); without one the log says which are not sent. A mail may be repeated if a process
 // dies: with the same Message-ID.
 //
-// Services that others ask are payment, over a payment gateway, and shipping. Package checkout asks them for each order, one after another:
-// App has it not, WithCheckout has.
+// Services that others ask are payment, over a payment gateway, and shipping. Package checkout has them do their part for each order, in one of
+// three ways: App has it not, WithCheckout has.
 //
 // Sales are counted per day in UTC. An order counts, with its units and its
 // amount, on the day it was placed; cancelled, it is taken out of that day

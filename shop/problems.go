@@ -41,6 +41,14 @@ var (
 		Title:   "The return exists already",
 		Meaning: "A return with this id was accepted before. Nothing was written.",
 		Fix:     "Use another id for another return, or none to be given one. Whoever repeats a request sends it with the same Idempotency-Key, and gets the first answer."}
+	kindCustomerExists = httpapi.Kind{Code: "customer-exists", Status: http.StatusConflict,
+		Title:   "The customer is registered already",
+		Meaning: "A customer with this id was registered before. Nothing was written.",
+		Fix:     "Use another id for another customer, or none to be given one; POST /v1/customers/{id}/change-email changes the address."}
+	kindCustomerNotFound = httpapi.Kind{Code: "customer-not-found", Status: http.StatusNotFound,
+		Title:   "There is no such customer",
+		Meaning: "No customer with this id was ever registered. Nothing was written.",
+		Fix:     "Check the id, or register the customer first: POST /v1/customers"}
 	kindTotalTooLarge = httpapi.Kind{Code: "total-too-large", Status: http.StatusUnprocessableEntity,
 		Title:   "A sum is too large",
 		Meaning: "A sum is beyond 9007199254740991, the largest number that all JSON programs read exactly.",

@@ -16,10 +16,10 @@ import (
 	"github.com/57528e99/recount/domain/returns"
 )
 
-// ledger is sales as the folds keep them, in memory.
-type ledger[K comparable] map[K]sales
+// salesBook is sales as the folds keep them, in memory.
+type salesBook[K comparable] map[K]sales
 
-func (l ledger[K]) book(t interface{ Fatal(...any) }, parts iter.Seq2[K, sales]) {
+func (l salesBook[K]) book(t interface{ Fatal(...any) }, parts iter.Seq2[K, sales]) {
 	for key, part := range parts {
 		row := l[key]
 		if err := row.add(part); err != nil {
@@ -30,7 +30,7 @@ func (l ledger[K]) book(t interface{ Fatal(...any) }, parts iter.Seq2[K, sales])
 }
 
 // withoutZeros leaves out the days of which everything was cancelled.
-func (l ledger[K]) withoutZeros() ledger[K] {
+func (l salesBook[K]) withoutZeros() salesBook[K] {
 	l = maps.Clone(l)
 	maps.DeleteFunc(l, func(_ K, s sales) bool { return s == sales{} })
 	return l
@@ -38,11 +38,11 @@ func (l ledger[K]) withoutZeros() ledger[K] {
 
 // books are both folds of the sales.
 type books struct {
-	country ledger[countryDay]
-	sku     ledger[skuDay]
+	country salesBook[countryDay]
+	sku     salesBook[skuDay]
 }
 
-func newBooks() books { return books{make(ledger[countryDay]), make(ledger[skuDay])} }
+func newBooks() books { return books{make(salesBook[countryDay]), make(salesBook[skuDay])} }
 
 func (b books) book(t interface{ Fatal(...any) }, v any) {
 	var entry booking

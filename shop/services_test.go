@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/domain/order"
+	"github.com/57528e99/recount/domain/payment"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
@@ -97,6 +98,31 @@ func TestCustomersGetMails(t *testing.T) {
 				t.Errorf("the first mail is %+v", first)
 			}
 		})
+	}
+}
+
+// TestMailsGoToTheCustomer who has an address, where the order has none: to the one of then, also about money that is given back.
+func TestMailsGoToTheCustomer(t *testing.T) {
+	t.Parallel()
+	x := apptest.New(t, shop.App())
+	do(t, x, "/v1/customers", `{"id":"ann","email":"ann@example.com"}`)
+	do(t, x, "/v1/orders", orderJSON("o1", "ann", "Norway", "NOK", "2030-01-02T03:04:05Z", lineJSON("TEA-1", 2, 4500)))
+	do(t, x, "/v1/orders", orderJSON("o2", "bob", "Norway", "NOK", "2030-01-02T03:04:05Z", lineJSON("TEA-1", 2, 4500)))
+	delivered(t, x)
+	do(t, x, "/v1/customers/ann/change-email", `{"email":"ann@example.org"}`)
+	do(t, x, "/v1/orders/o1/cancel", `{"reason":"found it cheaper"}`)
+	at := time.Date(2030, 1, 3, 0, 0, 0, 0, time.UTC)
+	x.Given("payment-o1", payment.Authorized{OrderID: "o1", Key: "a", AmountMinor: 9000, Currency: "NOK", At: at}, payment.Captured{OrderID: "o1", Key: "b", AmountMinor: 9000, Currency: "NOK", At: at},
+		payment.Refunded{OrderID: "o1", Key: "c", AmountMinor: 9000, Currency: "NOK", At: at})
+	delivered(t, x)
+	do(t, x, "/v1/customers/ann/change-email", `{}`)
+	do(t, x, "/v1/orders", orderJSON("o3", "ann", "Norway", "NOK", "2030-01-02T03:04:05Z", lineJSON("TEA-1", 2, 4500)))
+	delivered(t, x)
+	want(t, "mails", mailed(x), "<ann@example.com> Thank you for your order o1", "<ann@example.org> Your order o1 is cancelled", "<ann@example.org> Your money for order o1")
+	for i, text := range []string{"We have your order o1", "Your order o1 is cancelled: found it cheaper.", "We have given back 90.00 NOK for your order o1."} {
+		if m := x.Mails()[i]; !strings.Contains(m.Text, text) || m.HTML == "" {
+			t.Errorf("mail %d is %q, %q; want one with %q", i, m.Text, m.HTML, text)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/commands"
@@ -31,20 +32,21 @@ func stockModule() app.Module {
 			app.Do[stock.Commit]("commit", app.Body(commit)),
 			app.Do[stock.ReleaseAll]("release-all", app.Body(releaseAll), app.Internal)).
 		Snapshots(100, 1)
+	// What was done for an order as a whole, for who reacts to it.
+	reservations := app.NewAggregate[stock.Reservation, stock.ReservationEvent](categoryReservation, "/v1/reservations/{order_id}").
+		Events(
+			app.Event[stock.OrderReserved]("OrderReserved", 1),
+			app.Event[stock.OrderRefused]("OrderRefused", 1),
+			app.Event[stock.OrderReleased]("OrderReleased", 1),
+			app.Event[stock.OrderHandedOut]("OrderHandedOut", 1)).
+		Commands(app.Do[stock.RefuseOrder]("refuse", app.Internal))
 	return app.Module{
 		Name:       "stock",
-		Aggregates: []app.Aggregate{articles},
-		Units: []app.Unit{
-			app.Across("reserve-order", "/v1/stock", func(tx *app.Tx, c stock.ReserveOrder) error {
-				return decideAll(tx, articles, c.Each(), func(r stock.Reserve) string { return r.SKU })
-			}, app.Internal),
-			app.Across("release-order", "/v1/stock", func(tx *app.Tx, c stock.ReleaseOrder) error {
-				return decideAll(tx, articles, c.Each(), func(r stock.ReleaseAll) string { return r.SKU })
-			}, app.Internal),
-			app.Across("commit-order", "/v1/stock", func(tx *app.Tx, c stock.CommitOrder) error {
-				return decideAll(tx, articles, c.Each(), func(r stock.CommitAll) string { return r.SKU })
-			}, app.Internal),
-		},
+		Aggregates: []app.Aggregate{articles, reservations},
+		Units: slices.Concat(
+			ofOrder("reserve-order", articles, reservations, func(r stock.Reserve) string { return r.SKU }, stock.ReserveOrder.Each),
+			ofOrder("release-order", articles, reservations, func(r stock.ReleaseAll) string { return r.SKU }, stock.ReleaseOrder.Each),
+			ofOrder("commit-order", articles, reservations, func(r stock.CommitAll) string { return r.SKU }, stock.CommitOrder.Each)),
 		Projections: []projections.Projection{stockLevels},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?as_of=
@@ -56,6 +58,33 @@ func stockModule() app.Module {
 			{Err: stock.ErrOverflow, Kind: kindStockFull},
 		},
 	}
+}
+
+// ofOrder returns the units of a command about all lines of an order: that of its name, which changes the articles alone, for who remembers what
+// was done; and record-NAME, which is decided from the reservation of the order first, and writes down there what was done.
+func ofOrder[C commandOnOrder, L commands.Command[stock.Stock, stock.Event]](name string,
+	articles *app.AggregateOf[stock.Stock, stock.Event], reservations *app.AggregateOf[stock.Reservation, stock.ReservationEvent],
+	sku func(L) string, each func(C) []L) []app.Unit {
+	return []app.Unit{
+		app.Across(name, "/v1/stock", func(tx *app.Tx, c C) error { return decideAll(tx, articles, each(c), sku) }, app.Internal),
+		app.Across("record-"+name, "/v1/reservations", func(tx *app.Tx, c C) error {
+			id := c.Order()
+			r, _ := reservations.Get(tx, id)
+			changes, err := c.Decide(r)
+			if err != nil || len(changes) == 0 {
+				return err
+			}
+			reservations.Put(tx, id, changes...)
+			return decideAll(tx, articles, each(c), sku)
+		}, app.Internal),
+	}
+}
+
+// commandOnOrder is a command about all lines of an order.
+type commandOnOrder interface {
+	commands.Command[stock.Reservation, stock.ReservationEvent]
+	// Order is the id of the order.
+	Order() string
 }
 
 // decideAll decides commands one after another, each on the stream of an article.

@@ -1,14 +1,20 @@
-// Package checkout takes an order from being placed to its confirmation, over the services that have a part in it.
+// Package checkout takes an order from being placed to its goods leaving the house, over the services that have a part in it: inventory,
+// payment, shipping, and the orders themselves. There are three ways, which end alike:
 //
 // Orchestrated has one process for each order, which asks one service after another, and if one cannot, lets those that could give back
 // what they did.
+//
+// Choreographed has no process: each service reacts to what the others say that they did.
+//
+// Hybrid has a process until the order is confirmed, and reactions from then on.
+//
+// What is asked of a service is the same in all three, and in this file; payments.go has what is asked of the gateway.
 package checkout
 
 import (
 	"cmp"
 	"time"
 
-	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/domain/shipment"
@@ -25,10 +31,18 @@ type Config struct {
 	Attempts sagas.Attempts
 }
 
-// Name is that of the saga, and of its module.
+// withDefaults returns it with what was left out.
+func (c Config) withDefaults() Config {
+	c.Attempts.Max = cmp.Or(c.Attempts.Max, 60)
+	c.Attempts.First = cmp.Or(c.Attempts.First, time.Second)
+	c.Attempts.Longest = cmp.Or(c.Attempts.Longest, time.Minute)
+	return c
+}
+
+// Name is that of the module, and of the saga of Orchestrated. The names of reactions begin with it.
 const Name = "checkout"
 
-// checkout is what the steps hand on.
+// checkout is what the steps hand on, and what reactions go by.
 type checkout struct {
 	OrderID  string       `json:"order_id"`
 	Country  string       `json:"country"`
@@ -40,53 +54,16 @@ type checkout struct {
 	Failure sagas.Failure `json:"$failure,omitzero"`
 }
 
-// Orchestrated returns the module with the process.
-func Orchestrated(c Config) app.Module {
-	return app.Module{Name: Name, Sagas: []*sagas.Saga{orchestrated(c)}}
-}
-
-func orchestrated(c Config) *sagas.Saga {
-	pay := payments{c.Payments}
-	c.Attempts.Max = cmp.Or(c.Attempts.Max, 60)
-	return sagas.Define(Name, 1, func(s *sagas.Steps[checkout]) {
-		s.Describe("Takes an order from being placed until its goods are on their way, or undoes all that was done for it")
-		// An order that is placed is checked out; one of before is not, whatever comes for it.
-		sagas.StartWith(s, begin)
-		s.BeforeStart(sagas.Drop)
-		// A customer who cancels it gets back whatever was done for it.
-		sagas.CancelWith(s, func(e order.Cancelled) (id, reason string) { return e.ID, e.Reason })
-		// If it cannot be checked out, it is called off once everything else is undone.
-		s.OnUndo("give-up", abandon)
-		// All its lines are reserved, or none.
-		s.Command("reserve", reserve).Undo(release)
-		// What it costs is held on the customer's card, if it costs anything.
-		s.Choose("payment", sagas.When("costs", costs, func(s *sagas.Steps[checkout]) {
-			s.Call("authorize", pay.authorize).UndoCall(pay.void).Attempts(c.Attempts).Within(time.Hour)
-		}))
-		// Its shipment is scheduled.
-		s.Command("schedule", schedule).Undo(callOff)
-		// The money is taken.
-		s.Choose("charge", sagas.When("costs", costs, func(s *sagas.Steps[checkout]) {
-			s.Call("capture", pay.capture).UndoCall(pay.refund).Attempts(c.Attempts).Within(time.Hour)
-		}))
-		// It is confirmed: the shop will deliver it.
-		s.Command("confirm", confirm)
-		// Until its goods are on their way the customer can cancel it.
-		sagas.Receive(s, "dispatched", func(e shipment.Dispatched) string { return e.OrderID }, nil)
-		// From then on it is shipped, and cannot be cancelled.
-		s.Command("ship", ship)
-		// What was reserved for it has left the house.
-		s.Command("hand-out", handOut)
-	})
-}
-
-func begin(e order.Placed) (id string, _ checkout) {
-	lines := make([]goods.Line, len(e.Lines)) // what is reserved needs neither descriptions nor prices
-	for i, l := range e.Lines {
+// of returns what is handed on of an order.
+func of(o order.Order) checkout {
+	lines := make([]goods.Line, len(o.Lines)) // what is reserved needs neither descriptions nor prices
+	for i, l := range o.Lines {
 		lines[i] = goods.Line{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	return e.ID, checkout{OrderID: e.ID, Country: e.Country, Currency: e.Currency, Lines: lines, TotalMinor: e.TotalMinor}
+	return checkout{OrderID: o.ID, Country: o.Country, Currency: o.Currency, Lines: lines, TotalMinor: o.TotalMinor}
 }
+
+func begin(e order.Placed) (id string, _ checkout) { return e.ID, of(e.Evolve(order.Order{})) }
 
 func costs(c checkout) bool { return c.TotalMinor > 0 }
 
@@ -120,4 +97,15 @@ func ship(c checkout) sagas.Command {
 
 func handOut(c checkout) sagas.Command {
 	return sagas.Command{Name: "commit-order", Command: stock.CommitOrder{OrderID: c.OrderID, Lines: c.Lines}}
+}
+
+// refuse is what a reaction does in the place of reserve when that is refused, for others to react to. A process knows it by itself.
+func refuse(c checkout) sagas.Command {
+	return sagas.Command{Name: "reservation.refuse", ID: c.OrderID, Command: stock.RefuseOrder{OrderID: c.OrderID, Reason: fit(c.Failure.Error)}}
+}
+
+// recorded is a command about the stock of an order that leaves an event about the order as a whole, for others to react to. A process needs none.
+func recorded(c sagas.Command) sagas.Command {
+	c.Name = "record-" + c.Name
+	return c
 }

@@ -29,12 +29,14 @@ func Module() app.Module {
 				app.Event[payment.Authorized]("PaymentAuthorized", 1),
 				app.Event[payment.Declined]("PaymentDeclined", 1),
 				app.Event[payment.Captured]("PaymentCaptured", 1),
+				app.Event[payment.CaptureDeclined]("PaymentCaptureDeclined", 1),
 				app.Event[payment.Voided]("PaymentVoided", 1),
 				app.Event[payment.Refunded]("PaymentRefunded", 1)).
 			Commands(
 				app.Do[payment.Authorize]("authorize", app.Internal),
 				app.Do[payment.Decline]("decline", app.Internal),
 				app.Do[payment.Capture]("capture", app.Internal),
+				app.Do[payment.DeclineCapture]("decline-capture", app.Internal),
 				app.Do[payment.Void]("void", app.Internal),
 				app.Do[payment.Refund]("refund", app.Internal))},
 		Routes: func(s *app.Service, a *httpapi.API) {
@@ -118,7 +120,10 @@ func Record(ctx context.Context, log *app.Service, a gateway.Answer) error {
 		return nil
 	}
 	verb := string(a.Operation)
-	if a.Declined != "" {
+	switch {
+	case a.Declined != "" && a.Operation == gateway.Capture:
+		verb = "decline-capture"
+	case a.Declined != "":
 		verb = "decline"
 	}
 	_, err := log.Do(ctx, category+"."+verb, a.OrderID, command, commands.Options{})

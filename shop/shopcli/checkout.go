@@ -1,7 +1,6 @@
 package shopcli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,51 +16,81 @@ import (
 	"github.com/57528e99/recount/shop/payment/gateway/simulator"
 )
 
-// Ways to check orders out.
+// checkoutNone is the way in which somebody confirms orders.
+const checkoutNone = "none"
+
+// ways are the others.
+var ways = map[string]func(checkout.Config) app.Module{
+	"orchestrated": checkout.Orchestrated, "choreographed": checkout.Choreographed, "hybrid": checkout.Hybrid,
+}
+
+// Payments that serve can have.
 const (
-	checkoutNone         = "none"
-	checkoutOrchestrated = "orchestrated"
+	paymentsNone      = "none"
+	paymentsSimulated = "simulated"
 )
 
-// checkoutFlags adds the flag that says how orders are checked out. The gateway of dev is a simulator, which keeps what it did beside the
-// database; serve has none.
+// answersFile is where the simulated gateway keeps what it did: beside the database of dev, or where serve is started.
+const answersFile = "payment-gateway.jsonl"
+
+// checkoutFlags adds the flags that say how orders are checked out, and for serve who takes the money: dev has a simulator.
 func checkoutFlags(flags *pflag.FlagSet, dev bool) func(dataDir string) (app.App, func() error, error) {
-	way := flags.String("checkout", checkoutNone, "how orders are checked out: none (somebody confirms them), orchestrated (by a saga)")
+	way := flags.String("checkout", checkoutNone, "how orders are checked out: none (somebody confirms them), orchestrated (by a process for each), "+
+		"choreographed (services react to each other), hybrid (by a process until they are confirmed)")
 	cli.FromEnv(flags, "checkout")
+	payments := paymentsSimulated
+	if !dev {
+		flags.StringVar(&payments, "payments", paymentsNone, "payment gateway for --checkout: none, or simulated, which takes no money and keeps what it did in "+
+			answersFile+" in the working directory; of all processes one may have it with the role delivery")
+		cli.FromEnv(flags, "payments")
+	}
 	return func(dataDir string) (app.App, func() error, error) {
 		nothing := func() error { return nil }
+		usage := func(advice, format string, args ...any) (app.App, func() error, error) {
+			return app.App{}, nothing, &cli.Failure{Code: cli.ExitUsage, Err: fmt.Errorf(format, args...), Advice: advice}
+		}
+		module, ok := ways[*way]
 		switch {
+		case payments != paymentsNone && payments != paymentsSimulated:
+			return usage("there are none and simulated", "unknown --payments %q", payments)
 		case *way == checkoutNone:
 			return shop.App(), nothing, nil
-		case *way != checkoutOrchestrated:
-			return app.App{}, nothing, &cli.Failure{Code: cli.ExitUsage, Err: fmt.Errorf("unknown --checkout %q", *way), Advice: "there are none and orchestrated"}
-		case !dev:
-			return app.App{}, nothing, &cli.Failure{Code: cli.ExitUsage, Err: errors.New("--checkout orchestrated needs a payment gateway, and this program has none but the simulator of dev"),
-				Advice: "try it with {program} dev --checkout orchestrated; a program with a gateway of its own runs shop.WithCheckout"}
+		case !ok:
+			return usage("there are none, orchestrated, choreographed and hybrid", "unknown --checkout %q", *way)
+		case payments == paymentsNone:
+			return usage("to try it with a gateway that takes no money, add --payments simulated; a program with a gateway of its own runs shop.WithCheckout",
+				"--checkout %s needs a payment gateway, and this program has none that takes money", *way)
 		}
-		return simulated(dataDir)
+		file := answersFile
+		if dev && dataDir == "" {
+			file = ""
+		} else if dev {
+			if err := os.MkdirAll(dataDir, 0o700); err != nil {
+				return app.App{}, nothing, err
+			}
+			file = filepath.Join(dataDir, answersFile)
+		}
+		return simulated(module, file)
 	}
 }
 
-func orchestrated(g gateway.Gateway) app.App {
-	return shop.WithCheckout(checkout.Orchestrated(checkout.Config{Payments: payment.Service{Gateway: g}}))
+func withCheckout(module func(checkout.Config) app.Module, g gateway.Gateway) app.App {
+	return shop.WithCheckout(module(checkout.Config{Payments: payment.Service{Gateway: g}}))
 }
 
-// simulated returns the shop with a gateway that takes no money. An amount that ends in 91 to 96 meets a fault, see simulator.ByAmount.
-func simulated(dataDir string) (_ app.App, closeFile func() error, err error) {
+// simulated returns the shop with a gateway that takes no money, and keeps what it did in a file, if one is named. An amount that ends in 91 to 96 meets a
+// fault, see simulator.ByAmount.
+func simulated(module func(checkout.Config) app.Module, name string) (_ app.App, closeFile func() error, err error) {
 	c := simulator.Config{Plan: simulator.ByAmount(func(gateway.Operation, gateway.Request, int) simulator.Fault { return simulator.None })}
 	closeFile = func() error { return nil }
-	if dataDir != "" {
-		if err := os.MkdirAll(dataDir, 0o700); err != nil {
-			return app.App{}, closeFile, err
-		}
-		file, past, err := simulator.OpenFile(filepath.Join(dataDir, "payment-gateway.jsonl"))
+	if name != "" {
+		file, past, err := simulator.OpenFile(name)
 		if err != nil {
 			return app.App{}, closeFile, err
 		}
 		c.Keep, c.Past, closeFile = file.Keep, past, file.Close
 	}
-	a := orchestrated(simulator.New(c))
-	a.Welcome = shop.WelcomeToCheckout
+	a := withCheckout(module, simulator.New(c))
+	a.Welcome = shop.WelcomeToCheckout(len(a.Sagas()) > 0)
 	return a, closeFile, nil
 }

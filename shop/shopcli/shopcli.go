@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/57528e99/recount/app/cli"
+	"github.com/57528e99/recount/shop/checkout"
 )
 
 // Extension returns what the shop adds.
@@ -18,7 +19,7 @@ func Extension() cli.Extension {
 		Dev: func(prog *cli.Program, flags *pflag.FlagSet) func(context.Context, string) error {
 			return program{prog}.devSeed(flags)
 		},
-		App: &cli.Variants{Flags: checkoutFlags, Most: orchestrated(nil)},
+		App: &cli.Variants{Flags: checkoutFlags, Most: withCheckout(checkout.All, nil)},
 	}
 }
 

@@ -71,12 +71,13 @@ func (a Answer) Err() error {
 }
 
 // Command returns what records the answer in the payment of the order; nil if
-// there is nothing to record, for something else than an authorization was
-// declined.
+// there is nothing to record, for a void or a refund was declined.
 func (a Answer) Command() commands.Command[payment.Payment, payment.Event] {
 	switch {
 	case a.Operation == Authorize && a.Declined != "":
 		return payment.Decline{OrderID: a.OrderID, Key: a.Key, Reason: a.Declined, At: a.At}
+	case a.Operation == Capture && a.Declined != "":
+		return payment.DeclineCapture{OrderID: a.OrderID, Key: a.Key, Reason: a.Declined, At: a.At}
 	case a.Declined != "":
 		return nil
 	case a.Operation == Authorize:

@@ -23,7 +23,11 @@ func TestAnswersAreRecorded(t *testing.T) {
 			payment.Authorize{OrderID: "42", Key: "k", AmountMinor: 100, Currency: "GBP", At: at},
 			payment.Decline{OrderID: "42", Key: "k", Reason: "no funds", At: at},
 		},
-		{gateway.Capture, payment.Capture{OrderID: "42", Key: "k", AmountMinor: 100, At: at}, nil},
+		{
+			gateway.Capture,
+			payment.Capture{OrderID: "42", Key: "k", AmountMinor: 100, At: at},
+			payment.DeclineCapture{OrderID: "42", Key: "k", Reason: "no funds", At: at},
+		},
 		{gateway.Void, payment.Void{OrderID: "42", Key: "k", At: at}, nil},
 		{gateway.Refund, payment.Refund{OrderID: "42", Key: "k", AmountMinor: 100, At: at}, nil},
 	}
