@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -305,14 +307,29 @@ func unmarshal(data map[string]json.RawMessage, into any) error {
 	if of := reflect.TypeOf(into).Elem(); of.Kind() == reflect.Map && of.Elem().Kind() != reflect.Interface {
 		data = merged(data, map[string]json.RawMessage{failureMember: json.RawMessage("null")}) // it is no member like the others
 	}
-	text, err := json.Marshal(data)
-	if err != nil {
-		return err
+	return json.Unmarshal(objectOf(data), into)
+}
+
+// objectOf returns members as the JSON of an object. Their values are JSON already: to marshal them would check and copy each again.
+func objectOf(members map[string]json.RawMessage) []byte {
+	size := 2
+	for name, value := range members {
+		size += len(name) + len(value) + 4
 	}
-	if data == nil {
-		text = []byte("{}")
+	text := append(make([]byte, 0, size), '{')
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if len(text) > 1 {
+			text = append(text, ',')
+		}
+		quoted, _ := json.Marshal(name) // a text
+		text = append(append(text, quoted...), ':')
+		if value := members[name]; value == nil {
+			text = append(text, "null"...)
+		} else {
+			text = append(text, value...)
+		}
 	}
-	return json.Unmarshal(text, into)
+	return append(text, '}')
 }
 
 // members returns data as its members.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,22 +15,21 @@ import (
 // Step does a step, or undoes it, that an event says has begun: the handler of the subscription for those. If it was done before, or is not
 // to be done any more, nothing is done.
 func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) error {
+	id := strings.TrimPrefix(eventstore.StreamID(at.Stream), saga+"-")
+	if e.isIdle(saga, id, at.Version) {
+		return nil
+	}
 	value, err := e.config.Codec.Decode(at.RecordedEvent.Event)
 	if err != nil {
 		return err
 	}
-	var step string
+	t := tried{Engine: e, saga: saga, id: id, number: at.Version, at: at, attempt: at.Attempt}
 	switch begun := value.(type) {
 	case StepScheduled:
-		step = begun.Step
+		t.step = begun.Step
 	case CompensationScheduled:
-		step = begun.Step
+		t.step = begun.Step
 	default:
-		return nil
-	}
-	id := strings.TrimPrefix(eventstore.StreamID(at.Stream), saga+"-")
-	t := tried{Engine: e, saga: saga, id: id, step: step, number: at.Version, at: at, attempt: at.Attempt}
-	if t.isIdle() {
 		return nil
 	}
 	i, _, err := e.Load(ctx, saga, id)
@@ -37,6 +37,31 @@ func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) erro
 		return err
 	}
 	return t.do(ctx, i)
+}
+
+// isIdle reports whether this process knows that there is nothing to do for a step that was begun with a number: it was done before, most
+// often together with what it followed, or it waits for others.
+func (e *Engine) isIdle(saga, id string, number int64) bool {
+	i, version := e.config.Handler.Cached(instanceID(saga, id))
+	if version < number {
+		return false
+	}
+	at := slices.IndexFunc(i.Steps, func(s Step) bool { return s.Number == number })
+	if at < 0 {
+		return true // it is being undone since
+	}
+	switch s := i.Steps[at]; s.Status {
+	case Dropped:
+		return false
+	case Open, Undoing:
+		definition, err := e.of(saga, i)
+		if err != nil {
+			return false
+		}
+		task := definition.find(s.Name)
+		return task != nil && task.action(s.Status == Undoing) == nil
+	}
+	return true
 }
 
 func (t *task) action(undo bool) *action {
@@ -53,25 +78,6 @@ type tried struct {
 	number         int64
 	at             *delivery.Event
 	attempt        int
-}
-
-// isIdle reports whether this process knows that there is nothing to do: the step was done before, most often together with what it followed,
-// or it waits for others.
-func (t tried) isIdle() bool {
-	i, version := t.config.Handler.Cached(instanceID(t.saga, t.id))
-	s, undoing, open := i.isAt(t.step, t.number)
-	switch {
-	case version < t.number || s.Status == Dropped:
-		return false
-	case !open:
-		return true
-	}
-	saga, err := t.of(t.saga, i)
-	if err != nil {
-		return false
-	}
-	task := saga.find(t.step)
-	return task != nil && task.action(undoing) == nil
 }
 
 // do makes the attempt.
