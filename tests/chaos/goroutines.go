@@ -19,7 +19,7 @@ const (
 	// settling is how long servers have until they are fresh.
 	settling = time.Minute
 	// ending is how long each has in the end to finish what it was doing.
-	ending = time.Minute
+	ending = 10 * time.Second
 )
 
 // leaseKeepers is the kind of goroutine that each projection has where it runs.
@@ -43,7 +43,7 @@ func (r *run) awaitFresh(ctx context.Context) error {
 			continue
 		}
 		// A lease is taken a moment before whoever renews it begins.
-		n, want := r.fresh[leaseKeepers], len(shop.App().Projections())+1
+		n, want := r.fresh[leaseKeepers], keptByServers()
 		if n >= want {
 			return nil
 		}
@@ -52,10 +52,14 @@ func (r *run) awaitFresh(ctx context.Context) error {
 	return fmt.Errorf("servers are not ready after %s: %w", settling, err)
 }
 
-// allOwned returns an error until servers have taken all projections: the shop's
-// and its snapshots.
+// keptByServers is how many projections servers keep: the shop's, and the snapshots of each category.
+func keptByServers() int {
+	return len(shop.App().Projections()) + strings.Count(snapshots, "=")
+}
+
+// allOwned returns an error until servers have taken all projections.
 func (r *run) allOwned(ctx context.Context) error {
-	owned, want := 0, len(shop.App().Projections())+1
+	owned, want := 0, keptByServers()
 	err := r.onDatabase(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `SELECT count(*) FROM recount.projection_generations WHERE owner IS NOT NULL`).Scan(&owned)
 	})

@@ -33,6 +33,10 @@ func (c *Config) names() map[role][]string {
 	return names
 }
 
+// snapshots say after how many events servers make them. Clients' orders have one event: each comes
+// by a snapshot.
+const snapshots = "order=1,stock=2"
+
 // serverRoles are what servers run, one after the other: everything, and the
 // parts.
 var serverRoles = []string{"api,projections", "api", "projections"}
@@ -75,8 +79,7 @@ func (r *run) makeProcesses() error {
 		}
 		if err := r.add(name, roleServer, r.config.Recount, "serve", "--database", dsn, "--listen", address,
 			"--roles", roles, "--max-connections", conns, "--admin", admin, "--log-level", "warn", "--wait", "60s",
-			// Clients' orders have one event: each comes by a snapshot.
-			"--snapshots", "order=1,stock=2"); err != nil {
+			"--snapshots", snapshots); err != nil {
 			return err
 		}
 	}
