@@ -417,9 +417,6 @@ func TestCancelWhileTheGoodsLeave(t *testing.T) {
 				t.Errorf("an order that is shipped is cancelled: %v", err)
 			}
 			w.do("shipment.dispatch", "recalled", shipment.Dispatch{At: at})
-			if f.name == "orchestrated" {
-				w.redeliver(w.head()) // so that it is about to ship
-			}
 			w.do("order.cancel", "recalled", order.Cancel{Reason: "changed my mind", At: at})
 			w.settle()
 			w.check()
