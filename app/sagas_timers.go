@@ -18,10 +18,13 @@ const (
 	timerInterval = time.Second
 	// timersAtOnce is how many that are due are told at once.
 	timersAtOnce = 32
+	// othersWait is how long after its time a timer is told by whoever has not the first partition: the one that has it may lack the
+	// definition, or be gone.
+	othersWait = 5 * time.Second
 )
 
-// timers tell instances of sagas whose time has come, for the sagas whose first partition of steps this process has. The instance decides
-// whether it has: a second process that tells it the same changes nothing.
+// timers tell instances of sagas whose time has come: at once, if this process has the first partition of the steps of the saga. The instance
+// decides whether it has: a second process that tells it the same changes nothing.
 type timers struct {
 	service *Service
 	loop    background.Service
@@ -44,7 +47,12 @@ func (t *timers) run(ctx, _ context.Context) {
 		logger.Warn().Err(err).Dur("pause", pause).Msg("timers of sagas wait")
 	}}
 	_ = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
-		next, err := t.fire(ctx, func(saga string) bool { return t.service.Deliverer.Owns(sagas.StepsName(saga), 0) })
+		next, err := t.fire(ctx, func(saga string) time.Duration {
+			if t.service.Deliverer.Owns(sagas.StepsName(saga), 0) {
+				return 0
+			}
+			return othersWait
+		})
 		pause := timerInterval
 		if until := next.Sub(t.service.Sagas.Now()); !next.IsZero() && until < pause {
 			pause = max(until, time.Millisecond)
@@ -62,20 +70,17 @@ func (s *Service) FireTimers(ctx context.Context) (err error) {
 	}
 	t := newTimers(s)
 	if t.at, err = s.Log.Head(ctx); err == nil {
-		_, err = t.fire(ctx, func(string) bool { return true })
+		_, err = t.fire(ctx, func(string) time.Duration { return 0 })
 	}
 	return err
 }
 
-// fire tells all instances of some sagas whose time has come, and returns when the next is due: zero, if there is none.
-func (t *timers) fire(ctx context.Context, of func(saga string) bool) (next time.Time, _ error) {
+// fire tells all instances whose time came a while ago, and returns when the next is to be told: zero, if there is none.
+func (t *timers) fire(ctx context.Context, wait func(saga string) time.Duration) (next time.Time, _ error) {
 	told := make(map[sagas.TimerKey]int64)
 	var errs []error
 	for _, saga := range t.service.Sagas.Names() {
-		if !of(saga) {
-			continue
-		}
-		at, err := t.fireOf(ctx, saga, told)
+		at, err := t.fireOf(ctx, saga, wait(saga), told)
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
@@ -85,8 +90,8 @@ func (t *timers) fire(ctx context.Context, of func(saga string) bool) (next time
 	return next, errors.Join(errs...)
 }
 
-func (t *timers) fireOf(ctx context.Context, saga string, told map[sagas.TimerKey]int64) (next time.Time, _ error) {
-	now := t.service.Sagas.Now()
+func (t *timers) fireOf(ctx context.Context, saga string, wait time.Duration, told map[sagas.TimerKey]int64) (next time.Time, _ error) {
+	due := t.service.Sagas.Now().Add(-wait)
 	// One is enough to see that none is due.
 	list := queries.List{Where: map[string]any{"saga": saga}, OrderBy: "fire_at", Limit: 1, Token: t.at}
 	for {
@@ -94,19 +99,23 @@ func (t *timers) fireOf(ctx context.Context, saga string, told map[sagas.TimerKe
 		if err != nil {
 			return next, err
 		}
-		var due []timer
+		var late []timer
 		for _, item := range page.Items {
-			if item.Row.FireAt.After(now) {
-				next = item.Row.FireAt
+			if item.Row.FireAt.After(due) {
+				next = item.Row.FireAt.Add(wait)
 				break
 			}
 			if t.told[item.Key] == item.Row.Number {
 				told[item.Key] = item.Row.Number
 			} else {
-				due = append(due, item)
+				late = append(late, item)
 			}
 		}
-		if err := t.tell(ctx, due, told); err != nil || !next.IsZero() || page.Next == "" {
+		if len(late) > 0 && list.Limit == 1 { // with the others: one that takes long keeps few of them waiting
+			list.Limit, next = queries.MaxLimit, time.Time{}
+			continue
+		}
+		if err := t.tell(ctx, late, told); err != nil || !next.IsZero() || page.Next == "" {
 			return next, err
 		}
 		list.Cursor, list.Limit = page.Next, queries.MaxLimit
@@ -116,11 +125,11 @@ func (t *timers) fireOf(ctx context.Context, saga string, told map[sagas.TimerKe
 type timer = queries.Item[sagas.TimerKey, sagas.TimerRow]
 
 // tell tells instances that their time has come.
-func (t *timers) tell(ctx context.Context, due []timer, told map[sagas.TimerKey]int64) (err error) {
+func (t *timers) tell(ctx context.Context, late []timer, told map[sagas.TimerKey]int64) (err error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	places := make(chan struct{}, timersAtOnce)
-	for _, one := range due {
+	for _, one := range late {
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
