@@ -9,6 +9,7 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/failpoint"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/sagas"
 )
@@ -134,7 +135,14 @@ func (t *timers) tell(ctx context.Context, late []timer, told map[sagas.TimerKey
 		all.Go(func() {
 			defer func() { <-places }()
 			up := sagas.TimeUp{Step: one.Key.Step, Number: one.Row.Number}
-			_, failed := t.service.Sagas.Do(ctx, one.Key.Saga, one.Key.ID, up, commands.Options{})
+			ctx := failpoint.About(ctx, one.Key.ID, one.Key.Step, "timer")
+			failed := failpoint.FailIn(ctx, failpoint.SagaTimer)
+			if failed == nil {
+				_, failed = t.service.Sagas.Do(ctx, one.Key.Saga, one.Key.ID, up, commands.Options{})
+			}
+			if failed == nil {
+				failed = failpoint.FailIn(ctx, failpoint.SagaRecorded)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if missing := new(sagas.NoVersionError); failed != nil && !errors.As(failed, &missing) { // another program has the version

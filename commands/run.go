@@ -23,7 +23,7 @@ func (h *Handler[S, E]) run(ctx context.Context, r *request, c Command[S, E]) (o
 			}
 		}
 		d := decide(c, now, *r)
-		failpoint.Hit(failpoint.CommandDecided)
+		failpoint.HitIn(ctx, failpoint.CommandDecided)
 		switch {
 		case assumed && len(d.events) == 0:
 			// No append will tell whether the state is the latest.

@@ -144,7 +144,7 @@ func (tx *Unit) runExclusive(decide func(*Unit) error) (o outcome, isDone bool, 
 		case !tx.isEntered():
 			return outcome{}, false, nil
 		}
-		failpoint.Hit(failpoint.CommandDecided)
+		failpoint.HitIn(tx.ctx, failpoint.CommandDecided)
 		o, err = tx.carryOut(refusal)
 		if !overtaken(err) || tx.request.retries >= tx.units.config.Retries {
 			return o, true, err

@@ -149,7 +149,7 @@ func (w *writer) append(ctx context.Context, r request, appends []eventstore.Str
 	isKnown := errors.As(err, &known)
 	switch {
 	case err == nil:
-		failpoint.Hit(failpoint.CommandAppended)
+		failpoint.HitIn(ctx, failpoint.CommandAppended)
 		return outcome{appended: appended, refusal: refusal, answer: answer}, nil
 	case isKnown:
 		return replayed(known.Stored)

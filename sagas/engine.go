@@ -14,6 +14,7 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // Category is that of the streams of instances: that of instance 42 of saga checkout is saga-checkout-42.
@@ -196,11 +197,18 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 		if in == nil {
 			continue
 		}
-		err = e.advance(ctx, saga, id, in, optionsFor(at))
-		if errors.Is(err, errNotStarted) {
-			return delivery.Permanent(err)
+		ctx := failpoint.About(ctx, id, at.Type)
+		if err := failpoint.FailIn(ctx, failpoint.SagaTold); err != nil {
+			return err
 		}
-		return err
+		err = e.advance(ctx, saga, id, in, optionsFor(at))
+		switch {
+		case errors.Is(err, errNotStarted):
+			return delivery.Permanent(err)
+		case err != nil:
+			return err
+		}
+		return failpoint.FailIn(ctx, failpoint.SagaRecorded)
 	}
 	if !slices.Contains(triggerTypes(e.config.Codec, saga, e.config.Sagas), at.Type) { // a definition of another program takes it
 		return &NoVersionError{saga, 0}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/failpoint"
 )
 
 // Step does a step, or undoes it, that an event says has begun: the handler of the subscription for those. If it was done before, or is not
@@ -36,7 +37,17 @@ func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) erro
 	if err != nil {
 		return err
 	}
-	return t.do(ctx, i)
+	if failpoint.Enabled {
+		s, _ := i.Step(t.step)
+		ctx = failpoint.About(ctx, id, t.step, string(s.Status))
+	}
+	if err := failpoint.FailIn(ctx, failpoint.SagaStep); err != nil {
+		return err
+	}
+	if err := t.do(ctx, i); err != nil {
+		return err
+	}
+	return failpoint.FailIn(ctx, failpoint.SagaRecorded)
 }
 
 // isIdle reports whether this process knows that there is nothing to do for a step that was begun with a number: it was done before, most
@@ -114,6 +125,9 @@ func (t tried) do(ctx context.Context, i Instance) error {
 		defer cancel()
 	}
 	changes, err := a.call(ctx, c, i.DataOf(t.step))
+	if err == nil {
+		err = failpoint.FailIn(ctx, failpoint.SagaCalled)
+	}
 	ctx = context.WithoutCancel(ctx)
 	var fatal *fatalError
 	switch {

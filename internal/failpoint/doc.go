@@ -28,5 +28,6 @@
 // # In a test
 //
 // On returns a context. Whatever runs in it calls a function of the test at a point, on its own
-// goroutine; nobody else does, so that tests can run in parallel.
+// goroutine; nobody else does, so that tests can run in parallel. OnAll has one function for all
+// points, which is told what each is about.
 package failpoint

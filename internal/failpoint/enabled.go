@@ -37,15 +37,37 @@ func init() {
 // Hit marks a point. What RECOUNT_FAILPOINTS says of it happens now.
 func Hit(p Point) { _ = Fail(p) }
 
-// HitIn is Hit in a context that may be one of On.
-func HitIn(ctx context.Context, p Point) {
+// HitIn is Hit in a context that may be one of On, or of OnAll.
+func HitIn(ctx context.Context, p Point) { _ = FailIn(ctx, p) }
+
+// FailIn is HitIn at a point that can also fail: as its Watch says, else as Fail.
+func FailIn(ctx context.Context, p Point) error {
 	if calls, ok := ctx.Value(callsKey{}).(Calls); ok && calls[p] != nil {
 		calls[p]()
 	}
-	Hit(p)
+	if watch, ok := ctx.Value(watchKey{}).(Watch); ok {
+		about, _ := ctx.Value(aboutKey{}).([]string)
+		if err := watch(p, about); err != nil {
+			return err
+		}
+	}
+	return Fail(p)
 }
 
-type callsKey struct{}
+type (
+	callsKey struct{}
+	watchKey struct{}
+	aboutKey struct{}
+)
+
+// OnAll returns the test's context with a function to call at all points marked by HitIn and FailIn. Without failpoints it skips the
+// test.
+func OnAll(t test, w Watch) context.Context { return context.WithValue(t.Context(), watchKey{}, w) }
+
+// About returns a context that says to a Watch what points are come by for, such as a step of an instance.
+func About(ctx context.Context, words ...string) context.Context {
+	return context.WithValue(ctx, aboutKey{}, words)
+}
 
 // On returns the test's context with functions to call at points marked by HitIn. Without
 // failpoints it skips the test.

@@ -75,6 +75,12 @@ const (
 	DeliverMoved   Point = "deliver/moved"
 	DeliverLeaving Point = "deliver/leaving"
 
+	SagaTold     Point = "saga/told"
+	SagaStep     Point = "saga/step"
+	SagaCalled   Point = "saga/called"
+	SagaRecorded Point = "saga/recorded"
+	SagaTimer    Point = "saga/timer"
+
 	MigrateLocked  Point = "migrate/locked"
 	MigrateRunning Point = "migrate/running"
 	MigrateRan     Point = "migrate/ran"
@@ -127,6 +133,11 @@ var points = []PointInfo{
 	{DeliverTaken, "partitions of subscriptions were taken, nothing of them is delivered", false},
 	{DeliverMoved, "cursors and rows are committed, this process does not know", false},
 	{DeliverLeaving, "a process that delivers has given all back, and counts as one still", false},
+	{SagaTold, "an event is about to be handed to its instance of a saga; error: it is not", true},
+	{SagaStep, "a step of a saga is about to be done, or undone: its instance was read; error: it is not", true},
+	{SagaCalled, "a step of a saga has called, which is not recorded; error: as if the call had failed", true},
+	{SagaRecorded, "what an event, a step or a timer has led to is in the log; error: whoever handed it over hears that it failed", true},
+	{SagaTimer, "the time of a step of a saga has come, which its instance was not told; error: nor is it this time", true},
 	{MigrateLocked, "this process may migrate, others wait", false},
 	{MigrateRunning, "a file of migrations is about to run; the schema says so", false},
 	{MigrateRan, "a file of migrations has run; the schema does not know", false},

@@ -15,6 +15,11 @@ var elsewhere = map[failpoint.Point]string{
 	failpoint.MigrateLocked:  "the harness migrates itself",
 	failpoint.MigrateRunning: "the harness migrates itself",
 	failpoint.MigrateRan:     "the harness migrates itself",
+	failpoint.SagaTold:       "no program of a run has sagas",
+	failpoint.SagaStep:       "no program of a run has sagas",
+	failpoint.SagaCalled:     "no program of a run has sagas",
+	failpoint.SagaRecorded:   "no program of a run has sagas",
+	failpoint.SagaTimer:      "no program of a run has sagas",
 }
 
 func TestProcessesDieAtEveryFailpointThatTheyComeBy(t *testing.T) {

@@ -10,6 +10,9 @@ import (
 
 func main() {
 	failpoint.HitIn(context.Background(), failpoint.TxLocked)
+	if err := failpoint.FailIn(failpoint.About(context.Background(), "42"), failpoint.TxLocked); err != nil {
+		fmt.Println(err)
+	}
 	for i := range 10 {
 		if err := failpoint.Fail(failpoint.NotifySend); err != nil {
 			fmt.Println(err)
