@@ -91,7 +91,7 @@ func (m *Mailer) Template(c delivery.MailTemplate) (*Template, error) {
 	if t := m.templates[c]; t != nil {
 		return t, nil
 	}
-	t, err := parse(m.config.Templates, c)
+	t, err := parseFiles(m.config.Templates, c)
 	if err == nil {
 		m.templates[c] = t
 	}

@@ -3,8 +3,10 @@ package mail
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -266,6 +268,30 @@ func textLines(conn net.Conn) iter.Seq[string] {
 	s := bufio.NewScanner(conn)
 	return func(yield func(string) bool) {
 		for s.Scan() && yield(s.Text()) {
+		}
+	}
+}
+
+// TestATemplateEnds, whatever it loops over, in a subject and in HTML.
+func TestATemplateEnds(t *testing.T) {
+	t.Parallel()
+	for source, fails := range map[string]bool{
+		`{{range 9000000000}}{{end}}`: true,
+		`<p title="{{if true}}{{with 1}}{{range 90000}}{{range 90000}}{{continue}}{{end}}{{end}}{{end}}{{end}}">`:                                true,
+		`{{define "half"}}{{if .}}{{template "half" slice . 1}}{{template "half" slice . 1}}{{end}}{{end}}{{template "half" (printf "%60d" 1)}}`: true,
+		`{{define "each"}}{{range 300}}{{end}}{{end}}<ul>{{range .Many}}<li>{{template "each" .}}</li>{{else}}none{{end}}</ul>`:                  false,
+	} {
+		subject, err := parseInline("subject", source)
+		page, htmlErr := parseHTML("html", source)
+		if err := cmp.Or(err, htmlErr); err != nil {
+			t.Fatal(err)
+		}
+		for _, parsed := range []executable{subject, page} {
+			made, err := execute(parsed, map[string]any{"Many": make([]int, 40)})
+			if outcome, _ := delivery.OutcomeOf(err); errors.Is(err, errTooMuch) != fails || fails != (outcome == delivery.PermanentFailure) ||
+				!fails && made != "<ul>"+strings.Repeat("<li></li>", 40)+"</ul>" {
+				t.Errorf("%s yields %.200q, %v", source, made, err)
+			}
 		}
 	}
 }

@@ -13,12 +13,19 @@ import (
 	"strconv"
 	"strings"
 	text "text/template"
+	"text/template/parse"
+	"time"
 
 	"github.com/57528e99/recount/delivery"
 )
 
-// maxContent is how many bytes a template may yield.
-const maxContent = 4 << 20
+const (
+	// maxContent is how many bytes a template may yield.
+	maxContent = 4 << 20
+	// maxSteps is how many rounds of loops, and templates within it, a template may go through, and maxTime how long that may take.
+	maxSteps = 1 << 17
+	maxTime  = 10 * time.Second
+)
 
 // Content is what is in a mail.
 type Content struct {
@@ -122,11 +129,66 @@ func decimal(digits int, units any) (string, error) {
 // parseInline reads a template that is in a definition.
 func parseInline(name, source string) (*text.Template, error) {
 	// What is not there is an error: nobody wants a mail that says "Dear <no value>".
-	return text.New(name).Option("missingkey=error").Funcs(functions).Parse(source)
+	t, err := text.New(name).Option("missingkey=error").Funcs(functions).Parse(source)
+	if err == nil {
+		for _, one := range t.Templates() {
+			showSteps(one.Tree)
+		}
+	}
+	return t, err
 }
 
-// parse reads the templates of a mail.
-func parse(files fs.FS, c delivery.MailTemplate) (t *Template, err error) {
+// parseHTML is parseInline for HTML.
+func parseHTML(name, source string) (*html.Template, error) {
+	t, err := html.New(name).Option("missingkey=error").Funcs(functions).Parse(source)
+	if err == nil {
+		for _, one := range t.Templates() {
+			showSteps(one.Tree)
+		}
+	}
+	return t, err
+}
+
+// showSteps has a template write nothing where one begins, and in each round of a loop: bounded.Write sees loops that way which
+// write nothing.
+func showSteps(t *parse.Tree) {
+	if t == nil || t.Root == nil {
+		return // it has no text
+	}
+	showRounds(t.Root)
+	showStep(t.Root)
+}
+
+func showStep(list *parse.ListNode) {
+	list.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText, Text: []byte{}}}, list.Nodes...)
+}
+
+func showRounds(list *parse.ListNode) {
+	if list == nil {
+		return
+	}
+	for _, node := range list.Nodes {
+		var branch *parse.BranchNode
+		switch n := node.(type) {
+		case *parse.IfNode:
+			branch = &n.BranchNode
+		case *parse.WithNode:
+			branch = &n.BranchNode
+		case *parse.RangeNode:
+			branch = &n.BranchNode
+		default:
+			continue
+		}
+		showRounds(branch.List)
+		showRounds(branch.ElseList)
+		if node.Type() == parse.NodeRange {
+			showStep(branch.List)
+		}
+	}
+}
+
+// parseFiles reads the templates of a mail.
+func parseFiles(files fs.FS, c delivery.MailTemplate) (t *Template, err error) {
 	t = new(Template)
 	if t.subject, err = parseInline("subject", c.Subject); err != nil {
 		return nil, err
@@ -145,15 +207,15 @@ func parse(files fs.FS, c delivery.MailTemplate) (t *Template, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("read a template: %w", err)
 		}
-		if t.html, err = html.New(c.HTML).Option("missingkey=error").Funcs(functions).Parse(string(source)); err != nil {
+		if t.html, err = parseHTML(c.HTML, string(source)); err != nil {
 			return nil, err
 		}
 	}
 	return t, nil
 }
 
-// Execute returns the content for what templates are over: an event of EventData, or whatever a program gives. The error is one
-// that means delivery.PermanentFailure.
+// Execute returns the content for what templates are over: an event of EventData, or whatever a program gives. It yields up to 4 MiB in
+// up to 131,072 rounds of loops and 10 s. The error is one that means delivery.PermanentFailure, but for the time.
 func (t *Template) Execute(data any) (c Content, err error) {
 	if c.Subject, err = line(t.subject, data); err != nil {
 		return c, err
@@ -176,22 +238,42 @@ func line(t executable, data any) (string, error) {
 }
 
 func execute(t executable, data any) (string, error) {
-	var b bounded
-	if err := t.Execute(&b, data); err != nil {
+	b := bounded{until: time.Now().Add(maxTime)}
+	err := t.Execute(&b, data)
+	if errors.Is(err, errTooSlow) {
+		return "", err
+	}
+	if err != nil {
 		return "", delivery.Permanent(err)
 	}
 	return strings.ToValidUTF8(strings.ReplaceAll(b.String(), "\x00", "\uFFFD"), "\uFFFD"), nil
 }
 
 // bounded is a buffer for what a template yields.
-type bounded struct{ bytes.Buffer }
+type bounded struct {
+	bytes.Buffer
+	steps int
+	until time.Time
+}
 
-var errTooLong = errors.New("the template yields more than 4 MiB")
+var (
+	errTooLong = errors.New("the template yields more than 4 MiB")
+	errTooMuch = fmt.Errorf("the template goes through more than %d rounds of loops", maxSteps)
+	errTooSlow = fmt.Errorf("the template takes longer than %s", maxTime)
+)
 
 // Write implements io.Writer.
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxContent {
+	if len(p) == 0 {
+		b.steps++
+	}
+	switch {
+	case b.Len()+len(p) > maxContent:
 		return 0, errTooLong
+	case b.steps > maxSteps:
+		return 0, errTooMuch
+	case b.steps%64 == 0 && time.Now().After(b.until):
+		return 0, errTooSlow
 	}
 	return b.Buffer.Write(p)
 }
