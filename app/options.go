@@ -60,6 +60,8 @@ type Options struct {
 	// WebhookKey is what the secrets of webhooks are derived from, the same in all processes. Default: webhooks must bring
 	// their own.
 	WebhookKey *webhook.MasterKey
+	// Host is that of httpapi.Config.
+	Host func(string) bool
 	// Now is the clock that sagas wait by. Default: time.Now.
 	Now func() time.Time
 	// AdoptLog joins a log that belongs to an App of another name.

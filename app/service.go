@@ -243,7 +243,7 @@ func (s *Service) newDeliverer() (*delivery.Runner, error) {
 // Service with nothing but an App will do to find mistakes.
 func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 	config := httpapi.Config{
-		Logger: s.Logger, Problems: s.App.Problems(), Actor: s.App.Actor, Middleware: s.App.Middleware,
+		Logger: s.Logger, Problems: s.App.Problems(), Actor: s.App.Actor, Host: o.Host, Middleware: s.App.Middleware,
 		Hint: func(err error) string { return s.hints.Of(err, "") },
 	}
 	if s.Metrics != nil {

@@ -24,6 +24,8 @@ type Config struct {
 	// Problems turns errors of the domain into problems; the first match
 	// counts. A refusal that matches none is 422 rejected. Default: empty.
 	Problems []DomainProblem
+	// Host reports whether requests may be for a host, which is as the header has it; 421 misdirected if not. Default: they may.
+	Host func(string) bool
 	// Middleware is around all routes, the first outermost. Default: none.
 	Middleware []func(http.Handler) http.Handler
 	// Now is the clock that gives commands their time. Default: time.Now.
@@ -140,8 +142,24 @@ func New(config Config) (*API, error) {
 	for _, around := range slices.Backward(config.Middleware) {
 		a.guarded = around(a.guarded)
 	}
+	if config.Host != nil {
+		a.guarded = a.onlyFor(config.Host, a.guarded)
+	}
 	a.serveBuiltins()
 	return a, nil
+}
+
+func (a *API) onlyFor(host func(string) bool, next http.Handler) http.Handler {
+	refuse := a.handler(Route{Public: true}, func(x *exchange) error {
+		return kindMisdirected.Problem(fmt.Sprintf("The request is for %q, which is none of this server's names.", sanitize(x.r.Host)))
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !host(r.Host) {
+			refuse.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (a *API) serveBuiltins() {

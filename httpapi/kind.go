@@ -87,6 +87,9 @@ var (
 	kindCrossOrigin = define(http.StatusForbidden, "cross-origin", "Cross-origin request refused",
 		"A browser sent this request on behalf of another site.",
 		"Send it from a page of this server, or from a program that is not a browser.")
+	kindMisdirected = define(http.StatusMisdirectedRequest, "misdirected", "Host of another server",
+		"The header Host names none of this server's hosts: a server that only its own machine reaches is called localhost. Nothing was done.",
+		"Call it localhost. If a proxy sends on the Host that its clients name, the operator has to allow that one.")
 	kindRouteNotFound = define(http.StatusNotFound, "route-not-found", "Route not found",
 		"Nothing is served at this path.",
 		"GET / lists the routes. A part of the path must not be empty, and a slash inside of an id is written %2F.")

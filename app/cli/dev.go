@@ -110,7 +110,7 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 		return err
 	}
 	d.options.DSN, d.options.Schema, d.options.Logger = db.dsn, d.schema, logger
-	d.options.AllowTargets = loopback
+	d.options.AllowTargets, d.options.Host = loopback, ownHost(ln.Addr(), nil)
 	if d.options.WebhookKey, err = prog.devWebhookKey(d); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	server := box.Server()
 	d.options.MailServer = &server
 	described := prog.App
-	described.Middleware = append([]func(http.Handler) http.Handler{loopbackOnly(ln.Addr()), box.Around}, described.Middleware...)
+	described.Middleware = append([]func(http.Handler) http.Handler{box.Around}, described.Middleware...)
 	service, err := app.Open(ctx, described, d.options)
 	if err != nil {
 		return err

@@ -22,6 +22,8 @@ type serving struct {
 	admin    string
 	// adminAsked says that somebody chose admin.
 	adminAsked bool
+	// allowHosts are names of the server besides localhost.
+	allowHosts []string
 
 	webhookKeyFile string
 
@@ -80,6 +82,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	}
 	defer closeListeners(ln, admin)
 	s.options.DSN, s.options.Schema, s.options.Logger = s.database.url, s.database.schema, logger
+	s.options.Host = ownHost(ln.Addr(), s.allowHosts)
 	service, err := app.Open(ctx, s.database.prog.App, s.options)
 	if err != nil {
 		return err
@@ -132,6 +135,8 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	prog.schemaFlag(flags, &s.database.schema)
 	flags.StringVar(&s.listen, "listen", defaultListen, "address for HTTP; $PORT alone means that port on all addresses")
 	FromEnv(flags, "listen")
+	flags.StringSliceVar(&s.allowHosts, "allow-hosts", nil, "names in the Host of requests besides localhost, where it listens on a loopback address: those of a proxy in front of it")
+	FromEnv(flags, "allow-hosts")
 	adminFlag(flags, &s.admin)
 	flags.StringSliceVar(&s.options.Roles, "roles", app.Roles(), "what to run: "+strings.Join(app.Roles(), ", "))
 	FromEnv(flags, "roles")
@@ -169,6 +174,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 		defer func() { err = errors.Join(err, closeApp()) }()
 		if port := prog.Getenv("PORT"); port != "" && !flags.Changed("listen") {
 			s.listen = ":" + port
+		}
+		for i, host := range s.allowHosts {
+			s.allowHosts[i] = nameOf(host)
 		}
 		s.adminAsked = flags.Changed("admin")
 		if err := s.check(cmd); err != nil {

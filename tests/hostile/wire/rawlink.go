@@ -24,7 +24,7 @@ type rawLink struct {
 	hangUp bool
 }
 
-const postHead = "POST {post} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+const postHead = "POST {post} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 // rawLinks are all of them. What is sent never makes anything.
 var rawLinks = []rawLink{
@@ -34,12 +34,12 @@ var rawLinks = []rawLink{
 	{"HTTP/2 by force", []string{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}, false},
 	{"no host", []string{"GET / HTTP/1.1\r\n\r\n"}, false},
 	{"two hosts", []string{"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"}, false},
-	{"broken escape", []string{"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n"}, false},
-	{"space in a name", []string{"GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n"}, false},
-	{"NUL in a value", []string{"GET / HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n"}, false},
-	{"long header", []string{"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 64<<10) + "\r\n\r\n"}, false},
-	{"many headers", []string{"GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("A: b\r\n", 10_000) + "\r\n"}, false},
-	{"long target", []string{"GET /" + strings.Repeat("a", 64<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n"}, false},
+	{"broken escape", []string{"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n"}, false},
+	{"space in a name", []string{"GET / HTTP/1.1\r\nHost: localhost\r\nA b: c\r\n\r\n"}, false},
+	{"NUL in a value", []string{"GET / HTTP/1.1\r\nHost: localhost\r\nA: \x00\r\n\r\n"}, false},
+	{"long header", []string{"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + strings.Repeat("a", 64<<10) + "\r\n\r\n"}, false},
+	{"many headers", []string{"GET / HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("A: b\r\n", 10_000) + "\r\n"}, false},
+	{"long target", []string{"GET /" + strings.Repeat("a", 64<<10) + " HTTP/1.1\r\nHost: localhost\r\n\r\n"}, false},
 	{"two lengths", []string{postHead + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}"}, false},
 	{"negative length", []string{postHead + "Content-Length: -1\r\n\r\n"}, false},
 	{"length and chunks", []string{postHead + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"}, false},
@@ -47,16 +47,17 @@ var rawLinks = []rawLink{
 	{"unknown coding", []string{postHead + "Transfer-Encoding: gzip\r\n\r\n"}, false},
 	{"asks before it sends too much", []string{postHead + "Expect: 100-continue\r\nContent-Length: 50000000\r\n\r\n"}, false},
 	{"expects the impossible", []string{postHead + "Expect: miracles\r\nContent-Length: 0\r\n\r\n"}, false},
-	{"OPTIONS *", []string{"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"}, false},
+	{"OPTIONS *", []string{"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"}, false},
+	{"another host", []string{"GET {get} HTTP/1.1\r\nHost: example.org\r\n\r\n"}, false},
 	{"CONNECT", []string{"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n"}, false},
-	{"proxy request", []string{"GET http://example.org{get} HTTP/1.1\r\nHost: x\r\n\r\n"}, false},
-	{"slow sender", []string{"GET /v1/no", "ne HTTP/1.1\r", "\nHost: x", "\r\n\r\n"}, false},
+	{"proxy request", []string{"GET http://localhost{get} HTTP/1.1\r\nHost: localhost\r\n\r\n"}, false},
+	{"slow sender", []string{"GET /v1/no", "ne HTTP/1.1\r", "\nHost: localhost", "\r\n\r\n"}, false},
 	{"slow body", []string{postHead + "Content-Length: 20\r\n\r\n", "{", `"lines"`, ":", "0}         "}, false},
 	{"hangs up in the request line", []string{"GET /v1/no"}, true},
 	{"hangs up in the header", []string{postHead}, true},
 	{"hangs up in the body", []string{postHead + "Content-Length: 1000\r\n\r\n{\"id\":"}, true},
-	{"hangs up before the answer", []string{"GET {get} HTTP/1.1\r\nHost: x\r\n\r\n"}, true},
-	{"many at once", []string{strings.Repeat("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", 50)}, false},
+	{"hangs up before the answer", []string{"GET {get} HTTP/1.1\r\nHost: localhost\r\n\r\n"}, true},
+	{"many at once", []string{strings.Repeat("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 50)}, false},
 }
 
 // rawPause is between pieces.

@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ownHost tells the hosts of a server on a loopback address: the machine itself, and allowed, in lower case. A page of another
+// site, whose name was made to lead here, sends its own. What sends none is no browser. Of other addresses nobody knows which names
+// lead to them: nil.
+func ownHost(listens net.Addr, allowed []string) func(string) bool {
+	if at, err := netip.ParseAddrPort(listens.String()); err != nil || !at.Addr().IsLoopback() {
+		return nil
+	}
+	return func(host string) bool {
+		name := nameOf(host)
+		return host == "" || isLoopback(name) || slices.Contains(allowed, name)
+	}
+}
+
+// nameOf returns the name in a Host header, or its address.
+func nameOf(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+// isLoopback reports whether a name is that of the machine itself.
+func isLoopback(name string) bool {
+	a, err := netip.ParseAddr(name)
+	return err == nil && a.IsLoopback() || name == "localhost" || strings.HasSuffix(name, ".localhost")
+}
