@@ -50,8 +50,9 @@ func (d *dev) whereData(db *devDatabase) string {
 // findFlags are the flags with which other commands find the log.
 func (prog *Program) findFlags(d dev, db *devDatabase) string {
 	flags := ""
+	another, _ := prog.getenv("{PROGRAM}_DATABASE")
 	switch {
-	case d.fresh, db.server == nil, prog.Getenv("RECOUNT_DATABASE") != "", prog.Getenv("DATABASE_URL") != "":
+	case d.fresh, db.server == nil, another != "", prog.Getenv("DATABASE_URL") != "":
 		flags = " --database " + hint.Quote(db.dsn)
 	case d.dataDir != defaultDataDir:
 		flags = " --data " + hint.Quote(d.dataDir)

@@ -33,17 +33,31 @@ func originOf(flags *pflag.FlagSet, name string) origin {
 	return byCommandLine
 }
 
-// FromEnv lets the environment set a flag that the command line does not: RECOUNT_ and the flag's
-// name, else one of the others. The help names them. It is for settings; what says what to do this
-// time stays on the command line.
+// FromEnv lets the environment set a flag that the command line does not: the name of the program and of the flag, such as
+// RECOUNT_LOG_LEVEL, else one of the others. The help names them. It is for settings; what says what to do this time stays on the
+// command line.
 func FromEnv(flags *pflag.FlagSet, name string, others ...string) {
-	names := append([]string{"RECOUNT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}, others...)
+	names := append([]string{"{PROGRAM}_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}, others...)
 	f := flags.Lookup(name)
 	if f.Annotations == nil {
 		f.Annotations = make(map[string][]string)
 	}
 	f.Annotations[envNames] = names
 	f.Usage += " [$" + strings.Join(names, ", $") + "]"
+}
+
+// everyProgram is read in place of {PROGRAM} by programs of all names.
+const everyProgram = "RECOUNT"
+
+// getenv returns a variable of the environment, in whose name {PROGRAM} stands for the program, and the name that it was found by.
+func (prog *Program) getenv(variable string) (value, name string) {
+	name = prog.hints().Fill(variable)
+	if value = prog.Getenv(name); value == "" {
+		if general := strings.ReplaceAll(variable, "{PROGRAM}", everyProgram); prog.Getenv(general) != "" {
+			return prog.Getenv(general), general
+		}
+	}
+	return value, name
 }
 
 // setFromEnv sets the flags that were not given. An empty variable counts as none.
@@ -53,8 +67,8 @@ func (prog *Program) setFromEnv(flags *pflag.FlagSet) error {
 		if f.Changed {
 			return
 		}
-		for _, name := range f.Annotations[envNames] {
-			value := prog.Getenv(name)
+		for _, variable := range f.Annotations[envNames] {
+			value, name := prog.getenv(variable)
 			if value == "" {
 				continue
 			}

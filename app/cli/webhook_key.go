@@ -15,14 +15,14 @@ import (
 )
 
 // webhookKeyVariable has the key of webhooks itself: on a command line everybody could read it.
-const webhookKeyVariable = "RECOUNT_WEBHOOK_KEY"
+const webhookKeyVariable = "{PROGRAM}_WEBHOOK_KEY"
 
 // webhookKey returns what the secrets of webhooks are derived from: of the environment, or of a file; nil: there is none.
 func (prog *Program) webhookKey(file string) (*webhook.MasterKey, error) {
-	text, place := prog.Getenv(webhookKeyVariable), webhookKeyVariable
+	text, place := prog.getenv(webhookKeyVariable)
 	switch {
 	case text != "" && file != "":
-		return nil, &Failure{ExitUsage, fmt.Errorf("the key of webhooks is given twice: in %s and by --webhook-key-file", webhookKeyVariable), "give one"}
+		return nil, &Failure{ExitUsage, fmt.Errorf("the key of webhooks is given twice: in %s and by --webhook-key-file", place), "give one"}
 	case text == "" && file == "":
 		return nil, nil
 	case file != "":
@@ -51,7 +51,7 @@ func readKey(file string) (string, error) {
 
 // devWebhookKey returns the key of dev: that of the environment, or one that is kept beside the data for the next time.
 func (prog *Program) devWebhookKey(d dev) (*webhook.MasterKey, error) {
-	if prog.Getenv(webhookKeyVariable) != "" {
+	if text, _ := prog.getenv(webhookKeyVariable); text != "" {
 		return prog.webhookKey("")
 	}
 	random := make([]byte, 32)

@@ -21,7 +21,7 @@ import (
 // secretFlag gives a command the secrets to verify with.
 func secretFlag(cmd *cobra.Command, secrets *[]string) {
 	cmd.Flags().StringSliceVar(secrets, "secret", nil, "secret of the webhook, whsec_… or whpk_…; may be repeated")
-	FromEnv(cmd.Flags(), "secret", "RECOUNT_WEBHOOK_SECRET")
+	FromEnv(cmd.Flags(), "secret", "{PROGRAM}_WEBHOOK_SECRET")
 }
 
 // listener receives webhooks.

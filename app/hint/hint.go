@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"strings"
+	"unicode"
 
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/migrations"
@@ -72,8 +73,20 @@ const (
 // Program is how a program is called on the command line, in the hints that it gives.
 type Program string
 
-// Fill puts the name of the program where a text has {program}.
-func (p Program) Fill(text string) string { return strings.ReplaceAll(text, "{program}", string(p)) }
+// Fill puts the name of the program where a text has {program}, and where it has {PROGRAM} what begins the names of the program's
+// variables in the environment.
+func (p Program) Fill(text string) string {
+	return strings.NewReplacer("{program}", string(p), "{PROGRAM}", p.variables()).Replace(text)
+}
+
+func (p Program) variables() string {
+	return strings.Map(func(r rune) rune {
+		if r = unicode.ToUpper(r); 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' {
+			return r
+		}
+		return '_'
+	}, string(p))
+}
 
 // Text returns the sentence for a reason. A code that is unknown here is a sentence already: one
 // that an earlier version wrote into the database, or that names no command.

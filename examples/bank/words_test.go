@@ -11,8 +11,8 @@ import (
 	"github.com/57528e99/recount/app/cli"
 )
 
-// ofAnother is a command line of another program than the bank.
-var ofAnother = regexp.MustCompile(`\brecount [a-z-]|\{program\}`)
+// ofAnother is a command line of another program than the bank, or a variable of its environment.
+var ofAnother = regexp.MustCompile(`(?i)\brecount [a-z-]|\{program\}|\$RECOUNT_`)
 
 // TestTheProgramIsCalledBank in all that it says of itself: help, errors with their hints, and pages of problems.
 func TestTheProgramIsCalledBank(t *testing.T) {
@@ -20,7 +20,7 @@ func TestTheProgramIsCalledBank(t *testing.T) {
 	var said bytes.Buffer
 	prog := &cli.Program{
 		App: bank(), Stdin: strings.NewReader(""), Stdout: &said, Stderr: &said,
-		Getenv: func(name string) string { return map[string]string{"RECOUNT_DATA": t.TempDir()}[name] },
+		Getenv: func(name string) string { return map[string]string{"BANK_DATA": t.TempDir()}[name] },
 	}
 	commands := 0
 	var visit func(*cobra.Command)
@@ -43,7 +43,7 @@ func TestTheProgramIsCalledBank(t *testing.T) {
 	for _, p := range bank().Problems() {
 		said.WriteString(p.Kind.Title + "\n" + p.Kind.Meaning + "\n" + p.Kind.Fix + "\n")
 	}
-	if commands < 30 || !strings.Contains(said.String(), "bank projections rebuild") {
+	if commands < 30 || !strings.Contains(said.String(), "bank projections rebuild") || !strings.Contains(said.String(), "[$BANK_DATABASE, $DATABASE_URL]") {
 		t.Errorf("of %d commands there is too little:\n%s", commands, &said)
 	}
 	for line := range strings.Lines(said.String()) {

@@ -6,8 +6,8 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
-	"strings"
 
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/operations"
@@ -46,7 +46,7 @@ func Problems(program string) []httpapi.DomainProblem {
 func inWordsOf(program string, problems []httpapi.DomainProblem) []httpapi.DomainProblem {
 	problems = slices.Clone(problems)
 	for i := range problems {
-		problems[i].Kind.Fix = strings.ReplaceAll(problems[i].Kind.Fix, "{program}", program)
+		problems[i].Kind.Fix = hint.Program(program).Fill(problems[i].Kind.Fix)
 	}
 	return problems
 }

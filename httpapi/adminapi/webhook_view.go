@@ -243,6 +243,6 @@ var ofWebhooks = []httpapi.DomainProblem{
 	{Err: webhook.ErrNoMasterKey, Kind: httpapi.Kind{Code: "webhook-key-missing", Status: http.StatusConflict,
 		Title:   "No key for the secrets of webhooks",
 		Meaning: "The secrets of webhooks are derived from a key of the service, and this server has none. Nothing was done.",
-		Fix: "Start all processes with the same key: RECOUNT_WEBHOOK_KEY, 32 random bytes or more (openssl rand -base64 32), or --webhook-key-file. " +
+		Fix: "Start all processes with the same key: {PROGRAM}_WEBHOOK_KEY, 32 random bytes or more (openssl rand -base64 32), or --webhook-key-file. " +
 			"Or bring the secret of this webhook: {\"secret\":{\"env\":\"NAME\"}}."}},
 }

@@ -336,7 +336,7 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 		{"POST /v1/webhooks", `{` + at + `,"filter":{"type":"A"}}`, "", 400, `"pointer":"/filter/type"`},
 		{"POST /v1/webhooks", `{` + at + `,"headers":{"Authorization":"Bearer x"}}`, "", 400, `"pointer":"/headers/Authorization","detail":"must not be text`},
 		{"POST /v1/webhooks", `{` + at + `,"secret":"whsec_AAAA"}`, "", 400, `"pointer":"/secret"`},
-		{"POST /v1/webhooks", `{` + at + `}`, "without", 409, "RECOUNT_WEBHOOK_KEY"},
+		{"POST /v1/webhooks", `{` + at + `}`, "without", 409, "PROGRAM_WEBHOOK_KEY"},
 		{"POST /v1/webhooks", `{"id":"own",` + at + `,"secret":{"env":"RECOUNT_SECRET_HOOK"},"owner":"b"}`, "without", 201, `"secret":{"env":"RECOUNT_SECRET_HOOK"}`},
 		{"POST /v1/webhooks/own/rotate", `{}`, "", 409, "webhook-brings-secret"},
 		{"POST /v1/webhooks/own/secret", ``, "", 409, "webhook-brings-secret"},
