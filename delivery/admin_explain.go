@@ -179,7 +179,7 @@ func (a *Admin) explainSkipped(ctx context.Context, tx pgx.Tx, f *found, e *even
 	if err != nil {
 		return err
 	}
-	var by AuditEntry
+	var by operations.AuditEntry
 	var partition, of int
 	_, err = pgx.ForEachRow(rows, []any{&by.At, &by.Actor, &by.Action, &by.Detail, &partition, &of}, func() error {
 		if x.State == "" && core.PartitionOf(x.Key, of) == partition {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -304,25 +303,17 @@ func (a *Admin) remove(ctx context.Context, tx pgx.Tx, s *found, force bool, act
 	return a.records.audit(ctx, tx, s, actor, "delete", detail)
 }
 
-// AuditEntry is what an operator did.
-type AuditEntry struct {
-	At     time.Time `json:"at"`
-	Actor  string    `json:"actor"`
-	Action string    `json:"action"`
-	Detail string    `json:"detail"`
-}
-
 const auditOfSQL = `
 SELECT at, actor, action, detail FROM {schema}.subscription_audit WHERE subscription = $1 ORDER BY at DESC LIMIT $2`
 
 // Audit returns what operators did with a subscription, the last first.
-func (a *Admin) Audit(ctx context.Context, name string, limit int) ([]AuditEntry, error) {
+func (a *Admin) Audit(ctx context.Context, name string, limit int) ([]operations.AuditEntry, error) {
 	s, err := a.records.find(ctx, a.records.pool, name, "")
-	var all []AuditEntry
+	var all []operations.AuditEntry
 	if err == nil {
 		var rows pgx.Rows
 		if rows, err = a.records.pool.Query(ctx, a.records.sql(auditOfSQL), s.id, limit); err == nil {
-			all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[AuditEntry])
+			all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[operations.AuditEntry])
 		}
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/delivery/pattern"
+	"github.com/57528e99/recount/operations"
 )
 
 // Explanation says what became of an event, or is to become of it: the first thing that is true.
@@ -27,7 +28,7 @@ type Explanation struct {
 	// Clause is the part of the filter that it does not match.
 	Clause *pattern.Clause `json:"clause,omitempty"`
 	// Skipped is who had it left out, and why.
-	Skipped *AuditEntry `json:"skipped,omitempty"`
+	Skipped *operations.AuditEntry `json:"skipped,omitempty"`
 	// Row is what is parked of it, Behind the position of the event of its key that it waits for.
 	Row    *ExplainedRow `json:"row,omitempty"`
 	Behind int64         `json:"behind,omitempty"`

@@ -51,6 +51,8 @@ type Options struct {
 	Keep *int `json:"keep,omitempty"`
 	// Key is the row to repair: a key of one column as text, one of several as a JSON array.
 	Key string `json:"key,omitempty"`
+	// Reason is why somebody asks for it, for those who look later.
+	Reason string `json:"reason,omitempty"`
 }
 
 const (

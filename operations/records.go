@@ -169,6 +169,7 @@ func (r *Records) RequestClaimed(ctx context.Context, q Request, owner string, t
 
 // asked returns the operation that is asked for.
 func (r *Records) asked(q Request) Operation {
+	q.Options.Reason = SanitizeText(q.Options.Reason)
 	return Operation{
 		ID: uuid.New(), SubjectKind: r.subjectKind, Subject: q.Subject, Kind: q.Kind, Version: q.Version, Options: q.Options, Detail: q.Detail,
 		State: Running, RequestedBy: SanitizeText(q.Actor),

@@ -60,3 +60,11 @@ type Skip struct {
 	Actor   string    `json:"actor"`
 	At      time.Time `json:"at"`
 }
+
+// AuditEntry is what an operator did with a subject.
+type AuditEntry struct {
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor"`
+	Action string    `json:"action"`
+	Detail string    `json:"detail"`
+}

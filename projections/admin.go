@@ -235,6 +235,9 @@ func (a *Admin) Details(ctx context.Context, projection string) (d Details, err 
 	if d.Skips, err = a.Skips(ctx, projection); err != nil {
 		return d, err
 	}
+	if d.Audit, err = a.Audit(ctx, projection); err != nil {
+		return d, err
+	}
 	d.Operations, err = a.Operations(ctx, projection)
 	return d, err
 }

@@ -26,15 +26,16 @@ FROM {schema}.projections p JOIN {schema}.projection_generations g ON g.projecti
 WHERE p.name = $1 AND ($2 = 0 OR g.version = $2) ORDER BY g.generation`
 
 // Drop removes a projection, with all its rows and its view, or, if version is not 0, the rows of
-// one version. A program that has the projection makes it anew, from the log, when it runs it next.
+// one version. A program that has the projection makes it anew, from the log, when it runs it next. The reason, which may be
+// empty, and who gave it are kept: see Audit.
 //
 // Errors: ErrNotFound; ErrInUse for what a process runs or works on, and for a version that the
 // view shows.
-func (a *Admin) Drop(ctx context.Context, projection string, version int) (Dropped, error) {
+func (a *Admin) Drop(ctx context.Context, projection string, version int, reason, actor string) (Dropped, error) {
 	err := a.catalog.check(ctx, a.catalog.pool, projection)
 	var d Dropped
 	if err == nil {
-		d, err = a.catalog.dropAll(ctx, projection, version)
+		d, err = a.catalog.dropAll(ctx, projection, version, reason, actor)
 	}
 	if err != nil {
 		return Dropped{}, fmt.Errorf("drop projection %q: %w", projection, err)
@@ -42,7 +43,7 @@ func (a *Admin) Drop(ctx context.Context, projection string, version int) (Dropp
 	return d, nil
 }
 
-func (c *catalog) dropAll(ctx context.Context, projection string, version int) (Dropped, error) {
+func (c *catalog) dropAll(ctx context.Context, projection string, version int, reason, actor string) (Dropped, error) {
 	d := Dropped{Projection: projection, Generations: []int{}, Whole: version == 0}
 	err := c.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := c.lock(ctx, tx, projection); err != nil {
@@ -82,7 +83,14 @@ func (c *catalog) dropAll(ctx context.Context, projection string, version int) (
 				return err
 			}
 		}
-		return nil
+		detail := "all of it"
+		if version != 0 {
+			detail = fmt.Sprintf("version %d", version)
+		}
+		if reason != "" {
+			detail += ": " + reason
+		}
+		return c.audit(ctx, tx, projection, actor, "drop", detail)
 	})
 	return d, err
 }
@@ -140,7 +148,7 @@ func (r *Runner) dropUnused(ctx context.Context, names []string, versions []int,
 		return err
 	}
 	for _, u := range all {
-		d, err := r.catalog.dropAll(ctx, u.Projection, u.Version)
+		d, err := r.catalog.dropAll(ctx, u.Projection, u.Version, "nobody has run it for "+after.String(), r.owner)
 		l := r.config.Logger.Info()
 		if err != nil {
 			l = r.config.Logger.Warn().Err(err)

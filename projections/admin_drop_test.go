@@ -33,7 +33,7 @@ func (b *bench) wantTables(want ...string) error {
 
 func (b *bench) wantInUse(version int) {
 	b.Helper()
-	if d, err := b.admin.Drop(b.Context(), "accounts", version); !errors.Is(err, ErrInUse) {
+	if d, err := b.admin.Drop(b.Context(), "accounts", version, "", "test"); !errors.Is(err, ErrInUse) {
 		b.Errorf("Drop of version %d = %+v, %v; want ErrInUse", version, d, err)
 	}
 }
@@ -56,7 +56,7 @@ func TestDropRemovesWhatNobodyNeeds(t *testing.T) {
 	b.wantInUse(2)
 	b.wantInUse(0)
 	b.stop(old)
-	if d, err := b.admin.Drop(t.Context(), "accounts", 1); err != nil || !slices.Equal(d.Generations, []int{1}) || d.Whole {
+	if d, err := b.admin.Drop(t.Context(), "accounts", 1, "", "test"); err != nil || !slices.Equal(d.Generations, []int{1}) || d.Whole {
 		t.Errorf("Drop of a version that nobody runs = %+v, %v; want generation 1 to be removed", d, err)
 	}
 	if err := b.wantTables("accounts", "accounts_g2", "accounts_g3"); err != nil {
@@ -66,19 +66,24 @@ func TestDropRemovesWhatNobodyNeeds(t *testing.T) {
 	b.stop(next)
 	b.wantInUse(2) // the view shows it
 	before := b.epoch()
-	if d, err := b.admin.Drop(t.Context(), "accounts", 0); err != nil || !slices.Equal(d.Generations, []int{2, 3}) || !d.Whole {
+	if d, err := b.admin.Drop(t.Context(), "accounts", 0, "it is wrong", "ann"); err != nil || !slices.Equal(d.Generations, []int{2, 3}) || !d.Whole {
 		t.Errorf("Drop of what nobody runs = %+v, %v; want all that is left to be removed", d, err)
 	}
 	if err := b.wantTables(); err != nil {
 		t.Error(err)
 	}
 	for _, version := range []int{0, 2} {
-		if _, err := b.admin.Drop(t.Context(), "accounts", version); !errors.Is(err, ErrNotFound) {
+		if _, err := b.admin.Drop(t.Context(), "accounts", version, "", "test"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Drop again = %v, want ErrNotFound", err)
 		}
 	}
 	// A program that has it makes it anew.
 	b.arrives(b.start(b.runner(newAccounts(2))), "accounts", end)
+	// Who dropped it, and why, is known still.
+	d, err := b.admin.Details(t.Context(), "accounts")
+	if last, ok := d.LastAct(); err != nil || !ok || last.Actor != "ann" || last.Action != "drop" || last.Detail != "all of it: it is wrong" || len(d.Audit) != 2 {
+		t.Errorf("the last act is %+v of %+v, %v; want that of ann", last, d.Audit, err)
+	}
 	// A process that was frozen all the while must not take its lease for one on the new rows.
 	if now := b.epoch(); now <= before {
 		t.Errorf("the epoch is %d, it was %d before the projection was dropped", now, before)

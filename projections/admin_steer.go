@@ -12,9 +12,14 @@ import (
 const setDesiredSQL = `UPDATE {schema}.projections SET desired = $2 WHERE name = $1`
 
 // Pause stops a projection, in whichever process and in all generations, until Resume. Pausing
-// twice is no error.
-func (a *Admin) Pause(ctx context.Context, projection string) error {
-	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error { return a.setDesired(ctx, tx, projection, "paused") })
+// twice is no error. The reason, which may be empty, and who gave it are kept: see Audit.
+func (a *Admin) Pause(ctx context.Context, projection, reason, actor string) error {
+	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {
+		if err := a.setDesired(ctx, tx, projection, "paused"); err != nil {
+			return err
+		}
+		return a.catalog.audit(ctx, tx, projection, actor, "pause", reason)
+	})
 	if err != nil {
 		return fmt.Errorf("pause projection %q: %w", projection, err)
 	}
@@ -28,14 +33,16 @@ SET failed_at = NULL, failed_position = NULL, failed_event_id = NULL, failed_typ
 WHERE projection = $1 AND failed_at IS NOT NULL`
 
 // Resume lets a paused projection run again, and one that has failed try again. Resuming one that
-// runs is no error.
-func (a *Admin) Resume(ctx context.Context, projection string) error {
+// runs is no error. The reason and who gave it are kept as by Pause.
+func (a *Admin) Resume(ctx context.Context, projection, reason, actor string) error {
 	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {
 		if err := a.setDesired(ctx, tx, projection, "running"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, a.catalog.sql(clearFailureSQL), projection)
-		return err
+		if _, err := tx.Exec(ctx, a.catalog.sql(clearFailureSQL), projection); err != nil {
+			return err
+		}
+		return a.catalog.audit(ctx, tx, projection, actor, "resume", reason)
 	})
 	if err != nil {
 		return fmt.Errorf("resume projection %q: %w", projection, err)
@@ -92,7 +99,10 @@ func (a *Admin) Skip(ctx context.Context, projection string, position int64, rea
 			return err
 		}
 		_, err = tx.Exec(ctx, a.catalog.sql(clearFailureSQL+` AND failed_event_id IS NOT NULL AND ($2 = 0 OR failed_position = $2)`), projection, position)
-		return err
+		if err != nil {
+			return err
+		}
+		return a.catalog.audit(ctx, tx, projection, actor, "skip", fmt.Sprintf("position %d: %s", skips[0].Position, reason))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("skip an event of projection %q: %w", projection, err)
@@ -164,4 +174,34 @@ func (a *Admin) Skips(ctx context.Context, projection string) ([]Skip, error) {
 		return nil, fmt.Errorf("list what projection %q skips: %w", projection, err)
 	}
 	return skips, nil
+}
+
+const (
+	auditSQL = `INSERT INTO {schema}.projection_audit (projection, actor, action, detail) VALUES ($1, $2, $3, $4)`
+
+	auditOfSQL = `
+SELECT at, actor, action, detail FROM {schema}.projection_audit WHERE projection = $1 ORDER BY at DESC LIMIT 10`
+)
+
+// audit writes down what an operator did.
+func (c *catalog) audit(ctx context.Context, tx pgx.Tx, projection, actor, action, detail string) error {
+	_, err := tx.Exec(ctx, c.sql(auditSQL), projection, operations.SanitizeText(actor), action, operations.SanitizeText(detail))
+	return err
+}
+
+// Audit returns the last ten times that somebody paused, resumed or dropped a projection of this name or skipped an event, the
+// last first. What operations were asked for, Operations has.
+func (a *Admin) Audit(ctx context.Context, projection string) ([]operations.AuditEntry, error) {
+	rows, err := a.catalog.pool.Query(ctx, a.catalog.sql(auditOfSQL), projection)
+	var all []operations.AuditEntry
+	if err == nil {
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[operations.AuditEntry])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list what was done with projection %q: %w", projection, err)
+	}
+	for i := range all {
+		all[i].At = all[i].At.UTC()
+	}
+	return all, nil
 }

@@ -19,7 +19,7 @@ func TestPauseHoldsTheCheckpointUntilResume(t *testing.T) {
 	first := b.append("account-1", deposited{Amount: 1})
 	b.arrives(r, "accounts", first)
 	for range 2 { // twice is no error
-		if err := b.admin.Pause(t.Context(), "accounts"); err != nil {
+		if err := b.admin.Pause(t.Context(), "accounts", "", "test"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -30,7 +30,7 @@ func TestPauseHoldsTheCheckpointUntilResume(t *testing.T) {
 		t.Errorf("status is %+v, want paused at position %d, one behind", s, first.Position)
 	}
 	for range 2 {
-		if err := b.admin.Resume(t.Context(), "accounts"); err != nil {
+		if err := b.admin.Resume(t.Context(), "accounts", "", "test"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,7 +42,7 @@ func TestAPausedProjectionIsLetGoWithoutEvents(t *testing.T) {
 	b := newBench(t)
 	r := b.start(b.runner(newAccounts(1)))
 	b.arrives(r, "accounts", eventstore.Token{})
-	if err := b.admin.Pause(t.Context(), "accounts"); err != nil {
+	if err := b.admin.Pause(t.Context(), "accounts", "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	b.letGo("accounts")
@@ -64,10 +64,10 @@ func TestTheAdminSaysWhatItCannotDo(t *testing.T) {
 	b := newBench(t)
 	b.start(b.runner(newAccounts(1)))
 	ctx := t.Context()
-	if err := b.admin.Pause(ctx, "nope"); !errors.Is(err, ErrNotFound) {
+	if err := b.admin.Pause(ctx, "nope", "", "test"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Pause = %v, want ErrNotFound", err)
 	}
-	if err := b.admin.Resume(ctx, "nope"); !errors.Is(err, ErrNotFound) {
+	if err := b.admin.Resume(ctx, "nope", "", "test"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Resume = %v, want ErrNotFound", err)
 	}
 	if _, err := b.admin.Show(ctx, "nope"); !errors.Is(err, ErrNotFound) {

@@ -95,11 +95,11 @@ func TestALogBelongsToTheAppsOnIt(t *testing.T) {
 	}
 	for what, try := range map[string]func() error{
 		"Show":   func() error { _, err := shops.Show(t.Context(), "accounts"); return err },
-		"Pause":  func() error { return shops.Pause(t.Context(), "accounts") },
-		"Resume": func() error { return shops.Resume(t.Context(), "accounts") },
+		"Pause":  func() error { return shops.Pause(t.Context(), "accounts", "", "test") },
+		"Resume": func() error { return shops.Resume(t.Context(), "accounts", "", "test") },
 		"Skip":   func() error { _, err := shops.Skip(t.Context(), "accounts", 0, "a test", "test"); return err },
 		"Skips":  func() error { _, err := shops.Skips(t.Context(), "accounts"); return err },
-		"Drop":   func() error { _, err := shops.Drop(t.Context(), "accounts", 0); return err },
+		"Drop":   func() error { _, err := shops.Drop(t.Context(), "accounts", 0, "", "test"); return err },
 		"Request": func() error {
 			_, err := shops.Request(t.Context(), operations.Request{Kind: Rebuild, Subject: "accounts"})
 			return err
@@ -160,7 +160,7 @@ func TestAppsInTwoSchemasShareNothing(t *testing.T) {
 	end := b.append("account-1", deposited{Amount: 1})
 	b.arrives(bank, "accounts", end)
 	other.arrives(tickets, "accounts", end)
-	if err := banks.Pause(t.Context(), "accounts"); err != nil {
+	if err := banks.Pause(t.Context(), "accounts", "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	b.reaches("accounts", operations.Paused, end.Position)

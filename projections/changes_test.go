@@ -270,7 +270,7 @@ func TestChangesAreKeptForATime(t *testing.T) {
 	if err := r.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.admin.Drop(t.Context(), f.Name(), 0); err != nil {
+	if _, err := b.admin.Drop(t.Context(), f.Name(), 0, "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	exec(`UPDATE recount.projection_changes SET at = clock_timestamp() - interval '6 days'`)

@@ -142,7 +142,7 @@ func TestResumeTriesAgain(t *testing.T) {
 	end := b.append("x-1", deposited{})
 	b.start(b.runner(f))
 	first := b.reaches("counts", operations.Failed, 0).Failure.At
-	if err := b.admin.Resume(t.Context(), "counts"); err != nil {
+	if err := b.admin.Resume(t.Context(), "counts", "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	b.eventually(func() error {
@@ -151,7 +151,7 @@ func TestResumeTriesAgain(t *testing.T) {
 		}
 		return nil
 	})
-	if err := b.admin.Resume(t.Context(), "counts"); err != nil {
+	if err := b.admin.Resume(t.Context(), "counts", "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	b.reaches("counts", operations.Running, end.Position)

@@ -267,7 +267,7 @@ func TestLargeRowsAreLoadedAFewAtATime(t *testing.T) {
 	f := newAccounts(1)
 	r := b.start(b.runner(f))
 	b.arrives(r, "accounts", end)
-	if err := b.admin.Pause(t.Context(), "accounts"); err != nil {
+	if err := b.admin.Pause(t.Context(), "accounts", "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range rows {
@@ -280,7 +280,7 @@ func TestLargeRowsAreLoadedAFewAtATime(t *testing.T) {
 	}
 	b.append("account-0", transferred{To: all, Amount: rows})
 	before := r.Stats()[0].Batches
-	if err := b.admin.Resume(t.Context(), "accounts"); err != nil {
+	if err := b.admin.Resume(t.Context(), "accounts", "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	end = b.append("account-0", deposited{Amount: 1})

@@ -82,6 +82,20 @@ type Details struct {
 	Skips []Skip `json:"skips"`
 	// Operations are the last ten, the newest first.
 	Operations []operations.Operation `json:"operations"`
+	// Audit is what else operators did, the last ten, the newest first.
+	Audit []operations.AuditEntry `json:"audit"`
+}
+
+// LastAct returns what somebody did last with the projection, or asked for; false, if there is nothing.
+func (d Details) LastAct() (last operations.AuditEntry, ok bool) {
+	if len(d.Audit) > 0 {
+		last, ok = d.Audit[0], true
+	}
+	if len(d.Operations) > 0 && d.Operations[0].CreatedAt.After(last.At) {
+		o := d.Operations[0]
+		last, ok = operations.AuditEntry{At: o.CreatedAt, Actor: o.RequestedBy, Action: string(o.Kind), Detail: o.Options.Reason}, true
+	}
+	return last, ok
 }
 
 // setState derives the state, once everything else is known.

@@ -166,7 +166,7 @@ func TestAStoppedProjectionAnswersAtOnce(t *testing.T) {
 		name, want string
 		stop       func(*bench) error
 	}{
-		{"paused", "it is paused", func(b *bench) error { return b.admin.Pause(b.Context(), "orders") }},
+		{"paused", "it is paused", func(b *bench) error { return b.admin.Pause(b.Context(), "orders", "", "test") }},
 		{"failed", "it has failed", func(b *bench) error {
 			b.append("order-2", placed{Status: "refuse"})
 			for {

@@ -48,7 +48,7 @@ func TestEveryWayToRunStatements(t *testing.T) {
 			if _, err := b.admin.Skip(t.Context(), "orders", 0, "test", "test"); err != nil {
 				t.Errorf("Skip: %v", err)
 			}
-			if err := b.admin.Pause(t.Context(), "orders"); err != nil {
+			if err := b.admin.Pause(t.Context(), "orders", "", "test"); err != nil {
 				t.Errorf("Pause: %v", err)
 			}
 		})

@@ -65,7 +65,7 @@ func TestSQLWaitsForAllItsProjections(t *testing.T) {
 			t.Fatalf("SQL = %v, %v, want [%d]", got, err, i+1)
 		}
 	}
-	if err := b.admin.Pause(t.Context(), "counts"); err != nil {
+	if err := b.admin.Pause(t.Context(), "counts", "", "test"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := queries.SQL[int64](b.patiently(), b.reader, b.append("order-1", placed{}), both)

@@ -96,7 +96,7 @@ func TestBadOperationsAreRefused(t *testing.T) {
 		{"POST", "/v1/projections/orders/skip", `{"position":-1,"reason":"x"}`, 400, "invalid-operation"},
 		{"POST", "/v1/projections/orders/skip", `{"position":"1","reason":"x"}`, 400, "invalid-body"},
 		{"POST", "/v1/projections/orders/skip", `{"position":1,"reason":"x"}`, 409, "projection-not-failed"},
-		{"POST", "/v1/projections/orders/pause", `{"reason":"x"}`, 400, "invalid-body"},
+		{"POST", "/v1/projections/orders/pause", `{"because":"x"}`, 400, "invalid-body"},
 		{"POST", "/v1/projections/orders/pause?now=1", ``, 400, "invalid-parameter"},
 		{"POST", "/v1/projections/nothing/pause", ``, 404, "projection-not-found"},
 		{"POST", "/v1/projections/nothing/resume", ``, 404, "projection-not-found"},

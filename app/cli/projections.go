@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
@@ -24,9 +25,9 @@ func (prog *Program) projectionsCommand() *cobra.Command {
 type operator interface {
 	List(ctx context.Context) ([]projections.Status, error)
 	Details(ctx context.Context, projection string) (projections.Details, error)
-	Pause(ctx context.Context, projection string) error
-	Resume(ctx context.Context, projection string) error
-	Drop(ctx context.Context, projection string, version int) (projections.Dropped, error)
+	Pause(ctx context.Context, projection, reason, actor string) error
+	Resume(ctx context.Context, projection, reason, actor string) error
+	Drop(ctx context.Context, projection string, version int, reason, actor string) (projections.Dropped, error)
 	Skip(ctx context.Context, projection string, position int64, reason, actor string) ([]projections.Skip, error)
 	Cancel(ctx context.Context, id uuid.UUID) (operations.Operation, error)
 }
@@ -35,6 +36,11 @@ var (
 	_ operator = (*projections.Admin)(nil)
 	_ operator = (*operationsClient)(nil)
 )
+
+// reasonFlag lets an operator say why; what is said is kept.
+func reasonFlag(flags *pflag.FlagSet, reason *string, of string) {
+	flags.StringVar(reason, "reason", "", "why "+of+"; it is kept")
+}
 
 // actor names who gives an order.
 func actor() string {

@@ -86,23 +86,26 @@ func (c *operationsClient) Details(ctx context.Context, name string) (v projecti
 	return v, err
 }
 
-// Pause stops a projection until Resume.
-func (c *operationsClient) Pause(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodPost, projectionPath(name)+"/pause", nil, new(operations.Desired))
+// because is the body that says why.
+func because(reason string) map[string]string { return map[string]string{"reason": reason} }
+
+// Pause stops a projection until Resume. The actor, here and below, is who the server takes us for.
+func (c *operationsClient) Pause(ctx context.Context, name, reason, _ string) error {
+	return c.call(ctx, http.MethodPost, projectionPath(name)+"/pause", because(reason), new(operations.Desired))
 }
 
 // Resume lets a projection go on.
-func (c *operationsClient) Resume(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodPost, projectionPath(name)+"/resume", nil, new(operations.Desired))
+func (c *operationsClient) Resume(ctx context.Context, name, reason, _ string) error {
+	return c.call(ctx, http.MethodPost, projectionPath(name)+"/resume", because(reason), new(operations.Desired))
 }
 
 // Drop removes a projection, or one version of it.
-func (c *operationsClient) Drop(ctx context.Context, name string, version int) (d projections.Dropped, err error) {
+func (c *operationsClient) Drop(ctx context.Context, name string, version int, reason, _ string) (d projections.Dropped, err error) {
 	path := projectionPath(name)
 	if version != 0 {
 		path += fmt.Sprintf("/versions/%d", version)
 	}
-	err = c.call(ctx, http.MethodDelete, path, nil, &d)
+	err = c.call(ctx, http.MethodDelete, path, because(reason), &d)
 	return d, err
 }
 

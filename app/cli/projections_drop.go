@@ -10,6 +10,7 @@ import (
 func (prog *Program) projectionsDrop(d *database) *cobra.Command {
 	var version int
 	var yes bool
+	var reason string
 	cmd := &cobra.Command{
 		Use:   "drop NAME",
 		Short: "Remove a projection that no program has any more, or the rows of one version",
@@ -22,6 +23,7 @@ from the log when it runs next.`,
 	out := OutputFlag(cmd)
 	target := targetFlags(cmd, d)
 	cmd.Flags().IntVar(&version, "version", 0, "only the rows of this version")
+	reasonFlag(cmd.Flags(), &reason, "it is removed")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		consequence := fmt.Sprintf("this removes projection %s with all its rows", args[0])
@@ -35,7 +37,7 @@ from the log when it runs next.`,
 			return err
 		}
 		return target.with(cmd.Context(), func(op operator) error {
-			dropped, err := op.Drop(cmd.Context(), args[0], version)
+			dropped, err := op.Drop(cmd.Context(), args[0], version, reason, actor())
 			if err != nil {
 				return err
 			}

@@ -18,9 +18,10 @@ func (prog *Program) projectionsPause(d *database) *cobra.Command {
 	}, true, operator.Pause)
 }
 
-func (prog *Program) projectionsSteer(d *database, cmd *cobra.Command, paused bool, steer func(operator, context.Context, string) error) *cobra.Command {
-	all := false
+func (prog *Program) projectionsSteer(d *database, cmd *cobra.Command, paused bool, steer func(op operator, ctx context.Context, name, reason, actor string) error) *cobra.Command {
+	all, reason := false, ""
 	cmd.Flags().BoolVar(&all, "all", false, "all projections of the log")
+	reasonFlag(cmd.Flags(), &reason, "it is "+pastOf(paused))
 	out := OutputFlag(cmd)
 	target := targetFlags(cmd, d)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -39,16 +40,12 @@ func (prog *Program) projectionsSteer(d *database, cmd *cobra.Command, paused bo
 				}
 				names = slices.Compact(names)
 			}
-			now := "resumed"
-			if paused {
-				now = "paused"
-			}
 			var without []string
 			var failed []error
 			for _, name := range names {
-				err := steer(op, cmd.Context(), name)
+				err := steer(op, cmd.Context(), name, reason, actor())
 				if err == nil {
-					err = out.Print(prog.Stdout, operations.Desired{Name: name, Paused: paused}, func(w io.Writer) { fmt.Fprintln(w, name, "is", now) })
+					err = out.Print(prog.Stdout, operations.Desired{Name: name, Paused: paused}, func(w io.Writer) { fmt.Fprintln(w, name, "is", pastOf(paused)) })
 				}
 				if err != nil {
 					without, failed = append(without, name), append(failed, err)
@@ -58,4 +55,12 @@ func (prog *Program) projectionsSteer(d *database, cmd *cobra.Command, paused bo
 		})
 	}
 	return cmd
+}
+
+// pastOf says what became of what was paused or resumed.
+func pastOf(paused bool) string {
+	if paused {
+		return "paused"
+	}
+	return "resumed"
 }

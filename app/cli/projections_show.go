@@ -12,7 +12,7 @@ import (
 func (prog *Program) projectionsShow(d *database) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME",
-		Short: "Print all about a projection: how far it is, what it stopped on and skips, its operations",
+		Short: "Print all about a projection: how far it is, what it stopped on and skips, its operations, who did what last",
 		Args:  OneArg("projection"),
 	}
 	out := OutputFlag(cmd)
@@ -31,6 +31,13 @@ func (prog *Program) projectionsShow(d *database) *cobra.Command {
 
 func showTable(w io.Writer, v projections.Details) {
 	statusTable(w, v.Generations)
+	if last, ok := v.LastAct(); ok {
+		fmt.Fprintf(w, "\nlast act: %s by %s at %s", last.Action, Cell(last.Actor, 60), last.At.Format(timeFormat))
+		if last.Detail != "" {
+			fmt.Fprintf(w, ": %s", Cell(last.Detail, 400))
+		}
+		fmt.Fprintln(w)
+	}
 	for _, s := range v.Generations {
 		if f := s.Failure; f != nil {
 			fmt.Fprintf(w, "\ngeneration %d stopped at %s", s.Generation, f.At.Format(timeFormat))

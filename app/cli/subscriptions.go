@@ -14,6 +14,7 @@ import (
 
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/operations"
 )
 
 func (prog *Program) subscriptionsCommand() *cobra.Command {
@@ -44,7 +45,7 @@ type subscriptionOperator interface {
 	Reset(ctx context.Context, name string, o delivery.ResetOptions) (delivery.Reset, error)
 	Replay(ctx context.Context, name string, o delivery.ReplayOptions) (delivery.Replay, error)
 	Replays(ctx context.Context, name string) ([]delivery.Replay, error)
-	Audit(ctx context.Context, name string, limit int) ([]delivery.AuditEntry, error)
+	Audit(ctx context.Context, name string, limit int) ([]operations.AuditEntry, error)
 	Explain(ctx context.Context, name string, position int64) (delivery.Explanation, error)
 	ExplainEvent(ctx context.Context, name string, id uuid.UUID) (delivery.Explanation, error)
 	Dead(ctx context.Context, name string, q delivery.DeadQuery) ([]delivery.DeadLetter, string, error)

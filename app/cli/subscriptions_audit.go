@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/operations"
 )
 
 // maxAudit is how many entries the API gives at once.
@@ -37,7 +37,7 @@ func (prog *Program) subscriptionsAudit(d *database) *cobra.Command {
 	return cmd
 }
 
-func auditTable(w io.Writer, all []delivery.AuditEntry) {
+func auditTable(w io.Writer, all []operations.AuditEntry) {
 	fmt.Fprintln(w, "AT\tACTOR\tACTION\tDETAIL")
 	for _, e := range all {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", timeCell(&e.At), Cell(e.Actor, 60), e.Action, Cell(e.Detail, 400))

@@ -110,8 +110,8 @@ func (c subscriptionsClient) Replays(ctx context.Context, name string) ([]delive
 }
 
 // Audit returns what operators did.
-func (c subscriptionsClient) Audit(ctx context.Context, name string, limit int) ([]delivery.AuditEntry, error) {
-	var all list[delivery.AuditEntry]
+func (c subscriptionsClient) Audit(ctx context.Context, name string, limit int) ([]operations.AuditEntry, error) {
+	var all list[operations.AuditEntry]
 	err := c.call(ctx, http.MethodGet, pathOf(name)+"/audit?limit="+strconv.Itoa(limit), nil, &all)
 	return all.Items, err
 }

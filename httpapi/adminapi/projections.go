@@ -36,28 +36,33 @@ func (r routes) showProjection(ctx context.Context, in httpapi.ReadRequest[struc
 	return r.admin.Details(ctx, in.Path("name"))
 }
 
-func (r routes) pause(ctx context.Context, in httpapi.ActionRequest[struct{}]) (operations.Desired, error) {
-	name := in.Path("name")
-	return operations.Desired{Name: name, Paused: true}, r.admin.Pause(ctx, name)
+// steerBody says why; it may be left out.
+type steerBody struct {
+	Reason string `json:"reason"`
 }
 
-func (r routes) resume(ctx context.Context, in httpapi.ActionRequest[struct{}]) (operations.Desired, error) {
+func (r routes) pause(ctx context.Context, in httpapi.ActionRequest[steerBody]) (operations.Desired, error) {
 	name := in.Path("name")
-	return operations.Desired{Name: name}, r.admin.Resume(ctx, name)
+	return operations.Desired{Name: name, Paused: true}, r.admin.Pause(ctx, name, in.Body.Reason, actorOr(in.Actor))
+}
+
+func (r routes) resume(ctx context.Context, in httpapi.ActionRequest[steerBody]) (operations.Desired, error) {
+	name := in.Path("name")
+	return operations.Desired{Name: name}, r.admin.Resume(ctx, name, in.Body.Reason, actorOr(in.Actor))
 }
 
 // drop removes a projection that nobody runs.
-func (r routes) drop(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Dropped, error) {
-	return r.admin.Drop(ctx, in.Path("name"), 0)
+func (r routes) drop(ctx context.Context, in httpapi.ActionRequest[steerBody]) (projections.Dropped, error) {
+	return r.admin.Drop(ctx, in.Path("name"), 0, in.Body.Reason, actorOr(in.Actor))
 }
 
 // dropVersion removes the rows of one version. What is no version is one that there is not.
-func (r routes) dropVersion(ctx context.Context, in httpapi.ActionRequest[struct{}]) (projections.Dropped, error) {
+func (r routes) dropVersion(ctx context.Context, in httpapi.ActionRequest[steerBody]) (projections.Dropped, error) {
 	version, err := strconv.ParseInt(in.Path("version"), 10, 32)
 	if err != nil || version < 1 {
 		return projections.Dropped{}, fmt.Errorf("version %q: %w", in.Path("version"), projections.ErrNotFound)
 	}
-	return r.admin.Drop(ctx, in.Path("name"), int(version))
+	return r.admin.Drop(ctx, in.Path("name"), int(version), in.Body.Reason, actorOr(in.Actor))
 }
 
 // skipBody says which event to leave out, and why.

@@ -243,7 +243,7 @@ func (r routes) explain(ctx context.Context, in httpapi.ReadRequest[explained]) 
 }
 
 // auditSubscription answers with what operators did, the last first.
-func (r routes) auditSubscription(ctx context.Context, in httpapi.ReadRequest[int]) (page httpapi.Page[delivery.AuditEntry], err error) {
+func (r routes) auditSubscription(ctx context.Context, in httpapi.ReadRequest[int]) (page httpapi.Page[operations.AuditEntry], err error) {
 	page.Items, err = r.subscriptions.Audit(ctx, in.Path("name"), in.Params)
 	return page, err
 }

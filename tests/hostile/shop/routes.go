@@ -29,7 +29,7 @@ const goodsMembers = dryRun + " at id customer_id country currency lines lines/s
 // generators are those of the routes with a model, by the lines of the index. The others are
 // derived from it.
 func generators() map[string]generator {
-	const options = "workers throttle memory_bytes verify keep key"
+	const options = "workers throttle memory_bytes verify keep key reason"
 	all := map[string]generator{
 		"POST /v1/orders":  {weight: 140, make: (*world).place, takes: goodsMembers + "placed_at email"},
 		"POST /v1/returns": {weight: 40, make: (*world).takeBack, takes: goodsMembers + "returned_at"},
@@ -48,8 +48,8 @@ func generators() map[string]generator {
 		"GET /v1/projections":        {weight: 2, make: (*world).readProjections, takes: "consistency"},
 		"GET /v1/projections/{name}": {weight: 2, make: (*world).readProjection, takes: "consistency"},
 
-		"POST /v1/projections/{name}/pause":  {weight: 1, make: steer("pause")},
-		"POST /v1/projections/{name}/resume": {weight: 2, make: steer("resume")},
+		"POST /v1/projections/{name}/pause":  {weight: 1, make: steer("pause"), takes: "reason"},
+		"POST /v1/projections/{name}/resume": {weight: 2, make: steer("resume"), takes: "reason"},
 		"POST /v1/projections/{name}/skip":   {weight: 2, make: (*world).skip, takes: "position reason"},
 
 		"GET /v1/operations/{id}":    {weight: 10, make: operation("GET"), takes: "consistency"},
