@@ -271,6 +271,14 @@ func (a *Admin) Delete(ctx context.Context, name string, ifRevision int64, force
 	return err
 }
 
+// Purge removes what subscriptions that were deleted have in the database, which processes that deliver do now and then.
+func (a *Admin) Purge(ctx context.Context) error {
+	if err := a.records.purgeDeleted(ctx); err != nil {
+		return fmt.Errorf("remove what deleted subscriptions have left: %w", err)
+	}
+	return nil
+}
+
 func (a *Admin) remove(ctx context.Context, tx pgx.Tx, s *found, force bool, actor string) error {
 	all, err := a.records.lockReplaysOf(ctx, tx, s.id)
 	if err != nil {

@@ -65,6 +65,7 @@ ORDER BY p.name LIMIT 1`
 
 	foundSQL = `INSERT INTO {schema}.apps (name, founder) VALUES ($1, true) ON CONFLICT DO NOTHING`
 	joinSQL  = `INSERT INTO {schema}.apps (name) VALUES ($1) ON CONFLICT DO NOTHING`
+	leaveSQL = `DELETE FROM {schema}.apps WHERE name = $1 AND NOT EXISTS (SELECT FROM {schema}.projections WHERE app = $1)`
 	claimSQL = `UPDATE {schema}.projections SET app = $1 WHERE name = ANY($2) AND app = ''`
 )
 
@@ -147,6 +148,22 @@ func (a *Admin) Enter(ctx context.Context) error { return a.catalog.enter(ctx, f
 // Join is Enter also on a log that other Apps have: both are on it then, each with its own
 // projections.
 func (a *Admin) Join(ctx context.Context) error { return a.catalog.enter(ctx, true, a.names()) }
+
+// Leave takes the name of the App off the log, once its projections are dropped: ErrInUse while there are some. Leaving a log that
+// it is not on is no error.
+func (a *Admin) Leave(ctx context.Context) error {
+	tag, err := a.catalog.pool.Exec(ctx, a.catalog.sql(leaveSQL), a.catalog.app)
+	if err == nil && tag.RowsAffected() == 0 {
+		var left []Status
+		if left, err = a.List(ctx); err == nil && len(left) > 0 {
+			err = fmt.Errorf("%w: there is projection %q", ErrInUse, left[0].Projection)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("take app %q off the log: %w", a.catalog.app, err)
+	}
+	return nil
+}
 
 // names are those of the projections of this program.
 func (a *Admin) names() []string {

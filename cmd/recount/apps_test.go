@@ -174,21 +174,24 @@ func TestTwoAppsOnOneDatabase(t *testing.T) {
 			if schema != "" {
 				return
 			}
-			// The shop leaves, as docs/service.md says.
-			for _, name := range shopProjections {
-				shop.runs(t, "projections drop "+name+" --yes", cli.ExitOK)
-			}
-			shop.runs(t, "projections ls --all", cli.ExitOK)
-			if _, err := db.Pool.Exec(t.Context(), `DELETE FROM recount.apps WHERE name = 'shop'`); err != nil {
-				t.Fatal(err)
-			}
+			// The shop leaves, when none of its servers runs any more.
+			shop.serve(t, func(string) {
+				shop.runs(t, "db leave --yes", cli.ExitConflict, "it is in use: stop ")
+			})
+			shop.runs(t, "db leave", cli.ExitUsage, "this removes 6 projections and ", " of app shop ", "add --yes")
+			shop.runs(t, "db leave --yes", cli.ExitOK, append(shopProjections, "subscription order-mails is removed", "app shop has left the log")...)
 			shop.runs(t, "serve --listen 127.0.0.1:0", cli.ExitConflict, `belongs to app "bank", this program is app "shop"`)
 			bank.serve(t, func(url string) { depositAndRead(t, url, "3") })
-			var left int
-			err := db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM recount.projections WHERE app <> 'bank'`).Scan(&left)
-			if err != nil || left > 0 {
-				t.Errorf("%d projections are left, %v; want those of the bank alone", left, err)
+			var left string
+			err := db.Pool.QueryRow(t.Context(), `
+SELECT concat_ws(' ', (SELECT string_agg(name, ' ' ORDER BY name) FROM recount.apps), (SELECT count(*) FROM recount.projections),
+                 (SELECT count(*) FROM recount.projection_generations WHERE projection NOT IN (SELECT name FROM recount.projections)),
+                 (SELECT string_agg(DISTINCT coalesce(name, '?') || '/' || app, ' ') FROM recount.subscriptions))`).Scan(&left)
+			if want := "bank 4 0 large-withdrawals/bank"; err != nil || left != want {
+				t.Errorf("what is left is %q, %v; want %q, of the bank alone", left, err, want)
 			}
+			// It comes back as one that was never there.
+			shop.serve(t, func(url string) { placeAndRead(t, url, url, "3") }, "--adopt-log")
 		})
 	}
 }
