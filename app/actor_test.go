@@ -37,7 +37,7 @@ func TestEveryRequestIsOfAnActor(t *testing.T) {
 		})
 	}
 	asked := 0
-	x := apptest.Postgres(t, app.App{Name: "wallet", Modules: []app.Module{m}, Actor: func(r *http.Request) (string, error) {
+	x := apptest.Postgres(t, app.App{Name: "wallet", Modules: []app.Module{m}, ActorHeader: "Name", Actor: func(r *http.Request) (string, error) {
 		asked++
 		if name := r.Header.Get("Name"); name != "" {
 			return name, nil
@@ -48,8 +48,13 @@ func TestEveryRequestIsOfAnActor(t *testing.T) {
 		Routes []struct{ Method, Path string }
 	}
 	var document struct {
-		Paths map[string]map[string]struct {
+		Security []map[string][]string
+		Paths    map[string]map[string]struct {
+			Security  *[]map[string][]string
 			Responses map[string]struct{ Description string }
+		}
+		Components struct {
+			SecuritySchemes map[string]struct{ Type, In, Name string }
 		}
 	}
 	for path, into := range map[string]any{"/": &index, "/openapi.json": &document} {
@@ -82,10 +87,14 @@ func TestEveryRequestIsOfAnActor(t *testing.T) {
 				t.Errorf("%s %s of ann = %d %s, the actor was asked for %d times", method, path, w.Code, w.Body, asked)
 			}
 		}
-		documented := document.Paths[r.Path][strings.ToLower(r.Method)].Responses["401"].Description
-		if (documented == "unauthenticated") == isPublic {
-			t.Errorf("the document says of %s %s and 401: %q", r.Method, r.Path, documented)
+		operation := document.Paths[r.Path][strings.ToLower(r.Method)]
+		documented := operation.Responses["401"].Description
+		if (documented == "unauthenticated") == isPublic || (operation.Security != nil && len(*operation.Security) == 0) != isPublic {
+			t.Errorf("the document says of %s %s and 401: %q, it demands %v", r.Method, r.Path, documented, operation.Security)
 		}
+	}
+	if scheme := document.Components.SecuritySchemes["actor"]; len(document.Security) != 1 || document.Security[0]["actor"] == nil || scheme.Name != "Name" || scheme.In != "header" {
+		t.Errorf("the document demands %v by %+v, want the header Name", document.Security, scheme)
 	}
 	if seen != len(public) || len(index.Routes) < len(public)+10 {
 		t.Errorf("the index has %d of %d public routes, and %d in all", seen, len(public), len(index.Routes))

@@ -45,6 +45,8 @@ type App struct {
 	// its details, the index at /, /problems, /openapi.json, /docs and /schemas. An error refuses the request with 401,
 	// or the httpapi.Problem that it is. Default: nobody is named.
 	Actor func(*http.Request) (string, error)
+	// ActorHeader is the header that Actor looks at, as the OpenAPI document says it. Default: Authorization.
+	ActorHeader string
 	// OwnRoutesOnly serves each command by its own route alone, for who decides by method and path what a
 	// client may do: /v1/commands, which runs any of them, is not there, nor does "commands" on a command
 	// line work. Default: it is there.
@@ -226,7 +228,7 @@ func (a App) OpenAPI() ([]byte, error) {
 }
 
 func (a App) info() openapi.Info {
-	return openapi.Info{Title: a.Name, Description: a.Short, Version: BuildOf(a).Version}
+	return openapi.Info{Title: a.Name, Description: a.Short, Version: BuildOf(a).Version, ActorHeader: a.ActorHeader}
 }
 
 // isNil reports whether an interface has nothing in it, or a pointer to nothing.

@@ -90,10 +90,11 @@ func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle
 				return err
 			}
 		}
-		if len(text) > 0 {
-			if err := decode(text, &in.Body); err != nil {
-				return err
-			}
+		if len(text) == 0 {
+			text = []byte("{}")
+		}
+		if err := decode(text, &in.Body); err != nil {
+			return err
 		}
 		ctx, cancel := context.WithTimeout(x.r.Context(), a.config.Timeout)
 		defer cancel()

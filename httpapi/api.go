@@ -201,7 +201,7 @@ func (a *API) handle(r Route, h func(*exchange) error) {
 	if err := a.router.Path(r.Path).Methods(methods...).Handler(a.handler(r, h)).GetError(); err != nil {
 		a.mistake("route %s %s: %w", r.Method, r.Path, err)
 	}
-	r.Section, r.problems, r.authenticated = a.section, a.sectionProblems, a.config.Actor != nil && !r.Public
+	r.Section, r.problems, r.Authenticated = a.section, a.sectionProblems, a.config.Actor != nil && !r.Public
 	a.routes = append(a.routes, r)
 }
 

@@ -24,8 +24,8 @@ const (
 )
 
 // Validator is implemented by bodies that check themselves after decoding, for
-// what a type cannot say, such as a member that must be there. The error makes
-// the request 400 invalid-body; it may be a FieldBlamer.
+// what a type and its tags cannot say (IsRequired). The error makes the request
+// 400 invalid-body; it may be a FieldBlamer.
 type Validator interface{ Validate() error }
 
 // decode reads a body into v, a pointer to a struct. It takes one JSON object in
@@ -47,6 +47,9 @@ func decode(body []byte, v any) error {
 		if err := checkText(body); err != nil {
 			return err
 		}
+	}
+	if path := missingMember(body, reflect.ValueOf(v).Elem()); path != nil {
+		return invalidMember("/"+strings.Join(path, "/"), "must be given")
 	}
 	if validator, ok := v.(Validator); ok {
 		if err := validator.Validate(); err != nil {

@@ -28,8 +28,8 @@ type Route struct {
 	// Path is a template, with variables in braces.
 	Path string
 	Sort Sort
-	// Public says that anybody may use the route: Config.Actor is not asked.
-	Public bool
+	// Public says that anybody may use the route: Config.Actor is not asked. Authenticated says that it is asked.
+	Public, Authenticated bool
 	// Section is the part of the API that the route is in: see API.Section.
 	Section string
 	// Command is the name of the command that the route runs, if it has one; AnyCommand says that it is that of
@@ -46,9 +46,8 @@ type Route struct {
 	// Answers are those of requests that succeed.
 	Answers []Answer
 
-	// problems are those of the section, and authenticated says that Config.Actor is asked.
-	problems      []DomainProblem
-	authenticated bool
+	// problems are those of the section.
+	problems []DomainProblem
 }
 
 // Parameter is a query parameter.
@@ -111,7 +110,7 @@ func (r Route) Problems() []Kind {
 	add(strings.Contains(r.Path, "{"), kindInvalidPath)
 	add(r.Method != http.MethodGet, kindCrossOrigin)
 	add(r.Body != nil, kindMalformedJSON, kindInvalidBody, kindBodyTimeout, kindBodyTooLarge, kindUnsupportedMediaType)
-	add(r.authenticated, kindUnauthenticated)
+	add(r.Authenticated, kindUnauthenticated)
 	add(r.Conditional, kindInvalidHeader)
 	add(takes("after"), kindInvalidCursor)
 	add(takes("as_of"), kindAhead, kindLongHistory, kindHistoryUnreadable, kindEventUnreadable)

@@ -2,7 +2,6 @@ package shop
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/goods"
@@ -16,38 +15,17 @@ type goodsBody struct {
 	ID *string `json:"id"`
 	// CustomerID is null or left out for a guest.
 	CustomerID *string    `json:"customer_id"`
-	Country    string     `json:"country"`
-	Currency   string     `json:"currency"`
-	Lines      []lineBody `json:"lines"`
+	Country    string     `json:"country" http:"required"`
+	Currency   string     `json:"currency" http:"required"`
+	Lines      []lineBody `json:"lines" http:"required"`
 }
 
-// lineBody is a goods.Line in which a number that was left out is not zero: a
-// forgotten price would give things away.
+// lineBody is a goods.Line.
 type lineBody struct {
-	SKU            string `json:"sku"`
+	SKU            string `json:"sku" http:"required"`
 	Description    string `json:"description"`
-	Quantity       *int64 `json:"quantity"`
-	UnitPriceMinor *int64 `json:"unit_price_minor"`
-}
-
-func (b goodsBody) validate() error {
-	for i, l := range b.Lines {
-		err := cmp.Or(
-			given(l.Quantity, fmt.Sprintf("/lines/%d/quantity", i)),
-			given(l.UnitPriceMinor, fmt.Sprintf("/lines/%d/unit_price_minor", i)),
-		)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func given(n *int64, pointer string) error {
-	if n == nil {
-		return &goods.InvalidError{Field: pointer, Reason: "must be given"}
-	}
-	return nil
+	Quantity       int64  `json:"quantity" http:"required"`
+	UnitPriceMinor int64  `json:"unit_price_minor" http:"required"`
 }
 
 // sameTime refuses a business time that is given under two names and differs.
@@ -62,7 +40,7 @@ func (b goodsBody) sameTime(name string, other httpapi.Time) error {
 func (b goodsBody) goodsLines() []goods.Line {
 	lines := make([]goods.Line, len(b.Lines))
 	for i, l := range b.Lines {
-		lines[i] = goods.Line{SKU: l.SKU, Description: l.Description, Quantity: *l.Quantity, UnitPriceMinor: *l.UnitPriceMinor}
+		lines[i] = goods.Line{SKU: l.SKU, Description: l.Description, Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor}
 	}
 	return lines
 }

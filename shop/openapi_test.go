@@ -46,4 +46,11 @@ func TestAnswersAreAsTheDocumentSays(t *testing.T) {
 		}
 		check(httptest.NewRequest(c.method, c.target, nil), w.Result())
 	}
+	demanded := openapitest.Required(t, x.Request("GET", "/openapi.json", "").Body.Bytes(), func(method, target, body string) (int, string) {
+		w := x.Request(method, target, body)
+		return w.Code, w.Body.String()
+	})
+	if demanded < 10 {
+		t.Errorf("the document demands %d members of bodies", demanded)
+	}
 }

@@ -91,7 +91,7 @@ func TestBadOperationsAreRefused(t *testing.T) {
 		{"POST", "/v1/projections/orders/rebuild", `{"fast":true}`, 400, "invalid-body"},
 		{"POST", "/v1/projections/orders/rebuild?workers=2", ``, 400, "invalid-parameter"},
 		{"POST", "/v1/projections/orders/repair", ``, 400, "invalid-operation"},
-		{"POST", "/v1/projections/orders/skip", ``, 400, "invalid-operation"},
+		{"POST", "/v1/projections/orders/skip", ``, 400, "invalid-body"},
 		{"POST", "/v1/projections/orders/skip", `{"position":0,"reason":"x"}`, 400, "invalid-operation"},
 		{"POST", "/v1/projections/orders/skip", `{"position":-1,"reason":"x"}`, 400, "invalid-operation"},
 		{"POST", "/v1/projections/orders/skip", `{"position":"1","reason":"x"}`, 400, "invalid-body"},

@@ -1,7 +1,6 @@
 package shop
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -62,7 +61,7 @@ type placeBody struct {
 
 // Validate implements httpapi.Validator.
 func (b placeBody) Validate() error {
-	return cmp.Or(b.validate(), b.sameTime("placed_at", b.PlacedAt))
+	return b.sameTime("placed_at", b.PlacedAt)
 }
 
 func place(r *app.Request, b placeBody) (order.Place, error) {
@@ -104,7 +103,7 @@ func complete(r *app.Request, b atBody) (order.Complete, error) {
 
 type cancelBody struct {
 	atBody
-	Reason string `json:"reason"`
+	Reason string `json:"reason" http:"required"`
 }
 
 func cancel(r *app.Request, b cancelBody) (order.Cancel, error) {

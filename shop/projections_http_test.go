@@ -41,8 +41,8 @@ func TestAnEventIsSkippedOverHTTP(t *testing.T) {
 			t.Fatalf("it has failed at %d, want %d", failure.Position, position)
 		}
 		const path = "/v1/projections/stock_levels/skip"
-		s.do("POST", path, `{"reason":"a test"}`).wantProblem(t, 400, "invalid-operation")
-		s.do("POST", path, fmt.Sprintf(`{"position":%d}`, position)).wantProblem(t, 400, "invalid-operation")
+		s.do("POST", path, `{"reason":"a test"}`).wantProblem(t, 400, "invalid-body")
+		s.do("POST", path, fmt.Sprintf(`{"position":%d,"reason":""}`, position)).wantProblem(t, 400, "invalid-operation")
 		s.do("POST", path, `{"position":3,"reason":"a test"}`).wantProblem(t, 409, "projection-not-failed")
 		body := fmt.Sprintf(`{"position":%d,"reason":"a test"}`, position)
 		a := s.do("POST", path, body)

@@ -1,8 +1,6 @@
 package shop
 
 import (
-	"cmp"
-
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/domain/returns"
 	"github.com/57528e99/recount/httpapi"
@@ -27,7 +25,7 @@ type returnBody struct {
 
 // Validate implements httpapi.Validator.
 func (b returnBody) Validate() error {
-	return cmp.Or(b.validate(), b.sameTime("returned_at", b.ReturnedAt))
+	return b.sameTime("returned_at", b.ReturnedAt)
 }
 
 func accept(r *app.Request, b returnBody) (returns.Accept, error) {

@@ -102,7 +102,7 @@ func decideAll[C commands.Command[stock.Stock, stock.Event]](tx *app.Tx, article
 
 type receiveBody struct {
 	atBody
-	Quantity int64 `json:"quantity"`
+	Quantity int64 `json:"quantity" http:"required"`
 }
 
 func receive(r *app.Request, b receiveBody) (stock.Receive, error) {
@@ -112,8 +112,8 @@ func receive(r *app.Request, b receiveBody) (stock.Receive, error) {
 
 type adjustBody struct {
 	atBody
-	Delta  int64  `json:"delta"`
-	Reason string `json:"reason"`
+	Delta  int64  `json:"delta" http:"required"`
+	Reason string `json:"reason" http:"required"`
 }
 
 func adjust(r *app.Request, b adjustBody) (stock.Adjust, error) {
@@ -124,8 +124,8 @@ func adjust(r *app.Request, b adjustBody) (stock.Adjust, error) {
 // reservationBody is that of reserve, release and commit.
 type reservationBody struct {
 	atBody
-	OrderID  string `json:"order_id"`
-	Quantity int64  `json:"quantity"`
+	OrderID  string `json:"order_id" http:"required"`
+	Quantity int64  `json:"quantity" http:"required"`
 }
 
 func reserve(r *app.Request, b reservationBody) (stock.Reserve, error) {

@@ -20,6 +20,7 @@ func bank() app.App {
 		Name: "bank", Version: "0.1.0", Short: "An event-sourced bank on PostgreSQL",
 		Modules: []app.Module{accounts.Module()},
 		// Whoever is logged in, as the proxy in front of the bank says.
-		Actor: func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil },
+		Actor:       func(r *http.Request) (string, error) { return r.Header.Get("X-Forwarded-User"), nil },
+		ActorHeader: "X-Forwarded-User",
 	}
 }

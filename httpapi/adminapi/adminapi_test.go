@@ -13,6 +13,8 @@ import (
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/httpapi/openapi"
+	"github.com/57528e99/recount/internal/openapitest"
 	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/projections"
 )
@@ -71,13 +73,35 @@ func TestAnyServiceHasTheRoutes(t *testing.T) {
 			`{"matched":false,"clause":{"pointer":"/data/n","wanted":[{"numeric":[">",1]}],"found":"1"}}`},
 		{"POST", "/v1/patterns/test", `{"pattern":{"data":{"n":1}},"event":{"n":1}}`, 400,
 			`"errors":[{"pointer":"/pattern/data/n","detail":"it must be an array of alternatives: write [1]"},{"pointer":"/event/n",`},
-		{"POST", "/v1/patterns/test", `{"pattern":{"type":["Counted"]}}`, 400, `"pointer":"/event","detail":"it is missing"`},
-		{"POST", "/v1/patterns/test", "", 400, "invalid-pattern"},
+		{"POST", "/v1/patterns/test", `{"pattern":{"type":["Counted"]}}`, 400, `"pointer":"/event","detail":"must be given"`},
+		{"POST", "/v1/patterns/test", "", 400, `"pointer":"/pattern","detail":"must be given"`},
 	} {
 		w := ask(h, c.method, c.path, c.body)
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%s %s = %d %s, want %d %s", c.method, c.path, w.Code, w.Body, c.status, c.want)
 		}
+	}
+}
+
+// TestWhatTheDocumentDemandsMustBeSent, by each route.
+func TestWhatTheDocumentDemandsMustBeSent(t *testing.T) {
+	t.Parallel()
+	a, err := httpapi.New(httpapi.Config{Problems: adminapi.Problems("program")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	adminapi.Register(a, "program", nil, nil, nil)
+	adminapi.RegisterWebhooks(a, "program", nil, adminapi.WebhookConfig{})
+	codec, err := eventstore.NewCodec(eventstore.TypeOf[counted]("Counted", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := openapitest.Required(t, openapi.Document(openapi.Info{Title: "t", Version: "1"}, a, codec), func(method, target, body string) (int, string) {
+		w := ask(a, method, target, body)
+		return w.Code, w.Body.String()
+	})
+	if n < 10 {
+		t.Errorf("the document demands %d members", n)
 	}
 }
 

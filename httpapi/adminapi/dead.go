@@ -100,7 +100,7 @@ func (r routes) discard(ctx context.Context, in httpapi.ActionRequest[deadBody])
 
 // resubmitBody is an event to append in the place of a dead letter.
 type resubmitBody struct {
-	Position int64 `json:"position"`
+	Position int64 `json:"position" http:"required"`
 	// Data, Type and SchemaVersion are by default those of the old event.
 	Data          jsontext.Value `json:"data"`
 	Type          string         `json:"type"`

@@ -18,8 +18,8 @@ func (r routes) patterns(a *httpapi.API) {
 
 // patternTest is a pattern, and the envelope of an event to match with it.
 type patternTest struct {
-	Pattern jsontext.Value `json:"pattern"`
-	Event   jsontext.Value `json:"event"`
+	Pattern jsontext.Value `json:"pattern" http:"required"`
+	Event   jsontext.Value `json:"event" http:"required"`
 }
 
 func testPattern(_ context.Context, in httpapi.ActionRequest[patternTest]) (pattern.Explanation, error) {

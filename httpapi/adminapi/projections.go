@@ -67,8 +67,8 @@ func (r routes) dropVersion(ctx context.Context, in httpapi.ActionRequest[steerB
 
 // skipBody says which event to leave out, and why.
 type skipBody struct {
-	Position int64  `json:"position"`
-	Reason   string `json:"reason"`
+	Position int64  `json:"position" http:"required"`
+	Reason   string `json:"reason" http:"required"`
 }
 
 // skip wants the position of the event: without it a request that is repeated

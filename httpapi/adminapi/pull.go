@@ -62,7 +62,7 @@ func NewDeliveries(events []delivery.Pulled) Deliveries {
 
 // tokensBody names events in the hands of the caller.
 type tokensBody struct {
-	Tokens []string `json:"tokens"`
+	Tokens []string `json:"tokens" http:"required"`
 }
 
 // Settled is what became of tokens, in their order.

@@ -109,18 +109,10 @@ func (r routes) deleteSubscription(ctx context.Context, in httpapi.ActionRequest
 
 // applyBody has what the subscriptions are to be.
 type applyBody struct {
-	Subscriptions []delivery.Definition `json:"subscriptions"`
+	Subscriptions []delivery.Definition `json:"subscriptions" http:"required"`
 	// Prune removes those that Subscriptions lacks, DiscardDead also if they have dead letters.
 	Prune       bool `json:"prune"`
 	DiscardDead bool `json:"discard_dead"`
-}
-
-// Validate implements httpapi.Validator.
-func (b applyBody) Validate() error {
-	if b.Subscriptions == nil {
-		return &delivery.FieldError{Pointer: "/subscriptions", Reason: "must be there, an array of definitions: with prune, one that is empty removes all"}
-	}
-	return nil
 }
 
 func (r routes) applySubscriptions(ctx context.Context, in httpapi.ActionRequest[applyBody]) (page httpapi.Page[delivery.Change], err error) {
@@ -158,7 +150,7 @@ func (r routes) skipEvent(ctx context.Context, in httpapi.ActionRequest[skipBody
 
 // retryBody says which event to try now.
 type retryBody struct {
-	Position int64 `json:"position"`
+	Position int64 `json:"position" http:"required"`
 }
 
 func (r routes) retryEvent(ctx context.Context, in httpapi.ActionRequest[retryBody]) (aboutEvent, error) {

@@ -326,7 +326,7 @@ func (r webhookRoutes) test(ctx context.Context, in httpapi.ActionRequest[struct
 
 // resendBody says which event to send again.
 type resendBody struct {
-	Position int64 `json:"position"`
+	Position int64 `json:"position" http:"required"`
 }
 
 func (r webhookRoutes) resend(ctx context.Context, in httpapi.ActionRequest[resendBody]) (done delivery.Resent, err error) {
@@ -347,7 +347,7 @@ func (r webhookRoutes) resend(ctx context.Context, in httpapi.ActionRequest[rese
 
 // recoverBody says since when what failed is tried again.
 type recoverBody struct {
-	Since time.Time `json:"since"`
+	Since time.Time `json:"since" http:"required"`
 }
 
 func (r webhookRoutes) recover(ctx context.Context, in httpapi.ActionRequest[recoverBody]) (done delivery.Recovered, err error) {

@@ -19,12 +19,15 @@ import (
 // Info says of which service the API is.
 type Info struct {
 	Title, Description, Version string
+	// ActorHeader is the header of requests by which the service makes out who sends them. Default: Authorization.
+	ActorHeader string
 }
 
 // Document returns the OpenAPI 3.1 document of an API whose events a codec has. Beside what the standard
 // has, x-events are the event types, by name, with their schemas.
 func Document(info Info, a *httpapi.API, codec *eventstore.Codec) []byte {
-	d := document{newSchemas("#/components/schemas/"), a.Routes()}
+	d := document{newSchemas("#/components/schemas/"), a.Routes(), false}
+	d.authenticates = slices.ContainsFunc(d.routes, func(r httpapi.Route) bool { return r.Authenticated })
 	events := d.events(codec)
 	d.schemas.define("Problem", typeIn{reflect.TypeFor[httpapi.Problem](), answer})
 	paths := make(map[string]object)
@@ -36,14 +39,23 @@ func Document(info Info, a *httpapi.API, codec *eventstore.Codec) []byte {
 		paths[path][strings.ToLower(r.Method)] = d.operation(r)
 	}
 	d.nameCommands()
+	security, schemes := []object{}, object{} // nobody is asked who he is
+	if d.authenticates {
+		security = append(security, object{"actor": []string{}})
+		schemes["actor"] = object{
+			"type": "apiKey", "in": "header", "name": cmp.Or(info.ActorHeader, "Authorization"),
+			"description": "Says who sends the request, as the service makes it out; 401 unauthenticated where it cannot.",
+		}
+	}
 	return encode(object{
-		"openapi": "3.1.0",
+		"openapi": "3.1.0", "security": security,
 		"info":    object{"title": info.Title, "description": info.Description, "version": info.Version},
 		"servers": []object{{"url": "/"}},
 		"tags":    d.tags(),
 		"paths":   paths,
 		"components": object{
-			"schemas": d.schemas.definitions, "parameters": requestHeaders, "headers": answerHeaders,
+			"securitySchemes": schemes,
+			"schemas":         d.schemas.definitions, "parameters": requestHeaders, "headers": answerHeaders,
 			"responses": object{"Problem": object{
 				"description": "A problem, see RFC 9457. /problems/{code} says what it means and what to do.",
 				"headers":     object{"Retry-After": referenceTo("headers", "Retry-After")},
@@ -69,6 +81,8 @@ func encode(o object) []byte {
 type document struct {
 	schemas *schemas
 	routes  []httpapi.Route
+	// authenticates says that some routes are not for everybody.
+	authenticates bool
 }
 
 // template is a variable in a path, with a pattern or without.
@@ -101,11 +115,15 @@ func (d document) operation(r httpapi.Route) object {
 	if r.Command != "" {
 		o["summary"] = "Command " + r.Command
 	}
+	if d.authenticates && !r.Authenticated {
+		o["security"] = []object{}
+	}
 	// Without members there is nothing to send.
 	if r.Body != nil && r.Body.Kind() == reflect.Struct && r.Body.NumField() > 0 {
+		schema := d.schemas.of(r.Body, body)
 		o["requestBody"] = object{
-			"required": !r.OptionalBody,
-			"content":  object{"application/json": object{"schema": d.schemas.of(r.Body, body)}},
+			"required": !r.OptionalBody || d.schemas.definition(schema)["required"] != nil,
+			"content":  object{"application/json": object{"schema": schema}},
 		}
 	}
 	return o
@@ -218,8 +236,7 @@ func (d document) nameCommands() {
 
 // membersOf returns the properties of a schema that is referred to.
 func (d document) membersOf(reference object) object {
-	name := strings.TrimPrefix(reference["$ref"].(string), d.schemas.at)
-	return d.schemas.definitions[name].(object)["properties"].(object)
+	return d.schemas.definition(reference)["properties"].(object)
 }
 
 // notInName is what the name of a component cannot have.

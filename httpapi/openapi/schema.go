@@ -23,7 +23,7 @@ type object = map[string]any
 type use int
 
 const (
-	// body is what httpapi decodes: nothing else may be in it, and what must be, only Validate knows.
+	// body is what httpapi decodes: nothing else may be in it, and what must be is tagged so.
 	body use = iota
 	// answer is what httpapi encodes: a nil slice is []. There may be more in it some day.
 	answer
@@ -148,6 +148,14 @@ func (s *schemas) reference(t reflect.Type, in use) object {
 
 func (s *schemas) to(name string) object { return object{"$ref": s.at + name} }
 
+// definition returns the schema that a reference is to, or the schema itself.
+func (s *schemas) definition(reference object) object {
+	if to, ok := reference["$ref"].(string); ok {
+		return s.definitions[strings.TrimPrefix(to, s.at)].(object)
+	}
+	return reference
+}
+
 func (s *schemas) define(name string, key typeIn) {
 	s.taken[key] = name
 	s.definitions[name] = object{} // so that the name is taken while its members are looked at
@@ -190,7 +198,8 @@ func (s *schemas) members(t reflect.Type, in use) object {
 	o := object{"type": "object", "properties": properties}
 	if in == body {
 		o["additionalProperties"] = false
-	} else if len(required) > 0 {
+	}
+	if len(required) > 0 {
 		o["required"] = required
 	}
 	return o
@@ -226,7 +235,12 @@ func (s *schemas) addMembers(t reflect.Type, in use, add func(name string, schem
 		if strings.Contains(options, "string") && schema["type"] != "object" {
 			schema = object{"type": "string"}
 		}
-		add(name, schema, in != body && !omitted)
+		always := in != body && !omitted
+		if in == body && httpapi.IsRequired(f) {
+			always = true
+			dropNull(schema)
+		}
+		add(name, schema, always)
 	}
 	for _, t := range embedded {
 		s.addMembers(t, in, add)

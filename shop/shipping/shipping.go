@@ -71,7 +71,7 @@ func deliver(r *app.Request, b atBody) (shipment.Deliver, error) {
 
 type failBody struct {
 	atBody
-	Reason string `json:"reason"`
+	Reason string `json:"reason" http:"required"`
 }
 
 func fail(r *app.Request, b failBody) (shipment.Fail, error) {

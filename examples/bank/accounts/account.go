@@ -128,8 +128,8 @@ func (a Account) move(amount int64, sign int64, at time.Time) (Money, error) {
 // Open asks for a new account.
 type Open struct {
 	ID       string    `json:"id" app:"id"`
-	Owner    string    `json:"owner"`
-	Currency string    `json:"currency"`
+	Owner    string    `json:"owner" http:"required"`
+	Currency string    `json:"currency" http:"required"`
 	At       time.Time `json:"at" app:"time"`
 }
 
@@ -153,7 +153,7 @@ func (c Open) Decide(a Account) ([]Event, error) {
 
 // Deposit asks for money to be taken in at a counter.
 type Deposit struct {
-	AmountMinor int64     `json:"amount_minor"`
+	AmountMinor int64     `json:"amount_minor" http:"required"`
 	At          time.Time `json:"at" app:"time"`
 }
 
@@ -164,7 +164,7 @@ func (c Deposit) Decide(a Account) ([]Event, error) {
 
 // Withdraw asks for money to be paid out at a counter.
 type Withdraw struct {
-	AmountMinor int64     `json:"amount_minor"`
+	AmountMinor int64     `json:"amount_minor" http:"required"`
 	At          time.Time `json:"at" app:"time"`
 }
 
@@ -197,9 +197,9 @@ func (c Settle) Decide(a Account) ([]Event, error) {
 
 // Transfer asks for money to go from one account to another.
 type Transfer struct {
-	From        string    `json:"from"`
-	To          string    `json:"to"`
-	AmountMinor int64     `json:"amount_minor"`
+	From        string    `json:"from" http:"required"`
+	To          string    `json:"to" http:"required"`
+	AmountMinor int64     `json:"amount_minor" http:"required"`
 	At          time.Time `json:"at" app:"time"`
 }
 
