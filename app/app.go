@@ -93,6 +93,8 @@ type Module struct {
 	// Templates are files with templates of mails, which delivery.MailTemplate names. A file of that name below
 	// Options.Templates is used instead. Default: none.
 	Templates fs.FS
+	// Invariants are what Service.Verify looks at: that sums add up, and what was begun comes to an end. Default: none.
+	Invariants []Invariant
 	// Metrics are metrics of the module's own. Default: none.
 	Metrics []Metric
 	// Migrations make tables of the module's own in the schema of the log, see migrations.OfModule.
@@ -324,6 +326,9 @@ func (a App) checkNames() (mistakes []error) {
 	}
 	for _, unit := range a.units() {
 		name("a unit", unit.spec.name)
+	}
+	for _, i := range a.invariants() {
+		name("an invariant", i.Name)
 	}
 	return mistakes
 }

@@ -42,6 +42,7 @@ var sagaModule = Module{
 	Projections: []projections.Projection{sagas.Instances, sagas.Timers},
 	Problems:    adminapi.SagaProblems,
 	Metrics:     sagaMetrics,
+	Invariants:  []Invariant{sagaInvariant},
 	Routes:      func(s *Service, a *httpapi.API) { adminapi.RegisterSagas(a, s.SagaAdmin) },
 }
 
