@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
+	"github.com/57528e99/recount/shop/invariants"
 )
 
 // ordersModule has the streams order-{id}, and a read model of them.
@@ -36,6 +37,7 @@ func ordersModule() app.Module {
 			// There are none, but who makes some makes others than before there were addresses.
 			Snapshots(0, 2)},
 		Projections: []projections.Projection{orders},
+		Invariants:  []app.Invariant{invariants.Orders},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?customer=&status=&country=&day=&limit=&after=
 			httpapi.Read(a, "/v1/orders", orderQueryOf, reads{s}.orders)

@@ -12,6 +12,7 @@ import (
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/shop/invariants"
 )
 
 // stockModule has the streams stock-{sku}, one for each article, and a read model of them. They get
@@ -48,6 +49,7 @@ func stockModule() app.Module {
 			ofOrder("release-order", articles, reservations, func(r stock.ReleaseAll) string { return r.SKU }, stock.ReleaseOrder.Each),
 			ofOrder("commit-order", articles, reservations, func(r stock.CommitAll) string { return r.SKU }, stock.CommitOrder.Each)),
 		Projections: []projections.Projection{stockLevels},
+		Invariants:  []app.Invariant{invariants.Stock},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?as_of=
 			httpapi.Read(a, "/v1/stock/{sku}", asOf, reads{s}.stock)

@@ -176,6 +176,21 @@ func (w *world) check() {
 	for _, line := range w.wrong() {
 		w.Error(line)
 	}
+	w.verify(time.Hour)
+}
+
+// verify has the invariants of the shop find nothing wrong after a while. At once a saga may wait for an operator.
+func (w *world) verify(after time.Duration) {
+	w.Helper()
+	v, err := w.Service.Verify(w.Context(), app.VerifyOptions{Now: func() time.Time { return time.Now().Add(after) }})
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, i := range v.Invariants {
+		if i.Wrong > 0 && (after > 0 || i.Name != "sagas") {
+			w.Errorf("verify finds of %s: %+v", i.Name, i.Findings)
+		}
+	}
 }
 
 // wrong compares all accounts, and returns what does not agree: each order is at one allowed end, the log has what the gateway has done, and stock is

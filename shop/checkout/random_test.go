@@ -101,6 +101,9 @@ func TestAnyOrders(t *testing.T) {
 				for range rng.IntN(4) {
 					_ = w.Deliver()
 				}
+				if i%10 == 0 {
+					w.verify(0)
+				}
 			}
 			w.settle()
 			w.check()
