@@ -29,7 +29,7 @@ type dev struct {
 	schema     string
 	options    app.Options
 	// beside is what the extensions do once the server answers.
-	beside []func(context.Context, string) error
+	beside []func(context.Context, DevServer) error
 }
 
 // builtIn is the value of --pg for a database of dev's own.
@@ -139,7 +139,7 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	for _, do := range d.beside {
 		beside.Go(func() {
 			// It is no reason to stop: the server works.
-			if err := do(besideCtx, urlOf(ln)); err != nil {
+			if err := do(besideCtx, DevServer{URL: urlOf(ln), Service: service}); err != nil {
 				prog.Report(err)
 			}
 		})

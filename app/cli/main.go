@@ -27,9 +27,17 @@ type Extension struct {
 	Commands func(*Program) []*cobra.Command
 	// Dev adds flags to the command dev, and returns what is done once its server answers, beside it.
 	// Its error is reported, and does not stop the server. Default: nothing.
-	Dev func(prog *Program, flags *pflag.FlagSet) func(ctx context.Context, url string) error
+	Dev func(prog *Program, flags *pflag.FlagSet) func(context.Context, DevServer) error
 	// App lets serve and dev run a variant of the program's App. Default: they run that.
 	App *Variants
+}
+
+// DevServer is the server of dev, which answers.
+type DevServer struct {
+	// URL is where it is reached.
+	URL string
+	// Service is what it serves; who uses it returns when the context ends.
+	Service *app.Service
 }
 
 // Variants are Apps that a program runs for different flags. They differ in modules.

@@ -1,9 +1,11 @@
 package shopcli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -34,7 +36,7 @@ const (
 const answersFile = "payment-gateway.jsonl"
 
 // checkoutFlags adds the flags that say how orders are checked out, and for serve who takes the money: dev has a simulator.
-func checkoutFlags(flags *pflag.FlagSet, dev bool) func(dataDir string) (app.App, func() error, error) {
+func (g *simulatedGateway) checkoutFlags(flags *pflag.FlagSet, dev bool) func(dataDir string) (app.App, func() error, error) {
 	way := flags.String("checkout", checkoutNone, "how orders are checked out: none (somebody confirms them), orchestrated (by a process for each), "+
 		"choreographed (services react to each other), hybrid (by a process until they are confirmed)")
 	cli.FromEnv(flags, "checkout")
@@ -48,6 +50,14 @@ func checkoutFlags(flags *pflag.FlagSet, dev bool) func(dataDir string) (app.App
 		nothing := func() error { return nil }
 		usage := func(advice, format string, args ...any) (app.App, func() error, error) {
 			return app.App{}, nothing, &cli.Failure{Code: cli.ExitUsage, Err: fmt.Errorf(format, args...), Advice: advice}
+		}
+		if dev && simulates(flags) {
+			if flags.Changed("checkout") && *way == checkoutNone {
+				return usage("leave --checkout out", "--simulate needs orders that are checked out, which nobody does with --checkout none")
+			}
+			if !flags.Changed("checkout") {
+				*way = "orchestrated"
+			}
 		}
 		module, ok := ways[*way]
 		switch {
@@ -70,7 +80,7 @@ func checkoutFlags(flags *pflag.FlagSet, dev bool) func(dataDir string) (app.App
 			}
 			file = filepath.Join(dataDir, answersFile)
 		}
-		return simulated(module, file)
+		return g.open(module, file)
 	}
 }
 
@@ -78,10 +88,16 @@ func withCheckout(module func(checkout.Config) app.Module, g gateway.Gateway) ap
 	return shop.WithCheckout(module(checkout.Config{Payments: payment.Service{Gateway: g}}))
 }
 
-// simulated returns the shop with a gateway that takes no money, and keeps what it did in a file, if one is named. An amount that ends in 91 to 96 meets a
-// fault, see simulator.ByAmount.
-func simulated(module func(checkout.Config) app.Module, name string) (_ app.App, closeFile func() error, err error) {
-	c := simulator.Config{Plan: simulator.ByAmount(func(gateway.Operation, gateway.Request, int) simulator.Fault { return simulator.None })}
+// simulatedGateway takes no money.
+type simulatedGateway struct{ *simulator.Gateway }
+
+// open returns the shop with the gateway, which keeps what it did in a file, if one is named. An amount that ends in 91 to 96 meets a fault, see
+// simulator.ByAmount.
+func (g *simulatedGateway) open(module func(checkout.Config) app.Module, name string) (_ app.App, closeFile func() error, err error) {
+	c := simulator.Config{
+		Plan:     simulator.ByAmount(func(gateway.Operation, gateway.Request, int) simulator.Fault { return simulator.None }),
+		Callback: func(ctx context.Context, a gateway.Answer) error { return payment.Record(ctx, app.ServiceOf(ctx), a) },
+	}
 	closeFile = func() error { return nil }
 	if name != "" {
 		file, past, err := simulator.OpenFile(name)
@@ -90,7 +106,27 @@ func simulated(module func(checkout.Config) app.Module, name string) (_ app.App,
 		}
 		c.Keep, c.Past, closeFile = file.Keep, past, file.Close
 	}
-	a := withCheckout(module, simulator.New(c))
+	g.Gateway = simulator.New(c)
+	a := withCheckout(module, g.Gateway)
 	a.Welcome = shop.WelcomeToCheckout(len(a.Sagas()) > 0)
 	return a, closeFile, nil
+}
+
+// callBack gives the answers that come late or twice, until ctx ends. Those that were not given then are lost: who asks again gets them.
+func (g *simulatedGateway) callBack(ctx context.Context, at cli.DevServer) error {
+	if g.Gateway == nil {
+		return nil
+	}
+	ticks := time.NewTicker(time.Second)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+			if _, err := g.Deliver(app.WithService(ctx, at.Service)); err != nil && ctx.Err() == nil {
+				at.Service.Logger.Warn().Err(err).Msg("the payment gateway could not call back")
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }

@@ -15,17 +15,17 @@ import (
 )
 
 // devSeed adds the flags that make orders up.
-func (prog program) devSeed(flags *pflag.FlagSet) func(context.Context, string) error {
+func (prog program) devSeed(flags *pflag.FlagSet) func(context.Context, cli.DevServer) error {
 	wanted := flags.Bool("seed", false, "load made-up orders, unless they are there already")
 	orders := number(100)
 	flags.Var(&orders, "seed-orders", "how many orders --seed makes up")
 	cli.FromEnv(flags, "seed")
 	cli.FromEnv(flags, "seed-orders")
-	return func(ctx context.Context, url string) error {
+	return func(ctx context.Context, at cli.DevServer) error {
 		if !*wanted {
 			return nil
 		}
-		return prog.seed(ctx, url, int(orders))
+		return prog.seed(ctx, at.URL, int(orders))
 	}
 }
 
