@@ -15,11 +15,13 @@ import (
 )
 
 // driver is golang-migrate's PostgreSQL driver with two changes: a wait for a lock is given up
-// and tried again, and a file that the server refused does not leave the schema dirty.
+// and tried again, and the version that a file leads to is written in the file's own transaction, so
+// that whoever is killed or cut off meanwhile leaves no schema of which nobody knows where it is.
 type driver struct {
 	database.Driver
-	ctx     context.Context // golang-migrate passes none
-	version int             // last version that was reached cleanly
+	ctx    context.Context // golang-migrate passes none
+	table  string          // has the version
+	target int             // version that the next file leads to
 	// from is the version that was found first under the lock, if found says so: what was read
 	// before may be of a moment when another process was still migrating.
 	from          int
@@ -35,35 +37,35 @@ func (d *driver) Lock() error {
 
 func (d *driver) Version() (int, bool, error) {
 	version, dirty, err := d.Driver.Version()
-	d.version = version
 	if err == nil && d.locked && !d.found {
 		d.from, d.found = max(version, 0), true
 	}
 	return version, dirty, err
 }
 
+// SetVersion is called before a file runs, with dirty, and after it.
 func (d *driver) SetVersion(version int, dirty bool) error {
-	err := whileLocked(d.ctx, patience, func() error { return d.Driver.SetVersion(version, dirty) })
-	if err == nil && !dirty {
-		d.version = version
+	if dirty {
+		d.target = version
+		return nil
 	}
-	return err
+	return whileLocked(d.ctx, patience, func() error { return d.Driver.SetVersion(version, dirty) })
 }
 
-// Run runs a file. The server takes all of its statements as one transaction, so one that it
-// answered with an error left nothing behind and can be tried again, now or by a later Up.
+// Run runs a file. The server takes all of its statements as one transaction, with the version.
 func (d *driver) Run(file io.Reader) error {
 	sql, err := io.ReadAll(file)
 	if err != nil {
 		return err
 	}
+	sql = append(sql, "\n;\nDELETE FROM "+d.table...)
+	if d.target >= 0 {
+		sql = fmt.Appendf(sql, ";\nINSERT INTO %s (version, dirty) VALUES (%d, false)", d.table, d.target)
+	}
 	failpoint.Hit(failpoint.MigrateRunning)
 	err = whileLocked(d.ctx, patience, func() error { return d.Driver.Run(bytes.NewReader(sql)) })
 	failpoint.Hit(failpoint.MigrateRan)
-	if pgerr.Code(unwrapDatabaseError(err)) == "" {
-		return err // applied, or cut off: nobody knows
-	}
-	return errors.Join(err, d.SetVersion(d.version, false))
+	return err
 }
 
 // whileLocked calls f until it ends with something else than a lock that could not be had.

@@ -11,7 +11,8 @@ import (
 var ErrLocked = errors.New("a table stayed locked by another session")
 
 // DirtyError is returned by Up and Down when an earlier migration was cut off before it could say
-// how it ended, for example by a crash. Nothing is done until an operator has looked.
+// how it ended, for example by a crash. Nothing is done until an operator has looked. It was one of
+// a program of before: now each migration says so in its own transaction.
 type DirtyError struct {
 	Schema  string
 	Module  string // empty: the log's tables

@@ -192,18 +192,39 @@ func TestRefusedFileIsRolledBackAndCanBeRepaired(t *testing.T) {
 	}
 }
 
-func TestCutOffMigrationWaitsForAnOperator(t *testing.T) {
+// TestCutOffMigrationLeavesNothing: whoever comes next begins where it began.
+func TestCutOffMigrationLeavesNothing(t *testing.T) {
 	t.Parallel()
 	ctx, db := t.Context(), pgtest.NewEmpty(t)
-	cut := files("0001_a.up", `SELECT pg_terminate_backend(pg_backend_pid());`)
+	cut := files("0001_a.up", `CREATE TABLE a (x int);`, "0002_b.up", `CREATE TABLE b (); SELECT pg_terminate_backend(pg_backend_pid());`)
 	if _, err := cut.Up(ctx, db.DSN, db.Schema); err == nil {
 		t.Fatal("Up succeeded on a connection that was cut")
 	}
-	want := migrations.State{Current: 1, Latest: 2, Dirty: true}
+	want := migrations.State{Current: 1, Latest: 2}
 	if got, err := twoTables.Status(ctx, db.DSN, db.Schema); err != nil || got != want {
 		t.Errorf("Status = %+v, %v, want %+v", got, err, want)
 	}
-	_, err := twoTables.Up(ctx, db.DSN, db.Schema)
+	if got, err := twoTables.Up(ctx, db.DSN, db.Schema); err != nil || got != (migrations.Move{From: 1, To: 2}) {
+		t.Errorf("Up = %+v, %v", got, err)
+	}
+}
+
+// TestDirtySchemaWaitsForAnOperator: programs of before wrote the version beside the file.
+func TestDirtySchemaWaitsForAnOperator(t *testing.T) {
+	t.Parallel()
+	ctx, db := t.Context(), pgtest.NewEmpty(t)
+	if _, err := files("0001_a.up", `SELECT 1`).Up(ctx, db.DSN, db.Schema); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(ctx, db.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, `UPDATE `+pgsql.Name(db.Schema, "schema_migrations")+` SET dirty = true`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = twoTables.Up(ctx, db.DSN, db.Schema)
 	var dirty *migrations.DirtyError
 	if !errors.As(err, &dirty) || dirty.Version != 1 || dirty.Schema == "" {
 		t.Fatalf("Up = %v, want a DirtyError with a way out", err)

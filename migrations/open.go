@@ -95,7 +95,7 @@ func (s Set) open(ctx context.Context, dsn, schema string) (*migrate.Migrate, *d
 		return nil, nil, fmt.Errorf("read the migrations: %w", err)
 	}
 	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(checkSettings))
-	d := &driver{ctx: ctx}
+	d := &driver{ctx: ctx, table: pgsql.Name(schema, s.table)}
 	// WithInstance creates the version table under the migrators' lock, hence the wait.
 	err = whileLocked(ctx, migratorWait, func() (err error) {
 		d.Driver, err = migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: schema, MigrationsTable: s.table})

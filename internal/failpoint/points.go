@@ -139,6 +139,6 @@ var points = []PointInfo{
 	{SagaRecorded, "what an event, a step or a timer has led to is in the log; error: whoever handed it over hears that it failed", true},
 	{SagaTimer, "the time of a step of a saga has come, which its instance was not told; error: nor is it this time", true},
 	{MigrateLocked, "this process may migrate, others wait", false},
-	{MigrateRunning, "a file of migrations is about to run; the schema says so", false},
-	{MigrateRan, "a file of migrations has run; the schema does not know", false},
+	{MigrateRunning, "a file of migrations is about to run", false},
+	{MigrateRan, "a file of migrations has run, and the schema says so", false},
 }
