@@ -13,7 +13,7 @@ import (
 func TestAShopThatLivesSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	args := []string{"--data", dir, "--listen", "127.0.0.1:0", "--simulate", "100", "--log-level", "warn"}
+	args := []string{"--data", dir, "--listen", "127.0.0.1:0", "--simulate", "30", "--log-level", "warn"}
 	dev, _ := startDev(t, args...)
 	var before map[string]int64
 	until(t, "orders come to each end", func() bool {
