@@ -340,6 +340,7 @@ func TestOperatorsOfSagas(t *testing.T) {
 			{"GET", "/v1/sagas?saga=booking&step=approval&before=2999-01-01T00:00:00Z&oldest_first", "", 200, `"id":"a1"`},
 			{"GET", "/v1/sagas?step=approval", "", 400, "needs a saga"},
 			{"GET", "/v1/sagas/booking/none", "", 404, "saga-not-found"},
+			{"GET", "/v1/sagas/bookings/a1", "", 404, "the sagas of this program are booking"},
 			{"POST", "/v1/sagas/booking/a1/cancel", `{}`, 400, "must say why"},
 			{"POST", "/v1/sagas/booking/none/cancel", `{"reason":"test"}`, 404, "saga-not-found"},
 			{"POST", "/v1/sagas/booking/a1/cancel", `{"reason":"test"}`, 200, `"status":"compensating"`},

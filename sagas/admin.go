@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/57528e99/recount/commands"
@@ -138,7 +139,7 @@ type Details struct {
 	ChangedAt time.Time `json:"changed_at"`
 	// History are its events, the first first. More is the version that the rest begins with; 0: that is all.
 	History []Entry `json:"history"`
-	More    int64   `json:"more,omitempty"`
+	More    int64   `json:"more,omitzero"`
 }
 
 // Entry is an event of an instance.
@@ -169,7 +170,7 @@ func (a *Admin) Show(ctx context.Context, saga, id string, from int64) (Details,
 		return Details{}, err
 	}
 	if version < 0 || i.Saga != saga {
-		return Details{}, fmt.Errorf("saga %q, id %q: %w", saga, id, ErrNotFound)
+		return Details{}, a.notFound(saga, id)
 	}
 	i.Seen = nil // the history has them
 	d := Details{Instance: i, History: []Entry{}}
@@ -193,6 +194,13 @@ func (a *Admin) Show(ctx context.Context, saga, id string, from int64) (Details,
 		d.History = append(d.History, entry)
 	}
 	return d, a.addAttempts(ctx, saga, d.History)
+}
+
+func (a *Admin) notFound(saga, id string) error {
+	if names := a.config.Engine.Names(); !slices.Contains(names, saga) {
+		return fmt.Errorf("saga %q, id %q: %w; the sagas of this program are %s", saga, id, ErrNotFound, strings.Join(names, ", "))
+	}
+	return fmt.Errorf("saga %q, id %q: %w", saga, id, ErrNotFound)
 }
 
 func (a *Admin) addAttempts(ctx context.Context, saga string, history []Entry) (err error) {
@@ -236,7 +244,7 @@ func (a *Admin) Act(ctx context.Context, saga, id string, in Intervene) (Acted, 
 	}
 	_, version, err := a.config.Engine.Load(ctx, saga, id)
 	if err == nil && version < 0 {
-		err = fmt.Errorf("saga %q, id %q: %w", saga, id, ErrNotFound)
+		err = a.notFound(saga, id)
 	}
 	if err != nil {
 		return Acted{}, err

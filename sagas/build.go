@@ -339,5 +339,7 @@ func members(data any) (map[string]json.RawMessage, error) {
 		return nil, err
 	}
 	var m map[string]json.RawMessage
-	return m, json.Unmarshal(text, &m)
+	err = json.Unmarshal(text, &m)
+	delete(m, failureMember) // it is told, not handed on
+	return m, err
 }

@@ -74,7 +74,7 @@ type Step struct {
 	// is retried has the key of the first.
 	Key int64 `json:"key"`
 	// DoneKey is, of one that is being undone, what Key was before.
-	DoneKey int64 `json:"done_key,omitempty"`
+	DoneKey int64 `json:"done_key,omitzero"`
 	// Until is its deadline, or when a wait is over; zero: it has none.
 	Until time.Time `json:"until,omitzero"`
 	// Outcome is how it ended first: Done, NotDone, Dropped or Skipped. That it comes late or is undone changes nothing of where the
@@ -83,9 +83,9 @@ type Step struct {
 	// Failure is the code of the failure that is its outcome, by which it is caught. Code is that of the last one.
 	Failure string `json:"failure,omitempty"`
 	// Ended is the version of the event of its outcome: what is done is undone in reverse.
-	Ended int64 `json:"ended,omitempty"`
+	Ended int64 `json:"ended,omitzero"`
 	// Branch is which way was chosen, or how many items there are.
-	Branch int `json:"branch,omitempty"`
+	Branch int `json:"branch,omitzero"`
 	// Changes are those of the data that came too late: only its undoing sees them.
 	Changes map[string]json.RawMessage `json:"changes,omitempty"`
 	// Code and Error say why it failed, or why it cannot be undone.
@@ -114,8 +114,8 @@ type Instance struct {
 	Messages []Message   `json:"messages,omitempty"`
 	Seen     []uuid.UUID `json:"seen,omitempty"`
 	// Cancelling: somebody wants it undone. Reversing: what is done is being undone.
-	Cancelling bool `json:"cancelling,omitempty"`
-	Reversing  bool `json:"reversing,omitempty"`
+	Cancelling bool `json:"cancelling,omitzero"`
+	Reversing  bool `json:"reversing,omitzero"`
 	// Code and Error say why it failed.
 	Code  string `json:"code,omitempty"`
 	Error string `json:"error,omitempty"`

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/57528e99/recount/sagas"
 	"github.com/57528e99/recount/sagas/sagatest"
 )
@@ -13,7 +15,7 @@ type ride struct {
 	ID string
 	// Undone is what undid the payment.
 	Undone  string        `json:",omitempty"`
-	Failure sagas.Failure `json:"$failure,omitzero"`
+	Failure sagas.Failure `json:"$failure"`
 }
 
 type (
@@ -43,6 +45,15 @@ func TestUndoing(t *testing.T) {
 		ThenData(ride{ID: "1", Undone: "ride-1/2 by ride-1/7 for no-driver"}).
 		ThenOpen("undo tell").ThenCommand("tell", sagas.Command{Name: "ride.tell", Command: sagas.Failure{Code: "no-driver", Error: "drive: so the test says"}}).
 		Done("tell").ThenStatus(sagas.Failed).ThenFailed("no-driver")
+}
+
+// TestTheFailureIsNotHandedOn: what is only told does not become a member of the data, whether its tag says omitzero or not.
+func TestTheFailureIsNotHandedOn(t *testing.T) {
+	t.Parallel()
+	in, _, err := rides().InputOf(rideOrdered{"1"}, uuid.New())
+	if begin, ok := in.(sagas.Begin); err != nil || !ok || len(begin.Data) != 1 {
+		t.Errorf("it begins with %+v (%v), want its ID alone", in, err)
+	}
 }
 
 // TestEventsCancel: an event cancels an instance as an operator does, also before it has begun.
