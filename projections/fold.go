@@ -12,7 +12,9 @@ import (
 
 // Fold is a projection that is said by pure functions from a row and an event to the row. Make one
 // with NewFold, then say by Upsert, Update, UpsertEach, Delete and DeleteEach what events do.
-// Several functions for the same event run in the order in which they were registered.
+// Several functions for the same event run in the order in which they were registered. E is the type of an event, or an interface
+// that several of the codec implement, such as that of the events of an aggregate: one more of them then changes the fold, which needs
+// another Version.
 type Fold[K comparable, Row any] struct {
 	table    Table
 	layout   func() (Layout, error)
@@ -159,13 +161,14 @@ func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 		handledTypes: make(handledTypes),
 	}
 	for _, h := range f.handlers {
-		name, ok := codec.TypeName(h.event)
+		names := codec.TypeNamesOf(h.event)
 		switch {
 		case h.missing:
 			errs = append(errs, fmt.Errorf("a function for %s is nil", h.event))
-		case !ok:
+		case len(names) == 0:
 			errs = append(errs, fmt.Errorf("event type %s is not in the codec: register it with eventstore.TypeOf", h.event))
-		default:
+		}
+		for _, name := range names {
 			p.add(codec, name)
 			for _, name := range codec.Names(name) {
 				p.handlers[name] = append(p.handlers[name], h)

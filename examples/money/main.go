@@ -49,19 +49,11 @@ func money() app.App {
 // newStates returns a read model of accounts as commands see them.
 func newStates() *projections.Fold[string, Account] {
 	f := projections.NewFold[string, Account](projections.Table{Name: "accounts", Version: 1})
-	evolves[Opened](f)
-	evolves[Held](f)
-	evolves[Released](f)
-	evolves[Entered](f)
-	return f
-}
-
-// evolves says that E changes the row as it changes the account.
-func evolves[E Event](f *projections.Fold[string, Account]) {
-	projections.Upsert(f, projections.ByID, func(a *Account, e E, _ projections.Recorded) error {
+	projections.Upsert(f, projections.ByID, func(a *Account, e Event, _ projections.Recorded) error {
 		*a = e.Evolve(*a)
 		return nil
 	})
+	return f
 }
 
 // place is that of an entry in the ledger: an account, and the version of the event in its stream.
