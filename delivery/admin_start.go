@@ -51,7 +51,7 @@ func (a *Admin) resolve(ctx context.Context, s Start, head eventstore.Token) (ev
 		if s.Time.After(time.Now()) {
 			return at, &FieldError{"/time", `must not be in the future; "end" begins now`}
 		}
-		position, err := a.firstSince(ctx, s.Time, head.Position)
+		position, err := eventstore.FirstSince(ctx, a.log, s.Time, head.Position)
 		at.Position = position - 1
 		return at, err
 	case s.AfterEvent != "":
@@ -79,27 +79,6 @@ func startAt(pointer string, mistakes []*FieldError) (all []*FieldError) {
 		all = append(all, &FieldError{at, m.Reason})
 	}
 	return all
-}
-
-// firstSince returns the position of the first event that was recorded at a time or later, the one behind the head if there
-// is none. Times never run backwards along positions.
-func (a *Admin) firstSince(ctx context.Context, t time.Time, head int64) (int64, error) {
-	low, high := int64(1), head+1 // the first is in [low, high]
-	for low < high {
-		middle := low + (high-low)/2
-		e, err := a.eventFrom(ctx, middle)
-		switch {
-		case errors.Is(err, errNoEvent):
-			high = middle
-		case err != nil:
-			return 0, err
-		case e.RecordedAt.Before(t):
-			low = e.Position + 1
-		default:
-			high = middle
-		}
-	}
-	return low, nil
 }
 
 // errNoEvent says that the log has no such event.
