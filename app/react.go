@@ -27,7 +27,8 @@ func WithService(ctx context.Context, s *Service) context.Context {
 
 // React is Do for a handler of a subscription: a command that an event, which is being delivered, is the reason for. Its
 // idempotency key is made of the message id: of each event a command is run once on a stream, however often the event is delivered,
-// for as long as keys are kept. The events of the command name it as their cause, and have its correlation id.
+// for as long as keys are kept. The events of the command name it as their cause, have its correlation id, and
+// say that they come via the subscription.
 //
 // A refusal is the error of the rules, each time the event comes: when it is redriven the command is decided again. The command has
 // to be the same each time, as JSON: another one of the same name and id is an *eventstore.ReceiptMismatchError.
@@ -37,15 +38,13 @@ func (s *Service) React(ctx context.Context, at delivery.Event, name, id string,
 		return commands.Result{}, fmt.Errorf("command %s: %w", name, err)
 	}
 	fingerprint := sha256.Sum256(text)
-	o := commands.Options{
-		Receipt: &commands.ReceiptRequest{
-			Scope: "delivery", Key: uuid.NewSHA1(at.MessageID, []byte(name+"\x00"+id)).String(),
-			Fingerprint: fingerprint[:], AcceptedOnly: true,
-		},
-		CausationID: at.ID.String(),
+	o := commands.CausedBy(at.RecordedEvent)
+	if at.Subscription != "" {
+		o.Via = "subscription " + at.Subscription
 	}
-	if m, err := commands.ParseMetadata(at.Metadata); err == nil {
-		o.CorrelationID, o.TraceParent, o.TraceState = m.CorrelationID, m.TraceParent, m.TraceState
+	o.Receipt = &commands.ReceiptRequest{
+		Scope: "delivery", Key: uuid.NewSHA1(at.MessageID, []byte(name+"\x00"+id)).String(),
+		Fingerprint: fingerprint[:], AcceptedOnly: true,
 	}
 	return s.Do(ctx, name, id, command, o)
 }

@@ -56,6 +56,9 @@ type Options struct {
 	CausationID string
 	// Actor says on whose behalf the command runs. Default: none.
 	Actor string
+	// Via says what of the program runs the command for an event, such as a
+	// subscription. Default: nothing does.
+	Via string
 	// At is the business time of the command, where it differs from the time
 	// of recording, to the microsecond. Default: none.
 	At time.Time

@@ -19,6 +19,7 @@ import (
 //	  "correlation_id": "0193…",             // always there
 //	  "causation_id": "…",
 //	  "actor": "…",
+//	  "via": "saga checkout, step reserve",
 //	  "at": "2011-12-09T12:50:00Z",          // RFC 3339, UTC, to the microsecond
 //	  "traceparent": "00-4bf9…-00f0…-01",    // W3C Trace Context
 //	  "tracestate": "…"
@@ -27,6 +28,7 @@ type Metadata struct {
 	CorrelationID string    `json:"correlation_id"`
 	CausationID   string    `json:"causation_id,omitempty"`
 	Actor         string    `json:"actor,omitempty"`
+	Via           string    `json:"via,omitempty"`
 	At            time.Time `json:"at,omitzero"`
 	TraceParent   string    `json:"traceparent,omitempty"`
 	TraceState    string    `json:"tracestate,omitempty"`
@@ -55,6 +57,7 @@ func (o Options) metadata() ([]byte, error) {
 		CorrelationID: o.CorrelationID,
 		CausationID:   o.CausationID,
 		Actor:         o.Actor,
+		Via:           o.Via,
 		At:            eventstore.Microseconds(o.At),
 		TraceParent:   o.TraceParent,
 		TraceState:    o.TraceState,

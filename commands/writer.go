@@ -56,7 +56,7 @@ func (w *writer) newRequest(stream string, o Options) (request, error) {
 // handle runs a request, unless its receipt says that it was run before, and observes it.
 func (w *writer) handle(ctx context.Context, stream string, o Options, run func(*request) (outcome, error)) (Result, error) {
 	begun := time.Now()
-	r, err := w.newRequest(stream, o)
+	r, err := w.newRequest(stream, o.because(ctx))
 	if err != nil {
 		return Result{}, err
 	}

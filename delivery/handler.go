@@ -87,7 +87,7 @@ func HandleTx[E any](name string, f func(ctx context.Context, tx Tx, e E, at Eve
 		for i := range d.Events {
 			value, err := decode[E](codec, &d.Events[i])
 			if err == nil {
-				err = f(ctx, tx, value, d.Events[i])
+				err = f(ctx, tx, value, d.of(i))
 			}
 			if err != nil {
 				return err // nothing stays of those before
@@ -103,7 +103,7 @@ func HandleTx[E any](name string, f func(ctx context.Context, tx Tx, e E, at Eve
 // *PartialError.
 func HandleBatch[E any](name string, f func(ctx context.Context, events []Decoded[E]) error, options ...HandlerOption) *Handler {
 	return newHandler[E](name, false, f != nil, options, func(ctx context.Context, codec *eventstore.Codec, _ Tx, d *Delivery) error {
-		events, err := decodeAll[E](codec, d.Events)
+		events, err := decodeAll[E](codec, d)
 		if err != nil {
 			return err // what cannot be decoded is found as what fails is
 		}
@@ -114,7 +114,7 @@ func HandleBatch[E any](name string, f func(ctx context.Context, events []Decode
 // HandleTxBatch is HandleBatch with the transaction of HandleTx. What fails is found by halving the batch.
 func HandleTxBatch[E any](name string, f func(ctx context.Context, tx Tx, events []Decoded[E]) error, options ...HandlerOption) *Handler {
 	return newHandler[E](name, true, f != nil, options, func(ctx context.Context, codec *eventstore.Codec, tx Tx, d *Delivery) error {
-		events, err := decodeAll[E](codec, d.Events)
+		events, err := decodeAll[E](codec, d)
 		if err != nil {
 			return err
 		}
@@ -315,7 +315,7 @@ func eachEvent[E any](codec *eventstore.Codec, d *Delivery, f func(E, Event) err
 		if err != nil {
 			return err
 		}
-		return f(value, d.Events[0])
+		return f(value, d.of(0))
 	}
 	failed, held := make(map[int]error), make(map[string]bool)
 	for i := range d.Events {
@@ -326,7 +326,7 @@ func eachEvent[E any](codec *eventstore.Codec, d *Delivery, f func(E, Event) err
 		}
 		value, err := decode[E](codec, e)
 		if err == nil {
-			err = f(value, *e)
+			err = f(value, d.of(i))
 		}
 		if err != nil {
 			failed[i], held[e.Key] = err, true
@@ -341,16 +341,23 @@ func eachEvent[E any](codec *eventstore.Codec, d *Delivery, f func(E, Event) err
 // errNotTried is the error of an event that nobody tried to deliver.
 var errNotTried = errors.New("not tried: one before it failed")
 
-func decodeAll[E any](codec *eventstore.Codec, events []Event) ([]Decoded[E], error) {
-	all := make([]Decoded[E], len(events))
-	for i := range events {
-		value, err := decode[E](codec, &events[i])
+func decodeAll[E any](codec *eventstore.Codec, d *Delivery) ([]Decoded[E], error) {
+	all := make([]Decoded[E], len(d.Events))
+	for i := range d.Events {
+		value, err := decode[E](codec, &d.Events[i])
 		if err != nil {
 			return nil, err
 		}
-		all[i] = Decoded[E]{events[i], value}
+		all[i] = Decoded[E]{d.of(i), value}
 	}
 	return all, nil
+}
+
+// of returns an event as a Handler has it.
+func (d *Delivery) of(i int) Event {
+	e := d.Events[i]
+	e.Subscription = d.Subscription
+	return e
 }
 
 func decode[E any](codec *eventstore.Codec, e *Event) (value E, err error) {

@@ -64,6 +64,8 @@ type Event struct {
 	Redrive bool
 	// Replay is that of the Delivery.
 	Replay string
+	// Subscription is that of the Delivery, of an event that a Handler has.
+	Subscription string
 }
 
 // MessageID returns the id of an event for receivers, who may know events of several streams and logs: ids
