@@ -310,6 +310,7 @@ func (s *Service) register(api *httpapi.API) error {
 		api.Section("commands", s.App.domainProblems()...)
 		httpapi.Commands(api)
 	}
+	adminapi.RegisterTrace(api, s.App.Program, s.Log)
 	if s.Rows == nil {
 		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions, s.Broker)
 		adminapi.RegisterWebhooks(api, s.App.Program, s.Subscriptions, adminapi.WebhookConfig{Key: s.options.WebhookKey, Allow: s.options.AllowTargets})

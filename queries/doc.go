@@ -14,4 +14,6 @@
 // A read takes one round trip, and goes to the generation of rows that the program's version of the
 // projection made. How far the rows are is read before the rows: they are at least as new as
 // claimed.
+//
+// Trace reads the log itself: it returns the tree of what led to what around an event.
 package queries

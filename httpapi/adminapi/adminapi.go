@@ -40,7 +40,7 @@ type routes struct {
 // Problems are what the errors of projections, of operations on them, of subscriptions and of patterns are over HTTP.
 // Program is how the program is called on the command line.
 func Problems(program string) []httpapi.DomainProblem {
-	return inWordsOf(program, slices.Concat(ofProjections, ofSubscriptions, ofWebhooks))
+	return inWordsOf(program, slices.Concat(ofProjections, ofSubscriptions, ofWebhooks, ofTraces))
 }
 
 func inWordsOf(program string, problems []httpapi.DomainProblem) []httpapi.DomainProblem {

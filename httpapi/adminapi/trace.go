@@ -1,0 +1,37 @@
+package adminapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/queries"
+)
+
+var ofTraces = []httpapi.DomainProblem{
+	{Err: queries.ErrNoTrace, Kind: httpapi.Kind{Code: "event-not-found", Status: http.StatusNotFound,
+		Title:   "Event not found",
+		Meaning: "No event that was looked at has the id, the position or the correlation id. An id that has no time in it is looked for from the end of the log.",
+		Fix:     "Check the id; {program} streams show STREAM has the positions of events, which are found at once, and scan= says how many to look at."}},
+}
+
+// RegisterTrace adds the route that shows what led to what, to an API that was made with Problems, in a section of its own. Program is how the
+// program is called on the command line.
+func RegisterTrace(a *httpapi.API, program string, log eventstore.Reader) {
+	a.Section("trace", inWordsOf(program, ofTraces)...)
+	httpapi.Read(a, "/v1/trace/{id}", TraceQueryOf, func(ctx context.Context, in httpapi.ReadRequest[queries.TraceQuery]) (queries.Traced, error) {
+		q := in.Params
+		q.ID = in.Path("id")
+		return queries.Trace(ctx, log, q)
+	})
+}
+
+// TraceQueryOf reads the parameters of routes that answer with a trace: limit, scan and data.
+func TraceQueryOf(p *httpapi.Params) queries.TraceQuery {
+	return queries.TraceQuery{
+		MaxEvents: p.Limit(queries.DefaultTraceEvents, queries.MaxTraceEvents),
+		MaxScan:   p.Int("scan", queries.DefaultTraceScan, 1, queries.MaxTraceScan),
+		Data:      p.Flag("data"),
+	}
+}
