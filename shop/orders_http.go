@@ -2,6 +2,7 @@ package shop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/shop/invariants"
@@ -43,6 +45,8 @@ func ordersModule() app.Module {
 			httpapi.Read(a, "/v1/orders", orderQueryOf, reads{s}.orders)
 			// ?as_of=
 			httpapi.Read(a, "/v1/orders/{id}", asOf, reads{s}.order)
+			// ?limit=&scan=&data=
+			httpapi.Read(a, "/v1/orders/{id}/flow", adminapi.TraceQueryOf, reads{s}.flow)
 		},
 		Problems: []httpapi.DomainProblem{
 			{Err: goods.ErrInvalid, Kind: kindInvalidInput},
@@ -133,6 +137,17 @@ func (o orderView) StreamVersion() int64 { return o.Version }
 func (r reads) order(ctx context.Context, in httpapi.ReadRequest[*projections.Moment]) (orderView, error) {
 	row, err := rowOf(ctx, r, orders, categoryOrder, in.Path("id"), in)
 	return orderView{in.Path("id"), row}, err
+}
+
+// flow answers with all that happened since an order was placed, because of it or about it.
+func (r reads) flow(ctx context.Context, in httpapi.ReadRequest[queries.TraceQuery]) (queries.Traced, error) {
+	q := in.Params
+	q.Stream = categoryOrder + "-" + in.Path("id")
+	flow, err := queries.Trace(ctx, r.Log, q)
+	if errors.Is(err, eventstore.ErrStreamNotFound) {
+		err = queries.ErrNotFound
+	}
+	return flow, err
 }
 
 // maxOrders is how many orders a page may have.
