@@ -38,13 +38,25 @@ func (s *Service) React(ctx context.Context, at delivery.Event, name, id string,
 		return commands.Result{}, fmt.Errorf("command %s: %w", name, err)
 	}
 	fingerprint := sha256.Sum256(text)
-	o := commands.CausedBy(at.RecordedEvent)
-	if at.Subscription != "" {
-		o.Via = "subscription " + at.Subscription
-	}
+	o := because(at)
 	o.Receipt = &commands.ReceiptRequest{
 		Scope: "delivery", Key: uuid.NewSHA1(at.MessageID, []byte(name+"\x00"+id)).String(),
 		Fingerprint: fingerprint[:], AcceptedOnly: true,
 	}
 	return s.Do(ctx, name, id, command, o)
+}
+
+// Because returns a context for what a handler of a subscription does without React: commands run with it have the event as their cause, as
+// those of React have.
+func Because(ctx context.Context, at delivery.Event) context.Context {
+	return commands.WithCause(ctx, because(at))
+}
+
+// because are the options of a command that an event is the reason for, which a subscription has.
+func because(at delivery.Event) commands.Options {
+	o := commands.CausedBy(at.RecordedEvent)
+	if at.Subscription != "" {
+		o.Via = "subscription " + at.Subscription
+	}
+	return o
 }

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgtest"
+	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/sagas"
 )
 
@@ -200,7 +202,38 @@ func TestSagas(t *testing.T) {
 		if timers := apptest.Rows(x, sagas.Timers); len(timers) > 0 {
 			t.Errorf("timers are left behind the end: %+v", timers)
 		}
+		for _, id := range []string{"good", "unlucky", "late"} { // what was caused by times and steps, too
+			isOneTree(t, x, "trip-"+id, "TripBooked", "TripApproved")
+		}
 	})
+}
+
+// isOneTree demands that all of a trip and its booking is one tree, in which events of some types alone came from outside.
+func isOneTree(t *testing.T, x *apptest.Test, stream string, outside ...string) {
+	t.Helper()
+	var flow queries.Traced
+	for e, err := range x.Service.Log.ReadStream(t.Context(), stream, eventstore.ReadOptions{Limit: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := x.Request("GET", "/v1/trace/"+e.ID.String(), "")
+		if err := json.Unmarshal(w.Body.Bytes(), &flow); w.Code != 200 || err != nil {
+			t.Fatalf("trace of %s: %d %s", stream, w.Code, w.Body)
+		}
+	}
+	left := len(x.Events(stream)) + len(x.Events("saga-booking-"+strings.TrimPrefix(stream, "trip-")))
+	for i, e := range flow.Events {
+		left--
+		if (i == 0) != (e.Depth == 0) || e.Link != queries.LinkCause && !slices.Contains(outside, e.Type) {
+			t.Errorf("%s: in the flow %s at position %d has depth %d and the cause %q", stream, e.Type, e.Position, e.Depth, e.CausationID)
+		}
+		if strings.HasPrefix(e.Stream, "saga-") && !strings.HasPrefix(e.Via, "saga booking") {
+			t.Errorf("%s: %s at position %d comes via %q", stream, e.Type, e.Position, e.Via)
+		}
+	}
+	if left != 0 || flow.Truncated {
+		t.Errorf("%s: the flow lacks %d events: %+v", stream, left, flow)
+	}
 }
 
 // redeliver hands the first event of a stream to the saga again, and the same once more as another event.

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/failpoint"
@@ -138,7 +137,7 @@ func (t *timers) tell(ctx context.Context, late []timer, told map[sagas.TimerKey
 			ctx := failpoint.About(ctx, one.Key.ID, one.Key.Step, "timer")
 			failed := failpoint.FailIn(ctx, failpoint.SagaTimer)
 			if failed == nil {
-				_, failed = t.service.Sagas.Do(ctx, one.Key.Saga, one.Key.ID, up, commands.Options{})
+				failed = t.tellOne(ctx, one, up)
 			}
 			if failed == nil {
 				failed = failpoint.FailIn(ctx, failpoint.SagaRecorded)
@@ -153,5 +152,15 @@ func (t *timers) tell(ctx context.Context, late []timer, told map[sagas.TimerKey
 		})
 	}
 	all.Wait()
+	return err
+}
+
+// tellOne tells an instance that a time has come: because its step has begun.
+func (t *timers) tellOne(ctx context.Context, one timer, up sagas.TimeUp) error {
+	why, err := t.service.Sagas.Because(ctx, sagas.KeyOf(one.Key.Saga, one.Key.ID, up.Number))
+	if err != nil {
+		return err
+	}
+	_, err = t.service.Sagas.Do(ctx, one.Key.Saga, one.Key.ID, up, why)
 	return err
 }

@@ -19,17 +19,23 @@ func CausedBy(e *eventstore.RecordedEvent) Options {
 type causeKey struct{}
 
 // WithCause returns a context for commands that are run because of an event, by functions that are not told of it: CausationID,
-// CorrelationID, Via and the trace of options that name no cause are those of o.
+// CorrelationID, Via and the trace of options that name no cause are those of o. If o names none the context has what it had.
 func WithCause(ctx context.Context, o Options) context.Context {
+	if o.CausationID == "" {
+		return ctx
+	}
 	return context.WithValue(ctx, causeKey{}, o)
 }
+
+// HasCause reports whether a context is one of WithCause.
+func HasCause(ctx context.Context) bool { return ctx.Value(causeKey{}) != nil }
 
 // because returns the options with the cause that the context has, if they name none.
 func (o Options) because(ctx context.Context) Options {
 	if o.CausationID != "" {
 		return o
 	}
-	if cause, _ := ctx.Value(causeKey{}).(Options); cause.CausationID != "" {
+	if cause, ok := ctx.Value(causeKey{}).(Options); ok {
 		o.CausationID, o.CorrelationID, o.Via = cause.CausationID, cause.CorrelationID, cause.Via
 		o.TraceParent, o.TraceState = cause.TraceParent, cause.TraceState
 	}

@@ -168,6 +168,25 @@ func (h *Handler[S, E]) Cached(id string) (state S, version int64) {
 	return known.state, known.version
 }
 
+// Recorded returns the event of the aggregate with the given id that is at a version. The error matches ErrNoVersion if there is none, or it is
+// not shown any more.
+func (h *Handler[S, E]) Recorded(ctx context.Context, id string, version int64) (eventstore.RecordedEvent, error) {
+	stream, err := h.stream(id)
+	if err != nil {
+		return eventstore.RecordedEvent{}, err
+	}
+	for e, err := range h.loader.store.ReadStream(ctx, stream, eventstore.ReadOptions{From: version, Limit: 1}) {
+		switch {
+		case errors.Is(err, eventstore.ErrStreamNotFound), err == nil && e.Version != version:
+			return eventstore.RecordedEvent{}, fmt.Errorf("stream %q: %w", stream, ErrNoVersion)
+		case err != nil:
+			return eventstore.RecordedEvent{}, fmt.Errorf("read stream %q: %w", stream, err)
+		}
+		return e, nil
+	}
+	return eventstore.RecordedEvent{}, fmt.Errorf("stream %q: %w", stream, ErrNoVersion)
+}
+
 func (h *Handler[S, E]) stream(id string) (string, error) {
 	if id == "" {
 		return "", &eventstore.InvalidError{Field: "id", Reason: "must not be empty"}

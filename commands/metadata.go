@@ -19,7 +19,7 @@ import (
 //	  "correlation_id": "0193…",             // always there
 //	  "causation_id": "…",
 //	  "actor": "…",
-//	  "via": "saga checkout, step reserve",
+//	  "via": "saga checkout, step authorize",
 //	  "at": "2011-12-09T12:50:00Z",          // RFC 3339, UTC, to the microsecond
 //	  "traceparent": "00-4bf9…-00f0…-01",    // W3C Trace Context
 //	  "tracestate": "…"

@@ -173,13 +173,40 @@ func (e *Engine) Load(ctx context.Context, saga, id string) (Instance, int64, er
 	return e.config.Handler.Load(ctx, instanceID(saga, id))
 }
 
-// optionsFor are those of a command that an event is the reason for.
-func optionsFor(at *delivery.Event) commands.Options {
-	o := commands.Options{CausationID: at.ID.String()}
-	if m, err := commands.ParseMetadata(at.Metadata); err == nil {
-		o.CorrelationID, o.TraceParent, o.TraceState = m.CorrelationID, m.TraceParent, m.TraceState
-	}
+// because are the options of what a saga does for an event.
+func because(e *eventstore.RecordedEvent, saga string) commands.Options {
+	o := commands.CausedBy(e)
+	o.Via = "saga " + saga
 	return o
+}
+
+// KeyOf returns the key of a step, or its undoing, that has begun with a number, see Call.Key.
+func KeyOf(saga, id string, number int64) string {
+	return instanceID(saga, id) + "/" + strconv.FormatInt(number, 10)
+}
+
+func splitKey(key string) (saga, id string, number int64, ok bool) {
+	slash := max(strings.LastIndexByte(key, '/'), 0)
+	saga, id, ok = strings.Cut(key[:slash], "-")
+	number, err := strconv.ParseInt(strings.TrimPrefix(key[slash:], "/"), 10, 64)
+	return saga, id, number, ok && err == nil && number >= 0
+}
+
+// Because returns the options of what happens since a step, or its undoing, has begun with a key: the event that says so is its cause. They are
+// empty if there is no such step.
+func (e *Engine) Because(ctx context.Context, key string) (commands.Options, error) {
+	saga, id, number, ok := splitKey(key)
+	if !ok || len(e.sagas[saga]) == 0 {
+		return commands.Options{}, nil
+	}
+	begun, err := e.config.Handler.Recorded(ctx, instanceID(saga, id), number)
+	switch {
+	case errors.Is(err, commands.ErrNoVersion):
+		return commands.Options{}, nil
+	case err != nil:
+		return commands.Options{}, err
+	}
+	return because(&begun, saga), nil
 }
 
 // Trigger hands an event to the instance of a saga that it is about, if there is one: the handler of the subscription for them. An event that
@@ -201,7 +228,7 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 		if err := failpoint.FailIn(ctx, failpoint.SagaTold); err != nil {
 			return err
 		}
-		err = e.advance(ctx, saga, id, in, optionsFor(at))
+		err = e.advance(ctx, saga, id, in, because(at.RecordedEvent, saga))
 		switch {
 		case errors.Is(err, errNotStarted):
 			return delivery.Permanent(err)
@@ -216,12 +243,11 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 	return nil
 }
 
-// Answer answers a step that Ask has begun, by its key: with changes of the data, or with a failure if code is not empty.
+// Answer answers a step that Ask has begun, by its key: with changes of the data, or with a failure if code is not empty. What comes of it has the
+// step as its cause, if the options name none.
 func (e *Engine) Answer(ctx context.Context, key string, changes map[string]json.RawMessage, code, reason string, o commands.Options) error {
-	instance, number, ok := cutLast(key, "/")
-	saga, id, ok2 := strings.Cut(instance, "-")
-	n, err := strconv.ParseInt(number, 10, 64)
-	if !ok || !ok2 || err != nil {
+	saga, id, n, ok := splitKey(key)
+	if !ok {
 		return &eventstore.InvalidError{Field: "key", Reason: "is not the key of a step"}
 	}
 	i, _, err := e.Load(ctx, saga, id)
@@ -236,14 +262,10 @@ func (e *Engine) Answer(ctx context.Context, key string, changes map[string]json
 	if code != "" {
 		in = Fail{i.Steps[at].Name, n, code, reason, false}
 	}
-	_, err = e.Do(ctx, saga, id, in, o)
-	return err
-}
-
-func cutLast(text, sep string) (before, after string, ok bool) {
-	at := strings.LastIndex(text, sep)
-	if at < 0 {
-		return text, "", false
+	why, err := e.Because(ctx, key)
+	if err != nil {
+		return err
 	}
-	return text[:at], text[at+len(sep):], true
+	_, err = e.Do(commands.WithCause(ctx, why), saga, id, in, o)
+	return err
 }

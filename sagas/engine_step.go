@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/failpoint"
@@ -115,16 +115,18 @@ func (t tried) do(ctx context.Context, i Instance) error {
 	case a.command != nil:
 		return t.command(ctx)
 	}
-	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: t.key(s.Key), Attempt: t.attempt, Until: s.Until}
+	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: KeyOf(t.saga, t.id, s.Key), Attempt: t.attempt, Until: s.Until}
 	if undoing {
-		c.Undoes = t.key(s.DoneKey)
+		c.Undoes = KeyOf(t.saga, t.id, s.DoneKey)
 	}
 	if !s.Until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, s.Until)
 		defer cancel()
 	}
-	changes, err := a.call(ctx, c, i.DataOf(t.step))
+	o := because(t.at.RecordedEvent, t.saga)
+	o.Via += ", step " + t.step
+	changes, err := a.call(commands.WithCause(ctx, o), c, i.DataOf(t.step))
 	if err == nil {
 		err = failpoint.FailIn(ctx, failpoint.SagaCalled)
 	}
@@ -143,19 +145,15 @@ func (t tried) do(ctx context.Context, i Instance) error {
 	return delivery.RetryAfter(err, task.attempts.Pause(t.attempt))
 }
 
-func (t tried) key(number int64) string {
-	return instanceID(t.saga, t.id) + "/" + strconv.FormatInt(number, 10)
-}
-
 // end says what became of the step.
 func (t tried) end(ctx context.Context, in Input) error {
-	return t.advance(ctx, t.saga, t.id, in, optionsFor(t.at))
+	return t.advance(ctx, t.saga, t.id, in, because(t.at.RecordedEvent, t.saga))
 }
 
 // command runs a command: its events and what follows for the instance are there together, or nothing is. What comes between, such as a
 // deadline that passes, comes first: then neither is.
 func (t tried) command(ctx context.Context) error {
-	return t.together(ctx, t.saga, t.id, false, optionsFor(t.at), func(u *turn) error {
+	return t.together(ctx, t.saga, t.id, false, because(t.at.RecordedEvent, t.saga), func(u *turn) error {
 		if _, _, open := u.i.isAt(t.step, t.number); !open {
 			return nil
 		}

@@ -2,6 +2,7 @@ package checkout_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -21,6 +22,7 @@ import (
 	"github.com/57528e99/recount/domain/shipment"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/sagas"
 	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/shop/checkout"
@@ -385,6 +387,8 @@ func testCheckout(t *testing.T, run func(testing.TB, app.App) *apptest.Test, f f
 		}
 	}
 
+	w.checkFlows()
+
 	// Whatever is delivered again changes nothing.
 	head := w.head()
 	w.redeliver(0)
@@ -459,6 +463,40 @@ func (w *world) redeliver(from int64) {
 				w.Fatal(err)
 			}
 		}
+	}
+}
+
+// checkFlows demands that each event but what was received is in the flow of one order, and each flow is one tree, in which what customers and
+// carriers did alone came from outside.
+func (w *world) checkFlows() {
+	w.Helper()
+	seen := make(map[int64]string)
+	for _, o := range w.orders {
+		var flow queries.Traced
+		got := w.Request("GET", "/v1/orders/"+o.ID+"/flow", "")
+		if err := json.Unmarshal(got.Body.Bytes(), &flow); err != nil || got.Code != 200 || flow.Truncated {
+			w.Fatalf("the flow of order %s: %d %s", o.ID, got.Code, got.Body)
+		}
+		for i, e := range flow.Events {
+			if other, ok := seen[e.Position]; ok {
+				w.Errorf("%s at position %d is in the flow of %s and in that of %s", e.Type, e.Position, other, o.ID)
+			}
+			seen[e.Position] = o.ID
+			if (i == 0) != (e.Depth == 0) || (e.Link != queries.LinkCause) != slices.Contains([]string{"OrderPlaced", "ShipmentDispatched"}, e.Type) && !(e.Type == "OrderCancelled" && e.Via == "") {
+				w.Errorf("in the flow of %s %s at position %d has depth %d and the cause %q", o.ID, e.Type, e.Position, e.Depth, e.CausationID)
+			}
+		}
+	}
+	for e, err := range w.Service.Log.ReadAll(w.Context(), eventstore.ReadOptions{}) {
+		if err != nil {
+			w.Fatal(err)
+		}
+		if _, ok := seen[e.Position]; !ok && e.Type != "StockReceived" && !strings.HasPrefix(e.Type, "$") {
+			w.Errorf("%s of %s at position %d is in no flow", e.Type, e.Stream, e.Position)
+		}
+	}
+	if got := w.Request("GET", "/v1/orders/none/flow", ""); got.Code != 404 {
+		w.Errorf("the flow of an order that there is not: %d %s", got.Code, got.Body)
 	}
 }
 

@@ -58,7 +58,9 @@ var patient = delivery.Retry{MaxAttempts: 1000, MaxAge: delivery.Duration(365 * 
 func reaction[E any](name, description string, f func(context.Context, E, delivery.Event) error) delivery.Subscription {
 	return delivery.Subscription{
 		Definition: delivery.Definition{Description: description, Retry: patient},
-		Handler:    delivery.Handle(Name+"-"+name, f),
+		Handler: delivery.Handle(Name+"-"+name, func(ctx context.Context, e E, at delivery.Event) error {
+			return f(app.Because(ctx, at), e, at)
+		}),
 	}
 }
 

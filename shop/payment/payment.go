@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/payment"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/shop/payment/gateway"
@@ -109,12 +110,34 @@ func (s Service) ask(ctx context.Context, log *app.Service, op gateway.Operation
 	case err != nil:
 		return err
 	}
-	return cmp.Or(Record(ctx, log, a), err)
+	return cmp.Or(record(ctx, log, a), err)
 }
 
-// Record writes down what a gateway has answered. An answer that is there already is nothing to do, nor is one to an authorization that was
-// given up meanwhile.
+// Record writes down what a gateway answers by itself: late, or once more. An answer that is there already is nothing to do, nor is one to an
+// authorization that was given up meanwhile. What caused it, unless the context says so, is the step of a saga that has its key, else that the
+// order was placed.
 func Record(ctx context.Context, log *app.Service, a gateway.Answer) error {
+	if log.Sagas != nil && !commands.HasCause(ctx) {
+		why, err := log.Sagas.Because(ctx, a.Key)
+		if err != nil {
+			return err
+		}
+		ctx = commands.WithCause(ctx, why)
+	}
+	if !commands.HasCause(ctx) {
+		for placed, err := range log.Log.ReadStream(ctx, "order-"+a.OrderID, eventstore.ReadOptions{Limit: 1}) {
+			if err != nil && !errors.Is(err, eventstore.ErrStreamNotFound) {
+				return err
+			}
+			if err == nil {
+				ctx = commands.WithCause(ctx, commands.CausedBy(&placed))
+			}
+		}
+	}
+	return record(ctx, log, a)
+}
+
+func record(ctx context.Context, log *app.Service, a gateway.Answer) error {
 	command := a.Command()
 	if command == nil {
 		return nil
