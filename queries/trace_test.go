@@ -74,10 +74,10 @@ func TestTrace(t *testing.T) {
 	l.happened("order-1", "cancelled", "request-2", "c3") // by the customer
 	l.happened("saga-1", "undone", "cancelled", "c3")
 	l.happened("stock-1", "released", "undone", "c3")
-	l.happened("mail-1", "sent", "lost", "c1")            // its cause is not there
-	l.happened("cycle-1", "itself", "itself", "c4")       // caused by itself
-	l.happened("cycle-2", "earlier", "later", "c4")       // and by what comes later
-	l.happened("cycle-1", "later", "earlier", "c4")       // and the other way round
+	l.happened("mail-1", "sent", "lost", "c1")             // its cause is not there
+	l.happened("cycle-1", "itself", "itself", "c4")        // caused by itself
+	l.happened("cycle-2", "earlier", "later", "c4")        // and by what comes later
+	l.happened("cycle-1", "later", "earlier", "c4")        // and the other way round
 	l.happened("$delivery-mails", "$Failed", "sent", "c1") // a stream of the engine
 	l.happened("$delivery-mails", "$FailedToo", "", "")
 	head, err := l.Head(t.Context())
