@@ -75,11 +75,6 @@ type Querier interface {
 }
 
 // StatusOf is Status for those who have a connection.
-func StatusOf(ctx context.Context, db Querier, schema string) (State, error) {
-	return embedded.StatusOf(ctx, db, schema)
-}
-
-// StatusOf is the function of that name.
 func (s Set) StatusOf(ctx context.Context, db Querier, schema string) (State, error) {
 	if err := checkSchema(schema); err != nil {
 		return State{}, err
