@@ -15,6 +15,7 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/delivery/mail/inbox"
+	"github.com/57528e99/recount/httpapi"
 )
 
 // dev is what dev is asked for.
@@ -110,7 +111,7 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 		return err
 	}
 	d.options.DSN, d.options.Schema, d.options.Logger = db.dsn, d.schema, logger
-	d.options.AllowTargets, d.options.Host = loopback, ownHost(ln.Addr(), nil)
+	d.options.AllowTargets, d.options.Host = loopback, httpapi.OwnHosts(ln.Addr())
 	if d.options.WebhookKey, err = prog.devWebhookKey(d); err != nil {
 		return err
 	}

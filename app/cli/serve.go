@@ -12,6 +12,7 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -82,7 +83,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	}
 	defer closeListeners(ln, admin)
 	s.options.DSN, s.options.Schema, s.options.Logger = s.database.url, s.database.schema, logger
-	s.options.Host = ownHost(ln.Addr(), s.allowHosts)
+	s.options.Host = httpapi.OwnHosts(ln.Addr(), s.allowHosts...)
 	service, err := app.Open(ctx, s.database.prog.App, s.options)
 	if err != nil {
 		return err
@@ -174,9 +175,6 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 		defer func() { err = errors.Join(err, closeApp()) }()
 		if port := prog.Getenv("PORT"); port != "" && !flags.Changed("listen") {
 			s.listen = ":" + port
-		}
-		for i, host := range s.allowHosts {
-			s.allowHosts[i] = nameOf(host)
 		}
 		s.adminAsked = flags.Changed("admin")
 		if err := s.check(cmd); err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/57528e99/recount/httpapi"
 )
 
 // Handler serves GET /metrics and /debug/pprof/. It is for operators: profiles show what is in
@@ -45,10 +47,25 @@ func (f failed) Println(what ...any) {
 	}
 }
 
-// Serve serves Handler on ln until ctx is done, and closes ln. Requests that are still being
+// onlyFor keeps pages of other sites, whose names were made to lead here, from reading profiles.
+func onlyFor(own func(host string) bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !own(r.Host) {
+			http.Error(w, "This server is for the machine that it runs on: call it localhost.", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Serve serves Handler on ln until ctx is done, and closes ln; on a loopback address for httpapi.OwnHosts. Requests that are still being
 // answered then are cut off: a profile may take as long as its reader wants.
 func (m *Metrics) Serve(ctx context.Context, ln net.Listener) error {
-	server := &http.Server{Handler: m.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	handler := m.Handler()
+	if own := httpapi.OwnHosts(ln.Addr()); own != nil {
+		handler = onlyFor(own, handler)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	closed := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() { closed <- server.Close() })
 	err := server.Serve(ln)

@@ -1,4 +1,4 @@
-package cli
+package httpapi
 
 import (
 	"net"
@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// ownHost tells the hosts of a server on a loopback address: the machine itself, and allowed, in lower case. A page of another
-// site, whose name was made to lead here, sends its own. What sends none is no browser. Of other addresses nobody knows which names
-// lead to them: nil.
-func ownHost(listens net.Addr, allowed []string) func(string) bool {
+// OwnHosts returns a Config.Host for a server on a loopback address: the machine itself, and allowed, names with a port or
+// without. A page of another site, whose name was made to lead here, sends its own. What sends none is no browser. Of other
+// addresses nobody knows which names lead to them: nil.
+func OwnHosts(listens net.Addr, allowed ...string) func(string) bool {
 	if at, err := netip.ParseAddrPort(listens.String()); err != nil || !at.Addr().IsLoopback() {
 		return nil
 	}
 	return func(host string) bool {
 		name := nameOf(host)
-		return host == "" || isLoopback(name) || slices.Contains(allowed, name)
+		return host == "" || isLoopback(name) || slices.ContainsFunc(allowed, func(other string) bool { return nameOf(other) == name })
 	}
 }
 

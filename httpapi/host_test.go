@@ -1,4 +1,4 @@
-package cli
+package httpapi_test
 
 import (
 	"net"
@@ -13,7 +13,7 @@ import (
 func TestAServerIsReachedByItsOwnNames(t *testing.T) {
 	t.Parallel()
 	get := func(listens net.IP, host string) int {
-		a, err := httpapi.New(httpapi.Config{Host: ownHost(&net.TCPAddr{IP: listens, Port: 8080}, []string{"shop.example"})})
+		a, err := httpapi.New(httpapi.Config{Host: httpapi.OwnHosts(&net.TCPAddr{IP: listens, Port: 8080}, "shop.example:443")})
 		if err != nil {
 			t.Fatal(err)
 		}
