@@ -157,13 +157,17 @@ func (h *Handler[S, E]) Load(ctx context.Context, id string) (state S, version i
 	return now.state, now.version, err
 }
 
-// Cached returns the state and version of an aggregate as this process knew them last, without a look at the store; -1 and the zero state if it
-// knows none. The stream was so once, and may have gone on since.
-func (h *Handler[S, E]) Cached(id string) (state S, version int64) {
+// Cached returns the state and version of an aggregate as this process knows them, without a look at the store, after the command that runs on
+// its stream here, if one does; -1 and the zero state if it knows none. The stream was so once, and may have gone on since.
+func (h *Handler[S, E]) Cached(ctx context.Context, id string) (state S, version int64) {
 	stream, err := h.stream(id)
+	if err == nil {
+		err = h.queue.enter(ctx, stream)
+	}
 	if err != nil {
 		return state, -1
 	}
+	defer h.queue.leave(stream)
 	known, _ := h.cache.get(stream)
 	return known.state, known.version
 }

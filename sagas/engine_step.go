@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/delivery"
@@ -17,7 +18,9 @@ import (
 // to be done any more, nothing is done.
 func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) error {
 	id := strings.TrimPrefix(eventstore.StreamID(at.Stream), saga+"-")
-	if e.isIdle(saga, id, at.Version) {
+	i, version := e.config.Handler.Cached(ctx, instanceID(saga, id))
+	isKnown := version >= at.Version
+	if isKnown && e.isIdle(saga, i, at.Version) {
 		return nil
 	}
 	value, err := e.config.Codec.Decode(at.RecordedEvent.Event)
@@ -33,9 +36,10 @@ func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) erro
 	default:
 		return nil
 	}
-	i, _, err := e.Load(ctx, saga, id)
-	if err != nil {
-		return err
+	if !isKnown || at.Attempt > 1 || time.Since(at.RecordedAt).Abs() > justNow {
+		if i, _, err = e.Load(ctx, saga, id); err != nil {
+			return err
+		}
 	}
 	if failpoint.Enabled {
 		s, _ := i.Step(t.step)
@@ -50,13 +54,13 @@ func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) erro
 	return failpoint.FailIn(ctx, failpoint.SagaRecorded)
 }
 
-// isIdle reports whether this process knows that there is nothing to do for a step that was begun with a number: it was done before, most
-// often together with what it followed, or it waits for others.
-func (e *Engine) isIdle(saga, id string, number int64) bool {
-	i, version := e.config.Handler.Cached(instanceID(saga, id))
-	if version < number {
-		return false
-	}
+// justNow is for how long after a step has begun nobody looks what other processes may have done with the instance since: that may as well
+// happen while the step is done.
+const justNow = time.Second
+
+// isIdle reports whether there is nothing to do for a step that was begun with a number, of an instance as it was then or later: it was done
+// before, most often together with what it followed, or it waits for others.
+func (e *Engine) isIdle(saga string, i Instance, number int64) bool {
 	at := slices.IndexFunc(i.Steps, func(s Step) bool { return s.Number == number })
 	if at < 0 {
 		return true // it is being undone since

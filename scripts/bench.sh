@@ -33,7 +33,7 @@ case ${1-} in
 	measure rebuild
 	measure deliver
 	measure match
-	measure sagas
+	measure sagas --duration 5s --timers 100000
 	measure http
 	measure http --commands-only
 	kept >>"$dir/reports.json"

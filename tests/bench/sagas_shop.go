@@ -236,7 +236,7 @@ func untilDelivering(ctx context.Context, s *app.Service) error {
 const sagaPartitions = 4
 
 // fillPatience is how long it may take to take up a log that is long.
-const fillPatience = 10 * time.Minute
+const fillPatience = 30 * time.Minute
 
 func (d *desk) close(ctx context.Context) error { return d.service.Close(ctx) }
 
