@@ -15,6 +15,7 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/domain/shipment"
@@ -242,6 +243,12 @@ type process struct {
 	proxy *pgproxy.Proxy
 	// end stops it, once.
 	end func()
+}
+
+// isIdle reports whether the process has delivered all events up to a position.
+func (p *process) isIdle(head int64) bool {
+	all := p.Deliverer.Stats()
+	return all.Position >= head && !slices.ContainsFunc(all.Subscriptions, func(s delivery.SubscriptionStats) bool { return s.Lag != 0 || s.InFlight+s.Parked > 0 })
 }
 
 // start starts a process in which something happens to orders.
