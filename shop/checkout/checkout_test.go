@@ -175,8 +175,12 @@ func (w *world) saga(id string) sagas.Instance {
 // check compares all accounts, see wrong.
 func (w *world) check() {
 	w.Helper()
-	for _, line := range w.wrong() {
+	lines := w.wrong()
+	for _, line := range lines {
 		w.Error(line)
+	}
+	if len(lines) > 0 {
+		fmt.Printf("caught\t%s\t0\tall accounts of an order agree, in whatever order its events come\n", w.Name())
 	}
 	w.verify(time.Hour)
 }

@@ -53,9 +53,15 @@ func (w *world) placeSome(rng *rand.Rand, id string) {
 		}
 	}
 	if what == 1 || what == 2 {
-		if err := w.Do("order.cancel", some, order.Cancel{Reason: "changed my mind", At: at}); err != nil && !errors.Is(err, order.ErrTransition) {
-			w.Fatal(err)
-		}
+		w.cancel(some)
+	}
+}
+
+// cancel cancels an order, unless it is too late.
+func (w *world) cancel(id string) {
+	w.Helper()
+	if err := w.Do("order.cancel", id, order.Cancel{Reason: "changed my mind", At: at}); err != nil && !errors.Is(err, order.ErrTransition) {
+		w.Fatal(err)
 	}
 }
 
@@ -122,6 +128,9 @@ func TestEventsInAnyOrder(t *testing.T) {
 	d := &shuffled{world: w, rng: rng, next: 1}
 	for i := range 60 {
 		w.placeSome(rng, fmt.Sprint(i))
+		if i%6 == 0 { // who hears of it first, of that it was placed or cancelled?
+			w.cancel(fmt.Sprint(i))
+		}
 		for range rng.IntN(400) {
 			d.deliverOne()
 		}
