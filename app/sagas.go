@@ -92,22 +92,20 @@ func (c *Commands) newEngine(now func() time.Time) (*sagas.Engine, error) {
 // Sagas is what runs the App's sagas; nil, if it has none.
 func (c *Commands) Sagas() *sagas.Engine { return c.engine }
 
-// decide decides a command by its name as a part of a unit. The error is its refusal; a command that there is not ends the unit.
+// decide decides a command by its name as a part of a unit. The error is its refusal; that of one which cannot be made has sagas.CodeDefinition.
 func (c *Commands) decide(tx *commands.Unit, of sagas.Command) error {
 	for _, unit := range c.app.units() {
 		if unit.spec.name == of.Name {
 			command, _, err := unit.spec.part(of, c.engine.Now())
 			if err != nil {
-				tx.Fail(err)
-				return nil
+				return sagas.Fatal(sagas.CodeDefinition, err)
 			}
 			return unit.run(tx, c, command)
 		}
 	}
 	b, verb, err := c.find(of.Name)
 	if err != nil {
-		tx.Fail(err)
-		return nil
+		return sagas.Fatal(sagas.CodeDefinition, err)
 	}
 	return b.decide(tx, verb, of, c.engine.Now())
 }
@@ -143,8 +141,7 @@ func (b *boundAggregate[S, E]) decide(tx *commands.Unit, verb string, of sagas.C
 			err = &eventstore.InvalidError{Field: "id", Reason: "must be said of command " + of.Name + " of a saga"}
 		}
 		if err != nil {
-			tx.Fail(err)
-			return nil
+			return sagas.Fatal(sagas.CodeDefinition, err)
 		}
 		get := b.handler.Get
 		if _, creates := value.(commands.Creator); creates {
@@ -158,8 +155,7 @@ func (b *boundAggregate[S, E]) decide(tx *commands.Unit, verb string, of sagas.C
 		b.handler.Put(tx, id, events...)
 		return nil
 	}
-	tx.Fail(&eventstore.InvalidError{Field: "command", Reason: fmt.Sprintf("%q is none of %s", verb, b.of.category)})
-	return nil
+	return sagas.Fatal(sagas.CodeDefinition, &eventstore.InvalidError{Field: "command", Reason: fmt.Sprintf("%q is none of %s", verb, b.of.category)})
 }
 
 // find returns the aggregate of a command with a name CATEGORY.COMMAND, and the command's name in it.

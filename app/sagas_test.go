@@ -18,7 +18,6 @@ import (
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
-	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/sagas"
 )
@@ -263,9 +262,12 @@ func redeliver(t *testing.T, x *apptest.Test, stream string) {
 // Commands that follow one another are appended together. One that cannot be done holds up none before it.
 func TestCommandsBeforeOneThatFails(t *testing.T) {
 	t.Parallel()
-	for what, broken := range map[string]func(tripData) sagas.Command{
-		"no such command": func(d tripData) sagas.Command { return sagas.Command{Name: "trip.vanish", ID: d.ID, Command: become{}} },
-		"panic":           func(tripData) sagas.Command { panic("no command can be made") },
+	for what, c := range map[string]struct {
+		broken func(tripData) sagas.Command
+		status sagas.StepStatus
+	}{
+		"no such command": {func(d tripData) sagas.Command { return sagas.Command{Name: "trip.vanish", ID: d.ID, Command: become{}} }, sagas.NotDone},
+		"panic":           {func(tripData) sagas.Command { panic("no command can be made") }, sagas.Open},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -273,7 +275,7 @@ func TestCommandsBeforeOneThatFails(t *testing.T) {
 				sagas.StartWith(s, func(e tripBooked) (string, tripData) { return e.ID, tripData{ID: e.ID, Price: e.Price} })
 				s.Command("reserve", becomes("reserved"))
 				s.Command("pack", becomes("packed"))
-				s.Command("broken", broken)
+				s.Command("broken", c.broken)
 			})
 			x := apptest.New(t, tripsApp(saga))
 			if err := x.Do("trip.book", "t1", book{ID: "t1", Price: 5}); err != nil {
@@ -283,7 +285,7 @@ func TestCommandsBeforeOneThatFails(t *testing.T) {
 				_ = deliverAll(x)
 			}
 			i, _, err := x.Service.Sagas.Load(t.Context(), "booking", "t1")
-			if step, _ := i.Step("broken"); err != nil || step.Status != sagas.Open {
+			if step, _ := i.Step("broken"); err != nil || step.Status != c.status {
 				t.Errorf("the instance is %+v, %v", i, err)
 			}
 			got := fmt.Sprint(x.Events("trip-t1"))
@@ -404,64 +406,28 @@ func TestOperatorsOfSagas(t *testing.T) {
 	})
 }
 
-// shorter is the next version of booking, which neither asks for money nor waits.
-func shorter() *sagas.Saga {
-	return sagas.Define("booking", 2, func(s *sagas.Steps[tripData]) {
-		sagas.StartWith(s, func(e tripBooked) (string, tripData) { return e.ID, tripData{ID: e.ID, Price: e.Price} })
-		sagas.Receive(s, "approval", func(e tripApproved) string { return e.ID }, nil)
-		s.Command("confirm", becomes("confirmed"))
-	})
-}
-
-// TestSagasGoOnInAnotherProcess: an instance goes on by its version where another process has that, while new ones begin by the newest.
-func TestSagasGoOnInAnotherProcess(t *testing.T) {
+// TestCommandsThatCannotBeMade fail their step at once.
+func TestCommandsThatCannotBeMade(t *testing.T) {
 	t.Parallel()
-	ctx, db, b := t.Context(), pgtest.New(t), new(bank)
-	open := func(all ...*sagas.Saga) (*app.Service, func()) {
-		t.Helper()
-		s, err := app.Open(ctx, tripsApp(all...), app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8})
-		if err == nil {
-			err = s.Start(ctx)
-		}
+	for name, step := range map[string]string{
+		"cannot be made of what the saga gives it": `{command: trip.become, id: {from: /id}, body: {state: reserved}}`,
+		`"vanish" is none of trip`:                 `{command: trip.vanish, id: {from: /id}}`,
+	} {
+		s, err := sagas.Parse([]byte("saga: booking\nversion: 1\nstart: {event: TripBooked, id: {from: /id}}\nsteps: [{step: pay, call: pay, undo: {call: refund}}, {step: odd, "+step[1:]+"]"),
+			sagas.Registry{Functions: map[string]sagas.Function{"pay": nothing, "refund": nothing}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		stop := sync.OnceFunc(func() {
-			if err := s.Close(context.WithoutCancel(ctx)); err != nil {
-				t.Error(err)
-			}
-		})
-		t.Cleanup(stop)
-		return s, stop
-	}
-	await := func(s *app.Service, id string, want string) {
-		t.Helper()
-		var i sagas.Instance
-		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-			if i, _, _ = s.Sagas.Load(ctx, "booking", id); i.Status == sagas.Completed || len(i.Steps) > 0 && i.Steps[len(i.Steps)-1].Name == want {
-				return
-			}
-		}
-		t.Fatalf("%s has not come to %s: %+v", id, want, i)
-	}
-	run := func(s *app.Service, name, id string, command any) {
-		t.Helper()
-		if _, err := s.Do(ctx, name, id, command, commands.Options{}); err != nil {
+		x := apptest.New(t, tripsApp(s))
+		if err := x.Do("trip.book", "one", book{Price: 100}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	first, stop := open(booking(b))
-	run(first, "trip.book", "old", book{Price: 100})
-	await(first, "old", "approval")
-	stop()
-
-	second, _ := open(shorter()) // has all partitions by the time that the third is there
-	run(second, "trip.book", "new", book{Price: 100})
-	await(second, "new", "approval")
-	third, _ := open(booking(b), shorter())
-	run(second, "trip.approve", "old", approve{By: "ann"})
-	await(third, "old", "cool-off")
-	if calls := b.of("old"); !slices.Equal(calls, []string{"pay"}) {
-		t.Errorf("the bank was asked for %q, want to pay once", calls)
+		deliver(t, x)
+		i, _, err := x.Service.Sagas.Load(t.Context(), "booking", "one")
+		if err != nil || i.Status != sagas.Failed || i.Code != sagas.CodeDefinition || !strings.Contains(i.Error, name) {
+			t.Errorf("it is %s (%s: %s, %v), want failed (%s: %s)", i.Status, i.Code, i.Error, err, sagas.CodeDefinition, name)
+		}
 	}
 }
+
+func nothing(context.Context, sagas.Call, json.RawMessage) (any, error) { return nil, nil }

@@ -259,6 +259,9 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 		}
 		api.AddDetail("projections", s.projectionDetails)
 		api.AddDetail("subscriptions", s.subscriptionDetails)
+		if s.Sagas != nil {
+			api.AddDetail("sagas", s.sagaDetails)
+		}
 	}
 	if o.Roles == nil || o.has(RoleAPI) {
 		if err := s.register(api); err != nil {

@@ -29,6 +29,8 @@ type PutOptions struct {
 	// Declared is for programs that say at each start what they have: a subscription that an operator has
 	// paused stays so, and so does the number of partitions that an operator has chosen.
 	Declared bool
+	// merge is that of Subscription.
+	merge func(was, is Definition) Definition
 }
 
 // NotThere is the PutOptions.IfRevision of a subscription that is to be made.
@@ -108,7 +110,13 @@ func (a *Admin) put(ctx context.Context, d Definition, leftOut bool, o PutOption
 			case errors.Is(err, ErrNotFound):
 				err = a.create(ctx, tx, d, start, o, &c)
 			case err == nil:
-				err = a.change(ctx, tx, before, d, leftOut, o, &c)
+				is := d
+				if o.merge != nil {
+					is, err = o.merge(before.definition, d).Checked()
+				}
+				if err == nil {
+					err = a.change(ctx, tx, before, is, leftOut, o, &c)
+				}
 			}
 			switch {
 			case err == nil && c.Done != Unchanged && o.DryRun:

@@ -25,6 +25,9 @@ type Subscription struct {
 	Definition
 	// Handler is what its events go to. Nil: another target, which the Definition has.
 	Handler *Handler
+	// Merge returns what the subscription is to be where it is there already, as Was: perhaps another version of the program has declared
+	// that, which runs beside this one. It is a function of its arguments alone. Nil: what this program declares.
+	Merge func(was, is Definition) Definition
 }
 
 // Handler hands events to a function of the program. Its name is what definitions know it by. Make one

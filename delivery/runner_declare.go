@@ -6,7 +6,8 @@ import "context"
 func (r *Runner) declare(ctx context.Context) error {
 	admin := &Admin{records: r.records, log: r.config.Store}
 	for i := range r.config.Subscriptions {
-		c, err := admin.Put(ctx, r.config.Subscriptions[i].definition(r.config.Codec), PutOptions{Actor: r.process, Declared: true})
+		s := &r.config.Subscriptions[i]
+		c, err := admin.Put(ctx, s.definition(r.config.Codec), PutOptions{Actor: r.process, Declared: true, merge: s.Merge})
 		if err != nil {
 			return err
 		}

@@ -65,11 +65,19 @@ func (in Tell) decide(s *Saga, i Instance, now time.Time) ([]Event, error) {
 		return nil, nil
 	case i.Status == "" && s.beforeStart == Dead:
 		return nil, errNotStarted
+	case i.Events >= MaxEvents && i.Status == Waiting:
+		return nil, errFull
+	case i.Events >= MaxEvents:
+		return nil, nil
 	}
 	return []Event{Received{Saga: s.name, ID: in.ID, Message: in.Message.ID, Type: in.Message.Type, Data: in.Message.Data, At: now}}, nil
 }
 
-var errNotStarted = errors.New("the saga has not started, and keeps no messages for later")
+// What becomes a dead letter.
+var (
+	errNotStarted = errors.New("the saga has not started, and keeps no messages for later")
+	errFull       = fmt.Errorf("the saga has not started, and keeps %d messages already", MaxEvents)
+)
 
 // isAt reports whether a step, or its undoing, is under way that was begun with a number.
 func (i Instance) isAt(step string, number int64) (s Step, undoing, open bool) {

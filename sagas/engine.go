@@ -32,7 +32,8 @@ type Config struct {
 	// Handler is that of Category, Units run steps that are commands. They are of one store.
 	Handler *Handler
 	Units   *commands.Units
-	// Decide decides a command of the program as part of a unit. An error refuses it, and what it has put is to be as it was before.
+	// Decide decides a command of the program as part of a unit. An error refuses it, with CodeRejected or that of Fatal, and what it has put is
+	// to be as it was before.
 	Decide func(*commands.Unit, Command) error
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -91,6 +92,11 @@ func (e *Engine) Now() time.Time { return e.config.Now() }
 
 // Names returns the names of the sagas.
 func (e *Engine) Names() []string { return Names(e.config.Sagas) }
+
+// Has reports whether the program has a version of a saga.
+func (e *Engine) Has(saga string, version int) bool {
+	return slices.ContainsFunc(e.sagas[saga], func(s *Saga) bool { return s.version == version })
+}
 
 // instanceID is the id of an instance's stream.
 func instanceID(saga, id string) string { return saga + "-" + id }
@@ -210,37 +216,72 @@ func (e *Engine) Because(ctx context.Context, key string) (commands.Options, err
 }
 
 // Trigger hands an event to the instance of a saga that it is about, if there is one: the handler of the subscription for them. An event that
-// was handed over before changes nothing.
+// was handed over before changes nothing. Where versions differ in which instance it is about, each instance is told what its own version says.
 func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) error {
 	value, err := e.config.Codec.Decode(at.RecordedEvent.Event)
 	if err != nil {
 		return err
 	}
+	var told []telling
+	differ := false
 	for _, s := range e.sagas[saga] {
 		in, id, err := s.InputOf(value, at.MessageID)
 		if err != nil {
 			return delivery.Permanent(err)
 		}
-		if in == nil {
-			continue
+		if in != nil {
+			told = append(told, telling{s, id, in})
+			differ = differ || id != told[0].id
 		}
-		ctx := failpoint.About(ctx, id, at.Type)
+	}
+	for n, one := range told {
+		switch {
+		case differ:
+			goesBy, err := e.versionOf(ctx, saga, one.id)
+			if err != nil {
+				return err
+			}
+			if goesBy != one.saga {
+				continue
+			}
+		case n > 0:
+			return nil
+		}
+		ctx := failpoint.About(ctx, one.id, at.Type)
 		if err := failpoint.FailIn(ctx, failpoint.SagaTold); err != nil {
 			return err
 		}
-		err = e.advance(ctx, saga, id, in, because(at.RecordedEvent, saga))
+		err = e.advance(ctx, saga, one.id, one.in, because(at.RecordedEvent, saga))
 		switch {
-		case errors.Is(err, errNotStarted):
+		case errors.Is(err, errNotStarted), errors.Is(err, errFull):
 			return delivery.Permanent(err)
 		case err != nil:
 			return err
 		}
-		return failpoint.FailIn(ctx, failpoint.SagaRecorded)
+		if err := failpoint.FailIn(ctx, failpoint.SagaRecorded); err != nil {
+			return err
+		}
 	}
-	if !slices.Contains(triggerTypes(e.config.Codec, saga, e.config.Sagas), at.Type) { // a definition of another program takes it
+	if len(told) == 0 && !slices.Contains(triggerTypes(e.config.Codec, saga, e.config.Sagas), at.Type) { // a definition of another program takes it
 		return &NoVersionError{saga, 0}
 	}
 	return nil
+}
+
+// telling is what an event is to a version of a saga.
+type telling struct {
+	saga *Saga
+	id   string
+	in   Input
+}
+
+// versionOf returns the definition that the instance with an id goes by.
+func (e *Engine) versionOf(ctx context.Context, saga, id string) (*Saga, error) {
+	i, _, err := e.Load(ctx, saga, id)
+	if err != nil {
+		return nil, err
+	}
+	return e.of(saga, i)
 }
 
 // Answer answers a step that Ask has begun, by its key: with changes of the data, or with a failure if code is not empty. What comes of it has the

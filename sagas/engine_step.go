@@ -173,4 +173,12 @@ type fatalError struct {
 	code string
 }
 
+// codeOf returns the code of an error that Fatal has made; else another one.
+func codeOf(err error, otherwise string) string {
+	if fatal := new(fatalError); errors.As(err, &fatal) {
+		return fatal.code
+	}
+	return otherwise
+}
+
 func (e *fatalError) Unwrap() error { return e.error }

@@ -46,7 +46,7 @@ func (t *turn) command(step string, number int64) error {
 	if err != nil {
 		in = Fail{step, number, CodeDefinition, err.Error(), false}
 	} else if err := t.tx.Try(func() error { return t.config.Decide(t.tx, c) }); err != nil {
-		in = Fail{step, number, CodeRejected, err.Error(), false}
+		in = Fail{step, number, codeOf(err, CodeRejected), err.Error(), false}
 	}
 	return t.put(in)
 }

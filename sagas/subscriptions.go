@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/57528e99/recount/delivery"
@@ -58,12 +60,15 @@ func Subscriptions(codec *eventstore.Codec, of func(context.Context) *Engine, al
 		if len(types) > 0 {
 			subscriptions = append(subscriptions, delivery.Subscription{
 				Definition: delivery.Definition{
-					Description: "begins instances of saga " + name + ", and tells them of what they wait for",
+					Description: triggersOf(name) + strconv.Itoa(newestOf(name, all)) + ", and tells them of what they wait for",
 					Filter:      filterOf(map[string]any{"type": types}),
 					MaxInFlight: 64,
 					Retry:       patient,
 				},
 				Handler: each(TriggersName(name), of, func(ctx context.Context, e *Engine, at *delivery.Event) error { return e.Trigger(ctx, name, at) }),
+				Merge: func(was, is delivery.Definition) delivery.Definition {
+					return mergeTriggers(name, newestOf(name, all), was, is)
+				},
 			})
 		}
 		subscriptions = append(subscriptions, delivery.Subscription{
@@ -108,6 +113,35 @@ func triggerTypes(codec *eventstore.Codec, saga string, all []*Saga) (types []st
 	}
 	slices.Sort(types)
 	return slices.Compact(types)
+}
+
+// triggersOf begins the description of the subscription for the triggers of a saga. The newest version of those that declare it follows, by
+// which mergeTriggers goes.
+func triggersOf(saga string) string { return "begins instances of saga " + saga + ", up to version " }
+
+func newestOf(saga string, all []*Saga) (version int) {
+	for _, s := range all {
+		if s.name == saga {
+			version = max(version, s.version)
+		}
+	}
+	return version
+}
+
+// mergeTriggers lets a program that lacks the newest version only add types to what those that have it wait for: it must not keep events
+// from them.
+func mergeTriggers(saga string, newest int, was, is delivery.Definition) delivery.Definition {
+	var version int
+	var types, more struct{ Type []string }
+	if _, err := fmt.Sscanf(was.Description, triggersOf(saga)+"%d", &version); err != nil || version <= newest {
+		return is
+	}
+	if json.Unmarshal(was.Filter, &types) != nil || json.Unmarshal(is.Filter, &more) != nil {
+		return was // somebody has given it another filter
+	}
+	all := slices.Sorted(slices.Values(append(types.Type, more.Type...)))
+	was.Filter = filterOf(map[string]any{"type": slices.Compact(all)})
+	return was
 }
 
 func filterOf(p map[string]any) json.RawMessage {

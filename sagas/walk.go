@@ -2,6 +2,7 @@ package sagas
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -78,24 +79,34 @@ func (w *walker) goOn() (reverses bool) {
 	w.takeCancellation()
 	code, reason := w.i.Code, w.i.Error
 	if !w.i.Cancelling {
+		full := w.i.Events >= MaxEvents
+		if full {
+			w.mode = looks
+		}
 		p, cause := w.saga.root.walk(w)
-		if p == finished || p == pending {
+		if p == finished || p == pending && !full {
 			w.mode = undoes
 			w.saga.root.walk(w)
-			w.mode = begins
 		}
-		switch p {
-		case pending:
+		w.mode = begins
+		full = w.i.Events >= MaxEvents && (p == pending || p == left)
+		switch {
+		case full:
+		case p == pending:
 			return false
-		case finished:
+		case p == finished:
 			w.letGo(everything, true) // only what a migration has left open
 			if !slices.ContainsFunc(w.i.Steps, func(s Step) bool { return s.Status == Undoing || s.Status == NotUndone }) {
 				w.emit(Ended{Status: Completed, At: w.now})
 			}
 			return false
 		}
-		s, _ := w.step(cause)
-		code, reason = cmp.Or(s.Failure, CodeCancelled), s.Name+": "+s.Error
+		if full {
+			code, reason = CodeTooLong, fmt.Sprintf("it has %d events, and an instance may have %d", w.i.Events, MaxEvents)
+		} else {
+			s, _ := w.step(cause)
+			code, reason = cmp.Or(s.Failure, CodeCancelled), s.Name+": "+s.Error
+		}
 	}
 	if w.letGo(everything, false) {
 		return false
@@ -206,6 +217,16 @@ const (
 	CodeExhausted = "exhausted"
 	// CodeCancelled: somebody has cancelled the instance.
 	CodeCancelled = "cancelled"
+	// CodeTooLong: the instance has MaxEvents, or would have.
+	CodeTooLong = "too-long"
+)
+
+const (
+	// MaxEvents is how many events an instance may have. One that has them begins nothing more and records no messages: it fails, and only
+	// what is open and what is undone adds to them.
+	MaxEvents = 10_000
+	// WarnEvents is from how many on operators are told.
+	WarnEvents = MaxEvents * 8 / 10
 )
 
 // decided returns which way was chosen at a step, and chooses if none was.
@@ -222,7 +243,7 @@ func (w *walker) decided(name string, choose func() (int, error)) (way int, p pr
 	way, err := choose()
 	if err != nil {
 		w.emit(StepScheduled{Step: name, At: w.now})
-		w.emit(StepFailed{Step: name, Code: CodeDefinition, Error: err.Error(), At: w.now})
+		w.emit(StepFailed{Step: name, Code: codeOf(err, CodeDefinition), Error: err.Error(), At: w.now})
 		return 0, broken, name
 	}
 	w.emit(StepCompleted{Step: name, Branch: way, At: w.now})

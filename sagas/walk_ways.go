@@ -1,6 +1,9 @@
 package sagas
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+)
 
 // ways are parts of a definition that are gone side by side.
 type ways struct {
@@ -21,7 +24,13 @@ func (p *parallel) walk(w *walker) (progress, string) {
 }
 
 func (m *items) walk(w *walker) (progress, string) {
-	n, p, cause := w.decided(m.name+w.suffix, func() (int, error) { return m.count(w.i.Data) })
+	n, p, cause := w.decided(m.name+w.suffix, func() (int, error) {
+		n, err := m.count(w.i.Data)
+		if err == nil && w.i.Events+2*int64(n) > MaxEvents { // each begins and ends
+			err = Fatal(CodeTooLong, fmt.Errorf("it has %d events, and with %d items it would have more than an instance may, %d", w.i.Events, n, MaxEvents))
+		}
+		return n, err
+	})
 	if p != finished {
 		return p, cause
 	}

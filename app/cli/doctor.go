@@ -38,7 +38,7 @@ const lagPatience = time.Minute
 func (prog *Program) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at database, log, projections and subscriptions, and say what is wrong; exit code 8 if anything failed",
+		Short: "Look at database, log, projections, subscriptions and sagas, and say what is wrong; exit code 8 if anything failed",
 		Args:  NoArgs,
 	}
 	d := prog.databaseFlags(cmd, "that of the running {program} dev")
@@ -91,6 +91,9 @@ func (prog *Program) examine(ctx context.Context, s *app.Service, flags string) 
 				found = append(found, prog.findingOfSubscription(r, flags))
 			}
 		}
+	}
+	if s.Sagas != nil {
+		found = append(found, prog.findingsOfSagas(ctx, s, flags)...)
 	}
 	return found
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http/httptest"
 	"regexp"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,6 +69,10 @@ func TestSagasOnTheCommandLine(t *testing.T) {
 		{"server", []string{"cancel", "leave", "cid", "--reason", "ill"}, 3, `no such instance`, ""},
 		{"database", []string{"migrate", "leave", "ann", "--to", "2", "--reason", "newer"}, 1, `no version 2 of saga "leave"`, ""},
 		{"database", []string{"ls", "--status", "stuck"}, 0, `leave +ann +1 +stuck +approve`, ""},
+		{"server", []string{"diagram", "leave", "ann", "--format", "mermaid"}, 0, `leave version 1, ann: stuck(.|\n)*approve.*stuck: broken`, ""},
+		{"database", []string{"diagram", "leave", "ann"}, 0, `<svg (.|\n)*stuck: broken`, ""},
+		{"database", []string{"diagram", "leave", "cid"}, 3, `no such instance`, ""},
+		{"database", []string{"doctor"}, 0, `warning +saga leave +1 instances of version 1 have a step that cannot be undone, one of them since \S+\n +hint: desk sagas ls leave --status stuck`, ""},
 		{"server", []string{"show", "leave", "ann"}, 0, `approve +stuck +broken +the calendar is broken(.|\n)*approved: "boss"(.|\n)*SagaIntervened +\S+ +.*"reason":"ill"`, ""},
 		{"server", []string{"retry", "leave", "ann", "approve", "--reason", "mended"}, 0, `ann of leave is `, sagas.Cancelled},
 		{"database", []string{"show", "leave", "ann", "--output", "json"}, 0, `"status": ?"cancelled"(.|\n)*"type": ?"SagaEnded"`, ""},
@@ -78,7 +84,10 @@ func TestSagasOnTheCommandLine(t *testing.T) {
 		var out bytes.Buffer
 		prog := cli.New(desk)
 		prog.Stdout, prog.Stderr, prog.Getenv = &out, &out, func(string) string { return "" }
-		args := append(append([]string{"sagas"}, step.args...), where[step.where]...)
+		args := append(slices.Clone(step.args), where[step.where]...)
+		if step.args[0] != "doctor" {
+			args = append([]string{"sagas"}, args...)
+		}
 		if code := prog.Run(t.Context(), args); code != step.code || !regexp.MustCompile(step.want).Match(out.Bytes()) {
 			t.Errorf("by the %s %q = %d\n%swant %d and %s", step.where, step.args, code, out.String(), step.code, step.want)
 		}
@@ -87,6 +96,12 @@ func TestSagasOnTheCommandLine(t *testing.T) {
 				break
 			} else if time.Now().After(end) {
 				t.Fatalf("%s is %s, want %s", step.args[2], i.Status, step.then)
+			}
+		}
+		if step.then == sagas.Stuck {
+			apptest.Rows(x, sagas.Instances)
+			if ready := x.Request("GET", "/readyz?verbose", "").Body.String(); !strings.Contains(ready, `{"saga":"leave","status":"stuck","instances":1,`) {
+				t.Errorf("/readyz?verbose has no word of the one that is stuck: %s", ready)
 			}
 		}
 	}
