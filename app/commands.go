@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -41,6 +42,8 @@ type CommandsConfig struct {
 	Observe func(commands.Observation)
 	// Now is the clock of sagas. Default: time.Now.
 	Now func() time.Time
+	// AllowTargets are networks that steps of sagas by HTTP may connect to although they are not public. Default: none.
+	AllowTargets []netip.Prefix
 }
 
 // NewCommands returns what runs the commands of an App on a store.
@@ -73,7 +76,7 @@ func NewCommands(a App, store eventstore.Store, c CommandsConfig) (*Commands, er
 			return nil, err
 		}
 	}
-	all.engine, err = all.newEngine(c.Now)
+	all.engine, err = all.newEngine(c)
 	return all, err
 }
 

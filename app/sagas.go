@@ -77,13 +77,13 @@ func newInstances() *AggregateOf[sagas.Instance, sagas.Event] {
 }
 
 // newEngine returns what runs the App's sagas; nil, if it has none.
-func (c *Commands) newEngine(now func() time.Time) (*sagas.Engine, error) {
+func (c *Commands) newEngine(o CommandsConfig) (*sagas.Engine, error) {
 	all := c.app.Sagas()
 	if len(all) == 0 {
 		return nil, nil
 	}
 	return sagas.NewEngine(sagas.Config{
-		Sagas: all, Codec: c.codec, Units: c.units, Now: now,
+		Sagas: all, Codec: c.codec, Units: c.units, Now: o.Now, AllowTargets: o.AllowTargets,
 		Handler: c.byCategory[sagas.Category].(*boundAggregate[sagas.Instance, sagas.Event]).handler,
 		Decide:  c.decide,
 	})

@@ -163,6 +163,7 @@ func (s *Service) make() (err error) {
 	s.Snapshots = snapshots.NewStore(s.Pool, s.Schema).ForApp(s.App.Name)
 	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{
 		Snapshots: s.Snapshots, SnapshotEvery: s.options.SnapshotEvery, Logger: s.Logger, Observe: s.Metrics.Command, Now: s.options.Now,
+		AllowTargets: s.options.AllowTargets,
 	})
 	if err != nil {
 		return err

@@ -113,6 +113,9 @@ func (s *Service) Close(ctx context.Context) error {
 	if s.Deliverer != nil {
 		end("stop delivery", s.Deliverer.Stop)
 	}
+	if s.Sagas != nil {
+		s.Sagas.Close()
+	}
 	if s.Runner != nil {
 		end("stop projections", s.Runner.Stop)
 	}

@@ -148,10 +148,11 @@ type Call struct {
 	Until time.Time
 }
 
-// action is what a step does, or what undoes it: one of the two.
+// action is what a step does, or what undoes it: one of the three.
 type action struct {
 	command func(data map[string]json.RawMessage) (Command, error)
 	call    func(ctx context.Context, c Call, data map[string]json.RawMessage) (changes map[string]json.RawMessage, err error)
+	request *request
 }
 
 // node is a part of a definition.

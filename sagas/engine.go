@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ const Category = "saga"
 // Handler runs what is done with instances on their streams.
 type Handler = commands.Handler[Instance, Event]
 
-// Config is what an Engine runs with. All but Now is required.
+// Config is what an Engine runs with. All but AllowTargets and Now is required.
 type Config struct {
 	// Sagas are all definitions, of all versions.
 	Sagas []*Saga
@@ -35,6 +36,8 @@ type Config struct {
 	// Decide decides a command of the program as part of a unit. An error refuses it, with CodeRejected or that of Fatal, and what it has put is
 	// to be as it was before.
 	Decide func(*commands.Unit, Command) error
+	// AllowTargets are networks that steps by HTTP may connect to although they are not public.
+	AllowTargets []netip.Prefix
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -44,7 +47,8 @@ type Config struct {
 type Engine struct {
 	config Config
 	// sagas are by name, the newest version first.
-	sagas map[string][]*Saga
+	sagas    map[string][]*Saga
+	requests requests
 }
 
 // NewEngine returns an Engine. The error names all mistakes of the definitions.

@@ -2,6 +2,7 @@ package sagas
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -130,23 +131,30 @@ func (t tried) do(ctx context.Context, i Instance) error {
 	}
 	o := because(t.at.RecordedEvent, t.saga)
 	o.Via += ", step " + t.step
-	changes, err := a.call(commands.WithCause(ctx, o), c, i.DataOf(t.step))
+	do := a.call
+	if a.request != nil {
+		do = func(ctx context.Context, c Call, data map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+			return t.ask(ctx, a.request, c, data)
+		}
+	}
+	changes, err := do(commands.WithCause(ctx, o), c, i.DataOf(t.step))
 	if err == nil {
 		err = failpoint.FailIn(ctx, failpoint.SagaCalled)
 	}
 	ctx = context.WithoutCancel(ctx)
 	var fatal *fatalError
+	outcome, pause := delivery.OutcomeOf(err)
 	switch {
 	case err == nil && task.kind == kindAnswer && !undoing:
 		return nil // the answer comes later
 	case err == nil:
 		return t.end(ctx, Complete{t.step, t.number, changes})
 	case errors.As(err, &fatal):
-		return t.end(ctx, Fail{t.step, t.number, fatal.code, fatal.Error(), false})
-	case t.attempt >= task.attempts.Max: // the last may have done it
+		return t.end(ctx, Fail{t.step, t.number, fatal.code, fatal.Error(), fatal.unknown})
+	case t.attempt >= task.attempts.Max && outcome != delivery.ThrottledOutcome: // the last may have done it
 		return t.end(ctx, Fail{t.step, t.number, CodeExhausted, fmt.Sprintf("%d attempts failed, the last with: %v", t.attempt, err), true})
 	}
-	return delivery.RetryAfter(err, task.attempts.Pause(t.attempt))
+	return delivery.RetryAfter(err, max(pause, task.attempts.Pause(t.attempt))) // of this step alone, whatever it says of its target
 }
 
 // end says what became of the step.
@@ -166,11 +174,13 @@ func (t tried) command(ctx context.Context) error {
 }
 
 // Fatal returns an error with which a call says that it fails for good, with a code of its own by which it is caught.
-func Fatal(code string, err error) error { return &fatalError{err, code} }
+func Fatal(code string, err error) error { return &fatalError{err, code, false} }
 
 type fatalError struct {
 	error
 	code string
+	// unknown: it may have come about.
+	unknown bool
 }
 
 // codeOf returns the code of an error that Fatal has made; else another one.

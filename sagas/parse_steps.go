@@ -1,11 +1,8 @@
 package sagas
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +38,7 @@ func kindsOfSteps() []kindOf {
 	return []kindOf{
 		{"command", append([]string{"id", "body"}, more...), (*parser).doing},
 		{"call", append([]string{"with", "take"}, more...), (*parser).doing},
+		{"http", append([]string{"with", "take"}, more...), (*parser).doing},
 		{"receive", []string{"id", "take", "within"}, (*parser).receive},
 		{"ask", append([]string{"with"}, more...), (*parser).ask},
 		{"wait", nil, (*parser).wait},
@@ -138,7 +136,7 @@ func (p *parser) uses(items []string) func(place, pointer) {
 	}
 }
 
-// doing reads a step that is a command or a call.
+// doing reads a step that is a command, a call or a request.
 func (p *parser) doing(s stepText) adder {
 	kind := kindCall
 	if _, isCommand := s.members["command"]; isCommand {
@@ -148,6 +146,9 @@ func (p *parser) doing(s stepText) adder {
 	more := p.more(s)
 	return func(b *Steps[fields], in itemsAround) {
 		t := &task{name: s.name, kind: kind, about: s.what.Value, do: do(in)}
+		if t.do != nil && t.do.request != nil {
+			t.about = t.do.request.to.about()
+		}
 		more(b.add(t), in)
 	}
 }
@@ -157,16 +158,7 @@ func (p *parser) more(s stepText) func(*StepOf[fields], itemsAround) {
 	var undo func(itemsAround) *action
 	if at, ok := s.members["undo"]; ok {
 		if o, ok := at.object("what undoes a step"); ok {
-			_, isCommand := o.members["command"]
-			_, isCall := o.members["call"]
-			switch {
-			case isCommand == isCall:
-				o.mistake("a step is undone by either a command or a call")
-			case isCommand:
-				o.only("undo by a command", "command", "id", "body")
-			default:
-				o.only("undo by a call", "call", "with", "take")
-			}
+			p.checkUndo(o)
 			undo = p.action(o, s.items)
 		}
 	}
@@ -208,92 +200,6 @@ func (p place) attempts() *Attempts {
 		a.Longest = at.duration()
 	}
 	return &a
-}
-
-// action reads what a command or a call does.
-func (p *parser) action(o object, items []string) func(itemsAround) *action {
-	if at, ok := o.members["command"]; ok {
-		return p.command(o, at, items)
-	}
-	at, ok := o.members["call"]
-	if !ok {
-		return func(itemsAround) *action { return nil }
-	}
-	return p.call(o, at, items)
-}
-
-func (p *parser) command(o object, at place, items []string) func(itemsAround) *action {
-	name, ok := at.text("the name of a command of the App")
-	if ok && p.registry.Commands != nil && !slices.Contains(p.registry.Commands, name) {
-		at.mistake("there is no command %q: there are %s", name, listed(slices.Sorted(slices.Values(p.registry.Commands))))
-	}
-	id, body := value{}, value{literal: json.RawMessage("{}")}
-	if at, ok := o.member("id", `that of the stream, as in {"from": "/order"}`); ok {
-		id = at.value(p.uses(items))
-	}
-	if at, ok := o.members["body"]; ok {
-		body = at.value(p.uses(items))
-	}
-	return func(in itemsAround) *action {
-		return &action{command: func(data map[string]json.RawMessage) (Command, error) {
-			data, err := in.over(data)
-			if err != nil {
-				return Command{}, err
-			}
-			c := Command{Name: name}
-			if c.ID, err = id.text(data); err != nil {
-				return Command{}, fmt.Errorf("the id of command %s: %w", name, err)
-			}
-			text, err := body.in(data)
-			c.Command = text
-			return c, err
-		}}
-	}
-}
-
-// function returns a function by the name that is the value of a member.
-func (p *parser) function(at place) Function {
-	name, ok := at.text("the name of a function")
-	f := p.registry.Functions[name]
-	if ok && f == nil {
-		at.mistake("there is no function %q: there are %s", name, listed(slices.Sorted(maps.Keys(p.registry.Functions))))
-	}
-	return f
-}
-
-func (p *parser) call(o object, at place, items []string) func(itemsAround) *action {
-	f, with, take := p.function(at), value{from: &pointer{}}, mapping(nil)
-	if at, ok := o.members["with"]; ok {
-		with = at.value(p.uses(items))
-	}
-	if at, ok := o.members["take"]; ok {
-		take = at.mapping(func(place, pointer) {})
-	}
-	return func(in itemsAround) *action {
-		return &action{call: func(ctx context.Context, c Call, data map[string]json.RawMessage) (map[string]json.RawMessage, error) {
-			data, err := in.over(data)
-			if err != nil {
-				return nil, Fatal(CodeDefinition, err)
-			}
-			input, err := with.in(data)
-			if err != nil {
-				return nil, Fatal(CodeDefinition, err)
-			}
-			answer, err := f(ctx, c, input)
-			if err != nil || len(take) == 0 {
-				return nil, err
-			}
-			text, err := json.Marshal(answer)
-			if err != nil {
-				return nil, Fatal(CodeDefinition, err)
-			}
-			members, err := asFields(text)
-			if err != nil {
-				return nil, Fatal(CodeDefinition, fmt.Errorf("the answer of %s: %w", at.Value, err))
-			}
-			return take.changes(data, members)
-		}}
-	}
 }
 
 func (p *parser) ask(s stepText) adder {

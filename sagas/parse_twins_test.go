@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
+
+	"github.com/57528e99/recount/delivery"
 )
 
 // exampleInGo is the definition in docs/sagas-yaml.md.
@@ -75,7 +77,10 @@ const waysAsText = `{
 		{"step": "last", "try": [{"step": "end", "call": "f"}], "catch": [
 			{"codes": ["declined", "deadline"], "steps": []},
 			{"steps": [{"step": "give-up", "fail": "given_up"}]}
-		]}
+		]},
+		{"step": "tell", "http": {"url": "https://example.com/orders?of=us", "method": "PUT", "timeout": "2s", "secret": {"env": "RECOUNT_SECRET_TELL"}},
+			"with": {"order": {"from": "/order_id"}}, "take": {"told": {"from": "/id"}}, "within": "1h",
+			"undo": {"http": {"url": "https://example.com/orders/forget", "headers": {"X-Of": "us"}, "auth": {"api_key": {"header": "X-Api", "value": {"env": "RECOUNT_SECRET_FORGET"}}}}}}
 	]}`
 
 func waysInGo() *Saga {
@@ -113,6 +118,18 @@ func waysInGo() *Saga {
 		s.Any("one-of", func(s *Steps[all]) { s.Ask("person", nil).Attempts(Attempts{Max: 3}) }, func(s *Steps[all]) { s.Wait("time", 90*time.Minute) })
 		s.Try("last", func(s *Steps[all]) { s.Call("end", call) },
 			On(func(*Steps[all]) {}, "declined", "deadline"), On(func(s *Steps[all]) { s.Fail("give-up", "given_up", "") }))
+		s.HTTP("tell", Request{
+			HTTPTarget: delivery.HTTPTarget{URL: "https://example.com/orders?of=us", Method: "PUT", Timeout: delivery.Duration(2 * time.Second)},
+			Secret:     &delivery.Secret{Env: "RECOUNT_SECRET_TELL"},
+		}, func(d all) any { return all{"order": d["order_id"]} }, func(d *all, answer json.RawMessage) error {
+			var told struct{ ID string }
+			err := json.Unmarshal(answer, &told)
+			(*d)["told"] = told.ID
+			return err
+		}).Within(time.Hour).UndoHTTP(Request{HTTPTarget: delivery.HTTPTarget{
+			URL: "https://example.com/orders/forget", Headers: map[string]delivery.Secret{"X-Of": {Value: "us"}},
+			Auth: &delivery.HTTPAuth{APIKey: &delivery.APIKeyAuth{Header: "X-Api", Value: delivery.Secret{Env: "RECOUNT_SECRET_FORGET"}}},
+		}}, func(d all) any { return d })
 	})
 }
 
@@ -222,6 +239,17 @@ func sameTwins(t *rapid.T, text, inGo *Saga, start placed) {
 					t.Fatal(err, err2)
 				}
 				same("command of "+step.Name, x, y)
+			case do.request != nil:
+				x, err := do.request.body(i.DataOf(step.Name))
+				y, err2 := doToo.request.body(i.DataOf(step.Name))
+				if cmp.Or(err, err2) != nil {
+					t.Fatal(err, err2)
+				}
+				d, _ := do.request.to.definition()
+				e, _ := doToo.request.to.definition()
+				same("request of "+step.Name, []any{d, a.about, x}, []any{e, b.about, y})
+				in.Changes, _ = do.request.taken(i.DataOf(step.Name), json.RawMessage(`{"id":"5"}`))
+				inToo.Changes, _ = doToo.request.taken(i.DataOf(step.Name), json.RawMessage(`{"id":"5"}`))
 			default:
 				x, err := do.call(t.Context(), Call{Key: "key"}, i.DataOf(step.Name))
 				y, err2 := doToo.call(t.Context(), Call{Key: "key"}, i.DataOf(step.Name))

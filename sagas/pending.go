@@ -3,6 +3,7 @@ package sagas
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 
 	"github.com/google/uuid"
@@ -51,6 +52,22 @@ func (s *Saga) Pending(i Instance) ([]Pending, error) {
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// Request returns the body of the request of a step by HTTP, as JSON; nil: it sends none.
+func (p Pending) Request() (json.RawMessage, error) {
+	if p.action == nil || p.action.request == nil {
+		return nil, nil
+	}
+	return p.action.request.body(p.data)
+}
+
+// Answer returns what the body of an answer changes of the data, of a step by HTTP.
+func (p Pending) Answer(body json.RawMessage) (changes map[string]json.RawMessage, err error) {
+	if p.action == nil || p.action.request == nil {
+		return nil, errors.New("it sends no request")
+	}
+	return p.action.request.taken(p.data, body)
 }
 
 // Call calls the function of a step that has one, and returns the changes of the data.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -39,12 +40,15 @@ type Test struct {
 	clock     *clock
 }
 
+// thisMachine is what targets and steps by HTTP may connect to beside public addresses, for servers of a test.
+var thisMachine = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
 // New runs an App in memory until the test ends.
 func New(t testing.TB, a app.App) *Test {
 	t.Helper()
 	box, server := startInbox(t)
 	clock := new(clock)
-	s, err := app.InMemory(a, app.Options{Logger: logger(t), MailServer: server, Now: clock.now})
+	s, err := app.InMemory(a, app.Options{Logger: logger(t), MailServer: server, AllowTargets: thisMachine, Now: clock.now})
 	return start(t, s, box, clock, err)
 }
 

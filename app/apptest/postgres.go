@@ -18,7 +18,7 @@ func Postgres(t testing.TB, a app.App) *Test {
 	}
 	box, server := startInbox(t)
 	clock := new(clock)
-	s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8, Logger: logger(t), MailServer: server, Now: clock.now})
+	s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8, Logger: logger(t), MailServer: server, AllowTargets: thisMachine, Now: clock.now})
 	return start(t, s, box, clock, err)
 }
 

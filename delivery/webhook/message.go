@@ -25,6 +25,10 @@ type message struct {
 	body   []byte
 	header http.Header
 	values []string // of header, in one piece
+	// id is what it is signed with.
+	id string
+	// takes reads an answer that says that all is well; nil: nobody wants to know more.
+	takes func(*http.Response) error
 }
 
 func (t *Target) message(d *delivery.Delivery) (*message, error) {
@@ -110,6 +114,7 @@ func (t *Target) mark(m *message, d *delivery.Delivery, batch bool) {
 		return
 	}
 	id := first.MessageID.String()
+	m.id = id
 	m.set("X-Event-Id", id)
 	m.set("Idempotency-Key", `"`+id+`"`)
 	known := tracing(first.Metadata)

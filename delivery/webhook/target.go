@@ -82,9 +82,14 @@ func (t *Target) Deliver(ctx context.Context, d *delivery.Delivery) error {
 	if err != nil {
 		return err
 	}
+	return t.attempt(ctx, m, d)
+}
+
+// attempt sends a message, and waits for the answer as long as an attempt may take.
+func (t *Target) attempt(ctx context.Context, m *message, d *delivery.Delivery) error {
 	attempt, cancel := context.WithTimeout(ctx, time.Duration(t.config.Timeout))
 	defer cancel()
-	err = t.send(attempt, m, d)
+	err := t.send(attempt, m, d)
 	var answered *delivery.ResponseError
 	var partial *delivery.PartialError
 	switch {
@@ -156,7 +161,7 @@ func (t *Target) sendWith(ctx context.Context, m *message, c *credentials, d *de
 	}
 	if t.signer != nil {
 		// With the time of this attempt: receivers refuse what was signed long ago.
-		if err := t.signer.sign(m.header, d.Events[0].MessageID.String(), m.body, c.own, time.Now()); err != nil {
+		if err := t.signer.sign(m.header, m.id, m.body, c.own, time.Now()); err != nil {
 			return err
 		}
 		d.Exchange = delivery.Exchange{Sent: t.sentHeaders(m.header)}
@@ -166,6 +171,9 @@ func (t *Target) sendWith(ctx context.Context, m *message, c *credentials, d *de
 		return withoutURL(err)
 	}
 	defer answer.Body.Close()
+	if m.takes != nil && answer.StatusCode/100 == 2 {
+		return m.takes(answer)
+	}
 	if t.signer != nil && answer.StatusCode/100 == 2 {
 		// A receiver of webhooks has no more to say.
 		d.Exchange.Status, d.Exchange.Answer = answer.StatusCode, c.begin(answer.Body, keptOfSuccess)

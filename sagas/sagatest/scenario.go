@@ -145,6 +145,21 @@ func (s *Scenario[D]) Call(step string) *Scenario[D] {
 	return s.When(sagas.Complete{Step: step, Number: p.Number, Changes: changes})
 }
 
+// Answer gives a step by HTTP that is open the body of an answer which says that all is well. The step must take it.
+func (s *Scenario[D]) Answer(step, body string) *Scenario[D] {
+	s.t.Helper()
+	p, ok := s.open(step)
+	if !ok {
+		return s
+	}
+	changes, err := p.Answer(json.RawMessage(body))
+	if err != nil {
+		s.report("the answer to step %s: %v", step, err)
+		return s
+	}
+	return s.When(sagas.Complete{Step: step, Number: p.Number, Changes: changes})
+}
+
 // Fail says that a step that is open, or its undoing, fails for good with a code.
 func (s *Scenario[D]) Fail(step, code string) *Scenario[D] {
 	s.t.Helper()
@@ -235,6 +250,17 @@ func (s *Scenario[D]) ThenCommand(step string, want sagas.Command) *Scenario[D] 
 	s.t.Helper()
 	if p, ok := s.open(step); ok && !reflect.DeepEqual(p.Command, want) {
 		s.report("step %s asks for command %+v, want %+v", step, p.Command, want)
+	}
+	return s
+}
+
+// ThenSends checks the body that a step by HTTP that is open, or its undoing, sends, as JSON without spaces.
+func (s *Scenario[D]) ThenSends(step, want string) *Scenario[D] {
+	s.t.Helper()
+	if p, ok := s.open(step); ok {
+		if got, err := p.Request(); err != nil || string(got) != want {
+			s.report("step %s sends %s (%v), want %s", step, got, err, want)
+		}
 	}
 	return s
 }
