@@ -430,4 +430,29 @@ func TestCommandsThatCannotBeMade(t *testing.T) {
 	}
 }
 
+// TestCallsThatHang are tried again when they have not said for too long that they are alive.
+func TestCallsThatHang(t *testing.T) {
+	t.Parallel()
+	s := sagas.Define("booking", 1, func(s *sagas.Steps[tripData]) {
+		sagas.StartWith(s, func(e tripBooked) (string, tripData) { return e.ID, tripData{ID: e.ID} })
+		s.Call("pay", func(ctx context.Context, c sagas.Call, d *tripData) error {
+			c.Beat()
+			<-ctx.Done()
+			return ctx.Err()
+		}).Heartbeat(time.Millisecond).Attempts(sagas.Attempts{Max: 2, First: time.Millisecond})
+	})
+	x := apptest.New(t, tripsApp(s))
+	if err := x.Do("trip.book", "one", book{Price: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Deliver(); !errors.Is(err, sagas.ErrNoHeartbeat) {
+		t.Errorf("the first attempt ends with %v", err)
+	}
+	deliver(t, x)
+	i, _, err := x.Service.Sagas.Load(t.Context(), "booking", "one")
+	if err != nil || i.Status != sagas.Failed || i.Code != sagas.CodeExhausted || !strings.Contains(i.Error, sagas.ErrNoHeartbeat.Error()) {
+		t.Errorf("it is %s (%s: %s, %v), want failed", i.Status, i.Code, i.Error, err)
+	}
+}
+
 func nothing(context.Context, sagas.Call, json.RawMessage) (any, error) { return nil, nil }

@@ -229,6 +229,16 @@ func (s *StepOf[D]) Within(d time.Duration) *StepOf[D] {
 	return s
 }
 
+// Heartbeat ends an attempt of a call, or of what undoes it, that has not called Call.Beat for so long, and has not for so long begun: its context ends,
+// with ErrNoHeartbeat as the cause, and it has failed. So one that hangs is tried again long before the deadline. Default: it need not.
+func (s *StepOf[D]) Heartbeat(d time.Duration) *StepOf[D] {
+	if d <= 0 || s.task.kind != kindCall {
+		s.saga.mistake("step %q: only a call can say that it is alive, within a time that is positive", s.task.name)
+	}
+	s.task.heartbeat = d
+	return s
+}
+
 // Attempts says how often the step is tried, and its undoing.
 func (s *StepOf[D]) Attempts(a Attempts) *StepOf[D] {
 	if a.Max < 0 || a.First < 0 || a.Longest < 0 {

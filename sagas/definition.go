@@ -146,6 +146,15 @@ type Call struct {
 	Attempt int
 	// Until is the deadline.
 	Until time.Time
+
+	beat func()
+}
+
+// Beat says that the call is alive: see StepOf.Heartbeat.
+func (c Call) Beat() {
+	if c.beat != nil {
+		c.beat()
+	}
 }
 
 // action is what a step does, or what undoes it: one of the three.
@@ -189,7 +198,9 @@ type task struct {
 	// do is what it does; nil: it waits for others only. Undo, if not nil, undoes it.
 	do, undo *action
 	within   time.Duration
-	attempts Attempts
+	// heartbeat is within which time a call must say that it is alive; 0: it need not.
+	heartbeat time.Duration
+	attempts  Attempts
 	// until says when a wait is over.
 	until func(now time.Time, data map[string]json.RawMessage) (time.Time, error)
 	// receive is how the message that it waits for changes the data, event the type of the message.

@@ -137,9 +137,13 @@ func (t tried) do(ctx context.Context, i Instance) error {
 			return t.ask(ctx, a.request, c, data)
 		}
 	}
+	ctx, stop := c.watch(ctx, task.heartbeat)
 	changes, err := do(commands.WithCause(ctx, o), c, i.DataOf(t.step))
 	if err == nil {
 		err = failpoint.FailIn(ctx, failpoint.SagaCalled)
+	}
+	if stop(); err != nil && errors.Is(context.Cause(ctx), ErrNoHeartbeat) {
+		err = fmt.Errorf("%w for %s: %w", ErrNoHeartbeat, task.heartbeat, err)
 	}
 	ctx = context.WithoutCancel(ctx)
 	var fatal *fatalError
@@ -155,6 +159,23 @@ func (t tried) do(ctx context.Context, i Instance) error {
 		return t.end(ctx, Fail{t.step, t.number, CodeExhausted, fmt.Sprintf("%d attempts failed, the last with: %v", t.attempt, err), true})
 	}
 	return delivery.RetryAfter(err, max(pause, task.attempts.Pause(t.attempt))) // of this step alone, whatever it says of its target
+}
+
+// ErrNoHeartbeat is why the context of a call ends that has not said for too long that it is alive.
+var ErrNoHeartbeat = errors.New("the call has not said that it is alive")
+
+// watch returns a context that ends when the call has not said for a time that it is alive; 0: it need not. Stop ends the watch.
+func (c *Call) watch(ctx context.Context, within time.Duration) (_ context.Context, stop func()) {
+	if within == 0 {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(within, func() { cancel(ErrNoHeartbeat) })
+	c.beat = func() { timer.Reset(within) }
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
 }
 
 // end says what became of the step.

@@ -37,7 +37,7 @@ func kindsOfSteps() []kindOf {
 	more := []string{"undo", "within", "attempts"}
 	return []kindOf{
 		{"command", append([]string{"id", "body"}, more...), (*parser).doing},
-		{"call", append([]string{"with", "take"}, more...), (*parser).doing},
+		{"call", append([]string{"with", "take", "heartbeat"}, more...), (*parser).doing},
 		{"http", append([]string{"with", "take"}, more...), (*parser).doing},
 		{"receive", []string{"id", "take", "within"}, (*parser).receive},
 		{"ask", append([]string{"with"}, more...), (*parser).ask},
@@ -166,6 +166,10 @@ func (p *parser) more(s stepText) func(*StepOf[fields], itemsAround) {
 	if at, ok := s.members["within"]; ok {
 		within = at.duration()
 	}
+	var heartbeat time.Duration
+	if at, ok := s.members["heartbeat"]; ok {
+		heartbeat = at.duration()
+	}
 	var attempts *Attempts
 	if at, ok := s.members["attempts"]; ok {
 		attempts = at.attempts()
@@ -176,6 +180,9 @@ func (p *parser) more(s stepText) func(*StepOf[fields], itemsAround) {
 		}
 		if within != 0 {
 			step.Within(within)
+		}
+		if heartbeat != 0 {
+			step.Heartbeat(heartbeat)
 		}
 		if attempts != nil {
 			step.Attempts(*attempts)
