@@ -78,6 +78,8 @@ type Module struct {
 	Units []Unit
 	// Sagas are processes over several steps, which survive the program: all versions of them of which instances may be under way.
 	Sagas []*sagas.Saga
+	// Schedules are commands that run at certain times. A process with the role delivery begins them.
+	Schedules []sagas.Schedule
 	// Projections are the read models.
 	Projections []projections.Projection
 	// Subscriptions are who events of the log are sent to, with their handlers. They are made when a process with

@@ -31,8 +31,28 @@ func (a App) modules() []Module {
 func (a App) Sagas() (all []*sagas.Saga) {
 	for _, m := range a.Modules {
 		all = append(all, m.Sagas...)
+		for _, s := range m.Schedules {
+			all = append(all, s.Define(beginNext))
+		}
 	}
 	return all
+}
+
+// beginNext begins the instance of the next time of a schedule, in a step of one.
+func beginNext(ctx context.Context, s sagas.Schedule) (time.Time, error) {
+	return ServiceOf(ctx).Sagas.BeginNext(ctx, s)
+}
+
+// beginSchedules begins the instances of the next times of all schedules that have none.
+func (s *Service) beginSchedules(ctx context.Context) error {
+	for _, m := range s.here.Modules {
+		for _, schedule := range m.Schedules {
+			if _, err := s.Sagas.BeginNext(ctx, schedule); err != nil {
+				return fmt.Errorf("begin schedule %q: %w", schedule.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // sagaModule has the streams of instances, what lists them, and what they wait for.

@@ -35,6 +35,11 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("start delivery: %w", err)
 		}
 	}
+	if s.Sagas != nil && (s.Deliverer != nil || s.Rows != nil) {
+		if err := s.beginSchedules(ctx); err != nil {
+			return err
+		}
+	}
 	if s.Deliverer != nil && s.Sagas != nil {
 		s.timers = newTimers(s)
 		if err := s.timers.start(ctx); err != nil {
