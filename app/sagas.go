@@ -68,18 +68,7 @@ var sagaModule = Module{
 
 // SagaAdmin is what operators see of sagas, and do with them. The App must have sagas.
 func (s *Service) SagaAdmin() *sagas.Admin {
-	c := sagas.AdminConfig{Engine: s.Sagas, Reader: s.Reader, Log: s.Log}
-	if s.Subscriptions != nil {
-		c.Attempts = func(ctx context.Context, subscription string, position int64) ([]delivery.AttemptRecord, error) {
-			page, _, err := s.Subscriptions.Attempts(ctx, subscription, delivery.AttemptsQuery{Position: position})
-			all := make([]delivery.AttemptRecord, len(page))
-			for i, a := range page { // the first first
-				all[len(page)-1-i] = a.AttemptRecord
-			}
-			return all, err
-		}
-	}
-	return sagas.NewAdmin(c)
+	return sagas.NewAdmin(sagas.AdminConfig{Engine: s.Sagas, Reader: s.Reader, Log: s.Log, Subscriptions: s.Subscriptions})
 }
 
 // sagaSubscriptions are those that the App's sagas get on by.

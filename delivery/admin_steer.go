@@ -16,15 +16,7 @@ const desiredSQL = `UPDATE {schema}.subscriptions SET desired = $2, updated_at =
 
 // Pause stops a subscription, in all processes, until it is resumed. What is under way ends. Pausing twice is no error.
 func (a *Admin) Pause(ctx context.Context, name, actor string) error {
-	return a.steer(ctx, "pause", name, func(tx pgx.Tx, s *found) (bool, error) {
-		if s.paused {
-			return false, nil
-		}
-		if _, err := tx.Exec(ctx, a.records.sql(desiredSQL), s.id, "paused"); err != nil {
-			return false, err
-		}
-		return true, a.records.audit(ctx, tx, s, actor, "pause", "")
-	})
+	return a.SetPaused(ctx, name, true, "", actor)
 }
 
 const resumeSQL = `
@@ -34,14 +26,23 @@ WHERE id = $1`
 
 // Resume lets a subscription that is paused or has stopped deliver again. Resuming one that delivers is no error.
 func (a *Admin) Resume(ctx context.Context, name, actor string) error {
-	return a.steer(ctx, "resume", name, func(tx pgx.Tx, s *found) (bool, error) {
-		if !s.paused && s.failure == nil {
+	return a.SetPaused(ctx, name, false, "", actor)
+}
+
+// SetPaused is Pause, or Resume, for a reason that is kept.
+func (a *Admin) SetPaused(ctx context.Context, name string, paused bool, reason, actor string) error {
+	what, sql, args := "resume", resumeSQL, []any(nil)
+	if paused {
+		what, sql, args = "pause", desiredSQL, []any{"paused"}
+	}
+	return a.steer(ctx, what, name, func(tx pgx.Tx, s *found) (bool, error) {
+		if s.paused == paused && (paused || s.failure == nil) {
 			return false, nil
 		}
-		if _, err := tx.Exec(ctx, a.records.sql(resumeSQL), s.id); err != nil {
+		if _, err := tx.Exec(ctx, a.records.sql(sql), append([]any{s.id}, args...)...); err != nil {
 			return false, err
 		}
-		return true, a.records.audit(ctx, tx, s, actor, "resume", "")
+		return true, a.records.audit(ctx, tx, s, actor, what, reason)
 	})
 }
 

@@ -18,14 +18,14 @@ import (
 // ErrNotFound is returned for an instance that there is not.
 var ErrNotFound = eventstore.NewError(eventstore.ClassNotFound, "there is no such instance")
 
-// AdminConfig says what an Admin works on. All but Attempts is required.
+// AdminConfig says what an Admin works on. All but Subscriptions is required.
 type AdminConfig struct {
 	Engine *Engine
 	// Reader has Instances, Log the streams of instances.
 	Reader *queries.Reader
 	Log    eventstore.Reader
-	// Attempts returns the attempts that are kept of the event at a position, by a subscription. Default: none are.
-	Attempts func(ctx context.Context, subscription string, position int64) ([]delivery.AttemptRecord, error)
+	// Subscriptions has what the sagas get on by, and the attempts that are kept. Default: there is none.
+	Subscriptions *delivery.Admin
 }
 
 // Admin is what operators see of instances, and do with them.
@@ -204,15 +204,20 @@ func (a *Admin) notFound(saga, id string) error {
 }
 
 func (a *Admin) addAttempts(ctx context.Context, saga string, history []Entry) (err error) {
-	if a.config.Attempts == nil {
+	if a.config.Subscriptions == nil {
 		return nil
 	}
 	for i := range history {
-		if e := &history[i]; e.Type == typeScheduled || e.Type == typeUndoing {
-			e.Attempts, err = a.config.Attempts(ctx, StepsName(saga), e.Position)
-			if err != nil && !errors.Is(err, delivery.ErrNotFound) {
-				return err
-			}
+		e := &history[i]
+		if e.Type != typeScheduled && e.Type != typeUndoing {
+			continue
+		}
+		page, _, err := a.config.Subscriptions.Attempts(ctx, StepsName(saga), delivery.AttemptsQuery{Position: e.Position})
+		if err != nil && !errors.Is(err, delivery.ErrNotFound) {
+			return err
+		}
+		for _, attempt := range slices.Backward(page) { // the first first
+			e.Attempts = append(e.Attempts, attempt.AttemptRecord)
 		}
 	}
 	return nil

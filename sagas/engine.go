@@ -172,10 +172,14 @@ func (d decision) Decide(i Instance) ([]Event, error) {
 // the instance is not where it can be done.
 func (e *Engine) Do(ctx context.Context, saga, id string, in Input, o commands.Options) (commands.Result, error) {
 	if len(e.sagas[saga]) == 0 {
-		return commands.Result{}, &eventstore.InvalidError{Field: "saga", Reason: fmt.Sprintf("is %q, which this program has not", saga)}
+		return commands.Result{}, e.unknown(saga)
 	}
 	r, err := e.config.Handler.Handle(ctx, instanceID(saga, id), decision{e, saga, in, e.config.Now()}, o)
 	return r, unrefused(err)
+}
+
+func (e *Engine) unknown(saga string) error {
+	return &eventstore.InvalidError{Field: "saga", Reason: fmt.Sprintf("is %q, which this program has not: it has %s", saga, listed(e.Names()))}
 }
 
 // Load returns an instance, and its version: -1 if there is none.

@@ -17,7 +17,7 @@ func (prog *Program) sagasCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "sagas", Short: "Inspect the instances of sagas, and act on them"}
 	d := prog.databaseFlags(cmd, "a server does it, see --server of the commands")
 	return Group(cmd, prog.sagasList(d), prog.sagasShow(d), prog.sagasDiagram(d), prog.sagasCancel(d), prog.sagasTerminate(d), prog.sagasRetry(d), prog.sagasSkip(d),
-		prog.sagasMigrate(d), prog.sagasAnswer(d))
+		prog.sagasMigrate(d), prog.sagasAnswer(d), prog.sagasPause(d), prog.sagasResume(d), prog.sagasRedrive(d))
 }
 
 // sagaOperator is what can be done with instances of sagas, as *sagas.Admin does it.
@@ -25,6 +25,7 @@ type sagaOperator interface {
 	List(ctx context.Context, q sagas.Query) (page []sagas.Summary, next string, err error)
 	Show(ctx context.Context, saga, id string, from int64) (sagas.Details, error)
 	Act(ctx context.Context, saga, id string, in sagas.Intervene) (sagas.Acted, error)
+	Steer(ctx context.Context, saga string, do sagas.Steering, reason, actor string) (sagas.Steered, error)
 }
 
 var (
@@ -70,6 +71,11 @@ func instancePath(saga, id string) string {
 // Show returns an instance.
 func (c sagasClient) Show(ctx context.Context, saga, id string, from int64) (d sagas.Details, err error) {
 	return d, c.call(ctx, http.MethodGet, instancePath(saga, id)+"?from="+strconv.FormatInt(from, 10), nil, &d)
+}
+
+// Steer does something with a saga as a whole.
+func (c sagasClient) Steer(ctx context.Context, saga string, do sagas.Steering, reason, _ string) (done sagas.Steered, err error) {
+	return done, c.call(ctx, http.MethodPost, "/v1/sagas/"+url.PathEscape(saga)+"/"+string(do), map[string]string{"reason": reason}, &done)
 }
 
 // Act acts on an instance.

@@ -74,6 +74,12 @@ func TestSagasOnTheCommandLine(t *testing.T) {
 		{"database", []string{"diagram", "leave", "cid"}, 3, `no such instance`, ""},
 		{"database", []string{"doctor"}, 0, `warning +saga leave +1 instances of version 1 have a step that cannot be undone, one of them since \S+\n +hint: desk sagas ls leave --status stuck`, ""},
 		{"server", []string{"show", "leave", "ann"}, 0, `approve +stuck +broken +the calendar is broken(.|\n)*approved: "boss"(.|\n)*SagaIntervened +\S+ +.*"reason":"ill"`, ""},
+		{"database", []string{"pause", "leave"}, 2, `say why with --reason`, ""},
+		{"database", []string{"pause", "leaves", "--reason", "holidays"}, 2, `is "leaves", which this program has not: it has leave`, ""},
+		{"database", []string{"pause", "leave", "--reason", "holidays"}, 0, `leave: paused saga-leave-steps`, ""},
+		{"database", []string{"subscriptions", "audit", "saga-leave-steps"}, 0, `pause +holidays`, ""},
+		{"server", []string{"resume", "leave", "--reason", "holidays are over"}, 0, `leave: resumed saga-leave-steps`, ""},
+		{"server", []string{"redrive", "leave", "--reason", "the calendar is back"}, 0, `0 dead letters of saga-leave-steps are tried again`, ""},
 		{"server", []string{"retry", "leave", "ann", "approve", "--reason", "mended"}, 0, `ann of leave is `, sagas.Cancelled},
 		{"database", []string{"show", "leave", "ann", "--output", "json"}, 0, `"status": ?"cancelled"(.|\n)*"type": ?"SagaEnded"`, ""},
 		{"server", []string{"skip", "leave", "ben", "approve", "--reason", "the boss is ill"}, 0, `ben of leave is running`, ""},
@@ -85,7 +91,7 @@ func TestSagasOnTheCommandLine(t *testing.T) {
 		prog := cli.New(desk)
 		prog.Stdout, prog.Stderr, prog.Getenv = &out, &out, func(string) string { return "" }
 		args := append(slices.Clone(step.args), where[step.where]...)
-		if step.args[0] != "doctor" {
+		if step.args[0] != "doctor" && step.args[0] != "subscriptions" {
 			args = append([]string{"sagas"}, args...)
 		}
 		if code := prog.Run(t.Context(), args); code != step.code || !regexp.MustCompile(step.want).Match(out.Bytes()) {

@@ -40,6 +40,11 @@ func RegisterSagas(a *httpapi.API, admin func() *sagas.Admin) {
 		func(ctx context.Context, in httpapi.ReadRequest[int64]) (sagas.Details, error) {
 			return admin().Show(ctx, in.Path("saga"), in.Path("id"), in.Params)
 		})
+	for _, do := range sagas.Steerings() {
+		httpapi.Action(a, http.MethodPost, "/v1/sagas/{saga}/"+string(do), httpapi.ActionOptions[sagas.Steered]{}, func(ctx context.Context, in httpapi.ActionRequest[reasonBody]) (sagas.Steered, error) {
+			return admin().Steer(ctx, in.Path("saga"), do, in.Body.Reason, actorOr(in.Actor))
+		})
+	}
 	for _, act := range []sagas.Act{sagas.Cancel, sagas.Terminate, sagas.Retry, sagas.Skip, sagas.Migrate, sagas.Answered} {
 		httpapi.Action(a, http.MethodPost, sagaPath+"/"+string(act), httpapi.ActionOptions[sagas.Acted]{}, func(ctx context.Context, in httpapi.ActionRequest[sagaBody]) (sagas.Acted, error) {
 			return admin().Act(ctx, in.Path("saga"), in.Path("id"), in.Body.intervention(act, actorOr(in.Actor)))
@@ -62,6 +67,11 @@ func statusesOfSagas() []string {
 		all = append(all, string(s))
 	}
 	return all
+}
+
+// reasonBody says why something is done.
+type reasonBody struct {
+	Reason string `json:"reason"`
 }
 
 // sagaBody says what is done with an instance, and why.
