@@ -1,6 +1,7 @@
 package invariants
 
 import (
+	"fmt"
 	"iter"
 	"unique"
 )
@@ -52,4 +53,12 @@ func (b *orderBook) moneyDifferences() iter.Seq[difference] {
 			yield(difference{what: "authorized and neither captured nor voided", expected: "0", found: amount(held, m.currency)})
 		}
 	}
+}
+
+// amount is for figures in minor units.
+func amount(minor int64, of unique.Handle[string]) string {
+	if of == (unique.Handle[string]{}) {
+		return fmt.Sprint(minor)
+	}
+	return fmt.Sprintf("%d %s", minor, of.Value())
 }
