@@ -2,8 +2,11 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
+	"testing"
 	"time"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/sagas"
 )
 
@@ -13,6 +16,8 @@ type tripData struct {
 	Price    int64  `json:"price"`
 	Paid     bool   `json:"paid,omitempty"`
 	Approved string `json:"approved,omitempty"`
+	// Bill is what the answer to it says.
+	Bill map[string]string `json:"bill,omitempty"`
 }
 
 // becomes is the command that gives the trip a status.
@@ -39,4 +44,44 @@ func booking(b *bank) *sagas.Saga {
 		s.Wait("cool-off", 20*time.Minute)
 		s.Command("confirm", becomes("confirmed"))
 	})
+}
+
+// askForApproval asks the traveller's agent, and after a day without an answer the manager too.
+func askForApproval(s *sagas.Steps[tripData]) {
+	s.Any("approval", func(s *sagas.Steps[tripData]) {
+		s.Ask("agent", nil).Within(72 * time.Hour)
+	}, func(s *sagas.Steps[tripData]) {
+		s.Wait("patience", 24*time.Hour)
+		s.Ask("manager", nil)
+	})
+}
+
+// bill asks for the price over HTTP, and for its refund if the trip comes to nothing.
+func bill(s *sagas.Steps[tripData]) {
+	secret := &delivery.Secret{Env: "RECOUNT_SECRET_BILLS"}
+	bills := sagas.Request{HTTPTarget: delivery.HTTPTarget{URL: "https://bills.example.com/bills"}, Secret: secret}
+	refunds := sagas.Request{HTTPTarget: delivery.HTTPTarget{URL: "https://bills.example.com/refunds"}, Secret: secret}
+	amount := func(d tripData) any { return map[string]int64{"amount": d.Price} }
+	s.HTTP("bill", bills, amount, func(d *tripData, answer json.RawMessage) error {
+		return json.Unmarshal(answer, &d.Bill)
+	}).UndoHTTP(refunds, amount)
+}
+
+// nightly closes the day's trip at half past four in the morning.
+var nightly = sagas.Schedule{Name: "nightly", Cron: "CRON_TZ=Europe/Berlin 30 4 * * *", Command: func(due time.Time) sagas.Command {
+	return sagas.Command{Name: "trip.become", ID: due.Format(time.DateOnly), Command: become{"closed"}}
+}}
+
+func TestDefinitionsOfTheDocuments(t *testing.T) {
+	t.Parallel()
+	a := tripsApp()
+	a.Modules[0].Schedules = []sagas.Schedule{nightly}
+	a.Modules[0].Sagas = append(a.Modules[0].Sagas, sagas.Define("tour", 1, func(s *sagas.Steps[tripData]) {
+		sagas.StartWith(s, func(e tripBooked) (string, tripData) { return e.ID, tripData{ID: e.ID, Price: e.Price} })
+		askForApproval(s)
+		bill(s)
+	}))
+	if err := a.Check(); err != nil {
+		t.Error(err)
+	}
 }
