@@ -128,7 +128,7 @@ func (c *Codec) TypeName(t reflect.Type) (name string, ok bool) {
 func (c *Codec) TypeNamesOf(t reflect.Type) []string {
 	var names []string
 	for goType, found := range c.byGo {
-		if goType.AssignableTo(t) {
+		if goType == t || t.Kind() == reflect.Interface && goType.Implements(t) {
 			names = append(names, found.name)
 		}
 	}

@@ -192,6 +192,9 @@ func TestCodecNames(t *testing.T) {
 	if got, want := codec.TypeNamesOf(reflect.TypeFor[priceV3]()), []string{"Priced"}; !slices.Equal(got, want) {
 		t.Errorf("TypeNamesOf(priceV3) = %q, want %q", got, want)
 	}
+	if got := codec.TypeNamesOf(reflect.TypeFor[struct{}]()); len(got) > 0 {
+		t.Errorf("TypeNamesOf(struct{}) = %q, want none", got)
+	}
 	if got, want := codec.TypeNamesOf(reflect.TypeFor[any]()), []string{"Priced", "Shipped"}; !slices.Equal(got, want) {
 		t.Errorf("TypeNamesOf(any) = %q, want %q", got, want)
 	}
