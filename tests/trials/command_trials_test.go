@@ -128,7 +128,7 @@ func limitLowered(w *world) {
 	decided := 0
 	_, err := units.Handle(w.Context(), "withdraw", func(tx *commands.Unit) error {
 		limit, _ := accounts.Get(tx, "1")
-		if decided++; decided == 2 { // with its turns
+		if decided++; decided == 1 {
 			w.handle(elsewhere, withdraw{10})
 		}
 		if limit.Balance < 10 {
