@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -18,6 +20,8 @@ const (
 	timerInterval = time.Second
 	// timersAtOnce is how many that are due are told at once.
 	timersAtOnce = 32
+	// toldFor is after how long those that were told, and are there still, are told again.
+	toldFor = time.Minute
 	// othersWait is how long after its time a timer is told by whoever has not the first partition: the one that has it may lack the
 	// definition, or be gone.
 	othersWait = 5 * time.Second
@@ -31,6 +35,8 @@ type timers struct {
 	wake    chan struct{}
 	// told are those of the last look, with their numbers: their rows may still be there.
 	told map[sagas.TimerKey]int64
+	// forgot is when those were forgotten the last time.
+	forgot time.Time
 	// at is up to where the read model must have come. Default: it need not.
 	at eventstore.Token
 }
@@ -47,12 +53,19 @@ func (t *timers) run(ctx, _ context.Context) {
 		logger.Warn().Err(err).Dur("pause", pause).Msg("timers of sagas wait")
 	}}
 	_ = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
+		if time.Since(t.forgot) >= toldFor {
+			t.told, t.forgot = nil, time.Now()
+		}
 		next, err := t.fire(ctx, func(saga string) time.Duration {
 			if t.service.Deliverer.Owns(sagas.StepsName(saga), 0) {
 				return 0
 			}
 			return othersWait
 		})
+		if errors.As(err, new(*panicError)) { // it keeps no others waiting, so there is no longer pause
+			logger.Error().Err(err).Dur("pause", toldFor).Msg("a timer of a saga waits")
+			err = nil
+		}
 		pause := timerInterval
 		if until := next.Sub(t.service.Sagas.Now()); !next.IsZero() && until < pause {
 			pause = max(until, time.Millisecond)
@@ -94,10 +107,11 @@ func (t *timers) fireOf(ctx context.Context, saga string, wait time.Duration, to
 	due := t.service.Sagas.Now().Add(-wait)
 	// One is enough to see that none is due.
 	list := queries.List{Where: map[string]any{"saga": saga}, OrderBy: "fire_at", Limit: 1, Token: t.at}
+	var panicked error
 	for {
 		page, err := queries.Find(ctx, t.service.Reader, sagas.Timers, list)
 		if err != nil {
-			return next, err
+			return next, errors.Join(panicked, err)
 		}
 		var late []timer
 		for _, item := range page.Items {
@@ -115,8 +129,12 @@ func (t *timers) fireOf(ctx context.Context, saga string, wait time.Duration, to
 			list.Limit, next = queries.MaxLimit, time.Time{}
 			continue
 		}
-		if err := t.tell(ctx, late, told); err != nil || !next.IsZero() || page.Next == "" {
-			return next, err
+		err = t.tell(ctx, late, told)
+		if errors.As(err, new(*panicError)) {
+			panicked, err = err, nil
+		}
+		if err != nil || !next.IsZero() || page.Next == "" {
+			return next, errors.Join(panicked, err)
 		}
 		list.Cursor, list.Limit = page.Next, queries.MaxLimit
 	}
@@ -124,7 +142,7 @@ func (t *timers) fireOf(ctx context.Context, saga string, wait time.Duration, to
 
 type timer = queries.Item[sagas.TimerKey, sagas.TimerRow]
 
-// tell tells instances that their time has come.
+// tell tells instances that their time has come. The error is that of one of them: of one that panics, if there is one.
 func (t *timers) tell(ctx context.Context, late []timer, told map[sagas.TimerKey]int64) (err error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -145,10 +163,15 @@ func (t *timers) tell(ctx context.Context, late []timer, told map[sagas.TimerKey
 			mu.Lock()
 			defer mu.Unlock()
 			if missing := new(sagas.NoVersionError); failed != nil && !errors.As(failed, &missing) { // another program has the version
-				err = failed
-			} else {
-				told[one.Key] = one.Row.Number
+				isPanic := errors.As(failed, new(*panicError))
+				if isPanic || !errors.As(err, new(*panicError)) {
+					err = failed
+				}
+				if !isPanic { // it would again
+					return
+				}
 			}
+			told[one.Key] = one.Row.Number
 		})
 	}
 	all.Wait()
@@ -156,7 +179,12 @@ func (t *timers) tell(ctx context.Context, late []timer, told map[sagas.TimerKey
 }
 
 // tellOne tells an instance that a time has come: because its step has begun.
-func (t *timers) tellOne(ctx context.Context, one timer, up sagas.TimeUp) error {
+func (t *timers) tellOne(ctx context.Context, one timer, up sagas.TimeUp) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicError{fmt.Errorf("saga %s, instance %s, step %s: panic: %v\n%s", one.Key.Saga, one.Key.ID, up.Step, r, debug.Stack())}
+		}
+	}()
 	why, err := t.service.Sagas.Because(ctx, sagas.KeyOf(one.Key.Saga, one.Key.ID, up.Number))
 	if err != nil {
 		return err
@@ -164,3 +192,6 @@ func (t *timers) tellOne(ctx context.Context, one timer, up sagas.TimeUp) error 
 	_, err = t.service.Sagas.Do(ctx, one.Key.Saga, one.Key.ID, up, why)
 	return err
 }
+
+// panicError is a panic of a function of a definition.
+type panicError struct{ error }
