@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/failpoint"
@@ -125,7 +126,11 @@ func (t *timers) fireOf(ctx context.Context, saga string, wait time.Duration, to
 				late = append(late, item)
 			}
 		}
-		if len(late) > 0 && list.Limit == 1 { // with the others: one that takes long keeps few of them waiting
+		if len(late) > 0 && list.Limit == 1 {
+			if paused, err := t.isPaused(ctx, saga); paused || err != nil {
+				return time.Time{}, err
+			}
+			// With the others: one that takes long keeps few of them waiting.
 			list.Limit, next = queries.MaxLimit, time.Time{}
 			continue
 		}
@@ -138,6 +143,19 @@ func (t *timers) fireOf(ctx context.Context, saga string, wait time.Duration, to
 		}
 		list.Cursor, list.Limit = page.Next, queries.MaxLimit
 	}
+}
+
+// isPaused reports whether an operator has paused a saga: nobody delivers its steps then.
+func (t *timers) isPaused(ctx context.Context, saga string) (bool, error) {
+	s, steps := t.service, sagas.StepsName(saga)
+	if s.Subscriptions == nil || s.Deliverer != nil && s.Deliverer.Owns(steps, 0) {
+		return false, nil
+	}
+	is, err := s.Subscriptions.Get(ctx, steps)
+	if errors.Is(err, delivery.ErrNotFound) {
+		return false, nil
+	}
+	return is.Definition.Paused, err
 }
 
 type timer = queries.Item[sagas.TimerKey, sagas.TimerRow]

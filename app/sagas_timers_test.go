@@ -40,3 +40,36 @@ func TestTimersThatPanic(t *testing.T) {
 		}
 	}
 }
+
+// TestTimersOfPausedSagas do not come, and come when the saga goes on.
+func TestTimersOfPausedSagas(t *testing.T) {
+	t.Parallel()
+	x := apptest.Postgres(t, tripsApp(booking(new(bank))))
+	if err := x.Do("trip.book", "one", book{Price: 100}); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, x)
+	steer := func(do sagas.Steering) {
+		t.Helper()
+		if _, err := x.Service.SagaAdmin().Steer(t.Context(), "booking", do, "test", "ops"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	steer(sagas.PauseAll)
+	for end := time.Now().Add(30 * time.Second); x.Service.Deliverer.Owns(sagas.StepsName("booking"), 0) && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	x.Advance(2 * time.Hour)
+	_, before, _ := x.Service.Sagas.Load(t.Context(), "booking", "one")
+	if err := x.Service.FireTimers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, after, _ := x.Service.Sagas.Load(t.Context(), "booking", "one"); after != before {
+		t.Errorf("it goes from version %d to %d while it is paused", before, after)
+	}
+	steer(sagas.ResumeAll)
+	deliver(t, x)
+	if got := row(t, x, "one"); got != "failed" {
+		t.Errorf("it is %s when it has gone on, want failed", got)
+	}
+}
