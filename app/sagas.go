@@ -39,15 +39,15 @@ func (a App) Sagas() (all []*sagas.Saga) {
 }
 
 // beginNext begins the instance of the next time of a schedule, in a step of one.
-func beginNext(ctx context.Context, s sagas.Schedule) (time.Time, error) {
-	return ServiceOf(ctx).Sagas.BeginNext(ctx, s)
+func beginNext(ctx context.Context, s sagas.Schedule, due time.Time) (time.Time, error) {
+	return ServiceOf(ctx).Sagas.BeginNext(ctx, s, due)
 }
 
 // beginSchedules begins the instances of the next times of all schedules that have none.
 func (s *Service) beginSchedules(ctx context.Context) error {
 	for _, m := range s.here.Modules {
 		for _, schedule := range m.Schedules {
-			if _, err := s.Sagas.BeginNext(ctx, schedule); err != nil {
+			if _, err := s.Sagas.BeginNext(ctx, schedule, time.Time{}); err != nil {
 				return fmt.Errorf("begin schedule %q: %w", schedule.Name, err)
 			}
 		}

@@ -36,7 +36,7 @@ type timers struct {
 	wake    chan struct{}
 	// told are those of the last look, with their numbers: their rows may still be there.
 	told map[sagas.TimerKey]int64
-	// forgot is when those were forgotten the last time.
+	// forgot is when those were forgotten the last time, and schedules looked at: an operator may have ended what was to begin their next time.
 	forgot time.Time
 	// at is up to where the read model must have come. Default: it need not.
 	at eventstore.Token
@@ -56,6 +56,9 @@ func (t *timers) run(ctx, _ context.Context) {
 	_ = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
 		if time.Since(t.forgot) >= toldFor {
 			t.told, t.forgot = nil, time.Now()
+			if err := t.service.beginSchedules(ctx); err != nil {
+				logger.Warn().Err(err).Dur("pause", toldFor).Msg("schedules wait")
+			}
 		}
 		next, err := t.fire(ctx, func(saga string) time.Duration {
 			if t.service.Deliverer.Owns(sagas.StepsName(saga), 0) {
@@ -81,6 +84,9 @@ func (t *timers) run(ctx, _ context.Context) {
 func (s *Service) FireTimers(ctx context.Context) (err error) {
 	if s.Sagas == nil {
 		return nil
+	}
+	if err := s.beginSchedules(ctx); err != nil {
+		return err
 	}
 	t := newTimers(s)
 	if t.at, err = s.Log.Head(ctx); err == nil {

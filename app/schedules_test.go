@@ -8,6 +8,8 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/sagas"
 )
 
@@ -65,6 +67,41 @@ func dueOf(t *testing.T, id string) time.Time {
 	return due
 }
 
+// TestSchedulesGoOn whatever becomes of one of their times, and what causes one causes none behind it.
+func TestSchedulesGoOn(t *testing.T) {
+	t.Parallel()
+	a := tripsApp()
+	a.Modules[0].Schedules = []sagas.Schedule{{Name: "hourly", Every: time.Hour, Command: func(due time.Time) sagas.Command {
+		return sagas.Command{Name: "trip.become", ID: due.Format("150405"), Command: become{"due"}}
+	}}}
+	x := apptest.New(t, a)
+	now := x.Service.Sagas.Now().UTC()
+	due := now.Truncate(time.Hour).Add(time.Hour)
+	id := func(hour int) string { return due.Add(time.Duration(hour) * time.Hour).Format("20060102T150405Z") }
+	act := func(id string, what sagas.Intervened) {
+		t.Helper()
+		what.Actor, what.Reason = "ops", "test"
+		if _, err := x.Service.Sagas.Do(t.Context(), "schedule_hourly", id, sagas.Intervene{Intervened: what}, commands.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		deliver(t, x)
+	}
+	act(id(0), sagas.Intervened{Act: sagas.Skip, Step: "due"}) // as a clock that is ahead does
+	act(id(1), sagas.Intervened{Act: sagas.Terminate})
+	x.Advance(due.Add(time.Hour).Sub(now) + time.Second)
+	deliver(t, x)
+	for hour, want := range []sagas.Status{sagas.Completed, sagas.Terminated, sagas.Running} {
+		if i, _, err := x.Service.Sagas.Load(t.Context(), "schedule_hourly", id(hour)); err != nil || i.Status != want {
+			t.Errorf("the instance of time %d is %q (%v), want %s", hour, i.Status, err, want)
+		}
+	}
+	for e, err := range x.Service.Log.ReadStream(t.Context(), sagas.StreamOf("schedule_hourly", id(1)), eventstore.ReadOptions{Limit: 1}) {
+		if m, _ := commands.ParseMetadata(e.Metadata); err != nil || m.CausationID != "schedule hourly" {
+			t.Errorf("the second time has the cause %q (%v), want none of the first", m.CausationID, err)
+		}
+	}
+}
+
 // TestSchedulesThatCannotBe are mistakes of the App.
 func TestSchedulesThatCannotBe(t *testing.T) {
 	t.Parallel()
@@ -75,6 +112,9 @@ func TestSchedulesThatCannotBe(t *testing.T) {
 		"cron \"all day\"":      {Name: "words", Cron: "all day", Command: command},
 		"not \"later\"":         {Name: "policy", Cron: "@daily", Missed: "later", Command: command},
 		"no function that says": {Name: "nothing", Cron: "@daily"},
+		"say it with Every":     {Name: "each", Cron: "@every 1h", Command: command},
+		"a zone and no times":   {Name: "zone", Cron: "CRON_TZ=Europe/Berlin", Command: command},
+		"never comes":           {Name: "never", Cron: "0 0 30 2 *", Command: command},
 		"lower-case letters":    {Name: "Big", Cron: "@daily", Command: command},
 	} {
 		a := tripsApp()

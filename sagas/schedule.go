@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -55,9 +56,15 @@ func (s Schedule) Next(after time.Time) (time.Time, error) {
 	case s.Every != 0:
 		return time.UnixMicro(0).Add(time.UnixMicro(after.UnixMicro()).Sub(time.UnixMicro(0)).Truncate(s.Every) + s.Every).UTC(), nil
 	}
+	if strings.Contains(s.Cron, "TZ=") && !strings.Contains(s.Cron, " ") { // Parse panics
+		return time.Time{}, fmt.Errorf("cron %q: it has a zone and no times", s.Cron)
+	}
 	times, err := cronForms.Parse(s.Cron)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("cron %q: %w", s.Cron, err)
+	}
+	if _, isEvery := times.(cron.ConstantDelaySchedule); isEvery { // it counts from whenever it is asked
+		return time.Time{}, fmt.Errorf("cron %q: say it with Every", s.Cron)
 	}
 	return times.Next(after.UTC()).UTC(), nil
 }
@@ -68,18 +75,20 @@ type scheduled struct {
 	Missed bool      `json:"missed,omitempty"`
 }
 
-// Define returns the saga. Begin begins its instance of the first time behind now, which it returns.
-func (s Schedule) Define(begin func(context.Context, Schedule) (now time.Time, err error)) *Saga {
+// Define returns the saga. Begin begins its instance of the first time behind now, which it returns, and behind another one.
+func (s Schedule) Define(begin func(ctx context.Context, s Schedule, due time.Time) (now time.Time, err error)) *Saga {
 	return Define(s.Saga(), 1, func(b *Steps[scheduled]) {
-		if _, err := s.Next(time.Unix(0, 0)); err != nil {
+		if first, err := s.Next(time.Unix(0, 0)); err != nil {
 			b.saga.mistake("schedule %q: %w", s.Name, err)
+		} else if first.IsZero() {
+			b.saga.mistake("schedule %q: cron %q: it never comes", s.Name, s.Cron)
 		}
 		if s.Missed != "" && s.Missed != RunOnce && s.Missed != RunNone {
 			b.saga.mistake("schedule %q: what was missed is run %s or %s, not %q", s.Name, RunOnce, RunNone, s.Missed)
 		}
 		b.WaitUntil("due", func(_ time.Time, d scheduled) time.Time { return d.Due })
 		b.Call("next", func(ctx context.Context, _ Call, d *scheduled) error {
-			now, err := begin(ctx, s)
+			now, err := begin(ctx, s, d.Due)
 			d.Missed = s.isMissed(d.Due, now)
 			return err
 		}).Within(year).Attempts(Attempts{Max: 1 << 30})
@@ -99,10 +108,14 @@ func (s Schedule) isMissed(due, now time.Time) bool {
 	return err != nil || !at.Equal(due) || s.Missed == RunNone && now.Sub(due) > LateAfter
 }
 
-// BeginNext begins the instance of the first time of a schedule behind now, unless it has begun. Now is that of the Engine.
-func (e *Engine) BeginNext(ctx context.Context, s Schedule) (now time.Time, err error) {
+// BeginNext begins the instance of the first time of a schedule that is behind now and behind after, unless it has begun. Now is that of
+// the Engine: that of who began the instance of after may be ahead of it.
+func (e *Engine) BeginNext(ctx context.Context, s Schedule, after time.Time) (now time.Time, err error) {
 	now = e.Now()
-	due, err := s.Next(now)
+	if after.Before(now) {
+		after = now
+	}
+	due, err := s.Next(after)
 	if err != nil || due.IsZero() {
 		return now, err
 	}
@@ -111,7 +124,8 @@ func (e *Engine) BeginNext(ctx context.Context, s Schedule) (now time.Time, err 
 		return now, err
 	}
 	id := due.Format("20060102T150405Z")
-	if _, err := e.Do(ctx, s.Saga(), id, Begin{ID: id, Data: data}, commands.Options{}); err != nil && !errors.Is(err, ErrOver) {
+	why := commands.Options{CausationID: "schedule " + s.Name} // not the instance before: all would be one tree
+	if _, err := e.Do(ctx, s.Saga(), id, Begin{ID: id, Data: data}, why); err != nil && !errors.Is(err, ErrOver) {
 		return now, err
 	}
 	return now, nil
