@@ -138,3 +138,19 @@ func TestPartialAnswers(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysOfQuestions: what differs has different keys, whatever is in them.
+func TestKeysOfQuestions(t *testing.T) {
+	var keys []string
+	target := receiver(t, delivery.HTTPTarget{}, 1, func(_ http.ResponseWriter, r *http.Request) {
+		keys = append(keys, r.Header.Get("Idempotency-Key"))
+	})
+	for _, key := range []string{"a b", "a%20b"} {
+		if _, err := target.Ask(t.Context(), key, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if keys[0] == keys[1] {
+		t.Errorf("two questions have the key %s", keys[0])
+	}
+}

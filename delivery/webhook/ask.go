@@ -23,7 +23,7 @@ func (t *Target) Ask(ctx context.Context, key string, body []byte) (answer []byt
 	if err := t.waitForTurn(ctx); err != nil {
 		return nil, err
 	}
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' || r == '%' }) {
 		key = url.PathEscape(key) // it is a header
 	}
 	m := &message{header: make(http.Header, 8), body: body, id: key, takes: func(r *http.Response) error {
