@@ -85,6 +85,8 @@ func TestStepsByHTTP(t *testing.T) {
 		"later":          {100, []string{"503", `200 {"payment":{"id":"p7"}}`}, sagas.Completed, "", []string{pay, pay}, `"p7"`},
 		"throttled":      {100, []string{"429", "429", "429", `200 {"payment":{"id":"p7"}}`}, sagas.Completed, "", []string{pay, pay, pay, pay}, `"p7"`},
 		"refused":        {100, []string{"402 no money"}, sagas.Failed, "http-402", []string{pay}, ""},
+		"refused late":   {100, []string{"500", "402"}, sagas.Failed, "http-402", []string{pay, pay, refund + `4" {"payment":null}`}, ""},
+		"under way":      {100, []string{"409"}, sagas.Failed, "http-409", []string{pay, refund + `4" {"payment":null}`}, ""},
 		"never":          {100, []string{"500", "502"}, sagas.Failed, sagas.CodeExhausted, []string{pay, pay, refund + `4" {"payment":null}`}, ""},
 		"not understood": {100, []string{"200 thanks"}, sagas.Failed, sagas.CodeAnswer, []string{pay, refund + `4" {"payment":null}`}, ""},
 		"too long":       {100, []string{"200 " + strings.Repeat(" ", 1<<20)}, sagas.Failed, sagas.CodeAnswer, []string{pay, refund + `4" {"payment":null}`}, ""},

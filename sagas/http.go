@@ -51,8 +51,8 @@ type request struct {
 // an error, as Attempts say, and after a crash. Take changes the data by the body of the answer, at most webhook.MaxAnswer bytes; nil: nothing is
 // changed.
 //
-// An answer of 2xx says that the step is done. One of 4xx but 408, 425 and 429, or of 3xx, fails it at once with a code such as "http-409". Anything else
-// is tried again, not before the time that the answer says. An answer of 2xx that is too long, or that Take returns an error for, fails the
+// An answer of 2xx says that the step is done. One of 4xx but 408, 425 and 429, or of 3xx, fails it at once with a code such as "http-409"; it is undone
+// if there was an attempt before, or of 409, for it may have come about. Anything else is tried again, not before the time that the answer says. An answer of 2xx that is too long, or that Take returns an error for, fails the
 // step with CodeAnswer; as it has come about, it is undone.
 func (s *Steps[D]) HTTP(name string, to Request, body func(D) any, take func(d *D, answer json.RawMessage) error) *StepOf[D] {
 	step := s.add(&task{name: name, kind: kindCall, about: to.about(), do: requestAction(to, body, take)})
@@ -160,7 +160,8 @@ func (e *Engine) ask(ctx context.Context, r *request, c Call, data map[string]js
 	case answered.Status == 404 && c.Undoes != "":
 		return nil, nil
 	}
-	return nil, Fatal(fmt.Sprintf("http-%d", answered.Status), err)
+	// An attempt before may have done it, and of 409 one that is not over.
+	return nil, &fatalError{err, fmt.Sprintf("http-%d", answered.Status), c.Attempt > 1 || answered.Status == 409}
 }
 
 // taken returns what an answer changes of the data.
