@@ -143,3 +143,29 @@ func TestVersionsOfSagasDiffer(t *testing.T) {
 		}
 	}
 }
+
+// TestVersionsBeginWithDifferentEvents: an instance begins with what its version says, not another one.
+func TestVersionsBeginWithDifferentEvents(t *testing.T) {
+	t.Parallel()
+	x := apptest.New(t, tripsApp(sagas.Define("booking", 1, func(s *sagas.Steps[tripData]) {
+		sagas.StartWith(s, func(e tripBooked) (string, tripData) { return e.ID, tripData{ID: e.ID} })
+		s.Wait("nap", time.Hour)
+	}), sagas.Define("booking", 2, func(s *sagas.Steps[tripData]) {
+		sagas.StartWith(s, func(e tripApproved) (string, tripData) { return e.ID, tripData{ID: e.ID} })
+		s.Wait("nap", time.Hour)
+	})))
+	for _, do := range []func() error{
+		func() error { return x.Do("trip.book", "a", book{}) }, func() error { return x.Do("trip.book", "b", book{}) },
+		func() error { return x.Do("trip.approve", "b", approve{By: "bob"}) },
+	} {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver(t, x)
+	for id, version := range map[string]int{"a": 0, "b": 2} {
+		if i, _, err := x.Service.Sagas.Load(t.Context(), "booking", id); err != nil || i.Version != version {
+			t.Errorf("the instance %s is of version %d (%v), want %d", id, i.Version, err, version)
+		}
+	}
+}

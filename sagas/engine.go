@@ -224,14 +224,14 @@ func (e *Engine) Because(ctx context.Context, key string) (commands.Options, err
 }
 
 // Trigger hands an event to the instance of a saga that it is about, if there is one: the handler of the subscription for them. An event that
-// was handed over before changes nothing. Where versions differ in which instance it is about, each instance is told what its own version says.
+// was handed over before changes nothing. Where versions differ in which instance it is about, or begins, each instance is told what its own version says.
 func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) error {
 	value, err := e.config.Codec.Decode(at.RecordedEvent.Event)
 	if err != nil {
 		return err
 	}
 	var told []telling
-	differ := false
+	differ, begins := false, false
 	for _, s := range e.sagas[saga] {
 		in, id, err := s.InputOf(value, at.MessageID)
 		if err != nil {
@@ -240,8 +240,11 @@ func (e *Engine) Trigger(ctx context.Context, saga string, at *delivery.Event) e
 		if in != nil {
 			told = append(told, telling{s, id, in})
 			differ = differ || id != told[0].id
+			_, isBegin := in.(Begin)
+			begins = begins || isBegin
 		}
 	}
+	differ = differ || begins && len(told) < len(e.sagas[saga]) // one that it says nothing to does not begin with it
 	for n, one := range told {
 		switch {
 		case differ:
