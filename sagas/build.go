@@ -232,7 +232,7 @@ func (s *StepOf[D]) Within(d time.Duration) *StepOf[D] {
 // Heartbeat ends an attempt of a call, or of what undoes it, that has not called Call.Beat for so long, and has not for so long begun: its context ends,
 // with ErrNoHeartbeat as the cause, and it has failed. So one that hangs is tried again long before the deadline. Default: it need not.
 func (s *StepOf[D]) Heartbeat(d time.Duration) *StepOf[D] {
-	if d <= 0 || s.task.kind != kindCall {
+	if d <= 0 || s.task.kind != kindCall || s.task.do != nil && s.task.do.request != nil {
 		s.saga.mistake("step %q: only a call can say that it is alive, within a time that is positive", s.task.name)
 	}
 	s.task.heartbeat = d

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/sagas"
 )
 
@@ -92,6 +93,9 @@ func TestCheck(t *testing.T) {
 			s.Call("a", call).Within(0).Attempts(sagas.Attempts{Max: -1})
 			s.Wait("b", -time.Second)
 		}, []string{`"a": its time`, `"a": its attempts`, `"b": its time`}},
+		{"heartbeat", func(s steps) {
+			s.HTTP("a", sagas.Request{HTTPTarget: delivery.HTTPTarget{URL: "https://example.com/"}}, func(orderData) any { return nil }, nil).Heartbeat(time.Second)
+		}, []string{`"a": only a call can say that it is alive`}},
 		{"fail", func(s steps) { s.Fail("a", "", "") }, []string{"fails without a code"}},
 		{"before the start", func(s steps) { s.BeforeStart("keep"); aPay(s) }, []string{`no "keep", only buffer, drop and dead`}},
 	} {

@@ -131,13 +131,14 @@ func (t tried) do(ctx context.Context, i Instance) error {
 	}
 	o := because(t.at.RecordedEvent, t.saga)
 	o.Via += ", step " + t.step
-	do := a.call
+	do, within := a.call, task.heartbeat
 	if a.request != nil {
+		within = 0 // nobody says that it is alive
 		do = func(ctx context.Context, c Call, data map[string]json.RawMessage) (map[string]json.RawMessage, error) {
 			return t.ask(ctx, a.request, c, data)
 		}
 	}
-	ctx, stop := c.watch(ctx, task.heartbeat)
+	ctx, stop := c.watch(ctx, within)
 	changes, err := do(commands.WithCause(ctx, o), c, i.DataOf(t.step))
 	if err == nil {
 		err = failpoint.FailIn(ctx, failpoint.SagaCalled)
