@@ -18,6 +18,7 @@ func TestCommandsThatCannotBeMade(t *testing.T) {
 	for name, step := range map[string]string{
 		"cannot be made of what the saga gives it": `{command: trip.become, id: {from: /id}, body: {state: reserved}}`,
 		`"vanish" is none of trip`:                 `{command: trip.vanish, id: {from: /id}}`,
+		"must have at most":                        `{command: trip.become, id: "` + strings.Repeat("long", 1000) + `", body: {status: reserved}}`,
 	} {
 		s, err := sagas.Parse([]byte("saga: booking\nversion: 1\nstart: {event: TripBooked, id: {from: /id}}\nsteps: [{step: pay, call: pay, undo: {call: refund}}, {step: odd, "+step[1:]+"]"),
 			sagas.Registry{Functions: map[string]sagas.Function{"pay": nothing, "refund": nothing}})

@@ -187,12 +187,16 @@ func (t tried) end(ctx context.Context, in Input) error {
 // command runs a command: its events and what follows for the instance are there together, or nothing is. What comes between, such as a
 // deadline that passes, comes first: then neither is.
 func (t tried) command(ctx context.Context) error {
-	return t.together(ctx, t.saga, t.id, false, because(t.at.RecordedEvent, t.saga), func(u *turn) error {
+	err := t.together(ctx, t.saga, t.id, false, because(t.at.RecordedEvent, t.saga), func(u *turn) error {
 		if _, _, open := u.i.isAt(t.step, t.number); !open {
 			return nil
 		}
 		return u.command(t.step, t.number)
 	})
+	if errors.As(err, new(*eventstore.InvalidError)) { // its id is that of no stream, or its events are too large: no attempt changes that
+		return t.end(ctx, Fail{t.step, t.number, CodeDefinition, err.Error(), false})
+	}
+	return err
 }
 
 // Fatal returns an error with which a call says that it fails for good, with a code of its own by which it is caught.
