@@ -20,7 +20,7 @@ func TestInstancesThatAreTooLong(t *testing.T) {
 	s := sagas.Define("order", 1, func(s steps) {
 		s.Call("pay", call).UndoCall(call)
 		sagas.Receive(s, "paid", func(e paid) string { return e.ID }, nil)
-		s.Each("boxes", func(d orderData) int { return len(d.Lines) }, func(s steps, _ int) { s.Call("ship", call) }, sagas.Items{})
+		s.Each("boxes", func(d orderData) int { return len(d.Lines) }, func(s steps, _ int) { s.Call("ship", call); s.Call("note", call) }, sagas.Items{})
 	})
 	message := func() sagas.Message { return sagas.Message{ID: uuid.New(), Type: "other", Data: json.RawMessage("{}")} }
 	at := func(events int64, status sagas.StepStatus, data string) sagas.Instance {
@@ -44,8 +44,8 @@ func TestInstancesThatAreTooLong(t *testing.T) {
 		"a message above":        {at(sagas.MaxEvents, sagas.Open, `{}`), sagas.Tell{ID: "1", Message: message()}, ""},
 		"what it waits for":      {at(sagas.MaxEvents, sagas.Open, `{}`), sagas.Complete{Step: "paid", Number: 3}, "StepCompleted too-long CompensationScheduled"},
 		"one that ends":          {at(sagas.MaxEvents-2, sagas.Open, `{}`), sagas.Complete{Step: "paid", Number: 3}, "StepCompleted StepCompleted Ended"},
-		"as many items":          {at(9000, sagas.Open, lines(499)), sagas.Complete{Step: "paid", Number: 3}, "StepCompleted StepCompleted 499"},
-		"too many items":         {at(9000, sagas.Open, lines(500)), sagas.Complete{Step: "paid", Number: 3}, "StepCompleted StepScheduled StepFailed too-long CompensationScheduled"},
+		"as many items":          {at(9000, sagas.Open, lines(249)), sagas.Complete{Step: "paid", Number: 3}, "StepCompleted StepCompleted 249"},
+		"too many items":         {at(9000, sagas.Open, lines(250)), sagas.Complete{Step: "paid", Number: 3}, "StepCompleted StepScheduled StepFailed too-long CompensationScheduled"},
 		"one that has not begun": {waiting, sagas.Tell{ID: "1", Message: message()}, "keeps 10000 messages already"},
 	} {
 		events, err := s.Decide(one.of, one.in, now)

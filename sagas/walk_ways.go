@@ -26,7 +26,7 @@ func (p *parallel) walk(w *walker) (progress, string) {
 func (m *items) walk(w *walker) (progress, string) {
 	n, p, cause := w.decided(m.name+w.suffix, func() (int, error) {
 		n, err := m.count(w.i.Data)
-		if err == nil && w.i.Events+2*int64(n) > MaxEvents { // each begins and ends
+		if err == nil && n > 0 && w.i.Events+int64(n)*m.body(0).events() > MaxEvents {
 			err = Fatal(CodeTooLong, fmt.Errorf("it has %d events, and with %d items it would have more than an instance may, %d", w.i.Events, n, MaxEvents))
 		}
 		return n, err
@@ -60,6 +60,17 @@ func (m *items) walk(w *walker) (progress, string) {
 			return of
 		},
 	})
+}
+
+// events is how many there are of steps that follow one another: each begins and ends. What is inside of ways is not counted.
+func (s sequence) events() (n int64) {
+	for _, one := range s {
+		n++
+		if _, isStep := one.(*task); isStep {
+			n++
+		}
+	}
+	return n
 }
 
 // walkWays goes on with ways, until enough of them are finished, or cannot be any more. Of ways that have failed the first one is the cause.
