@@ -26,11 +26,14 @@ const (
 )
 
 // App returns the shop: what there is, in the manner of a table of contents.
-func App() app.App {
+func App() app.App { return appWith() }
+
+// appWith is App, with what orders are confirmed and shipped by, see ordersModule.
+func appWith(steps ...app.CommandOption) app.App {
 	return app.App{
 		Name: "shop", Program: "recount", Short: "An event-sourced shop on PostgreSQL",
 		Modules: []app.Module{
-			ordersModule(), stockModule(), returnsModule(), customersModule(), salesModule(),
+			ordersModule(steps...), stockModule(), returnsModule(), customersModule(), salesModule(),
 			payment.Module(), shipping.Module(),
 			// What reacts to their events, and knows nothing else of them.
 			notification.Module(), inventory.Module(), ledger.Module(),
@@ -55,10 +58,10 @@ func welcome(at app.Running) string {
 `, at.URL, order, at.Program, id, at.Flags)
 }
 
-// WithCheckout returns the shop with a module that checks orders out, see package checkout. Without one, orders wait for somebody to confirm
-// them.
+// WithCheckout returns the shop with a module that checks orders out, see package checkout, which alone confirms and ships them then: there are no
+// routes for that. Without one, orders wait for somebody to confirm them.
 func WithCheckout(m app.Module) app.App {
-	a := App()
+	a := appWith(app.Internal)
 	a.Modules, a.Setup = append(a.Modules, m), checkout.OneWay
 	return a
 }

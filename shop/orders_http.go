@@ -18,11 +18,15 @@ import (
 	"github.com/57528e99/recount/shop/invariants"
 )
 
-// ordersModule has the streams order-{id}, and a read model of them.
-func ordersModule() app.Module {
+// orderStreams are the streams order-{id}.
+var orderStreams = app.NewAggregate[order.Order, order.Event](categoryOrder, "/v1/orders")
+
+// ordersModule has the streams order-{id}, and a read model of them. Who is to confirm and ship orders is said by steps: app.Internal leaves it to a
+// checkout, without it people do.
+func ordersModule(steps ...app.CommandOption) app.Module {
 	return app.Module{
 		Name: "orders",
-		Aggregates: []app.Aggregate{app.NewAggregate[order.Order, order.Event](categoryOrder, "/v1/orders").
+		Aggregates: []app.Aggregate{orderStreams.
 			Events(
 				app.Event[order.Placed]("OrderPlaced", 2, eventstore.Upcast(1, placedFromV1)),
 				app.Event[order.Confirmed]("OrderConfirmed", 1),
@@ -31,8 +35,8 @@ func ordersModule() app.Module {
 				app.Event[order.Cancelled]("OrderCancelled", 1)).
 			Commands(
 				app.Create[order.Place]("place", app.Body(place)),
-				app.Do[order.Confirm]("confirm", app.Body(confirm), app.OptionalBody),
-				app.Do[order.Ship]("ship", app.Body(ship), app.OptionalBody),
+				app.Do[order.Confirm]("confirm", append(steps, app.Body(confirm), app.OptionalBody)...),
+				app.Do[order.Ship]("ship", append(steps, app.Body(ship), app.OptionalBody)...),
 				app.Do[order.Complete]("complete", app.Body(complete), app.OptionalBody),
 				app.Do[order.Cancel]("cancel", app.Body(cancel)),
 				app.Do[order.Abandon]("abandon", app.Internal)).

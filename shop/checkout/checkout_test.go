@@ -340,6 +340,11 @@ func testCheckout(t *testing.T, run func(testing.TB, app.App) *apptest.Test, f f
 	w.place("free", 2, 1, 0)
 	w.place("too-many", 2, received+1, 450)
 	w.settle()
+	for _, step := range []string{"confirm", "ship"} { // is for the checkout
+		if got := w.Request("POST", "/v1/orders/plain/"+step, ""); got.Code != 404 || !strings.Contains(got.Body.String(), "route-not-found") {
+			t.Errorf("somebody can %s an order that is checked out: %d %s", step, got.Code, got.Body)
+		}
+	}
 	w.do("order.cancel", "regretted", order.Cancel{Reason: "changed my mind", At: at})
 	w.do("shipment.dispatch", "sent", shipment.Dispatch{At: at})
 	w.settle()
