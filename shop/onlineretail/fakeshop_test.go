@@ -70,6 +70,7 @@ const (
 	limited
 	inProgress
 	gateway
+	noRoute
 )
 
 func newFakeShop() *fakeShop {
@@ -114,6 +115,9 @@ func (s *fakeShop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case inProgress:
 		problem(w, http.StatusConflict, "idempotency-in-progress", "1", "still running")
+		return
+	case noRoute:
+		problem(w, http.StatusNotFound, "route-not-found", "", "nothing is served here")
 		return
 	case gateway:
 		http.Error(w, "<html>bad gateway</html>", http.StatusBadGateway)

@@ -284,6 +284,26 @@ func TestImportStopsAtARefusal(t *testing.T) {
 	})
 }
 
+// TestImportIntoACheckout: the server has no route by which orders are confirmed.
+func TestImportIntoACheckout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeShop()
+		c := serve(t, s)
+		s.fault = func(r *http.Request) fault {
+			if strings.HasSuffix(r.URL.Path, "/confirm") {
+				return noRoute
+			}
+			return noFault
+		}
+		_, err := Import(t.Context(), c, sampleBook(t, sample.Config{Orders: 5}))
+		var refused *RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(refused.Hint(), "--checkout none") {
+			t.Fatalf("Import into a server with a checkout = %v, want that it needs one without", err)
+		}
+	})
+}
+
 func TestImportOfAnotherFileIsRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

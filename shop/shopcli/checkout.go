@@ -71,6 +71,10 @@ func (g *simulatedGateway) checkoutFlags(flags *pflag.FlagSet, dev bool) func(da
 			return usage("to try it with a gateway that takes no money, add --payments simulated; a program with a gateway of its own runs shop.WithCheckout",
 				"--checkout %s needs a payment gateway, and this program has none that takes money", *way)
 		}
+		if dev && seeds(flags) {
+			return usage("leave --seed out and let customers order with --simulate 5, or have somebody confirm orders with --checkout none",
+				"--seed confirms and ships the orders that it makes up, which --checkout %s would do too", *way)
+		}
 		file := answersFile
 		if dev && dataDir == "" {
 			file = ""

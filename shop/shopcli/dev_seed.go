@@ -14,12 +14,14 @@ import (
 	"github.com/57528e99/recount/shop/sample"
 )
 
+const seedFlag = "seed"
+
 // devSeed adds the flags that make orders up.
 func (prog program) devSeed(flags *pflag.FlagSet) func(context.Context, cli.DevServer) error {
-	wanted := flags.Bool("seed", false, "load made-up orders, unless they are there already")
+	wanted := flags.Bool(seedFlag, false, "load made-up orders, unless they are there already")
 	orders := number(100)
 	flags.Var(&orders, "seed-orders", "how many orders --seed makes up")
-	cli.FromEnv(flags, "seed")
+	cli.FromEnv(flags, seedFlag)
 	cli.FromEnv(flags, "seed-orders")
 	return func(ctx context.Context, at cli.DevServer) error {
 		if !*wanted {
@@ -27,6 +29,12 @@ func (prog program) devSeed(flags *pflag.FlagSet) func(context.Context, cli.DevS
 		}
 		return prog.seed(ctx, at.URL, int(orders))
 	}
+}
+
+// seeds reports whether the flags ask for it.
+func seeds(flags *pflag.FlagSet) bool {
+	f := flags.Lookup(seedFlag)
+	return f != nil && f.Value.String() == "true"
 }
 
 // number is a flag that takes a number from 1.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/spf13/pflag"
@@ -56,6 +57,6 @@ func (r *rate) Set(value string) error {
 	if err != nil || !(v == 0 || v >= 0.01 && v <= maxRate) {
 		return errors.New("must be a number from 0.01 to 1000, or 0")
 	}
-	*r = rate(v)
+	*r = rate(math.Abs(v)) // -0 is 0
 	return nil
 }
