@@ -17,7 +17,7 @@ import (
 type Schedule struct {
 	// Name is that of the schedule: its saga is called schedule_ and the name.
 	Name string
-	// Cron says when: minute, hour, day of month, month and day of week, as in "30 4 * * mon-fri", or "@daily". It is UTC unless it begins with a zone, as
+	// Cron says when: minute, hour, day of month, month and day of week, as in "30 4 * * mon-fri", or "@daily"; not "@every", for which there is Every. It is UTC unless it begins with a zone, as
 	// in "CRON_TZ=Europe/Berlin 30 4 * * *".
 	Cron string
 	// Every says it otherwise: whenever so much time has passed since 1970-01-01 00:00 UTC, at least a second. One of the two is set.
