@@ -48,8 +48,8 @@ type App struct {
 	// ActorHeader is the header that Actor looks at, as the OpenAPI document says it. Default: Authorization.
 	ActorHeader string
 	// OwnRoutesOnly serves each command by its own route alone, for who decides by method and path what a
-	// client may do: /v1/commands, which runs any of them, is not there, nor does "commands" on a command
-	// line work. Default: it is there.
+	// client may do: /v1/commands, which runs any of them, and /v1/trace/{id}, which shows any event of the App,
+	// are not there, nor do "commands" and "trace --server" on a command line work. Default: they are there.
 	OwnRoutesOnly bool
 	// Middleware is around all routes, the first outermost.
 	Middleware []func(http.Handler) http.Handler

@@ -53,4 +53,7 @@ func TestWhatAClientMayNotSay(t *testing.T) {
 	if w := apptest.New(t, wallet).Request("POST", "/v1/commands", `{"type":"purse.note","id":"ann"}`); w.Code != 404 {
 		t.Errorf("the shared route, which is not to be there = %d %s", w.Code, w.Body)
 	}
+	if w := apptest.New(t, wallet).Request("GET", "/v1/trace/1", ""); w.Code != 404 || strings.Contains(w.Body.String(), "event-not-found") {
+		t.Errorf("the route to any event, which is not to be there = %d %s", w.Code, w.Body)
+	}
 }

@@ -313,8 +313,8 @@ func (s *Service) register(api *httpapi.API) error {
 	if !s.App.OwnRoutesOnly {
 		api.Section("commands", s.App.domainProblems()...)
 		httpapi.Commands(api)
+		adminapi.RegisterTrace(api, s.App.Program, s.Trace)
 	}
-	adminapi.RegisterTrace(api, s.App.Program, s.Log)
 	if s.Rows == nil {
 		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions, s.Broker)
 		adminapi.RegisterWebhooks(api, s.App.Program, s.Subscriptions, adminapi.WebhookConfig{Key: s.options.WebhookKey, Allow: s.options.AllowTargets})

@@ -1,12 +1,9 @@
 package queries
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -43,10 +40,13 @@ type TraceQuery struct {
 	Stream string
 	// Data adds the events' data, up to 8 MiB.
 	Data bool
-	// MaxEvents is how many events the trace has at most. Default: DefaultTraceEvents.
+	// MaxEvents is how many events the trace has at most, unless more lead from the one asked for to the first. Default: DefaultTraceEvents.
 	MaxEvents int
-	// MaxScan is how many events of the log are looked at. Default: DefaultTraceScan.
+	// MaxScan is how many events of the log are looked at to find the one asked for and the first, and again for those of the tree.
+	// Default: DefaultTraceScan.
 	MaxScan int64
+	// Shows reports whether events of a stream may be shown: others are as if they were not there. Default: all may.
+	Shows func(stream string) bool
 }
 
 // Traced is the tree of what led to what.
@@ -61,6 +61,8 @@ type Traced struct {
 	Head    int64 `json:"head"`
 	// Truncated says that there may be more behind Through: a bound was met.
 	Truncated bool `json:"truncated"`
+	// RootUnknown says that what began everything may be another event than the first: a bound was met on the way back to it.
+	RootUnknown bool `json:"root_unknown,omitzero"`
 }
 
 // TracedEvent is an event of a trace.
@@ -111,9 +113,11 @@ const (
 //   - what has the first one's correlation id,
 //   - what is in a stream that began in the tree, whatever caused it: the cancellation of an order that was placed in it.
 //
+// The events that lead from the one asked for to the first are in it wherever they are.
+//
 // A cause precedes what it leads to, so reading the log once from the first event on finds all of it. It holds the events of the tree
-// in memory, and those of a page, and takes a third of the time that ctx has. Traced.Truncated says that a bound was met, see TraceQuery. A cause that is not in the log, or not in the tree, is
-// that of an event without a Parent, or with LinkStream.
+// in memory, and those of a page, and takes a third of the time that ctx has. Traced.Truncated and RootUnknown say that a bound was met,
+// see TraceQuery. A cause that is not in the log, or not in the tree, is that of an event without a Parent, or with LinkStream.
 //
 // Errors: ErrNoTrace, eventstore.ErrStreamNotFound, those of reading the log.
 func Trace(ctx context.Context, log eventstore.Reader, q TraceQuery) (Traced, error) {
@@ -139,6 +143,7 @@ func Trace(ctx context.Context, log eventstore.Reader, q TraceQuery) (Traced, er
 	if err != nil {
 		return Traced{}, err
 	}
+	t.left = q.MaxScan
 	if err := t.follow(ctx, root); err != nil {
 		return Traced{}, err
 	}
@@ -153,6 +158,11 @@ type tracer struct {
 	// left is how many events may still be looked at, until is up to when; zero: for ever.
 	left  int64
 	until time.Time
+	// isLate says that the time was over.
+	isLate bool
+	// way are the event asked for and those that led to it, from cause to cause, the last the first.
+	way           []eventstore.RecordedEvent
+	isRootUnknown bool
 
 	correlation string
 	// found are the events of the tree in the order of the log, byID which has an id, and first which is the first of a stream.
@@ -182,109 +192,19 @@ func (t *tracer) look(ctx context.Context, o eventstore.ReadOptions, picks func(
 	return nil, nil
 }
 
+func (t *tracer) shows(stream string) bool { return t.Shows == nil || t.Shows(stream) }
+
 // isOver counts an event that is looked at, and reports whether that is one too many.
 func (t *tracer) isOver() bool {
 	t.left--
-	return t.left < 0 || t.left%nearBy == 0 && !t.until.IsZero() && time.Now().After(t.until)
+	t.isLate = t.isLate || t.left%nearBy == 0 && t.isTimeOver()
+	return t.isOut()
 }
 
-// asked returns the event that is asked for, or the first with the correlation id.
-func (t *tracer) asked(ctx context.Context) (eventstore.RecordedEvent, error) {
-	if t.Stream != "" {
-		for e, err := range t.log.ReadStream(ctx, t.Stream, eventstore.ReadOptions{Limit: 1}) {
-			return e, err
-		}
-		return eventstore.RecordedEvent{}, fmt.Errorf("stream %q: %w", t.Stream, eventstore.ErrStreamNotFound)
-	}
-	if position, err := strconv.ParseInt(t.ID, 10, 64); err == nil && position > 0 && position <= t.head {
-		for e, err := range t.log.ReadAll(ctx, eventstore.ReadOptions{From: position, Limit: 1}) {
-			return e, err
-		}
-	}
-	id := parsed(t.ID)
-	behind := t.head + 1 // all from here on was looked at
-	var found *eventstore.RecordedEvent
-	var err error
-	isOf := func(e *eventstore.RecordedEvent) bool { return metadataOf(e).CorrelationID == t.ID }
-	if id.Version() == 7 {
-		if behind, err = t.since(ctx, id, t.head); err == nil {
-			found, err = t.look(ctx, eventstore.ReadOptions{From: behind}, func(e *eventstore.RecordedEvent) bool { return e.ID == id || isOf(e) })
-		}
-	}
-	if found == nil && err == nil && behind > 1 {
-		var first *eventstore.RecordedEvent // of the correlation id, as far as it goes
-		found, err = t.look(ctx, eventstore.ReadOptions{From: behind - 1, Backwards: true}, func(e *eventstore.RecordedEvent) bool {
-			if isOf(e) {
-				first = e
-			}
-			return e.ID == id
-		})
-		found = cmp.Or(found, first)
-	}
-	if found == nil && err == nil {
-		err = fmt.Errorf("%w: none of %d that were looked at has the id, or the correlation id, %s", ErrNoTrace, t.MaxScan-max(t.left, 0), t.ID)
-	}
-	if err != nil {
-		return eventstore.RecordedEvent{}, err
-	}
-	return *found, nil
-}
+func (t *tracer) isTimeOver() bool { return !t.until.IsZero() && time.Now().After(t.until) }
 
-// since returns the position from which on an event is that has an id of version 7, in which the time is, of those up to a position.
-func (t *tracer) since(ctx context.Context, id uuid.UUID, upTo int64) (int64, error) {
-	return eventstore.FirstSince(ctx, t.log, time.Unix(id.Time().UnixTime()).Add(-clockSkew), upTo)
-}
-
-// root returns the event that an event comes from, from cause to cause.
-func (t *tracer) root(ctx context.Context, e eventstore.RecordedEvent) (eventstore.RecordedEvent, error) {
-	for {
-		cause, err := t.cause(ctx, &e)
-		switch {
-		case err != nil:
-			return e, err
-		case cause == nil:
-			return t.beginning(ctx, e)
-		}
-		e = *cause
-	}
-}
-
-// cause returns the event that caused one; nil, if it is not found. It is close by, as a rule.
-func (t *tracer) cause(ctx context.Context, e *eventstore.RecordedEvent) (found *eventstore.RecordedEvent, err error) {
-	id := parsed(metadataOf(e).CausationID)
-	if id == uuid.Nil || e.Position == 1 {
-		return nil, nil
-	}
-	isCause := func(e *eventstore.RecordedEvent) bool { return e.ID == id }
-	found, err = t.look(ctx, eventstore.ReadOptions{From: e.Position - 1, Backwards: true, Limit: nearBy}, isCause)
-	upTo := e.Position - 1 - nearBy
-	switch {
-	case found != nil || err != nil || upTo < 1:
-		return found, err
-	case id.Version() != 7:
-		return t.look(ctx, eventstore.ReadOptions{From: upTo, Backwards: true, Limit: awayAtMost - nearBy}, isCause)
-	}
-	from, err := t.since(ctx, id, upTo)
-	if err != nil || from > upTo {
-		return nil, err
-	}
-	return t.look(ctx, eventstore.ReadOptions{From: from, Limit: upTo - from + 1}, isCause)
-}
-
-// beginning returns the first event of the append that an event is of.
-func (t *tracer) beginning(ctx context.Context, e eventstore.RecordedEvent) (eventstore.RecordedEvent, error) {
-	if e.Position == 1 {
-		return e, nil
-	}
-	_, err := t.look(ctx, eventstore.ReadOptions{From: e.Position - 1, Backwards: true}, func(before *eventstore.RecordedEvent) bool {
-		if before.AppendEnd != e.AppendEnd {
-			return true
-		}
-		e = *before
-		return false
-	})
-	return e, err
-}
+// isOut reports whether nothing more may be looked at.
+func (t *tracer) isOut() bool { return t.left < 0 || t.isLate }
 
 // follow reads the log from the first event of the tree on, and keeps those of the tree.
 func (t *tracer) follow(ctx context.Context, root eventstore.RecordedEvent) error {
@@ -292,14 +212,27 @@ func (t *tracer) follow(ctx context.Context, root eventstore.RecordedEvent) erro
 	t.byID, t.first, t.began = make(map[uuid.UUID]int), make(map[string]int), make(map[string]bool)
 	t.through = root.Position
 	t.add(&root, metadataOf(&root))
+	isOnWay := func(e *eventstore.RecordedEvent) bool {
+		return len(t.way) > 0 && t.way[len(t.way)-1].Position == e.Position
+	}
+	passed := func() { t.way = t.way[:len(t.way)-1] }
+	if isOnWay(&root) {
+		passed()
+	}
 	if root.Position == t.head {
 		return nil
 	}
 	_, err := t.look(ctx, eventstore.ReadOptions{From: root.Position + 1}, func(e *eventstore.RecordedEvent) (isFull bool) {
 		m := metadataOf(e)
+		isShown := t.shows(e.Stream)
 		_, isEffect := t.byID[parsed(m.CausationID)]
-		if isEffect || t.began[e.Stream] || t.correlation != "" && m.CorrelationID == t.correlation {
-			if len(t.found) == t.MaxEvents || t.bytes+len(e.Data) > traceBytes {
+		switch {
+		case isOnWay(e):
+			passed()
+			t.add(e, m)
+		case !isShown:
+		case isEffect || t.began[e.Stream] || t.correlation != "" && m.CorrelationID == t.correlation:
+			if len(t.found)+len(t.way) >= t.MaxEvents || t.Data && t.bytes+len(e.Data) > traceBytes {
 				return true
 			}
 			t.add(e, m)
@@ -308,6 +241,9 @@ func (t *tracer) follow(ctx context.Context, root eventstore.RecordedEvent) erro
 		t.head = max(t.head, e.Position)
 		return false
 	})
+	for _, e := range slices.Backward(t.way) { // those that it has not come to
+		t.add(&e, metadataOf(&e))
+	}
 	return err
 }
 
@@ -331,7 +267,7 @@ func (t *tracer) add(e *eventstore.RecordedEvent, m commands.Metadata) {
 	} else {
 		n.Link = ""
 	}
-	if t.Data {
+	if t.Data && t.bytes+len(e.Data) <= traceBytes {
 		t.bytes += len(e.Data)
 		if jsontext.Value(e.Data).IsValid() {
 			n.Data = e.Data
@@ -357,7 +293,7 @@ func (t *tracer) tree(asked int64) Traced {
 		below[n.Parent] = append(below[n.Parent], i)
 	}
 	all := Traced{CorrelationID: t.correlation, Events: make([]TracedEvent, 0, len(t.found)),
-		From: t.found[0].Position, Through: t.through, Head: t.head, Truncated: t.through < t.head}
+		From: t.found[0].Position, Through: t.through, Head: t.head, Truncated: t.through < t.head, RootUnknown: t.isRootUnknown}
 	// No recursion: a chain may be long.
 	type place struct{ at, depth int }
 	var next []place

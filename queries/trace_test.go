@@ -1,6 +1,7 @@
 package queries_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -99,7 +100,7 @@ func TestTrace(t *testing.T) {
 		{q: queries.TraceQuery{ID: l.ids["cancelled"].String()}, want: "cancelled(undone(released))"},
 		{q: queries.TraceQuery{ID: "c4"}, want: "itself earlier(later)"},
 		{q: queries.TraceQuery{ID: "2", MaxEvents: 3}, want: "placed(started(reserved))", through: 6},
-		{q: queries.TraceQuery{ID: "2", MaxScan: 4}, want: "placed(started(reserved))", through: 5},
+		{q: queries.TraceQuery{ID: "2", MaxScan: 3}, want: "placed(started(reserved))", through: 5},
 		{q: queries.TraceQuery{ID: l.ids["$FailedToo"].String()}, want: "$FailedToo"},
 	} {
 		got, err := queries.Trace(t.Context(), l, c.q)
@@ -118,6 +119,15 @@ func TestTrace(t *testing.T) {
 	if _, err := queries.Trace(t.Context(), l, queries.TraceQuery{Stream: "order-3"}); !errors.Is(err, eventstore.ErrStreamNotFound) {
 		t.Errorf("the trace of a stream that there is not: %v", err)
 	}
+	ofOrders := func(stream string) bool { return strings.HasPrefix(stream, "order-") }
+	if got, err := queries.Trace(t.Context(), l, queries.TraceQuery{ID: "2", Shows: ofOrders}); err != nil || draw(got) != "placed(~cancelled)" || got.Truncated {
+		t.Errorf("the trace of what may be shown is %s, %v", draw(got), err)
+	}
+	for _, id := range []string{"3", l.ids["started"].String()} {
+		if got, err := queries.Trace(t.Context(), l, queries.TraceQuery{ID: id, Shows: ofOrders}); !errors.Is(err, queries.ErrNoTrace) {
+			t.Errorf("the trace of %s, which may not be shown, is %s, %v", id, draw(got), err)
+		}
+	}
 	got, err := queries.Trace(t.Context(), l, queries.TraceQuery{ID: l.ids["undone"].String(), Data: true})
 	if err != nil || len(got.Events) != 3 {
 		t.Fatalf("the trace is %+v, %v", got, err)
@@ -127,6 +137,48 @@ func TestTrace(t *testing.T) {
 	if want := fmt.Sprintf("%+v", queries.TracedEvent{Depth: 1, Parent: 8, Link: queries.LinkCause, Asked: true, Position: 9, Stream: "saga-1", Version: 2, ID: l.ids["undone"],
 		Type: "undone", SchemaVersion: 1, CausationID: l.ids["cancelled"].String(), Actor: "ann", Data: []byte(`{}`)}); fmt.Sprintf("%+v", e) != want {
 		t.Errorf("the event is %+v, want %s", e, want)
+	}
+}
+
+// lateContext has a deadline that is over, and is not done.
+type lateContext struct{ context.Context }
+
+func (lateContext) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
+
+// TestTraceWithinBounds: what leads from the event asked for to the first is there, however little else is; and what is not known is said.
+func TestTraceWithinBounds(t *testing.T) {
+	t.Parallel()
+	l := &traceLog{t, memstore.New(memstore.Config{}), make(map[string]uuid.UUID)}
+	others := func(n int) {
+		for i := range n {
+			l.happened("b-1", fmt.Sprint("other ", len(l.ids), " ", i), "", "")
+		}
+	}
+	l.happened("a-1", "first", "request", "")
+	l.happened("a-2", "effect", "first", "")
+	others(30)
+	l.happened("a-1", "second", "first", "c1")
+	others(30)
+	l.happened("a-3", "third", "second", "c2") // position 64
+	others(30)
+	for _, c := range []struct {
+		name   string
+		ctx    context.Context
+		q      queries.TraceQuery
+		want   string
+		isRoot bool
+	}{
+		{"all", t.Context(), queries.TraceQuery{}, "first(effect second(third))", true},
+		{"few events", t.Context(), queries.TraceQuery{MaxEvents: 2}, "first(second(third))", true},
+		{"near by", t.Context(), queries.TraceQuery{MaxScan: 63}, "first(effect second(third))", true},
+		{"nearer", t.Context(), queries.TraceQuery{MaxScan: 40}, "second(third)", false},
+		{"no time", lateContext{t.Context()}, queries.TraceQuery{}, "third", false},
+	} {
+		c.q.ID = "64"
+		got, err := queries.Trace(c.ctx, l, c.q)
+		if err != nil || draw(got) != c.want || got.RootUnknown == c.isRoot || got.Truncated != (c.name != "all") {
+			t.Errorf("%s: the trace is %s (root unknown: %v, truncated: %v), %v, want %s", c.name, draw(got), got.RootUnknown, got.Truncated, err, c.want)
+		}
 	}
 }
 

@@ -49,8 +49,8 @@ func ordersModule(steps ...app.CommandOption) app.Module {
 			httpapi.Read(a, "/v1/orders", orderQueryOf, reads{s}.orders)
 			// ?as_of=
 			httpapi.Read(a, "/v1/orders/{id}", asOf, reads{s}.order)
-			// ?limit=&scan=&data=
-			httpapi.Read(a, "/v1/orders/{id}/flow", adminapi.TraceQueryOf, reads{s}.flow)
+			// ?limit=&scan=
+			httpapi.Read(a, "/v1/orders/{id}/flow", adminapi.FlowQueryOf, reads{s}.flow)
 		},
 		Problems: []httpapi.DomainProblem{
 			{Err: goods.ErrInvalid, Kind: kindInvalidInput},
@@ -147,7 +147,7 @@ func (r reads) order(ctx context.Context, in httpapi.ReadRequest[*projections.Mo
 func (r reads) flow(ctx context.Context, in httpapi.ReadRequest[queries.TraceQuery]) (queries.Traced, error) {
 	q := in.Params
 	q.Stream = categoryOrder + "-" + in.Path("id")
-	flow, err := queries.Trace(ctx, r.Log, q)
+	flow, err := r.Trace(ctx, q)
 	if errors.Is(err, eventstore.ErrStreamNotFound) {
 		err = queries.ErrNotFound
 	}

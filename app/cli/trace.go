@@ -17,6 +17,7 @@ import (
 )
 
 func (prog *Program) traceCommand() *cobra.Command {
+	prog = prog.withMost()
 	cmd := &cobra.Command{
 		Use:   "trace ID",
 		Short: "Print what led to what around an event, as a tree",
@@ -45,7 +46,7 @@ from outside later about a stream that it began.`,
 			all, err = target.client.trace(cmd.Context(), q)
 			return err
 		}, func(s *app.Service) (err error) {
-			all, err = queries.Trace(cmd.Context(), s.Log, q)
+			all, err = s.Trace(cmd.Context(), q)
 			return err
 		})
 		if err != nil {
@@ -85,6 +86,9 @@ func printTrace(w io.Writer, all queries.Traced, withData bool) {
 			fmt.Fprintf(w, "\t%s", Cell(cmp.Or(string(e.Data), fmt.Sprintf("(%d bytes)", len(e.DataBase64))), 500))
 		}
 		fmt.Fprintln(w)
+	}
+	if all.RootUnknown {
+		fmt.Fprintf(w, "\nWhat began it may be another event: its cause was not found. --scan lets it be looked for further.\n")
 	}
 	fmt.Fprintf(w, "\n%d events of the log from position %d to %d, ", len(all.Events), all.From, all.Through)
 	if all.Truncated {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/queries"
 )
@@ -16,22 +15,27 @@ var ofTraces = []httpapi.DomainProblem{
 		Fix:     "Check the id; {program} streams show STREAM has the positions of events, which are found at once, and scan= says how many to look at."}},
 }
 
-// RegisterTrace adds the route that shows what led to what, to an API that was made with Problems, in a section of its own. Program is how the
-// program is called on the command line.
-func RegisterTrace(a *httpapi.API, program string, log eventstore.Reader) {
+// RegisterTrace adds the route by which operators see what led to what, to an API that was made with Problems, in a section of its own. Program
+// is how the program is called on the command line, trace what answers.
+func RegisterTrace(a *httpapi.API, program string, trace func(context.Context, queries.TraceQuery) (queries.Traced, error)) {
 	a.Section("trace", inWordsOf(program, ofTraces)...)
-	httpapi.Read(a, "/v1/trace/{id}", TraceQueryOf, func(ctx context.Context, in httpapi.ReadRequest[queries.TraceQuery]) (queries.Traced, error) {
+	httpapi.Read(a, "/v1/trace/{id}", traceQueryOf, func(ctx context.Context, in httpapi.ReadRequest[queries.TraceQuery]) (queries.Traced, error) {
 		q := in.Params
 		q.ID = in.Path("id")
-		return queries.Trace(ctx, log, q)
+		return trace(ctx, q)
 	})
 }
 
-// TraceQueryOf reads the parameters of routes that answer with a trace: limit, scan and data.
-func TraceQueryOf(p *httpapi.Params) queries.TraceQuery {
+func traceQueryOf(p *httpapi.Params) queries.TraceQuery {
+	q := FlowQueryOf(p)
+	q.Data = p.Flag("data")
+	return q
+}
+
+// FlowQueryOf reads the parameters of routes that answer with a trace without data: limit and scan.
+func FlowQueryOf(p *httpapi.Params) queries.TraceQuery {
 	return queries.TraceQuery{
 		MaxEvents: p.Limit(queries.DefaultTraceEvents, queries.MaxTraceEvents),
 		MaxScan:   p.Int("scan", queries.DefaultTraceScan, 1, queries.MaxTraceScan),
-		Data:      p.Flag("data"),
 	}
 }

@@ -504,6 +504,9 @@ func (w *world) checkFlows() {
 			w.Errorf("%s of %s at position %d is in no flow", e.Type, e.Stream, e.Position)
 		}
 	}
+	if got := w.Request("GET", "/v1/orders/"+w.orders[0].ID+"/flow?data=true", ""); got.Code != 400 {
+		w.Errorf("the flow of an order with data: %d %s", got.Code, got.Body)
+	}
 	if got := w.Request("GET", "/v1/orders/none/flow", ""); got.Code != 404 {
 		w.Errorf("the flow of an order that there is not: %d %s", got.Code, got.Body)
 	}
