@@ -280,6 +280,18 @@ func (a *Admin) Purge(ctx context.Context) error {
 	return nil
 }
 
+// Members returns the processes that live and deliver, or would, whether there is anything for them or not.
+func (a *Admin) Members(ctx context.Context) ([]string, error) {
+	rows, err := a.records.pool.Query(ctx, a.records.sql(`SELECT m.process FROM {schema}.subscription_members m WHERE m.app = $1 AND `+alive+` ORDER BY m.id`), a.records.app)
+	if err == nil {
+		var all []string
+		if all, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil {
+			return all, nil
+		}
+	}
+	return nil, fmt.Errorf("list those that deliver: %w", err)
+}
+
 func (a *Admin) remove(ctx context.Context, tx pgx.Tx, s *found, force bool, actor string) error {
 	all, err := a.records.lockReplaysOf(ctx, tx, s.id)
 	if err != nil {
