@@ -86,8 +86,13 @@ func (c *operationsClient) Details(ctx context.Context, name string) (v projecti
 	return v, err
 }
 
-// because is the body that says why.
-func because(reason string) map[string]string { return map[string]string{"reason": reason} }
+// because is the body that says why; without a reason there is none, as servers of before take none.
+func because(reason string) any {
+	if reason == "" {
+		return nil
+	}
+	return map[string]string{"reason": reason}
+}
 
 // Pause stops a projection until Resume. The actor, here and below, is who the server takes us for.
 func (c *operationsClient) Pause(ctx context.Context, name, reason, _ string) error {
