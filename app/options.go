@@ -62,6 +62,8 @@ type Options struct {
 	WebhookKey *webhook.MasterKey
 	// Host is that of httpapi.Config.
 	Host func(string) bool
+	// AdminHosts are names by which operators may call a loopback address for them, besides localhost.
+	AdminHosts []string
 	// Now is the clock that sagas wait by. Default: time.Now.
 	Now func() time.Time
 	// AdoptLog joins a log that belongs to an App of another name.

@@ -80,7 +80,7 @@ func (s *Service) Serve(ctx context.Context, ln, admin net.Listener) error {
 	defer cancel()
 	served := make(chan error, 1)
 	go func() {
-		err := s.Metrics.Serve(adminCtx, admin)
+		err := s.Metrics.Serve(adminCtx, admin, s.options.AdminHosts...)
 		cancel() // nobody should be served without being seen
 		served <- err
 	}()

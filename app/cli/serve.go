@@ -83,7 +83,7 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	}
 	defer closeListeners(ln, admin)
 	s.options.DSN, s.options.Schema, s.options.Logger = s.database.url, s.database.schema, logger
-	s.options.Host = httpapi.OwnHosts(ln.Addr(), s.allowHosts...)
+	s.options.Host, s.options.AdminHosts = httpapi.OwnHosts(ln.Addr(), s.allowHosts...), s.allowHosts
 	service, err := app.Open(ctx, s.database.prog.App, s.options)
 	if err != nil {
 		return err

@@ -58,11 +58,11 @@ func onlyFor(own func(host string) bool, next http.Handler) http.Handler {
 	})
 }
 
-// Serve serves Handler on ln until ctx is done, and closes ln; on a loopback address for httpapi.OwnHosts. Requests that are still being
+// Serve serves Handler on ln until ctx is done, and closes ln; on a loopback address for httpapi.OwnHosts, with the names that are allowed. Requests that are still being
 // answered then are cut off: a profile may take as long as its reader wants.
-func (m *Metrics) Serve(ctx context.Context, ln net.Listener) error {
+func (m *Metrics) Serve(ctx context.Context, ln net.Listener, allowed ...string) error {
 	handler := m.Handler()
-	if own := httpapi.OwnHosts(ln.Addr()); own != nil {
+	if own := httpapi.OwnHosts(ln.Addr(), allowed...); own != nil {
 		handler = onlyFor(own, handler)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}

@@ -16,9 +16,9 @@ func TestOperatorsAreServedByTheirMachine(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- New(Build{}).Serve(ctx, ln) }()
+	go func() { served <- New(Build{}).Serve(ctx, ln, "ops.example") }()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for host, want := range map[string]int{"localhost": http.StatusOK, "evil.example": http.StatusMisdirectedRequest} {
+	for host, want := range map[string]int{"localhost": http.StatusOK, "ops.example:9091": http.StatusOK, "evil.example": http.StatusMisdirectedRequest} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+ln.Addr().String()+"/debug/pprof/cmdline", nil)
 		if err != nil {
 			t.Fatal(err)
