@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -9,13 +10,16 @@ import (
 	"github.com/57528e99/recount/operations"
 )
 
-const setDesiredSQL = `UPDATE {schema}.projections SET desired = $2 WHERE name = $1`
+const setDesiredSQL = `
+UPDATE {schema}.projections p SET desired = $2
+FROM (SELECT name, desired FROM {schema}.projections WHERE name = $1 FOR UPDATE) was
+WHERE p.name = was.name RETURNING was.desired <> p.desired`
 
 // Pause stops a projection, in whichever process and in all generations, until Resume. Pausing
-// twice is no error. The reason, which may be empty, and who gave it are kept: see Audit.
+// twice is no error. The reason, which may be empty, and who gave it are kept, if that changed anything: see Audit.
 func (a *Admin) Pause(ctx context.Context, projection, reason, actor string) error {
 	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {
-		if err := a.setDesired(ctx, tx, projection, "paused"); err != nil {
+		if isNew, err := a.setDesired(ctx, tx, projection, "paused"); err != nil || !isNew {
 			return err
 		}
 		return a.catalog.audit(ctx, tx, projection, actor, "pause", reason)
@@ -36,10 +40,12 @@ WHERE projection = $1 AND failed_at IS NOT NULL`
 // runs is no error. The reason and who gave it are kept as by Pause.
 func (a *Admin) Resume(ctx context.Context, projection, reason, actor string) error {
 	err := a.catalog.inTx(ctx, func(tx pgx.Tx) error {
-		if err := a.setDesired(ctx, tx, projection, "running"); err != nil {
+		isNew, err := a.setDesired(ctx, tx, projection, "running")
+		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, a.catalog.sql(clearFailureSQL), projection); err != nil {
+		tag, err := tx.Exec(ctx, a.catalog.sql(clearFailureSQL), projection)
+		if err != nil || !isNew && tag.RowsAffected() == 0 {
 			return err
 		}
 		return a.catalog.audit(ctx, tx, projection, actor, "resume", reason)
@@ -50,15 +56,16 @@ func (a *Admin) Resume(ctx context.Context, projection, reason, actor string) er
 	return nil
 }
 
-func (a *Admin) setDesired(ctx context.Context, tx pgx.Tx, projection, desired string) error {
+// setDesired reports whether it was another before.
+func (a *Admin) setDesired(ctx context.Context, tx pgx.Tx, projection, desired string) (isNew bool, err error) {
 	if err := a.catalog.check(ctx, tx, projection); err != nil {
-		return err
+		return false, err
 	}
-	tag, err := tx.Exec(ctx, a.catalog.sql(setDesiredSQL), projection, desired)
-	if err == nil && tag.RowsAffected() == 0 {
+	err = tx.QueryRow(ctx, a.catalog.sql(setDesiredSQL), projection, desired).Scan(&isNew)
+	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrNotFound
 	}
-	return err
+	return isNew, err
 }
 
 const (

@@ -35,6 +35,9 @@ func TestPauseHoldsTheCheckpointUntilResume(t *testing.T) {
 		}
 	}
 	b.reaches("accounts", operations.Running, end.Position)
+	if all, err := b.admin.Audit(t.Context(), "accounts"); err != nil || len(all) != 2 || all[0].Action != "resume" || all[1].Action != "pause" {
+		t.Errorf("the audit is %+v, %v, want what changed anything, once each", all, err)
+	}
 }
 
 func TestAPausedProjectionIsLetGoWithoutEvents(t *testing.T) {
