@@ -3,7 +3,9 @@ package migrations_test
 import (
 	"io/fs"
 	"regexp"
+	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/golang-migrate/migrate/v4/source"
 
@@ -37,11 +39,34 @@ func TestFilesAreNumberedWithoutGaps(t *testing.T) {
 // The driver takes a file that the server refused for one that left nothing behind.
 func TestFilesAreOneTransaction(t *testing.T) {
 	t.Parallel()
-	own := regexp.MustCompile(`(?im)^\s*(begin|commit|end|rollback|abort)( work| transaction)?\s*;|^\s*(start transaction|savepoint)\b|\bconcurrently\b|^\s*vacuum\b`)
-	block := regexp.MustCompile(`(?s)\$\$.*?\$\$|--[^\n]*`)
-	for name, sql := range contents(t) {
-		if found := own.FindString(block.ReplaceAllString(sql, "")); found != "" {
-			t.Errorf("%s manages transactions: %q", name, found)
+	if err := migrations.CheckFiles(migrations.OfLog()); err != nil {
+		t.Error(err)
+	}
+	for _, sql := range []string{
+		"CREATE INDEX CONCURRENTLY i ON t (a)",
+		"DROP INDEX CONCURRENTLY IF EXISTS i;",
+		"REINDEX (VERBOSE) TABLE CONCURRENTLY t",
+		"ALTER TABLE t DETACH PARTITION p CONCURRENTLY",
+		"VACUUM t",
+		"VACUUM",
+		"-- both\nBEGIN;\nCREATE TABLE t ();\nCOMMIT;\n",
+		"CREATE TABLE t (); COMMIT",
+		"SELECT 'it''s $$'; end transaction; SELECT '$$'",
+		"START TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 1",
+	} {
+		if _, err := migrations.OfModule("bank", "notes", fstest.MapFS{"0001_a.up.sql": {Data: []byte(sql)}}); err == nil || !strings.Contains(err.Error(), "0001_a.up.sql says") {
+			t.Errorf("%q: %v, want that it is refused", sql, err)
+		}
+	}
+	for _, sql := range []string{
+		"CREATE TABLE commits (vacuum text); -- CREATE INDEX CONCURRENTLY\n/* COMMIT; */ SELECT '; COMMIT;', E'\\'; COMMIT;', \"; COMMIT;\"",
+		"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $f$\nBEGIN\n  x := $$; COMMIT; $$;\nEND;\n$f$; DO $$ BEGIN\nEND; $$",
+		"CREATE FUNCTION g() RETURNS int BEGIN ATOMIC\n SELECT 1;\nEND;",
+		"UPDATE t SET a = CASE WHEN b THEN 1 ELSE 2\nEND;",
+		"REFRESH MATERIALIZED VIEW CONCURRENTLY v",
+	} {
+		if _, err := migrations.OfModule("bank", "notes", fstest.MapFS{"0001_a.up.sql": {Data: []byte(sql)}}); err != nil {
+			t.Errorf("%q: %v", sql, err)
 		}
 	}
 }

@@ -53,6 +53,12 @@ func (s Set) check(app string) error {
 		if _, err := source.DefaultParse(name); err != nil {
 			mistakes = append(mistakes, fail("%s is not called NNNN_name.up.sql or NNNN_name.down.sql", name))
 		}
+		sql, err := fs.ReadFile(s.files, name)
+		if err != nil {
+			mistakes = append(mistakes, fail("%w", err))
+		} else if says := transactionIn(string(sql)); says != "" {
+			mistakes = append(mistakes, fail("%s says %q: a file is run in one transaction, which it must not begin or end, nor need to be without", name, says))
+		}
 	}
 	ups := s.list(source.Up)
 	if len(ups) == 0 {
