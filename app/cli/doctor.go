@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/operations"
 	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/sagas"
 )
 
 // finding is what doctor says about something.
@@ -36,6 +38,7 @@ const (
 const lagPatience = time.Minute
 
 func (prog *Program) doctorCommand() *cobra.Command {
+	prog = prog.withMost()
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look at database, log, projections, subscriptions and sagas, and say what is wrong; exit code 8 if anything failed",
@@ -92,7 +95,8 @@ func (prog *Program) examine(ctx context.Context, s *app.Service, flags string) 
 			}
 		}
 	}
-	if s.Sagas != nil {
+	// Where there is no list of instances, none has begun: the App that runs may be one without sagas.
+	if s.Sagas != nil && slices.ContainsFunc(all, func(p projections.Status) bool { return p.Projection == sagas.Instances.Name() }) {
 		found = append(found, prog.findingsOfSagas(ctx, s, flags)...)
 	}
 	return found

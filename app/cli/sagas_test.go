@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/app/cli"
@@ -91,6 +93,12 @@ func TestSagasOnTheCommandLine(t *testing.T) {
 		prog := cli.New(desk)
 		prog.Stdout, prog.Stderr, prog.Getenv = &out, &out, func(string) string { return "" }
 		args := append(slices.Clone(step.args), where[step.where]...)
+		if step.args[0] == "doctor" { // also of a program that may run without sagas
+			prog.App, prog.Extensions = app.App{Name: "desk"}, []cli.Extension{{App: &cli.Variants{
+				Most:  desk,
+				Flags: func(*pflag.FlagSet, bool) func(string) (app.App, func() error, error) { return nil },
+			}}}
+		}
 		if step.args[0] != "doctor" && step.args[0] != "subscriptions" {
 			args = append([]string{"sagas"}, args...)
 		}
