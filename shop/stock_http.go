@@ -45,9 +45,9 @@ func stockModule() app.Module {
 		Name:       "stock",
 		Aggregates: []app.Aggregate{articles, reservations},
 		Units: slices.Concat(
-			ofOrder("reserve-order", articles, reservations, func(r stock.Reserve) string { return r.SKU }, stock.ReserveOrder.Each),
-			ofOrder("release-order", articles, reservations, func(r stock.ReleaseAll) string { return r.SKU }, stock.ReleaseOrder.Each),
-			ofOrder("commit-order", articles, reservations, func(r stock.CommitAll) string { return r.SKU }, stock.CommitOrder.Each)),
+			ofOrder("reserve-order", articles, reservations, func(r stock.Reserve) string { return r.SKU }, stock.ReserveOrder.Each, expectPlaced),
+			ofOrder("release-order", articles, reservations, func(r stock.ReleaseAll) string { return r.SKU }, stock.ReleaseOrder.Each, nil),
+			ofOrder("commit-order", articles, reservations, func(r stock.CommitAll) string { return r.SKU }, stock.CommitOrder.Each, nil)),
 		Projections: []projections.Projection{stockLevels},
 		Invariants:  []app.Invariant{invariants.Stock},
 		Routes: func(s *app.Service, a *httpapi.API) {
@@ -63,12 +63,21 @@ func stockModule() app.Module {
 }
 
 // ofOrder returns the units of a command about all lines of an order: that of its name, which changes the articles alone, for who remembers what
-// was done; and record-NAME, which is decided from the reservation of the order first, and writes down there what was done.
+// was done; and record-NAME, which is decided from the reservation of the order first, and writes down there what was done. Allows, if any, refuses
+// orders.
 func ofOrder[C commandOnOrder, L commands.Command[stock.Stock, stock.Event]](name string,
 	articles *app.AggregateOf[stock.Stock, stock.Event], reservations *app.AggregateOf[stock.Reservation, stock.ReservationEvent],
-	sku func(L) string, each func(C) []L) []app.Unit {
+	sku func(L) string, each func(C) []L, allows func(tx *app.Tx, orderID string) error) []app.Unit {
+	decide := func(tx *app.Tx, c C) error {
+		if allows != nil {
+			if err := allows(tx, c.Order()); err != nil {
+				return err
+			}
+		}
+		return decideAll(tx, articles, each(c), sku)
+	}
 	return []app.Unit{
-		app.Across(name, "/v1/stock", func(tx *app.Tx, c C) error { return decideAll(tx, articles, each(c), sku) }, app.Internal),
+		app.Across(name, "/v1/stock", decide, app.Internal),
 		app.Across("record-"+name, "/v1/reservations", func(tx *app.Tx, c C) error {
 			id := c.Order()
 			r, _ := reservations.Get(tx, id)
@@ -77,9 +86,15 @@ func ofOrder[C commandOnOrder, L commands.Command[stock.Stock, stock.Event]](nam
 				return err
 			}
 			reservations.Put(tx, id, changes...)
-			return decideAll(tx, articles, each(c), sku)
+			return decide(tx, c)
 		}, app.Internal),
 	}
+}
+
+// expectPlaced refuses an order of which something has become already, as people have done it, or before the checkout began.
+func expectPlaced(tx *app.Tx, orderID string) error {
+	o, _ := orderStreams.Get(tx, orderID)
+	return o.ExpectPlaced("reserved")
 }
 
 // commandOnOrder is a command about all lines of an order.

@@ -42,6 +42,9 @@ type Event interface {
 	Evolve(Order) Order
 }
 
+// ExpectPlaced refuses to make the order to, unless nothing has become of it yet.
+func (o Order) ExpectPlaced(to Status) error { return o.expect(to, StatusPlaced) }
+
 // expect refuses to make the order to, unless it has one of the given statuses.
 func (o Order) expect(to Status, from ...Status) error {
 	if o.Status == "" {

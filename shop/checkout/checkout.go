@@ -13,6 +13,7 @@ package checkout
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/57528e99/recount/domain/goods"
@@ -67,6 +68,9 @@ func begin(e order.Placed) (id string, _ checkout) { return e.ID, of(e.Evolve(or
 
 func costs(c checkout) bool { return c.TotalMinor > 0 }
 
+// stepReserve is the first step of a process, whose failure begins with it.
+const stepReserve = "reserve"
+
 func reserve(c checkout) sagas.Command {
 	return sagas.Command{Name: "reserve-order", Command: stock.ReserveOrder{OrderID: c.OrderID, Lines: c.Lines}}
 }
@@ -87,8 +91,10 @@ func confirm(c checkout) sagas.Command {
 	return sagas.Command{Name: "order.confirm", ID: c.OrderID, Command: order.Confirm{}}
 }
 
+// abandon leaves an order alone that somebody has confirmed before anything was reserved for it.
 func abandon(c checkout) sagas.Command {
-	return sagas.Command{Name: "order.abandon", ID: c.OrderID, Command: order.Abandon{Reason: c.reason()}}
+	reserved := !(c.Failure.Code == sagas.CodeRejected && strings.HasPrefix(c.Failure.Error, stepReserve+": "))
+	return sagas.Command{Name: "order.abandon", ID: c.OrderID, Command: order.Abandon{Reason: c.reason(), OnlyPlaced: !reserved}}
 }
 
 func ship(c checkout) sagas.Command {

@@ -75,9 +75,10 @@ func run(ctx context.Context, at delivery.Event, c sagas.Command, done ...error)
 	return err
 }
 
+// reserve does nothing for an order that was cancelled, or that somebody has confirmed.
 func (r reactions) reserve(ctx context.Context, e order.Placed, at delivery.Event) error {
 	_, c := begin(e)
-	err := run(ctx, at, recorded(reserve(c)), stock.ErrReservationClosed)
+	err := run(ctx, at, recorded(reserve(c)), stock.ErrReservationClosed, order.ErrTransition)
 	var rejected *commands.RejectedError
 	if !errors.As(err, &rejected) {
 		return err
@@ -137,17 +138,27 @@ func (r reactions) ship(ctx context.Context, e shipment.Dispatched, at delivery.
 }
 
 func (r reactions) shipLate(ctx context.Context, e order.Confirmed, at delivery.Event) error {
-	state, _, err := app.ServiceOf(ctx).Commands.State(ctx, "shipment-"+e.ID, commands.Moment{})
-	if err != nil {
-		return err
+	s, version, err := shipmentOf(ctx, e.ID, commands.Moment{})
+	if err == nil && s.Status == shipment.StatusFailed { // its last event: it may have been on its way before
+		s, _, err = shipmentOf(ctx, e.ID, commands.AtVersion(version-1))
 	}
-	if s, _ := state.(shipment.Shipment); s.Status != shipment.StatusDispatched && s.Status != shipment.StatusDelivered {
-		return nil
+	if err != nil || s.Status != shipment.StatusDispatched && s.Status != shipment.StatusDelivered {
+		return err
 	}
 	return run(ctx, at, ship(checkout{OrderID: e.ID}), order.ErrTransition)
 }
 
+func shipmentOf(ctx context.Context, id string, at commands.Moment) (shipment.Shipment, int64, error) {
+	state, version, err := app.ServiceOf(ctx).Commands.State(ctx, "shipment-"+id, at)
+	s, _ := state.(shipment.Shipment)
+	return s, version, err
+}
+
+// handOut does nothing for an order without a shipment: people have shipped it, and see to its stock.
 func (r reactions) handOut(ctx context.Context, e order.Shipped, at delivery.Event) error {
+	if _, version, err := shipmentOf(ctx, e.ID, commands.Moment{}); err != nil || version < 0 {
+		return err
+	}
 	c, err := orderOf(ctx, e.ID)
 	if err != nil {
 		return err

@@ -37,8 +37,8 @@ func untilConfirmed(s *sagas.Steps[checkout], c Config) {
 	sagas.CancelWith(s, func(e order.Cancelled) (id, reason string) { return e.ID, e.Reason })
 	// If it cannot be checked out, it is called off once everything else is undone.
 	s.OnUndo("give-up", abandon)
-	// All its lines are reserved, or none.
-	s.Command("reserve", reserve).Undo(release)
+	// All its lines are reserved, or none; of an order that somebody has confirmed or cancelled, none.
+	s.Command(stepReserve, reserve).Undo(release)
 	// What it costs is held on the customer's card, if it costs anything.
 	s.Choose("payment", sagas.When("costs", costs, func(s *sagas.Steps[checkout]) {
 		s.Call("authorize", pay.authorize).UndoCall(pay.void).Attempts(c.Attempts).Within(time.Hour)

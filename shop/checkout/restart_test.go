@@ -12,6 +12,7 @@ import (
 	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/domain/order"
+	"github.com/57528e99/recount/domain/shipment"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/sagas"
@@ -79,7 +80,7 @@ func testRestart(t *testing.T, f flow) {
 	var kept []gateway.Answer
 	config := simulator.Config{
 		Keep: func(a gateway.Answer) error { kept = append(kept, a); return nil },
-		Plan: func(op gateway.Operation, r gateway.Request, _ int) simulator.Fault {
+		Plan: func(op gateway.Operation, r gateway.Request, attempt int) simulator.Fault {
 			if op == gateway.Capture && r.OrderID == "void" {
 				return simulator.Declined
 			}
@@ -155,4 +156,73 @@ func testRestart(t *testing.T, f flow) {
 		}
 		return len(w.wrong()) == 0
 	})
+}
+
+// TestOrdersDoneByHand: a checkout that hears of orders of before, which people have seen to, leaves them alone.
+func TestOrdersDoneByHand(t *testing.T) {
+	t.Parallel()
+	for _, f := range flows {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, apptest.New, f, nil, sagas.Attempts{})
+			w.receive()
+			want := map[string]order.Status{"confirmed": order.StatusConfirmed, "shipped": order.StatusShipped, "cancelled": order.StatusCancelled}
+			for id, status := range want {
+				w.do("order.place", id, placed(id, 2, 1, 450))
+				if status == order.StatusCancelled {
+					w.do("order.cancel", id, order.Cancel{Reason: "changed my mind", At: at})
+					continue
+				}
+				w.do("order.confirm", id, order.Confirm{At: at})
+				if status == order.StatusShipped {
+					w.do("order.ship", id, order.Ship{At: at})
+				}
+			}
+			for range 2 {
+				w.redeliver(0)
+				w.settle()
+			}
+			for id, status := range want {
+				if got := w.State("order-" + id).(order.Order).Status; got != status {
+					t.Errorf("order %s is %s, want %s", id, got, status)
+				}
+				if sent, asked := w.State("shipment-"+id).(shipment.Shipment).Status, w.gateway.Amounts(id); sent == shipment.StatusScheduled || asked.AuthorizedMinor != 0 {
+					t.Errorf("order %s has the shipment %q, and the gateway %+v", id, sent, asked)
+				}
+			}
+			w.check() // that nothing is reserved, too
+		})
+	}
+}
+
+// TestLostBeforeItsConfirmation: a parcel is on its way, and lost, before the shop has confirmed its order. It was sent.
+func TestLostBeforeItsConfirmation(t *testing.T) {
+	t.Parallel()
+	for _, f := range flows[1:] {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			var w *world
+			w = newWorld(t, apptest.New, f, func(op gateway.Operation, r gateway.Request, attempt int) simulator.Fault {
+				if op == gateway.Capture && attempt == 1 {
+					_, err := w.Service.Do(w.Context(), "shipment.dispatch", r.OrderID, shipment.Dispatch{At: at}, commands.Options{})
+					if err == nil {
+						_, err = w.Service.Do(w.Context(), "shipment.fail", r.OrderID, shipment.Fail{Reason: "lost", At: at}, commands.Options{})
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				return simulator.None
+			}, sagas.Attempts{})
+			w.receive()
+			w.do("order.place", "lost", placed("lost", 2, 1, 450))
+			w.settle()
+			if got := w.State("order-lost").(order.Order).Status; got != order.StatusShipped {
+				t.Errorf("the order is %s, want that it is shipped", got)
+			}
+			if s := w.State("stock-CUP").(stock.Stock); s.Reserved != 0 || s.OnHand != received-3 {
+				t.Errorf("there are %+v on the shelf", s)
+			}
+		})
+	}
 }

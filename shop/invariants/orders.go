@@ -127,7 +127,8 @@ func (f *orderFold) Apply(event any, at projections.Recorded) {
 	case shipment.Failed:
 		f.ship(e.OrderID, shipment.StatusFailed, at)
 	case sagas.Started:
-		if b, known := f.orders[e.ID]; known && slices.Contains(checkoutSagas, e.Saga) {
+		// One that finds an order confirmed by somebody does nothing.
+		if b, known := f.orders[e.ID]; known && b.status == order.StatusPlaced && slices.Contains(checkoutSagas, e.Saga) {
 			f.checkedOut(b, at)
 		}
 	}
