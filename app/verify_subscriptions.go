@@ -25,7 +25,7 @@ func (s *Service) verifySubscriptions(ctx context.Context, now time.Time, o Veri
 		return v, err
 	}
 	var open []Unsettled
-	var delivered, dead int64
+	var delivered, dead, unread int64
 	for _, status := range statuses {
 		if !slices.Contains(declared, status.Name) {
 			continue // somebody else's: its dead letters are for the doctor
@@ -48,11 +48,11 @@ func (s *Service) verifySubscriptions(ctx context.Context, now time.Time, o Veri
 		if err != nil {
 			return v, err
 		}
-		open = append(open, letters...)
+		open, unread = append(open, letters...), unread+status.Dead-int64(len(letters))
 	}
 	v.Counts = []InvariantCount{{"delivered", delivered}, {"dead", dead}}
 	v.judge(open, now, o)
-	v.Wrong += max(dead-int64(o.Limit), 0) // which were not read
+	v.Wrong += max(unread, 0)
 	return v, nil
 }
 
