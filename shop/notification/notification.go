@@ -8,6 +8,7 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"strings"
 	"sync/atomic"
 
 	"github.com/57528e99/recount/app"
@@ -100,9 +101,22 @@ func (n counts) tell(ctx context.Context, e order.Event, at delivery.Event) erro
 	}
 	l := letter{Order: now, Digits: money.Digits(now.Currency)}
 	if c, ok := e.(order.Cancelled); ok {
-		l.Reason = c.Reason
+		l.Reason = reasonFor(c.Reason)
 	}
 	return n.send(ctx, s, orderTemplate, orderMails, l, at)
+}
+
+// reasonFor returns a reason as customers read it. That of a checkout is for who runs the shop.
+func reasonFor(reason string) string {
+	switch text, found := strings.CutPrefix(reason, "checkout: "); {
+	case !found:
+		return reason
+	case strings.Contains(text, "cannot reserve"):
+		return "what you ordered is sold out"
+	case strings.Contains(text, "declined"):
+		return "the payment was declined"
+	}
+	return "it could not be completed"
 }
 
 // refunded sends a mail about money that was given back.
