@@ -381,7 +381,7 @@ func TestOperatorsOfSagas(t *testing.T) {
 			{"GET", "/v1/sagas/bookings/a1", "", 404, "the sagas of this program are booking"},
 			{"POST", "/v1/sagas/booking/a1/cancel", `{}`, 400, "must say why"},
 			{"POST", "/v1/sagas/booking/none/cancel", `{"reason":"test"}`, 404, "saga-not-found"},
-			{"POST", "/v1/sagas/booking/a1/cancel", `{"reason":"test"}`, 200, `"status":"compensating"`},
+			{"POST", "/v1/sagas/booking/a1/cancel", `{"reason":"test"}`, 200, `"act":"cancel"`},
 			{"POST", "/v1/sagas/booking/a1/cancel", `{"reason":"test"}`, 409, "saga-elsewhere"},
 			{"POST", "/v1/sagas/booking/a2/terminate", `{"reason":"test"}`, 200, `"status":"terminated"`},
 			{"POST", "/v1/sagas/booking/b1/retry", `{"reason":"test","step":"approval"}`, 409, "only what could not be undone"},
