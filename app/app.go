@@ -53,6 +53,9 @@ type App struct {
 	OwnRoutesOnly bool
 	// Middleware is around all routes, the first outermost.
 	Middleware []func(http.Handler) http.Handler
+	// Targets make the targets of subscriptions that are in packages of their own, which a program links only if it uses them, by the
+	// name of their member in delivery.TargetConfig. What they connect to others with is Service.TargetDialer. Default: none.
+	Targets map[string]func(*Service, delivery.Definition) (delivery.Target, error)
 	// Setup is called by Service.Start, before anything runs. Default: nothing.
 	Setup func(context.Context, *Service) error
 	// Welcome returns what somebody may try first, of a server that runs for development. Default:

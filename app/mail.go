@@ -8,12 +8,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/delivery/mail"
-	"github.com/57528e99/recount/delivery/webhook"
 )
 
 // newMailer returns what sends mails: by the server and with the files of the options, and with those of the modules.
 func (s *Service) newMailer() (err error) {
-	s.Mailer, err = mail.NewMailer(mail.Config{Server: s.options.MailServer, Templates: s.App.Templates(s.options.Templates), Dial: webhook.NewDialer(s.options.AllowTargets).DialContext})
+	s.Mailer, err = mail.NewMailer(mail.Config{Server: s.options.MailServer, Templates: s.App.Templates(s.options.Templates), Dial: s.TargetDialer().DialContext})
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -222,6 +223,9 @@ func (s *Service) NewRunner() (*projections.Runner, error) {
 	}, s.runs...)
 }
 
+// TargetDialer returns what connects to targets: to no address that is not public, unless Options.AllowTargets has it.
+func (s *Service) TargetDialer() *net.Dialer { return webhook.NewDialer(s.options.AllowTargets) }
+
 // newDeliverer returns what delivers the subscriptions whose targets can be reached from here.
 func (s *Service) newDeliverer() (*delivery.Runner, error) {
 	request := func(d delivery.Definition) (delivery.Target, error) {
@@ -233,6 +237,9 @@ func (s *Service) newDeliverer() (*delivery.Runner, error) {
 	}
 	if s.options.WebhookKey != nil {
 		targets[delivery.KindWebhook] = request
+	}
+	for kind, target := range s.App.Targets {
+		targets[kind] = func(d delivery.Definition) (delivery.Target, error) { return target(s, d) }
 	}
 	return delivery.NewRunner(delivery.Config{
 		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger,

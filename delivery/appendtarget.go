@@ -29,7 +29,7 @@ type appendTarget struct {
 // recount_metadata. The error is an *InvalidError.
 func NewAppendTarget(config AppendTarget, log eventstore.Appender) (Target, error) {
 	var c checker
-	if c.append(&config); len(c.mistakes) > 0 {
+	if c.append("/target/append/", &config); len(c.mistakes) > 0 {
 		return nil, &InvalidError{Mistakes: c.mistakes}
 	}
 	return &appendTarget{config, log}, nil

@@ -12,34 +12,44 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-func (c *checker) target(t *TargetConfig, batch Batch) {
-	set := 0
-	for _, there := range []bool{t.Handler != nil, t.SQL != nil, t.Append != nil, t.HTTP != nil, t.Webhook != nil, t.Email != nil, t.Pull != nil} {
-		if there {
-			set++
-		}
+// targetKind is a member of a TargetConfig.
+type targetKind struct {
+	name  string
+	there bool
+	check func(c *checker, at string)
+}
+
+// kinds are the members, in the order in which an error names them.
+func (t *TargetConfig) kinds(batch Batch) []targetKind {
+	return []targetKind{
+		{"http", t.HTTP != nil, func(c *checker, at string) { c.http(at, t.HTTP, batch) }},
+		{"webhook", t.Webhook != nil, func(c *checker, at string) { c.webhook(at, t.Webhook, batch) }},
+		{"handler", t.Handler != nil, func(c *checker, at string) {
+			c.required(at+"name", t.Handler.Name, "the name that the program registers it by")
+		}},
+		{"sql", t.SQL != nil, func(c *checker, at string) { c.function(at+"function", t.SQL.Function) }},
+		{"append", t.Append != nil, func(c *checker, at string) { c.append(at, t.Append) }},
+		{"email", t.Email != nil, func(c *checker, at string) { c.email(at, t.Email) }},
+		{"pull", t.Pull != nil, func(c *checker, at string) {
+			c.duration(at+"lease", &t.Pull.Lease, 30*time.Second, time.Second, maxLease)
+			number(c, at+"per_key", &t.Pull.PerKey, 1, 1, 100)
+		}},
 	}
-	if set != 1 {
-		c.wrong("/target", `must have one of "http", "webhook", "handler", "sql", "append", "email" and "pull"`)
+}
+
+func (c *checker) target(t *TargetConfig, batch Batch) {
+	kinds := t.kinds(batch)
+	set := slices.Clone(kinds)
+	if set = slices.DeleteFunc(set, func(k targetKind) bool { return !k.there }); len(set) == 1 {
+		set[0].check(c, "/target/"+set[0].name+"/")
 		return
 	}
-	switch {
-	case t.Handler != nil:
-		c.required("/target/handler/name", t.Handler.Name, "the name that the program registers it by")
-	case t.SQL != nil:
-		c.function("/target/sql/function", t.SQL.Function)
-	case t.Append != nil:
-		c.append(t.Append)
-	case t.HTTP != nil:
-		c.http("/target/http/", t.HTTP, batch)
-	case t.Webhook != nil:
-		c.webhook("/target/webhook/", t.Webhook, batch)
-	case t.Email != nil:
-		c.email(t.Email)
-	case t.Pull != nil:
-		c.duration("/target/pull/lease", &t.Pull.Lease, 30*time.Second, time.Second, maxLease)
-		number(c, "/target/pull/per_key", &t.Pull.PerKey, 1, 1, 100)
+	last := len(kinds) - 1
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = strconv.Quote(k.name)
 	}
+	c.wrong("/target", "must have one of %s and %s", strings.Join(names[:last], ", "), names[last])
 }
 
 func (c *checker) required(pointer, v, what string) {
@@ -59,8 +69,7 @@ func (c *checker) function(pointer, v string) {
 
 var placeholders = regexp.MustCompile(`\{[^{}]*\}`)
 
-func (c *checker) append(t *AppendTarget) {
-	const at = "/target/append/"
+func (c *checker) append(at string, t *AppendTarget) {
 	c.required(at+"stream", t.Stream, "the name of the stream to append to")
 	for _, found := range placeholders.FindAllString(t.Stream, -1) {
 		if !slices.Contains([]string{"{stream}", "{category}", "{id}", "{type}"}, found) {
@@ -222,16 +231,13 @@ func (t TargetConfig) needs() string {
 	switch {
 	case t.Handler != nil:
 		return "handler:" + t.Handler.Name
-	case t.SQL != nil:
-		return "sql"
-	case t.Append != nil:
-		return KindAppend
-	case t.Webhook != nil && t.Webhook.Secret == nil:
-		return KindWebhook
-	case t.Email != nil:
-		return KindEmail
-	case t.Pull != nil:
-		return KindPull // no member can: any process hands out its events
+	case t.Webhook != nil && t.Webhook.Secret != nil:
+		return KindHTTP
+	}
+	for _, k := range t.kinds(Batch{}) {
+		if k.there {
+			return k.name
+		}
 	}
 	return KindHTTP
 }

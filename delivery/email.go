@@ -63,8 +63,7 @@ func (s MailServer) Checked() (MailServer, error) {
 	return s, nil
 }
 
-func (c *checker) email(t *EmailTarget) {
-	const at = "/target/email/"
+func (c *checker) email(at string, t *EmailTarget) {
 	if t.Server != nil {
 		server := *t.Server // the caller's stays as it is
 		c.mailServer(at+"server", &server)

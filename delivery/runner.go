@@ -30,7 +30,7 @@ const MinConnections = 4
 // changed. A Target that has a method Close() is closed after its last attempt. An error keeps this process from delivering for it.
 type TargetFactory func(Definition) (Target, error)
 
-// The kinds of targets that are not Go handlers.
+// The kinds of targets that are not Go handlers: the members of TargetConfig.
 const (
 	KindSQL    = "sql"
 	KindHTTP   = "http"
@@ -39,7 +39,7 @@ const (
 	// KindWebhook is that of webhooks that are signed with a key of the service. Those that bring their secrets are of
 	// KindHTTP.
 	KindWebhook = "webhook"
-	// KindPull needs no member: see Broker.
+	// KindPull needs no member, as any process hands out its events: see Broker.
 	KindPull = "pull"
 )
 
