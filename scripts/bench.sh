@@ -32,6 +32,7 @@ case ${1-} in
 	measure project
 	measure rebuild
 	measure deliver
+	measure pull
 	measure match
 	measure sagas --duration 5s --timers 100000
 	measure http

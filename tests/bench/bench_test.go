@@ -231,6 +231,19 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
+func TestPull(t *testing.T) {
+	t.Parallel()
+	r := tiny(t, Pull{Callers: 3, Batches: []int{1, 7}, Events: 60, Duration: moment})
+	for _, res := range r.Results {
+		if res.Events == 0 || res.Events%60 != 0 {
+			t.Errorf("%s, %s: %d events in %d calls, want all 60 in each round", res.Question, res.Name, res.Events, res.Calls)
+		}
+	}
+	if len(r.Results) != 6 || len(r.Ratios) != 4 {
+		t.Errorf("results are %v, ratios %v", r.Results, r.Ratios)
+	}
+}
+
 func TestSettingsThatCannotBeMeasured(t *testing.T) {
 	t.Parallel()
 	ok := Append{Callers: []int{1}, Duration: time.Second, Batch: 1, Streams: StreamsNew}
@@ -253,6 +266,7 @@ func TestSettingsThatCannotBeMeasured(t *testing.T) {
 		"not so many":      Deliver{Rate: 1, Subscriptions: 5, Many: 7, Partitions: 1, ManyPartitions: 1, Events: minDelivered, Duration: 1},
 		"three partitions": Deliver{Rate: 1, Subscriptions: 5, Many: 10, Partitions: 3, ManyPartitions: 1, Events: minDelivered, Duration: 1},
 		"unknown part":     Deliver{Rate: 1, Subscriptions: 5, Many: 10, Partitions: 1, ManyPartitions: 1, Events: minDelivered, Duration: 1, Only: []string{"all"}},
+		"nothing asked":    Pull{Callers: 1, Events: 1, Duration: 1},
 		"few timers":       Sagas{InFlight: []int{1}, Duration: 1},
 		"no orders":        HTTP{Connections: []int{1}, Duration: 1},
 		"no whole stream":  Compare{Callers: []int{1}, Duration: 1, Batch: 1, Events: 9, Tail: 1},

@@ -126,6 +126,8 @@ func (c *countdown) count(events int) {
 	}
 }
 
+func (c *countdown) ended() bool { return c.left.Load() <= 0 }
+
 // A row for each partition is the effect of transactional handlers.
 const (
 	createEffects = `CREATE TABLE bench_effects (subscription text, partition int, events bigint NOT NULL, PRIMARY KEY (subscription, partition))`
