@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// recipes are the pages that TestRecipes runs.
+const recipes = "../../docs/recipes"
+
+// recipeBlock is a block of commands, with what they print if that follows it.
+var recipeBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$(?:\n```\\w*\n(.*?)^```$)?")
+
+// TestRecipes runs the commands of all recipes, in the order of their names, on one server. Those of a recipe share a directory, and see the
+// server as localhost:8080. Commands that a block of output follows are run until they print that: what they do must be the same if it is
+// done again, and a recipe says nothing of waiting. All others must end well, once. In the output … stands for what varies in a line, on a
+// line of its own for any lines, and a blank for one or more.
+func TestRecipes(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"curl", "sh"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	index, err := os.ReadFile(filepath.Join(recipes, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(recipes, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, url := startDev(t, "--fresh", "--listen", "127.0.0.1:0")
+	for _, page := range pages {
+		name := filepath.Base(page)
+		if name == "README.md" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			if !bytes.Contains(index, []byte("]("+name+")")) {
+				t.Errorf("README.md has no link to it")
+			}
+			runRecipe(t, page, url)
+		})
+	}
+	dev.stopGently(t)
+}
+
+func runRecipe(t *testing.T, page, url string) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := recipeBlock.FindAllStringSubmatch(string(text), -1)
+	if len(blocks) == 0 || strings.Count(string(text), "```sh") != len(blocks) {
+		t.Fatalf("%d blocks of commands that can be run, want as many as there are, and at least one", len(blocks))
+	}
+	dir, host := t.TempDir(), strings.TrimPrefix(url, "http://")
+	for _, block := range blocks {
+		commands, want := strings.ReplaceAll(block[1], "localhost:8080", host), block[2]
+		printed := regexp.MustCompile(outputPattern(want))
+		var out string
+		done := false
+		for deadline := time.Now().Add(patience); !done && time.Now().Before(deadline) && t.Context().Err() == nil; {
+			out, err = runCommands(t, dir, url, commands)
+			out = strings.ReplaceAll(out, host, "localhost:8080")
+			done = want == "" || err == nil && printed.MatchString(out)
+		}
+		switch {
+		case err != nil:
+			t.Fatalf("%v:\n%s\n%s", err, commands, out)
+		case !done:
+			t.Fatalf("%s\nprints\n%s\nwant\n%s", commands, out, want)
+		}
+	}
+}
+
+// runCommands has a shell run commands. It returns what they print. What they leave running ends with the test.
+func runCommands(t *testing.T, dir, url, commands string) (string, error) {
+	out, err := os.CreateTemp(t.TempDir(), "out") // a pipe would wait for what is left running
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", commands)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+	cmd.Env = append(cleanEnv(), "RECOUNT_SERVER="+url)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	failed := cmd.Wait()
+	text, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), failed
+}
+
+// outputPattern returns the regular expression of what a block of output stands for.
+func outputPattern(text string) string {
+	pattern := regexp.QuoteMeta(text)
+	pattern = strings.ReplaceAll("\n"+pattern, "\n…\n", "\n(?s:.*)")
+	pattern = regexp.MustCompile(` *… *`).ReplaceAllString(pattern, ".*")
+	pattern = regexp.MustCompile(` +`).ReplaceAllString(pattern, " +")
+	return `^` + strings.TrimPrefix(pattern, "\n") + `$`
+}
