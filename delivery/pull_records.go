@@ -163,6 +163,18 @@ ORDER BY r.position FOR UPDATE`
 	ackSQL = `
 DELETE FROM {schema}.subscription_parked WHERE subscription = $1 AND ordinal = 0 AND position = ANY ($2)`
 
+	// By pairs of position and token: callers name what others have, too. IS TRUE keeps it from being a join, which is slow where
+	// the planner takes the table for empty.
+	ackTokensSQL = `
+DELETE FROM {schema}.subscription_parked r
+WHERE r.subscription = $1 AND r.ordinal = 0 AND r.position = ANY ($2)
+AND ((r.position, r.token) IN (SELECT * FROM unnest($2::bigint[], $3::uuid[]))) IS TRUE
+RETURNING ` + pulledColumns
+
+	// What is left of them: rows that are another's.
+	othersSQL = `
+SELECT ` + pulledColumns + ` FROM {schema}.subscription_parked r WHERE r.subscription = $1 AND r.ordinal = 0 AND r.position = ANY ($2)`
+
 	extendSQL = `
 UPDATE {schema}.subscription_parked SET next_attempt_at = now() + $3::interval
 WHERE subscription = $1 AND ordinal = 0 AND position = ANY ($2)`

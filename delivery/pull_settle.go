@@ -185,23 +185,34 @@ func (r *records) settle(ctx context.Context, rules *pullRules, items []*pullIte
 	return feed, err
 }
 
-// lockItems locks the rows of items, and says what comes of them.
+// lockItems locks the rows of items, and says what comes of them. What is acknowledged is removed meanwhile, if that is all: a row is
+// written once then, and not twice.
 func (r *records) lockItems(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, rules *pullRules, items []*pullItem, evidence *pullEvidence) (*pullChanges, error) {
-	positions := make([]int64, len(items))
+	positions, tokens := make([]int64, len(items)), make([]uuid.UUID, len(items))
+	acksOnly := rules.perKey == 1
 	for i, it := range items {
-		positions[i] = it.token.position
+		positions[i], tokens[i] = it.token.position, it.token.id
+		acksOnly = acksOnly && it.op == opAck
 	}
-	slices.Sort(positions)
 	var rows []pulledRow
 	var now time.Time
-	b.Queue(`SELECT now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
-	b.Queue(r.sql(lockTokensSQL), rules.id, slices.Compact(positions), rules.perKey > 1).Query(func(found pgx.Rows) (err error) {
-		rows, err = scanPulled(found)
+	read := func(found pgx.Rows) error {
+		some, err := scanPulled(found)
+		rows = append(rows, some...)
 		return err
-	})
+	}
+	b.Queue(`SELECT now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+	if acksOnly {
+		b.Queue(r.sql(ackTokensSQL), rules.id, positions, tokens).Query(read)
+		b.Queue(r.sql(othersSQL), rules.id, positions).Query(read)
+	} else {
+		slices.Sort(positions)
+		b.Queue(r.sql(lockTokensSQL), rules.id, slices.Compact(positions), rules.perKey > 1).Query(read)
+	}
 	if err := send(ctx, c, b); err != nil {
 		return nil, err
 	}
+	slices.SortFunc(rows, func(a, b pulledRow) int { return cmp.Compare(a.Position, b.Position) })
 	changes := &pullChanges{rules: rules, extended: make(map[time.Duration][]int64)}
 	// What was acknowledged tells about what failed.
 	for _, acks := range []bool{true, false} {
@@ -210,6 +221,9 @@ func (r *records) lockItems(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, 
 				changes.settle(it, rows, now.UTC(), evidence)
 			}
 		}
+	}
+	if acksOnly {
+		changes.acked = nil
 	}
 	return changes, nil
 }
