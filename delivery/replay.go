@@ -152,6 +152,43 @@ func (a *Admin) replay(ctx context.Context, name string, o ReplayOptions) (Repla
 	return r, err
 }
 
+// ReplayMissing begins to deliver events that a subscription never had, as they were recorded at a time or later, before it
+// began. It is a replay, of which the target refuses none, since it has had none of them. Where there are none it is done, with no name.
+//
+// Errors: those of Replay; operations.ErrInvalid for the zero time.
+func (a *Admin) ReplayMissing(ctx context.Context, name string, since time.Time, actor string) (Replay, error) {
+	fail := func(err error) (Replay, error) {
+		return Replay{Subscription: name}, fmt.Errorf("replay what subscription %q is missing: %w", name, err)
+	}
+	if since.IsZero() {
+		return fail(operations.InvalidOption("since", "must be a time: what was recorded since then is delivered"))
+	}
+	s, err := a.records.find(ctx, a.records.pool, name, "")
+	if err != nil {
+		return fail(err)
+	}
+	var began *int64
+	if err := a.records.pool.QueryRow(ctx, a.records.sql(beganSQL), s.id).Scan(&began); err != nil {
+		return fail(err)
+	}
+	head, err := a.log.Head(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	from, err := a.of(&s.definition).resolve(ctx, Start{Time: since}, head)
+	if err != nil {
+		return fail(err)
+	}
+	if began == nil || from.Position+1 >= *began {
+		return Replay{Subscription: name, From: from.Position + 1, To: from.Position, Position: from.Position, State: operations.Done}, nil
+	}
+	return a.Replay(ctx, name, ReplayOptions{From: Start{Position: from.Position + 1}, To: Start{Position: *began - 1}, Allow: true,
+		Reason: "what it never had", Actor: actor})
+}
+
+// beganSQL is the first position that any of its partitions has judged, by any definition.
+const beganSQL = `SELECT min(from_position) FROM {schema}.subscription_revision_starts WHERE subscription = $1`
+
 // check reports what of a replay of a subscription is not right, but for its range, and fills its target in.
 func (r *Replay) check(s *found) error {
 	if s.replayOf != 0 {

@@ -19,7 +19,7 @@ import (
 func (prog *Program) webhooksCommand() *cobra.Command {
 	return Group(&cobra.Command{Use: "webhooks", Short: "Inspect and manage webhooks, and receive them"},
 		prog.webhooksList(), prog.webhooksShow(), prog.webhooksCreate(), prog.webhooksRotate(), prog.webhooksSecret(), prog.webhooksDisable(), prog.webhooksEnable(),
-		prog.webhooksResend(), prog.webhooksRecover(), prog.webhooksTest(), prog.webhooksAttempts(), prog.webhooksDelete(), prog.webhooksListen(), prog.webhooksVerify())
+		prog.webhooksResend(), prog.webhooksRecover(), prog.webhooksReplayMissing(), prog.webhooksTest(), prog.webhooksAttempts(), prog.webhooksDelete(), prog.webhooksListen(), prog.webhooksVerify())
 }
 
 // webhooksClient has a running server do what is done with webhooks: it has the key that their secrets are derived from.

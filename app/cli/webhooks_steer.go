@@ -74,14 +74,37 @@ func (prog *Program) webhooksResend() *cobra.Command {
 }
 
 func (prog *Program) webhooksRecover() *cobra.Command {
-	var since string
 	cmd := &cobra.Command{
 		Use:   "recover ID --since TIME",
 		Short: "Let all be tried again at once that has failed since a time",
 		Long:  "Let all be tried again at once that has failed since a time: dead letters, and what waits for its next attempt.",
 	}
+	return sinceOnWebhook(prog, cmd, "/recover", func(w io.Writer, done delivery.Recovered) {
+		fmt.Fprintf(w, "%d dead letters and %d events that waited are tried again\n", done.Redriven, done.Retried)
+	})
+}
+
+func (prog *Program) webhooksReplayMissing() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "replay-missing ID --since TIME",
+		Short: "Send what was recorded since a time, before the webhook was made",
+		Long: `Send what was recorded since a time, before the webhook was made, or before where it began: it is a replay, which
+goes on by itself beside the events of today, and is followed as its subscription is.`,
+	}
+	return sinceOnWebhook(prog, cmd, "/replay-missing", func(w io.Writer, r delivery.Replay) {
+		if r.Name == "" {
+			fmt.Fprintln(w, "nothing was recorded between that time and where it begins")
+			return
+		}
+		fmt.Fprintf(w, "positions %d to %d are replayed as %s\n", r.From, r.To, r.Name)
+	})
+}
+
+// sinceOnWebhook completes a command that does something with a webhook about what is since a time.
+func sinceOnWebhook[T any](prog *Program, cmd *cobra.Command, path string, print func(io.Writer, T)) *cobra.Command {
+	var since string
 	cmd.Flags().StringVar(&since, "since", "", "a time, such as 2026-01-01T00:00:00Z, or how long ago, such as 24h")
-	return onWebhook(prog, cmd, func(ctx context.Context, c webhooksClient, args []string) (done delivery.Recovered, err error) {
+	return onWebhook(prog, cmd, func(ctx context.Context, c webhooksClient, args []string) (done T, err error) {
 		at, err := time.Parse(time.RFC3339, since)
 		if ago, failed := time.ParseDuration(since); err != nil && failed == nil {
 			at, err = time.Now().Add(-ago), nil
@@ -89,10 +112,8 @@ func (prog *Program) webhooksRecover() *cobra.Command {
 		if err != nil {
 			return done, UsageError(cmd, "--since must be a time such as 2026-01-01T00:00:00Z, or how long ago, such as 24h; it is %q", since)
 		}
-		return post[delivery.Recovered](ctx, c, args[0], "/recover", map[string]any{"since": at.UTC()})
-	}, func(w io.Writer, done delivery.Recovered) {
-		fmt.Fprintf(w, "%d dead letters and %d events that waited are tried again\n", done.Redriven, done.Retried)
-	})
+		return post[T](ctx, c, args[0], path, map[string]any{"since": at.UTC()})
+	}, print)
 }
 
 func (prog *Program) webhooksTest() *cobra.Command {

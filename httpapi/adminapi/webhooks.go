@@ -55,6 +55,7 @@ func RegisterWebhooks(a *httpapi.API, program string, subscriptions *delivery.Ad
 	httpapi.Action(a, http.MethodPost, webhookPath+"/test", httpapi.ActionOptions[delivery.AttemptRecord]{}, r.test)
 	httpapi.Action(a, http.MethodPost, webhookPath+"/resend", httpapi.ActionOptions[delivery.Resent]{}, r.resend)
 	httpapi.Action(a, http.MethodPost, webhookPath+"/recover", httpapi.ActionOptions[delivery.Recovered]{}, r.recover)
+	httpapi.Action(a, http.MethodPost, webhookPath+"/replay-missing", httpapi.ActionOptions[delivery.Replay]{}, r.replayMissing)
 	httpapi.Read(a, webhookPath+"/attempts", attemptsQueryOf, r.attempts)
 }
 
@@ -345,7 +346,7 @@ func (r webhookRoutes) resend(ctx context.Context, in httpapi.ActionRequest[rese
 	return r.subscriptions.Resend(ctx, s.Name, in.Body.Position, t, actorOr(in.Actor))
 }
 
-// recoverBody says since when what failed is tried again.
+// recoverBody says since when what failed is tried again, or what was recorded is sent.
 type recoverBody struct {
 	Since time.Time `json:"since" http:"required"`
 }
@@ -356,6 +357,15 @@ func (r webhookRoutes) recover(ctx context.Context, in httpapi.ActionRequest[rec
 		return done, err
 	}
 	return r.subscriptions.Recover(ctx, s.Name, in.Body.Since, actorOr(in.Actor))
+}
+
+// replayMissing sends a webhook what was recorded since a time, before it was made.
+func (r webhookRoutes) replayMissing(ctx context.Context, in httpapi.ActionRequest[recoverBody]) (done delivery.Replay, err error) {
+	s, err := r.get(ctx, in.Path("id"))
+	if err != nil {
+		return done, err
+	}
+	return r.subscriptions.ReplayMissing(ctx, s.Name, in.Body.Since, actorOr(in.Actor))
 }
 
 func attemptsQueryOf(p *httpapi.Params) delivery.AttemptsQuery {

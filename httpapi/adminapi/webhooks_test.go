@@ -213,6 +213,7 @@ func (x *hooks) verified(c cameHook, secrets ...webhook.Secret) {
 func TestAWebhookFromBeginToEnd(t *testing.T) {
 	t.Parallel()
 	x := newHooks(t)
+	x.event("before-1")
 	var made, rotated adminapi.Webhook
 	x.asks("POST", "/v1/webhooks", `{"id":"acme","url":"`+x.url+`","owner":"acme","types":["Counted"],"retry":{"first":"10ms","cap":"50ms"}}`, 201, &made)
 	if len(made.Secrets) != 1 || !strings.HasPrefix(made.Secrets[0].Secret, "whsec_") || made.State != "enabled" || made.Order != "none" {
@@ -281,6 +282,17 @@ func TestAWebhookFromBeginToEnd(t *testing.T) {
 	x.status("no dead letter", func(h adminapi.Webhook) bool { return h.Dead == 0 && h.Waiting == 0 })
 	if text := x.asks("GET", "/v1/webhooks/acme/attempts?failed=true&limit=1", "", 200, nil); !strings.Contains(text, fmt.Sprintf(`"position":%d`, poison)) || !strings.Contains(text, `"status":422`) {
 		t.Errorf("the attempts that failed are %s", text)
+	}
+
+	// What was there before it was made comes when it is asked for, and what was not is done at once.
+	if text := x.asks("POST", "/v1/webhooks/acme/replay-missing", `{"since":"`+since+`"}`, 200, nil); !strings.Contains(text, `"name":"webhook.acme@`) {
+		t.Errorf("what is missing is replayed as %s", text)
+	}
+	if c := x.takes("before-1", 1); !strings.HasPrefix(c.header.Get("recount-replay"), "webhook.acme@") {
+		t.Errorf("what was missing came with %v", c.header)
+	}
+	if text := x.asks("POST", "/v1/webhooks/acme/replay-missing", `{"since":"`+time.Now().UTC().Format(time.RFC3339Nano)+`"}`, 200, nil); !strings.Contains(text, `"state":"done"`) {
+		t.Errorf("nothing is missing, and is %s", text)
 	}
 
 	// One who says that they are gone gets nothing more, and loses nothing.
@@ -360,6 +372,7 @@ func TestWebhooksAreMadeAndListed(t *testing.T) {
 		{"POST /v1/webhooks/a1/secret", ``, "without", 409, "webhook-key-missing"},
 		{"POST /v1/webhooks/a1/resend", `{"position":1}`, "", 400, `"pointer":"/position"`},
 		{"POST /v1/webhooks/a1/recover", `{}`, "", 400, `"pointer":"/since"`},
+		{"POST /v1/webhooks/a1/replay-missing", `{}`, "", 400, `"pointer":"/since"`},
 		{"GET /v1/webhooks/a1/attempts?after=x", "", "", 400, `"pointer":"/after"`},
 		{"GET /v1/webhooks/a1/attempts", "", "", 200, `"items":[]`},
 		{"DELETE /v1/webhooks/a1", "", "", 200, `"done":"deleted"`},
