@@ -23,7 +23,7 @@ func TestStoreBehindATransactionPooler(t *testing.T) {
 		db := newLog(t)
 		pool := pooler.Pool(t, db)
 		pooled := func(c *pgstore.Config) { c.Pool, c.NoListen, c.PollInterval = pool, true, 5*time.Millisecond }
-		return &alternating{Store: open(t, db, pooled), other: open(t, db, pooled)}
+		return &alternating{Store: open(t, db, pooled, patient), other: open(t, db, pooled, patient)}
 	})
 }
 

@@ -76,7 +76,7 @@ func (c *Config) settings(socketDir string) map[string]string {
 		"log_timezone":    "UTC",
 	}
 	if c.Test {
-		s["max_connections"] = "200"
+		s["max_connections"] = "500"
 		// Commits still wait for their write, which is cheap without fsync: tests that kill the
 		// server rely on it.
 		s["fsync"] = "off"

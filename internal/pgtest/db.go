@@ -30,6 +30,7 @@ type DB struct {
 	Pool   *pgxpool.Pool // of at most 4 connections, closed at the test's end
 
 	leavesConnections bool
+	patience          time.Duration // with connections that are ending
 }
 
 // New returns a migrated database for one test. At the test's end nobody may be connected to it
@@ -68,7 +69,7 @@ func newDB(t testing.TB, create func(context.Context, *pgx.Conn, string) error) 
 	if err != nil {
 		fatal(t, fmt.Errorf("create database %s: %w", name, err))
 	}
-	db := &DB{Schema: migrations.DefaultSchema}
+	db := &DB{Schema: migrations.DefaultSchema, patience: patience}
 	// Registered before the pool's, and all of the test's: it runs after them.
 	t.Cleanup(func() { db.end(t, server, name) })
 	if db.DSN, err = withDatabase(server, name); err != nil {
@@ -151,7 +152,7 @@ func (db *DB) end(t testing.TB, server, name string) {
 	defer cancel()
 	err := withAdmin(ctx, server, func(admin *pgx.Conn) error {
 		if !db.leavesConnections {
-			if err := wantNobody(ctx, t, admin, name); err != nil {
+			if err := wantNobody(ctx, t, admin, name, db.patience); err != nil {
 				return err
 			}
 		}

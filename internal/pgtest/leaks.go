@@ -30,7 +30,7 @@ WHERE datname = $1 AND backend_type = 'client backend'
 ORDER BY backend_start`
 
 // wantNobody reports the connections to the database name that do not go away.
-func wantNobody(ctx context.Context, t testing.TB, admin *pgx.Conn, name string) error {
+func wantNobody(ctx context.Context, t testing.TB, admin *pgx.Conn, name string, patience time.Duration) error {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -102,6 +102,7 @@ func TestConnectionLeftBehindFailsItsTest(t *testing.T) {
 	t.Parallel()
 	i := &inner{TB: t}
 	db := pgtest.NewEmpty(i)
+	db.Impatient()
 	connect(t, db.DSN)
 	i.end()
 	if len(i.errors) != 1 || !strings.Contains(i.errors[0], "forgotten, idle in transaction") || !strings.HasSuffix(i.errors[0], "last: BEGIN") {

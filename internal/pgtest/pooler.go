@@ -33,6 +33,12 @@ const (
 // Pooler is a PgBouncer in transaction mode before the server of the tests.
 type Pooler struct{ address string }
 
+// HasPooler reports whether NewPooler can start one, as far as the machine's programs go.
+func HasPooler() bool {
+	_, err := exec.LookPath("pgbouncer")
+	return err == nil
+}
+
 // NewPooler starts one, which ends with the test. Without PgBouncer on the machine the test is
 // skipped, and so it is under unkind settings, which no pooler keeps from sessions: those are
 // refused.
