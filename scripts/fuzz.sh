@@ -20,18 +20,21 @@ set -eu
 cd "$(dirname "$0")/.."
 time=${1:-10s}
 [ $# = 0 ] || shift
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 # Outside of the pipe, where a package that is not there, or has no target, ends the script.
 files=$(grep -l --include='*_test.go' -r '^func Fuzz' ${*:-.}) || {
 	echo "no fuzz targets in ${*:-.}, or a package is not there" >&2
 	exit 1
 }
-echo "$files" | xargs -n1 dirname | sort -u | while read -r package; do
+cached=$(go env GOCACHE)/fuzz/$(go list -m)
+echo "$files" | xargs -n1 dirname | sed 's|^\./||' | sort -u | while read -r package; do
+	go test -c -vet=off -fuzz . -o "$work/fuzz.test" "./$package" </dev/null
 	grep -ho '^func Fuzz[A-Za-z0-9_]*' "$package"/*_test.go | sed 's/func //' | sort | while read -r target; do
 		echo "$package $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel 2 "./$package" >"$said" 2>&1 </dev/null || {
-			cat "$said"
+		(cd "$package" && "$work/fuzz.test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$time" -test.parallel 2 -test.timeout 0 \
+			-test.fuzzcachedir "$cached/$package" -test.paniconexit0) >"$work/said" 2>&1 </dev/null || {
+			cat "$work/said"
 			exit 1
 		}
 	done
