@@ -12,21 +12,6 @@ skip="$skip|TestCommitThatIsGivenUp|TestPagesAreBounded|TestPagingStays|TestStor
 skip="$skip|TestAHandlerThatDoesNotReturn|TestAProcess|TestOthersGoOn|TestProcessesShare|TestAFrozen|UnderKills|TestDefinitionsChangeUnderLoad"
 skip="$skip|TestFault|TestTooMany|TestWhatAProcess|TestOneTarget|TestAReset"
 
-under() {
-	settings=$1
-	shift
-	echo "== RECOUNT_TEST_SETTINGS=$settings"
-	RECOUNT_TEST_SETTINGS=$settings go test -tags failpoints -short -skip "$skip" $args "$@"
-}
-
-args=$*
-models="./projections ./queries ./snapshots"
-under unkind ./internal/pgsession ./migrations ./eventstore/pgstore ./shop $models
-under simple_protocol ./eventstore/pgstore ./delivery ./shop $models
-# Behind a pooler the mode is exec.
-if command -v pgbouncer >/dev/null; then
-	under pooler-refuses $models
-	under pooler-ignores $models
-else
-	under exec $models
-fi
+# Go test runs this with each package's program, which is linked once for all settings.
+exec go test -vet=off -tags failpoints -short -skip "$skip" -exec "sh $PWD/scripts/under-settings.sh" "$@" \
+	./eventstore/pgstore ./projections ./shop ./delivery ./queries ./snapshots ./migrations ./internal/pgsession
