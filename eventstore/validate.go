@@ -3,6 +3,7 @@ package eventstore
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -39,6 +40,7 @@ const (
 	maxReceiptBytes     = 255
 	maxFingerprintBytes = 64
 	maxAnswerBytes      = 64 << 10
+	maxReceiptWindow    = 24 * time.Hour
 )
 
 // Validate checks what every store demands of an append and its options, so
@@ -130,6 +132,9 @@ func validateReceipt(r *Receipt) error {
 	}
 	if len(r.Fingerprint) > maxFingerprintBytes {
 		return invalid("receipt.fingerprint", fmt.Sprintf("must have at most %d bytes", maxFingerprintBytes))
+	}
+	if r.Window < 0 || r.Window > maxReceiptWindow {
+		return invalid("receipt.window", "must be from 0 to 24 hours")
 	}
 	if len(r.Answer) > maxAnswerBytes {
 		return invalid("receipt.answer", fmt.Sprintf("must have at most %d bytes", maxAnswerBytes))

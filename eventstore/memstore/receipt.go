@@ -48,7 +48,7 @@ func (s *Store) checkReceipt(r *eventstore.Receipt) error {
 	}
 	known, ok := s.receipts[receiptKey{r.Scope, r.Key}]
 	switch {
-	case !ok:
+	case !ok, r.Window > 0 && s.recordedAt().Sub(known.StoredAt) >= r.Window:
 		return nil
 	case bytes.Equal(known.Fingerprint, r.Fingerprint):
 		return &eventstore.ReceiptKnownError{Stored: clonedReceipt(known)}
@@ -59,7 +59,9 @@ func (s *Store) checkReceipt(r *eventstore.Receipt) error {
 
 func (s *Store) keepReceipt(r *eventstore.Receipt, results []eventstore.Appended, at time.Time) {
 	if r != nil {
-		s.receipts[receiptKey{r.Scope, r.Key}] = clonedReceipt(eventstore.StoredReceipt{Receipt: *r, Appended: results, StoredAt: at})
+		kept := *r
+		kept.Window = 0
+		s.receipts[receiptKey{r.Scope, r.Key}] = clonedReceipt(eventstore.StoredReceipt{Receipt: kept, Appended: results, StoredAt: at})
 	}
 }
 

@@ -129,5 +129,6 @@ func (s *Store) queueFacts(b *pgx.Batch, f *facts, requests []*request) {
 	}
 	s.queueHead(b, f)
 	s.queueStreams(b, f, unique(names))
+	s.queueExpired(b, requests)
 	s.queueReceipts(b, f, requests)
 }

@@ -149,6 +149,27 @@ func (s *Store) queueStreams(b *pgx.Batch, f *facts, names []string) {
 	})
 }
 
+// A receipt that counts no more makes room for its successor. It is deleted under the lock: nobody else looks at it meanwhile.
+const deleteExpired = `
+DELETE FROM {schema}.receipts WHERE ctid = ANY (ARRAY(
+    SELECT r.ctid FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::bigint[])) AS u(scope, key, microseconds)
+    CROSS JOIN LATERAL (
+        SELECT r.ctid, r.stored_at FROM {schema}.receipts r WHERE r.scope = u.scope AND r.key = u.key LIMIT 1) AS r
+    WHERE r.stored_at <= clock_timestamp() - u.microseconds * interval '1 microsecond'))`
+
+func (s *Store) queueExpired(b *pgx.Batch, requests []*request) {
+	var scopes, keys []string
+	var windows []int64
+	for _, r := range requests {
+		if r.receipt != nil && r.receipt.Window > 0 {
+			scopes, keys, windows = append(scopes, r.receipt.Scope), append(keys, r.receipt.Key), append(windows, r.receipt.Window.Microseconds())
+		}
+	}
+	if len(keys) > 0 {
+		b.Queue(s.sql(deleteExpired), scopes, keys, windows)
+	}
+}
+
 func (s *Store) queueReceipts(b *pgx.Batch, f *facts, requests []*request) {
 	var scopes, keys []string
 	for _, r := range requests {

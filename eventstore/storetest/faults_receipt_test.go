@@ -29,7 +29,10 @@ var receiptFaults = []fault{
 			}
 			return done, err
 		}
-	}, []string{"answers a known receipt and writes nothing", "stores one append of many that carry one receipt", "keeps one receipt for several streams"}},
+	}, []string{
+		"answers a known receipt and writes nothing", "stores one append of many that carry one receipt", "keeps one receipt for several streams",
+		"appends once what is sent again within a window",
+	}},
 
 	{"ignores fingerprints", func(b *broken) {
 		b.onReceipt(func(r *eventstore.Receipt) *eventstore.Receipt { r.Fingerprint = nil; return r })
@@ -72,6 +75,10 @@ var receiptFaults = []fault{
 			return b.Store.Receipt(ctx, scope, key)
 		}
 	}, []string{"keeps the receipt of a retry by ids"}},
+
+	{"has receipts count for ever", func(b *broken) {
+		b.onReceipt(func(r *eventstore.Receipt) *eventstore.Receipt { r.Window = 0; return r })
+	}, []string{"counts a receipt for as long as the next one says"}},
 
 	{"joins scope and key", func(b *broken) {
 		b.onReceipt(func(r *eventstore.Receipt) *eventstore.Receipt {

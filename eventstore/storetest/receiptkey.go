@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -14,6 +16,8 @@ var receiptKeyClauses = []clause{
 	{"purges the receipts stored before a time", receipts, purgesReceipts},
 	{"refuses invalid receipts and takes those at the bounds", receipts, boundsReceipts},
 	{"stores one append of many that carry one receipt", receipts, storesReceiptOnce},
+	{"counts a receipt for as long as the next one says", receipts, countsReceiptFor},
+	{"appends once what is sent again within a window", receipts, appendsOnce},
 }
 
 // A separator between scope and key must not be something that both may hold.
@@ -88,6 +92,8 @@ func boundsReceipts(f *fixture) {
 		{eventstore.Receipt{Scope: "s\xff", Key: "k"}, eventstore.ErrInvalid},
 		{eventstore.Receipt{Scope: "s", Key: "k", Fingerprint: make([]byte, 65)}, eventstore.ErrInvalid},
 		{eventstore.Receipt{Scope: "s", Key: "k", Answer: make([]byte, 64<<10+1)}, eventstore.ErrInvalid},
+		{eventstore.Receipt{Scope: "s", Key: "k", Window: -1}, eventstore.ErrInvalid},
+		{eventstore.Receipt{Scope: "s", Key: "k", Window: 24*time.Hour + 1}, eventstore.ErrInvalid},
 	} {
 		append := func() error {
 			_, err := f.appendWith(&c.r, streamAppend("order-1", eventstore.Any, event("a")))
@@ -99,6 +105,83 @@ func boundsReceipts(f *fixture) {
 			f.Errorf("Append with a receipt at the bounds: %v", err)
 		}
 	}
+}
+
+// What is older than the window of an append makes room for it, and the new one counts from then on.
+func countsReceiptFor(f *fixture) {
+	first, second := receipt("k"), receipt("k")
+	if _, err := f.appendWith(first, streamAppend("order-1", eventstore.Any, event("first"))); err != nil {
+		f.Fatalf("Append with a receipt: %v", err)
+	}
+	second.Window = time.Hour
+	f.refused("Append with the receipt within its window", eventstore.ErrReceiptKnown, func() error {
+		_, err := f.appendWith(second, streamAppend("order-1", eventstore.Any, event("too early")))
+		return err
+	})
+	f.wantReceipt(first, f.result(0))
+	second.Window, second.Answer = time.Microsecond, []byte("another")
+	var done eventstore.Appended
+	err := eventstore.ErrReceiptKnown
+	for range 100 { // until a microsecond is over by the clock of the store
+		if errors.Is(err, eventstore.ErrReceiptKnown) {
+			time.Sleep(time.Microsecond)
+			done, err = f.appendWith(second, streamAppend("order-1", eventstore.Any, event("second")))
+		}
+	}
+	if err != nil {
+		f.Fatalf("Append with the receipt behind its window: %v", err)
+	}
+	f.wantReceipt(second, done)
+	f.refused("Append with the receipt that took its place", eventstore.ErrReceiptKnown, func() error {
+		_, err := f.appendWith(receipt("k"), streamAppend("order-1", eventstore.Any, event("third")))
+		return err
+	})
+	f.wantLabels("ReadStream", f.stream("order-1", eventstore.ReadOptions{}), "first", "second")
+}
+
+func appendsOnce(f *fixture) {
+	once := func(stream, label string, d eventstore.Dedup) eventstore.Appended {
+		f.Helper()
+		a := streamAppend(stream, eventstore.Any, event(label))
+		for i := range a.Events { // who does not know them sends others each time
+			a.Events[i].ID, a.Events[i].Metadata = uuid.Nil, []byte(fmt.Sprint(time.Now().UnixNano()))
+		}
+		done, err := eventstore.AppendOnce(f.Context(), f.Store, a, d)
+		if err != nil {
+			f.Fatalf("AppendOnce(%q, %q, %+v): %v", stream, label, d, err)
+		}
+		return done
+	}
+	one := eventstore.Dedup{Key: "one"}
+	first := once("order-1", "a", one)
+	for name, c := range map[string]struct {
+		stream, label string
+		d             eventstore.Dedup
+		same          bool
+	}{
+		"its key again":             {"order-1", "b", one, true},
+		"its key in another stream": {"order-2", "a", one, false},
+		"another key":               {"order-1", "a", eventstore.Dedup{Key: "two"}, false},
+		"its key among all":         {"order-1", "a", eventstore.Dedup{Key: "one", Scope: eventstore.DedupAll}, false},
+		"the content as a key":      {"order-1", "a", eventstore.Dedup{}, false},
+	} {
+		if done := once(c.stream, c.label, c.d); done.Duplicate != c.same || c.same && (done.Version != first.Version || done.Position != first.Position || done.Stream != first.Stream) {
+			f.Errorf("AppendOnce of %s = %+v, the first was %+v, want the same: %v", name, done, first, c.same)
+		}
+	}
+	if done := once("order-3", "a", eventstore.Dedup{Key: "one", Scope: eventstore.DedupAll}); !done.Duplicate || done.Stream != "order-1" {
+		f.Errorf("AppendOnce of a key among all = %+v, want what went to order-1", done)
+	}
+	if done := once("order-1", "a", eventstore.Dedup{}); !done.Duplicate {
+		f.Errorf("AppendOnce of content that is there = %+v, want that", done)
+	}
+	if done := once("order-1", "b", eventstore.Dedup{}); done.Duplicate {
+		f.Errorf("AppendOnce of other content = %+v, want that it is written", done)
+	}
+	f.refused("AppendOnce in a scope that is none", eventstore.ErrInvalid, func() error {
+		_, err := eventstore.AppendOnce(f.Context(), f.Store, streamAppend("order-1", eventstore.Any, event("x")), eventstore.Dedup{Scope: "key"})
+		return err
+	})
 }
 
 // A client that sends a request twice at once must not place two orders.
