@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/domain/order"
@@ -152,6 +153,8 @@ func (r *ruin) letHang(h *hits, still bool) {
 	r.t.Helper()
 	if wayOf(r.orders[0].ID) == "hanging" {
 		r.until(ruleEnds, "at their places, or hanging", func(id string) bool { return still && h.hasReached(id) || r.hanging[id] || r.ended[id] || r.retry(id) })
+		// A timer that stands still keeps waiting those that the read model does not have yet.
+		apptest.Rows(r.Test, sagas.Timers)
 		r.ahead.Add(int64(2 * time.Hour))
 	}
 }
