@@ -60,6 +60,9 @@ type Options struct {
 	// WebhookKey is what the secrets of webhooks are derived from, the same in all processes. Default: webhooks must bring
 	// their own.
 	WebhookKey *webhook.MasterKey
+	// Accept lets others forward events to this log, by POST /v1/accept: see delivery.RecountTarget. Default: nobody, and there is no
+	// such route.
+	Accept []delivery.Grant
 	// Host is that of httpapi.Config.
 	Host func(string) bool
 	// AdminHosts are names by which operators may call a loopback address for them, besides localhost.

@@ -27,7 +27,7 @@ func (a App) modules() []Module {
 	return append(slices.Clip(a.Modules), sagaModule)
 }
 
-// Sagas are the definitions of all modules.
+// Sagas are the definitions of all modules, and that of Gather.
 func (a App) Sagas() (all []*sagas.Saga) {
 	for _, m := range a.Modules {
 		all = append(all, m.Sagas...)
@@ -35,7 +35,16 @@ func (a App) Sagas() (all []*sagas.Saga) {
 			all = append(all, s.Define(beginNext))
 		}
 	}
+	if a.Targets[delivery.KindGather] != nil {
+		all = append(all, sagas.Gather())
+	}
 	return all
+}
+
+// Gather makes targets of subscriptions that gather events. An App that has it among its Targets, as delivery.KindGather, has the saga of
+// sagas.Gather, whose instances the groups are.
+func Gather(s *Service, d delivery.Definition) (delivery.Target, error) {
+	return s.Sagas.GatherTarget(d)
 }
 
 // beginNext begins the instance of the next time of a schedule, in a step of one.

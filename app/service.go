@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
@@ -226,6 +227,9 @@ func (s *Service) NewRunner() (*projections.Runner, error) {
 // TargetDialer returns what connects to targets: to no address that is not public, unless Options.AllowTargets has it.
 func (s *Service) TargetDialer() *net.Dialer { return webhook.NewDialer(s.options.AllowTargets) }
 
+// forwardingTimeout is how long it may take to ask the log who it is.
+const forwardingTimeout = 5 * time.Second
+
 // newDeliverer returns what delivers the subscriptions whose targets can be reached from here.
 func (s *Service) newDeliverer() (*delivery.Runner, error) {
 	request := func(d delivery.Definition) (delivery.Target, error) {
@@ -237,6 +241,15 @@ func (s *Service) newDeliverer() (*delivery.Runner, error) {
 	}
 	if s.options.WebhookKey != nil {
 		targets[delivery.KindWebhook] = request
+	}
+	targets[delivery.KindRecount] = func(d delivery.Definition) (delivery.Target, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), forwardingTimeout)
+		defer cancel()
+		at, err := s.Log.Head(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return webhook.NewForwarding(d, s.options.AllowTargets, at.Log)
 	}
 	for kind, target := range s.App.Targets {
 		targets[kind] = func(d delivery.Definition) (delivery.Target, error) { return target(s, d) }
@@ -324,6 +337,13 @@ func (s *Service) register(api *httpapi.API) error {
 	}
 	if s.Rows == nil {
 		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions, s.Broker)
+		if len(s.options.Accept) > 0 {
+			acceptor, err := delivery.NewAcceptor(s.Log, s.options.Accept...)
+			if err != nil {
+				return err
+			}
+			adminapi.RegisterAccept(api, acceptor)
+		}
 		adminapi.RegisterWebhooks(api, s.App.Program, s.Subscriptions, adminapi.WebhookConfig{Key: s.options.WebhookKey, Allow: s.options.AllowTargets})
 	}
 	return nil

@@ -160,10 +160,22 @@ func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *event
 			return err
 		}
 		if e.Position <= cursor {
-			say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s", partition, cursor, lastAttempt(x.Attempts))
+			say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s%s", partition, cursor, lastAttempt(x.Attempts), groupText(&f.definition, e))
 		}
 		return nil
 	})
+}
+
+// groupText says of which group an event is, if it is of one that is gathered.
+func groupText(d *Definition, e *eventstore.RecordedEvent) string {
+	if d.Target.Gather == nil {
+		return ""
+	}
+	value, part, err := d.Target.Gather.Group(e)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("; it is part %q of instance %s of saga %s, whose messages say whether it was a duplicate or late", part, GroupID(d.Name, value), KindGather)
 }
 
 func lastAttempt(all []AttemptRecord) string {

@@ -38,6 +38,12 @@ func NewAppendTarget(config AppendTarget, log eventstore.Appender) (Target, erro
 // Deliver implements Target. Each event is an append of its own: a batch that is delivered again may have
 // others beside it, and a store takes a repetition for one only if it is whole.
 func (t *appendTarget) Deliver(ctx context.Context, d *Delivery) error {
+	return OneByOne(ctx, d, func(e *Event) error { return t.append(ctx, d.Subscription, e) })
+}
+
+// OneByOne hands the events of an attempt to f, one after another, for a Target that delivers each by itself. Behind one that fails those of its
+// key are left out.
+func OneByOne(ctx context.Context, d *Delivery, f func(*Event) error) error {
 	failed := make(map[int]error)
 	keys := make(map[string]bool)
 	for i := range d.Events {
@@ -45,7 +51,7 @@ func (t *appendTarget) Deliver(ctx context.Context, d *Delivery) error {
 		if keys[e.Key] {
 			continue // behind one that failed
 		}
-		if err := t.append(ctx, d.Subscription, e); err != nil {
+		if err := f(e); err != nil {
 			if ctx.Err() != nil || len(d.Events) == 1 {
 				return err
 			}
@@ -97,6 +103,19 @@ func (t *appendTarget) stream(e *eventstore.RecordedEvent) string {
 // metadata returns that of what is to be appended. It fails if the event came too many times through appends of
 // targets already, which would never end if they feed each other.
 func (t *appendTarget) metadata(e *Event) ([]byte, error) {
+	members := metadataOf(e.RecordedEvent)
+	if err := hop(members, t.MaxHops); err != nil {
+		return nil, err
+	}
+	members["causation_id"] = mustMarshal(e.ID)
+	if e.Replay != "" {
+		members["recount_replay"] = mustMarshal(e.Replay)
+	}
+	return mustMarshal(members), nil
+}
+
+// metadataOf returns the members of an event's metadata; what is no JSON object is its member recount_metadata, in base64.
+func metadataOf(e *eventstore.RecordedEvent) map[string]json.RawMessage {
 	members := make(map[string]json.RawMessage)
 	if !IsJSON(e.Metadata) || json.Unmarshal(e.Metadata, &members) != nil || members == nil {
 		members = make(map[string]json.RawMessage)
@@ -104,22 +123,23 @@ func (t *appendTarget) metadata(e *Event) ([]byte, error) {
 			members["recount_metadata"] = mustMarshal(e.Metadata)
 		}
 	}
+	return members
+}
+
+// hop counts one more append in the metadata of an event.
+func hop(members map[string]json.RawMessage, most int) error {
 	var hops int
 	if counted, ok := members[hopsMember]; ok {
 		if err := json.Unmarshal(counted, &hops); err != nil || hops < 0 {
-			return nil, fmt.Errorf("the metadata has %.100s as %s, which is how many appends of targets the event came through", counted, hopsMember)
+			return fmt.Errorf("the metadata has %.100s as %s, which is how many appends of targets the event came through", counted, hopsMember)
 		}
 	}
-	if hops >= t.MaxHops {
-		return nil, fmt.Errorf("the event came through %d appends of targets, and max_hops is %d: if subscriptions feed each other, change what they match, else raise it",
-			hops, t.MaxHops)
+	if hops >= most {
+		return fmt.Errorf("the event came through %d appends of targets, and max_hops is %d: if subscriptions feed each other, change what they match, else raise it",
+			hops, most)
 	}
 	members[hopsMember] = mustMarshal(hops + 1)
-	members["causation_id"] = mustMarshal(e.ID)
-	if e.Replay != "" {
-		members["recount_replay"] = mustMarshal(e.Replay)
-	}
-	return mustMarshal(members), nil
+	return nil
 }
 
 // mustMarshal returns a value as JSON that always has one.

@@ -30,6 +30,8 @@ func (t *TargetConfig) kinds(batch Batch) []targetKind {
 		{"sql", t.SQL != nil, func(c *checker, at string) { c.function(at+"function", t.SQL.Function) }},
 		{"append", t.Append != nil, func(c *checker, at string) { c.append(at, t.Append) }},
 		{"email", t.Email != nil, func(c *checker, at string) { c.email(at, t.Email) }},
+		{KindRecount, t.Recount != nil, func(c *checker, at string) { c.recount(at, t.Recount) }},
+		{KindGather, t.Gather != nil, func(c *checker, at string) { c.gather(at, t.Gather) }},
 		{"pull", t.Pull != nil, func(c *checker, at string) {
 			c.duration(at+"lease", &t.Pull.Lease, 30*time.Second, time.Second, maxLease)
 			number(c, at+"per_key", &t.Pull.PerKey, 1, 1, 100)

@@ -113,6 +113,10 @@ type TargetConfig struct {
 	Webhook *WebhookTarget `json:"webhook,omitzero"`
 	// Email sends mails.
 	Email *EmailTarget `json:"email,omitzero"`
+	// Recount sends events to another Recount.
+	Recount *RecountTarget `json:"recount,omitzero"`
+	// Gather gathers events that belong together, and appends one for all.
+	Gather *GatherTarget `json:"gather,omitzero"`
 	// Pull keeps events for callers who ask for them: see Broker.
 	Pull *PullTarget `json:"pull,omitzero"`
 }

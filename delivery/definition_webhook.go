@@ -48,6 +48,9 @@ func (t TargetConfig) Requests() *HTTPTarget {
 	if t.Webhook != nil {
 		return &t.Webhook.HTTPTarget
 	}
+	if t.Recount != nil {
+		return t.Recount.Requests()
+	}
 	return t.HTTP
 }
 

@@ -52,4 +52,4 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 }
 
 // errNoRehearsal says what only a Runner can do.
-var errNoRehearsal = errors.New("without a database there are only events of the log, for handlers that take no transaction and for mails")
+var errNoRehearsal = errors.New("without a database there are only events of the log, for handlers that take no transaction, for mails and for what is gathered")

@@ -39,6 +39,8 @@ const (
 	// KindWebhook is that of webhooks that are signed with a key of the service. Those that bring their secrets are of
 	// KindHTTP.
 	KindWebhook = "webhook"
+	// KindGather is that of programs with sagas that link it.
+	KindGather = "gather"
 	// KindPull needs no member, as any process hands out its events: see Broker.
 	KindPull = "pull"
 )

@@ -45,10 +45,23 @@ func (t *turn) command(step string, number int64) error {
 	var in Input = Complete{step, number, nil}
 	if err != nil {
 		in = Fail{step, number, CodeDefinition, err.Error(), false}
-	} else if err := t.tx.Try(func() error { return t.config.Decide(t.tx, c) }); err != nil {
+	} else if err := t.tx.Try(func() error { return t.decide(c) }); err != nil {
 		in = Fail{step, number, codeOf(err, CodeRejected), err.Error(), false}
 	}
 	return t.put(in)
+}
+
+// decide decides a command as part of the turn.
+func (t *turn) decide(c Command) error {
+	own, ok := c.Command.(appending)
+	if !ok {
+		return t.config.Decide(t.tx, c)
+	}
+	if own.err != nil {
+		return Fatal(CodeDefinition, own.err)
+	}
+	t.tx.Append(own.stream, own.event)
+	return nil
 }
 
 // next returns a step that has begun behind a number, and is a command; "": there is none.

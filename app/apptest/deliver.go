@@ -10,7 +10,7 @@ import (
 )
 
 // Deliver hands what was written since the last call, or since the beginning, to the Go handlers of the
-// App's subscriptions, in order, what they write too, sends the mails of the others, and returns the first error of one: the
+// App's subscriptions, in order, what they write too, sends the mails of the others, gathers events, and returns the first error of one: the
 // next call begins with that event again. Handlers that take a transaction and other targets need PostgreSQL. There subscriptions are
 // delivered all the time, from where they begin, and Deliver waits until all is delivered, or something has failed.
 //
@@ -57,15 +57,11 @@ func (x *Test) deliver(name string, s delivery.Subscription) error {
 	}
 	ctx := app.WithService(x.Service.Logger.WithContext(x.t.Context()), x.Service)
 	from, attempt := x.delivered[name], x.attempts[name]+1
-	var mails []delivery.Target
-	if s.Target.Email != nil {
-		target, err := x.Service.Mailer.Target(s.Definition)
-		if err != nil {
-			return err
-		}
-		mails = append(mails, target)
+	others, err := x.others(s.Definition)
+	if err != nil {
+		return err
 	}
-	next, err := s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, from, attempt, mails...)
+	next, err := s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, from, attempt, others...)
 	switch {
 	case err == nil:
 		attempt = 0
@@ -74,6 +70,22 @@ func (x *Test) deliver(name string, s delivery.Subscription) error {
 	}
 	x.delivered[name], x.attempts[name] = next, attempt
 	return err
+}
+
+// others returns the target of a subscription that is no handler; none, if that needs PostgreSQL.
+func (x *Test) others(d delivery.Definition) ([]delivery.Target, error) {
+	d, err := d.Checked()
+	switch {
+	case err != nil:
+		return nil, nil // it has a handler, or is told of its mistakes
+	case d.Target.Email != nil:
+		target, err := x.Service.Mailer.Target(d)
+		return []delivery.Target{target}, err
+	case d.Target.Gather != nil && x.Service.Sagas != nil:
+		target, err := x.Service.Sagas.GatherTarget(d)
+		return []delivery.Target{target}, err
+	}
+	return nil, nil
 }
 
 // awaitDelivery waits until a subscription has come to the end of the log. The error is what a handler returned.

@@ -57,7 +57,7 @@ func (prog *Program) variantFlags(flags *pflag.FlagSet, dev bool) func(dataDir s
 			return func(dataDir string) (func() error, error) {
 				a, closeApp, err := choose(dataDir)
 				if err == nil {
-					prog.App = a
+					prog.App = prog.variant(a)
 				}
 				return closeApp, err
 			}
@@ -66,12 +66,20 @@ func (prog *Program) variantFlags(flags *pflag.FlagSet, dev bool) func(dataDir s
 	return func(string) (func() error, error) { return func() error { return nil }, nil }
 }
 
+// variant returns a variant of the App, which has the same targets.
+func (prog *Program) variant(a app.App) app.App {
+	if a.Targets == nil {
+		a.Targets = prog.App.Targets
+	}
+	return a
+}
+
 // withMost returns the program with the App that has everything.
 func (prog *Program) withMost() *Program {
 	for _, x := range prog.Extensions {
 		if x.App != nil {
 			with := *prog
-			with.App = x.App.Most
+			with.App = prog.variant(x.App.Most)
 			return &with
 		}
 	}

@@ -165,6 +165,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	flags.StringVar(&s.webhookKeyFile, "webhook-key-file", "", "file with the key that the secrets of webhooks are derived from, 32 bytes or more, the same for all processes; "+
 		"or it is in $"+webhookKeyVariable)
 	FromEnv(flags, "webhook-key-file")
+	var accept string
+	flags.StringVar(&accept, "accept", "", "file with what others may forward to this log, as YAML or JSON: docs/recipes/cross-account.md")
+	FromEnv(flags, "accept")
 	choose := prog.variantFlags(flags, false)
 	logs := loggingFlags(cmd, "info", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
@@ -187,6 +190,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 			return err
 		}
 		if s.options.WebhookKey, err = prog.webhookKey(s.webhookKeyFile); err != nil {
+			return err
+		}
+		if s.options.Accept, err = readGrants(accept); err != nil {
 			return err
 		}
 		return s.run(cmd.Context(), prog.logger(logs))

@@ -116,6 +116,8 @@ func targetCell(t delivery.TargetConfig) string {
 		return "append " + t.Append.Stream
 	case t.Requests() != nil:
 		return t.Requests().URL
+	case t.Gather != nil:
+		return "gather by " + t.Gather.Correlate
 	case t.Pull != nil:
 		return "pull"
 	case t.Email != nil:

@@ -18,7 +18,6 @@ import (
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/pgtest"
-	"github.com/57528e99/recount/shop"
 	"github.com/57528e99/recount/shop/shopcli"
 	"github.com/57528e99/recount/tests/bench/benchcli"
 )
@@ -33,7 +32,7 @@ type tests struct{ m *testing.M }
 
 // program is the command line of the shop, on other streams than those of the process.
 func program(p cli.Program) *cli.Program {
-	p.App, p.Extensions = shop.App(), []cli.Extension{shopcli.Extension(), scaffold.Extension(), benchcli.Extension()}
+	p.App, p.Extensions = theShop(), []cli.Extension{shopcli.Extension(), scaffold.Extension(), benchcli.Extension()}
 	return &p
 }
 

@@ -36,9 +36,10 @@ func owned(t *testing.T, db *pgtest.DB, p *process) (its, all int) {
 // takesAll waits until a process has the leases of all projections.
 func takesAll(t *testing.T, db *pgtest.DB, p *process) {
 	t.Helper()
-	until(t, "the process has all six leases", func() bool {
+	until(t, "the process has all leases", func() bool {
 		its, all := owned(t, db, p)
-		return its == 6 && all == 6
+		want := len(theShop().Projections()) + 1 // that of snapshots
+		return its == want && all == want
 	})
 }
 

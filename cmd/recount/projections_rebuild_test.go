@@ -192,7 +192,7 @@ func rebuildAll(t *testing.T, where ...string) {
 	for _, op := range done.Items {
 		names = append(names, op.Subject)
 	}
-	want := []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku", "snapshots_stock"}
+	want := []string{"orders", "stock_levels", "customer_history", "sales_by_country", "sales_by_sku", "saga_instances", "saga_timers", "snapshots_stock"}
 	if !slices.Equal(names, want) {
 		t.Errorf("%v: rebuilt are %v, want %v", where, names, want)
 	}

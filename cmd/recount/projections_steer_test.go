@@ -19,22 +19,22 @@ func TestAllProjectionsArePausedAndResumed(t *testing.T) {
 	execute(t, db, `CREATE FUNCTION recount.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$`)
 	for _, where := range [][]string{{"--server", url}, {"--database", db.DSN}} {
 		stdout, _ := runs(t, cli.ExitOK, slices.Concat([]string{"projections", "pause", "--all"}, where)...)
-		if n := strings.Count(stdout, " is paused\n"); n != 6 {
-			t.Errorf("pause --all said %q, want six projections to be paused", stdout)
+		if n := strings.Count(stdout, " is paused\n"); n != 8 {
+			t.Errorf("pause --all said %q, want eight projections to be paused", stdout)
 		}
-		if stdout, _ = runs(t, cli.ExitOK, slices.Concat([]string{"projections", "ls"}, where)...); strings.Count(stdout, " paused ") != 6 {
-			t.Errorf("ls says\n%swant six projections to be paused", stdout)
+		if stdout, _ = runs(t, cli.ExitOK, slices.Concat([]string{"projections", "ls"}, where)...); strings.Count(stdout, " paused ") != 8 {
+			t.Errorf("ls says\n%swant eight projections to be paused", stdout)
 		}
 		execute(t, db, `CREATE TRIGGER refuse BEFORE UPDATE OF desired ON recount.projections
 			FOR EACH ROW WHEN (NEW.name = 'orders') EXECUTE FUNCTION recount.refuse()`)
 		stdout, stderr := runs(t, cli.ExitFailure, slices.Concat([]string{"projections", "resume", "--all"}, where)...)
-		if strings.Count(stdout, " is resumed\n") != 5 || strings.Contains(stdout, "orders is") ||
-			!strings.Contains(stderr, "error: resume failed for 1 of 6 projections: orders\n") {
+		if strings.Count(stdout, " is resumed\n") != 7 || strings.Contains(stdout, "orders is") ||
+			!strings.Contains(stderr, "error: resume failed for 1 of 8 projections: orders\n") {
 			t.Errorf("resume --all said %q and %q, want all but orders to be resumed", stdout, stderr)
 		}
 		execute(t, db, `DROP TRIGGER refuse ON recount.projections`)
-		if stdout, _ = runs(t, cli.ExitOK, slices.Concat([]string{"projections", "resume", "--all"}, where)...); strings.Count(stdout, " is resumed\n") != 6 {
-			t.Errorf("resume --all said %q, want six projections to be resumed", stdout)
+		if stdout, _ = runs(t, cli.ExitOK, slices.Concat([]string{"projections", "resume", "--all"}, where)...); strings.Count(stdout, " is resumed\n") != 8 {
+			t.Errorf("resume --all said %q, want eight projections to be resumed", stdout)
 		}
 	}
 	placeAndRead(t, url, url, "1")

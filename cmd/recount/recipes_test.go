@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +25,7 @@ var recipeBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$(?:\n```\\w*\n(.*?)
 // line of its own for any lines, and a blank for one or more.
 func TestRecipes(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{"curl", "sh"} {
+	for _, program := range []string{"curl", "psql", "sh"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skip(err)
 		}
@@ -38,6 +39,7 @@ func TestRecipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	dev, url := startDev(t, "--fresh", "--listen", "127.0.0.1:0")
+	database := dev.await(t, `database +psql '(\S+)'`)[1]
 	for _, page := range pages {
 		name := filepath.Base(page)
 		if name == "README.md" {
@@ -47,13 +49,13 @@ func TestRecipes(t *testing.T) {
 			if !bytes.Contains(index, []byte("]("+name+")")) {
 				t.Errorf("README.md has no link to it")
 			}
-			runRecipe(t, page, url)
+			runRecipe(t, page, url, database)
 		})
 	}
 	dev.stopGently(t)
 }
 
-func runRecipe(t *testing.T, page, url string) {
+func runRecipe(t *testing.T, page, url, database string) {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -62,15 +64,15 @@ func runRecipe(t *testing.T, page, url string) {
 	if len(blocks) == 0 || strings.Count(string(text), "```sh") != len(blocks) {
 		t.Fatalf("%d blocks of commands that can be run, want as many as there are, and at least one", len(blocks))
 	}
-	dir, host := t.TempDir(), strings.TrimPrefix(url, "http://")
+	dir, hosts := t.TempDir(), strings.NewReplacer("localhost:8080", strings.TrimPrefix(url, "http://"), "localhost:8082", freeAddress(t))
 	for _, block := range blocks {
-		commands, want := strings.ReplaceAll(block[1], "localhost:8080", host), block[2]
+		commands, want := hosts.Replace(block[1]), block[2]
 		printed := regexp.MustCompile(outputPattern(want))
 		var out string
 		done := false
 		for deadline := time.Now().Add(patience); !done && time.Now().Before(deadline) && t.Context().Err() == nil; {
-			out, err = runCommands(t, dir, url, commands)
-			out = strings.ReplaceAll(out, host, "localhost:8080")
+			out, err = runCommands(t, dir, commands, "RECOUNT_SERVER="+url, "database="+database)
+			out = strings.ReplaceAll(out, strings.TrimPrefix(url, "http://"), "localhost:8080")
 			done = want == "" || err == nil && printed.MatchString(out)
 		}
 		switch {
@@ -82,8 +84,19 @@ func runRecipe(t *testing.T, page, url string) {
 	}
 }
 
+// freeAddress returns an address of this machine that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // runCommands has a shell run commands. It returns what they print. What they leave running ends with the test.
-func runCommands(t *testing.T, dir, url, commands string) (string, error) {
+func runCommands(t *testing.T, dir, commands string, env ...string) (string, error) {
 	out, err := os.CreateTemp(t.TempDir(), "out") // a pipe would wait for what is left running
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +104,7 @@ func runCommands(t *testing.T, dir, url, commands string) (string, error) {
 	defer out.Close()
 	cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", commands)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
-	cmd.Env = append(cleanEnv(), "RECOUNT_SERVER="+url)
+	cmd.Env = append(cleanEnv(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

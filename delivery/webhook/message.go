@@ -36,6 +36,10 @@ func (t *Target) message(d *delivery.Delivery) (*message, error) {
 	m := &message{header: make(http.Header, 16), values: make([]string, 0, 16)}
 	t.mark(m, d, batch)
 	switch {
+	case t.from != uuid.Nil:
+		m.set("Content-Type", eventstore.ContentTypeJSON)
+		m.write(d, true, t.appendEvent)
+		m.body = append(append([]byte(`{"log":"`+t.from.String()+`","events":`), m.body...), '}')
 	case t.config.Format == delivery.FormatCloudEventsBinary && batch:
 		return nil, delivery.Stop(errors.New("cloudevents-binary has no batches"))
 	case t.config.Format == delivery.FormatCloudEventsBinary:

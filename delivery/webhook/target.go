@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 
 	"github.com/57528e99/recount/delivery"
@@ -29,6 +30,7 @@ type Target struct {
 	headers   []*header
 	tokens    *tokens          // nil: no OAuth
 	signer    *signer          // nil: requests are not signed
+	from      uuid.UUID        // of the log whose events go to another Recount; Nil: they do not
 	own       *delivery.Secret // of one who brings the secrets to sign with; nil: they are derived
 }
 
@@ -68,6 +70,15 @@ func NewSigned(d delivery.Definition, allow []netip.Prefix, key *MasterKey) (*Ta
 	}
 	t.authenticate()
 	return t, nil
+}
+
+// NewForwarding returns the target of a subscription that goes to delivery.RecountTarget, of a log with an id.
+func NewForwarding(d delivery.Definition, allow []netip.Prefix, from uuid.UUID) (*Target, error) {
+	t, err := New(d, allow)
+	if err == nil {
+		t.from = from
+	}
+	return t, err
 }
 
 // Close closes the connections that no attempt uses. It is called after the last.

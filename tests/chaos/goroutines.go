@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore/logcheck"
 	httpclient "github.com/57528e99/recount/httpapi/client"
 	"github.com/57528e99/recount/shop"
@@ -52,9 +54,11 @@ func (r *run) awaitFresh(ctx context.Context) error {
 	return fmt.Errorf("servers are not ready after %s: %w", settling, err)
 }
 
-// keptByServers is how many projections servers keep: the shop's, and the snapshots of each category.
+// keptByServers is how many projections servers keep: the shop's, those of sagas, and the snapshots of each category.
 func keptByServers() int {
-	return len(shop.App().Projections()) + strings.Count(snapshots, "=")
+	a := shop.App()
+	a.Targets = map[string]func(*app.Service, delivery.Definition) (delivery.Target, error){delivery.KindGather: app.Gather} // as cmd/recount has
+	return len(a.Projections()) + strings.Count(snapshots, "=")
 }
 
 // allOwned returns an error until servers have taken all projections.
