@@ -111,15 +111,15 @@ func TestAShortRun(t *testing.T) {
 	}
 }
 
-// TestAMutantTurnsItRed runs a product with a bug in it.
+// TestAMutantTurnsItRed runs workers with a bug in them. There are no servers here, so that the program need not be built with it.
 func TestAMutantTurnsItRed(t *testing.T) {
-	needPostgres(t)
+	recount, _ := needPrograms(t)
 	for mutant, rule := range map[string]logcheck.Rule{
 		"digest-not-moved": logcheck.RuleCheckpoint,
 		"blind-retry":      logcheck.RuleIDsOnce,
 	} {
 		t.Run(mutant, func(t *testing.T) {
-			c := Config{Seed: 1, Duration: 4 * time.Second, Faults: 40, Only: []Kind{CutAfter}, Mutant: mutant,
+			c := Config{Seed: 1, Duration: 4 * time.Second, Faults: 40, Only: []Kind{CutAfter}, Mutant: mutant, Recount: recount,
 				Servers: -1, Clients: -1, Deliverers: -1, Orders: -1, Readers: 1, Projectors: 1, SkipLosses: true}
 			c.Dir = filepath.Join(filepath.Dir(pgtest.DataDir(t)), "run")
 			report, err := Run(t.Context(), c)
