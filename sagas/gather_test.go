@@ -14,6 +14,8 @@ import (
 
 var gatherBegan = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+var gather = Gather()
+
 // group is one that is gathered, without a log.
 type group struct {
 	saga *Saga
@@ -25,7 +27,7 @@ type group struct {
 }
 
 func newGroup(parts ...string) *group {
-	return &group{saga: Gather(), now: gatherBegan, began: gathering{
+	return &group{saga: gather, now: gatherBegan, began: gathering{
 		ID: "pay:1", Subscription: "pay", Correlate: "1", Parts: parts, Count: 3, Timeout: time.Minute, Type: "Paid", Stream: "paid-1",
 	}}
 }
@@ -90,11 +92,16 @@ func permutations(n int, do func([]int)) {
 }
 
 // TestFault15AGroupHasOneResult: an aggregator whose steps end at once must not find twice that all is there, nor wait for ever for one that does
-// not come. Three parts, one of them twice with other data, one event twice, and the end of the time come in all orders.
+// not come. Three parts, one of them twice with other data, one event twice, and the end of the time come in all orders;
+// if short in a third of them.
 func TestFault15AGroupHasOneResult(t *testing.T) {
 	t.Parallel()
+	tried := 0
 	for _, named := range []bool{true, false} {
 		permutations(6, func(order []int) {
+			if tried++; testing.Short() && tried%3 > 0 {
+				return
+			}
 			g := newGroup("a", "b", "c")
 			if !named {
 				g = newGroup()
