@@ -23,7 +23,11 @@ import (
 func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) (appended []eventstore.Appended, err error) {
 	begun := time.Now()
 	defer func() { s.observeAppend(begun, countEvents(appends), err) }()
-	p, err := s.writeIn(ctx, tx, appends, opts)
+	if err := s.cfg.Limits.Validate(appends, opts); err != nil {
+		rollback(ctx, tx)
+		return nil, err
+	}
+	p, err := s.writeIn(ctx, tx, []*request{newRequest(appends, opts.Receipt)})
 	if err == nil {
 		err = p.outcomes[0].err
 	}
@@ -46,6 +50,37 @@ func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstor
 	return p.outcomes[0].appended, nil
 }
 
+// AppendIn writes each of the appends by itself in tx, and leaves the commit to the caller, who does it soon: the log is locked until then, and
+// nobody else appends. What became of each is in their order in done, or in refused, where it is not nil: the others stand. If err is not nil
+// tx is to be rolled back. Committed is to be called once tx is committed: it lets readers of this process know at once.
+//
+// It may be called again in the same transaction. For tx there is what AppendCommit wants.
+func (s *Store) AppendIn(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend) (done []eventstore.Appended, refused []error, committed func(), err error) {
+	begun := time.Now()
+	defer func() { s.observeAppend(begun, countEvents(appends), err) }()
+	requests := make([]*request, len(appends))
+	for i := range appends {
+		if err := s.cfg.Limits.Validate(appends[i:i+1], eventstore.AppendOptions{}); err != nil {
+			return nil, nil, nil, err
+		}
+		requests[i] = newRequest(appends[i:i+1], nil)
+	}
+	if len(requests) == 0 {
+		return nil, nil, func() {}, nil
+	}
+	p, err := s.writeIn(ctx, tx, requests)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	done, refused = make([]eventstore.Appended, len(requests)), make([]error, len(requests))
+	for i, o := range p.outcomes {
+		if refused[i] = o.err; o.err == nil {
+			done[i] = o.appended[0]
+		}
+	}
+	return done, refused, func() { s.hub.appended(p.events) }, nil
+}
+
 func countEvents(appends []eventstore.StreamAppend) (n int) {
 	for _, a := range appends {
 		n += len(a.Events)
@@ -60,9 +95,9 @@ func rollback(ctx context.Context, tx pgx.Tx) {
 	_ = tx.Rollback(ctx)
 }
 
-// writeIn writes the appends in tx, which holds the lock of the log from then
+// writeIn writes what is asked for in tx, which holds the lock of the log from then
 // on.
-func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) (*plan, error) {
+func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, requests []*request) (*plan, error) {
 	// The caller's context may have no deadline, and LockTimeout is about the row
 	// alone: not about one who has locked the table.
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
@@ -70,11 +105,6 @@ func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.Str
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Limits.Validate(appends, opts); err != nil {
-		return nil, err
-	}
-	r := newRequest(appends, opts.Receipt)
-	requests := []*request{r}
 	refs, err := s.resolve(ctx, requests)
 	if err != nil {
 		return nil, translate(err)
@@ -112,7 +142,7 @@ func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, appends []eventstore.Str
 	b = &pgx.Batch{}
 	s.queueWrite(b, p, &now, &late)
 	if err := errors.Join(tx.SendBatch(ctx, b).Close(), late); err != nil {
-		return nil, s.translateAppend(r, err)
+		return nil, s.translateAppend(requests[0], err)
 	}
 	p.recordedAt(now)
 	return p, nil
