@@ -16,7 +16,7 @@ func InMemory(a App, o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Log = memstore.New(memstore.Config{})
+	s.Log = memstore.New(memstore.Config{Now: s.options.Now})
 	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{Logger: s.Logger, Observe: s.Metrics.Command, Now: s.options.Now, AllowTargets: s.options.AllowTargets})
 	if err != nil {
 		return nil, err

@@ -235,11 +235,17 @@ func (a *Admin) change(ctx context.Context, tx pgx.Tx, before *found, d Definiti
 			"; make another subscription, or delete this one"}}}
 	}
 	if o.Declared {
+		d.Partitions = before.definition.Partitions
+	}
+	if err := checkWindows(&before.definition, &d); err != nil {
+		return err
+	}
+	if o.Declared {
 		// A program declares what was made otherwise too: from then on it is not pruned.
 		if _, err := tx.Exec(ctx, a.records.sql(declareSQL), before.id); err != nil {
 			return err
 		}
-		d.Paused, d.Partitions = before.paused, before.definition.Partitions
+		d.Paused = before.paused
 	}
 	text, err := stored(d)
 	if err != nil {

@@ -191,6 +191,9 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 			return false, fmt.Errorf("%w: end it and begin another", ErrIsReplay)
 		}
 		before = s
+		if err := a.records.lockWindows(ctx, tx, s.id); err != nil {
+			return false, err
+		}
 		all, err := a.records.lockAll(ctx, tx, s.id)
 		if err != nil {
 			return false, err
@@ -206,6 +209,10 @@ func (a *Admin) Reset(ctx context.Context, name string, o ResetOptions) (Reset, 
 		done.Lowest, done.Highest = all[0].position, all[0].position
 		for _, q := range all {
 			done.Lowest, done.Highest = min(done.Lowest, q.position), max(done.Highest, q.position)
+		}
+		if s.definition.Target.Window != nil && done.Position > s.start && done.Position < done.Highest {
+			return false, &InvalidError{name, []*FieldError{{"/to", fmt.Sprintf("must be position %d or before, where it began, or ahead of where it is: from in between windows would lack events",
+				s.start+1)}}}
 		}
 		if err := tx.QueryRow(ctx, a.records.sql(rowsAboveSQL), s.id, done.Position).Scan(&done.Parked, &done.Dead); err != nil {
 			return false, err
@@ -231,6 +238,9 @@ func (a *Admin) seek(ctx context.Context, tx pgx.Tx, s *found, at eventstore.Tok
 	b.Queue(sql(removePulledSQL), s.id)
 	b.Queue(sql(removeAboveSQL), s.id, at.Position)
 	b.Queue(sql(unskipSQL), s.id, at.Position)
+	if at.Position < r.Highest {
+		b.Queue(sql(resetWindowsSQL), s.id)
+	}
 	detail := fmt.Sprintf("to position %d: %s", at.Position, o.Reason)
 	if r.Lowest < at.Position {
 		detail += fmt.Sprintf("; skips what is not delivered of positions %d to %d", r.Lowest+1, at.Position)

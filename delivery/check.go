@@ -197,6 +197,7 @@ func (d Definition) Checked() (Definition, error) {
 	c.source(&d)
 	c.filter(&d)
 	c.start(&d.Start)
+	c.windowed(&d)
 	c.key(&d.Key)
 	c.partitions(&d)
 	number(c, "/max_in_flight", &d.MaxInFlight, 16, 1, 1000)

@@ -117,6 +117,8 @@ type TargetConfig struct {
 	Recount *RecountTarget `json:"recount,omitzero"`
 	// Gather gathers events that belong together, and appends one for all.
 	Gather *GatherTarget `json:"gather,omitzero"`
+	// Window counts events in windows of time.
+	Window *WindowTarget `json:"window,omitzero"`
 	// Pull keeps events for callers who ask for them: see Broker.
 	Pull *PullTarget `json:"pull,omitzero"`
 }

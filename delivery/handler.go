@@ -154,8 +154,13 @@ func newHandler[E any](name string, transactional, complete bool, options []Hand
 	return h
 }
 
-// Name returns the name that definitions know the handler by.
-func (h *Handler) Name() string { return h.name }
+// Name returns the name that definitions know the handler by; of none it is empty.
+func (h *Handler) Name() string {
+	if h == nil {
+		return ""
+	}
+	return h.name
+}
 
 // Check returns what is wrong with the handler for a program with the given codec.
 func (h *Handler) Check(codec *eventstore.Codec) error {

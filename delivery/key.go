@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -124,51 +125,77 @@ func memberAt(text []byte, path []string) string {
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return ""
 	}
-	return found
+	switch found.Kind() {
+	case 'n', 0:
+		return ""
+	case '"':
+		unquoted, err := jsontext.AppendUnquote(nil, found)
+		if err != nil {
+			return ""
+		}
+		return string(unquoted)
+	}
+	if found.Canonicalize(jsontext.AllowDuplicateNames(true)) != nil {
+		return ""
+	}
+	return string(found)
 }
 
-// memberOf reads the next value whole. Of names that an object has twice, the last counts.
-func memberOf(d *jsontext.Decoder, path []string) (found string, err error) {
+// valueAt returns the member of the event at a path as JSON, with all digits of numbers; nil if there is none.
+func valueAt(e *eventstore.RecordedEvent, path []string) jsontext.Value {
+	if len(path) > 1 {
+		text := e.Metadata
+		if path[0] == "data" {
+			text = e.Data
+		} else if path[0] != "metadata" {
+			return nil
+		}
+		found, err := memberOf(jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true)), path[1:])
+		if err != nil {
+			return nil
+		}
+		return found
+	}
+	switch path[0] {
+	case "recorded_at":
+		return jsontext.Value(e.RecordedAt.AppendFormat([]byte{'"'}, time.RFC3339Nano+`"`))
+	case "position", "version", "schema_version":
+		return jsontext.Value(keyAt(e, path))
+	}
+	text, _ := jsontext.AppendQuote(nil, keyAt(e, path))
+	return text
+}
+
+// memberOf reads the next value whole, and returns the member at a path; nil: there is none. Of names that an object has twice, the last counts.
+func memberOf(d *jsontext.Decoder, path []string) (found jsontext.Value, err error) {
 	if len(path) == 0 {
 		value, err := d.ReadValue()
-		if err != nil {
-			return "", err
-		}
-		switch value.Kind() {
-		case 'n':
-			return "", nil
-		case '"':
-			text, err := jsontext.AppendUnquote(nil, value)
-			return string(text), err
-		}
-		value = value.Clone()
-		err = value.Canonicalize(jsontext.AllowDuplicateNames(true))
-		return string(value), err
+		return value.Clone(), err
 	}
 	kind := d.PeekKind()
 	if kind != '{' && kind != '[' {
-		return "", d.SkipValue()
+		return nil, d.SkipValue()
 	}
 	if _, err := d.ReadToken(); err != nil {
-		return "", err
+		return nil, err
 	}
 	for i := 0; d.PeekKind() != '}' && d.PeekKind() != ']'; i++ {
 		step := strconv.Itoa(i)
 		if kind == '{' {
 			name, err := d.ReadToken()
 			if err != nil {
-				return "", err
+				return nil, err
 			}
 			step = name.String()
 		}
 		if step != path[0] {
 			if err := d.SkipValue(); err != nil {
-				return "", err
+				return nil, err
 			}
 			continue
 		}
 		if found, err = memberOf(d, path[1:]); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	_, err = d.ReadToken()

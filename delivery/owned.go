@@ -46,6 +46,7 @@ type running struct {
 	target Target
 	// tx is target, if it is transactional.
 	tx        Transactional
+	idler     idler
 	quick     bool
 	remembers bool
 	// eachByItself: events of a transaction do not depend on how they are cut into batches.
@@ -104,6 +105,10 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 	default:
 		return nil, fmt.Errorf("this program has no %s", config.needs())
 	}
+	if of, ok := s.target.(interface{ ofSubscription(id int64) }); ok {
+		of.ofSubscription(s.id)
+	}
+	s.idler, _ = s.target.(idler)
 	if requests := config.Requests(); requests != nil {
 		s.timeout = time.Duration(requests.Timeout)
 	}

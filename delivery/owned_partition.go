@@ -35,6 +35,8 @@ type partition struct {
 	queued, moving bool
 	timer          *time.Timer
 	dueAt          time.Time
+	// idleTimer calls the target when nothing has come for a time.
+	idleTimer *time.Timer
 
 	lastEventAt time.Time
 	reportedAt  time.Time
@@ -84,6 +86,7 @@ func (s *running) start(ctx context.Context, t *taken) *partition {
 	s.mu.Unlock()
 	s.feed.add(p.queue)
 	p.pump(false)
+	p.armIdle(time.Second)
 	return p
 }
 
@@ -271,6 +274,9 @@ func (p *partition) drop() {
 	p.core.Lose()
 	if p.timer != nil {
 		p.timer.Stop()
+	}
+	if p.idleTimer != nil {
+		p.idleTimer.Stop()
 	}
 	p.mu.Unlock()
 	if wasGone {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/57528e99/recount/delivery/window"
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -19,6 +20,8 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 	}
 	var target Target
 	switch {
+	case d.Target.Window != nil:
+		return from, rehearseWindows(ctx, d, log)
 	case d.Source.Changes != nil, s.Handler != nil && s.Handler.transactional, s.Handler == nil && len(other) == 0:
 		return from, fmt.Errorf("rehearse subscription %q: %w", d.Name, errNoRehearsal)
 	case s.Handler != nil:
@@ -51,5 +54,45 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 	return from, nil
 }
 
+// rehearseWindows counts all events of the log in windows, as one partition, and appends what is not there of what closes by their times.
+func rehearseWindows(ctx context.Context, d Definition, log eventstore.Reader) error {
+	appender, ok := log.(eventstore.Appender)
+	sel, err := newSelector(&d)
+	if !ok || err != nil {
+		return errors.Join(errNoRehearsal, err)
+	}
+	at, err := log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	w := newWindowTarget(d, nil, appender)
+	f := window.NewFold(&w.config, window.NoWatermark)
+	var late []eventstore.StreamAppend
+	for e, err := range log.ReadAll(ctx, eventstore.ReadOptions{From: 1}) {
+		if err != nil {
+			return err
+		}
+		about := aboutEvent(&e)
+		if sel.pattern == nil && isSystem(&e) || sel.pattern != nil && !sel.pattern.Explain(&about).Matched {
+			continue
+		}
+		one := &Delivery{Subscription: d.Name, Events: []Event{{RecordedEvent: &e, MessageID: MessageID(at.Log, &e), Key: sel.keyOf(&e)}}}
+		seen, _, err := w.read(one)
+		if err != nil {
+			return fmt.Errorf("subscription %s: event %s at position %d: %w", d.Name, e.Type, e.Position, err)
+		}
+		for i := range seen {
+			f.Add(&seen[i])
+			for _, m := range f.Missed {
+				late = append(late, w.missed(&one.Events[0], m))
+			}
+			f.Missed = nil
+		}
+	}
+	f.CloseDue()
+	_, err = w.append(ctx, nil, f.Closings, late)
+	return err
+}
+
 // errNoRehearsal says what only a Runner can do.
-var errNoRehearsal = errors.New("without a database there are only events of the log, for handlers that take no transaction, for mails and for what is gathered")
+var errNoRehearsal = errors.New("without a database there are only events of the log, for handlers that take no transaction, for mails, for windows and for what is gathered")

@@ -214,6 +214,9 @@ func (r *Replay) check(s *found) error {
 	if target := cmp.Or(r.Target, &s.definition.Target); target.Pull != nil {
 		c.wrong("/target", "must be one that events are sent to: where they are pulled, reset the subscription, or make another one that begins there")
 	}
+	if s.definition.Target.Window != nil || r.Target != nil && r.Target.Window != nil {
+		c.wrong("/target", "must not be windows: what they have said is in the log; to count anew, reset the subscription to where it began")
+	}
 	if len(c.mistakes) > 0 {
 		return &InvalidError{r.Subscription, c.mistakes}
 	}

@@ -36,6 +36,7 @@ const (
 	KindHTTP   = "http"
 	KindAppend = "append"
 	KindEmail  = "email"
+	KindWindow = "window"
 	// KindWebhook is that of webhooks that are signed with a key of the service. Those that bring their secrets are of
 	// KindHTTP.
 	KindWebhook = "webhook"
@@ -68,7 +69,7 @@ type Config struct {
 	// Handlers are further Go handlers, for subscriptions that are made elsewhere.
 	Handlers []*Handler
 	// Targets make targets that are no Go handlers, by kind. Those of SQL functions are there, and those that
-	// append if Store is an eventstore.Appender.
+	// append and those of windows if Store is an eventstore.Appender.
 	Targets map[string]TargetFactory
 	// Observe is told of each attempt when it has ended, on the goroutine that made it. Default: nobody is.
 	Observe func(Observation)
@@ -158,6 +159,7 @@ func NewRunner(c Config) (*Runner, error) {
 	r.alerts = newAlerts(c.Store, c.Process, c.Logger)
 	r.transactions = make(chan struct{}, c.Pool.Config().MaxConns-(MinConnections-1))
 	if log, ok := c.Store.(eventstore.Appender); ok {
+		r.targets[KindWindow] = func(d Definition) (Target, error) { return newWindowTarget(d, r.records, log), nil }
 		r.targets[KindAppend] = func(d Definition) (Target, error) { return NewAppendTarget(*d.Target.Append, log) }
 	}
 	maps.Copy(r.targets, c.Targets)

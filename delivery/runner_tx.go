@@ -72,6 +72,9 @@ func (p *partition) tryInTx(a *core.Attempt) (next *core.Attempt) {
 		}
 		if t.ended {
 			p.record(d, kind, t.results, begun, time.Now(), err)
+			if p.of.idler != nil {
+				p.armIdle(p.of.idler.idleAfter())
+			}
 			if next == nil {
 				next = p.begin()
 			}
@@ -107,6 +110,7 @@ type txAttempt struct {
 	a       *core.Attempt
 	d       *Delivery
 	results []core.Result
+	last    lastSteps
 	// ended: core knows the results, and the attempt is not to be used any more.
 	ended bool
 }
@@ -115,6 +119,7 @@ type txAttempt struct {
 // Else nothing stays, or nobody knows: then the partition is lost.
 func (t *txAttempt) run(careful bool) error {
 	p := t.p
+	t.last = lastSteps{}
 	select {
 	case p.of.runner.transactions <- struct{}{}:
 		defer func() { <-p.of.runner.transactions }()
@@ -194,7 +199,7 @@ func (t *txAttempt) call(ctx context.Context, tx pgx.Tx, events []int) error {
 	}
 	err := func() (err error) {
 		defer recoverTo(&err)
-		return t.p.of.tx.DeliverTx(ctx, handlerTx{tx}, d)
+		return t.p.of.tx.DeliverTx(ctx, handlerTx{tx, &t.last}, d)
 	}()
 	switch status := tx.Conn().PgConn().TxStatus(); {
 	case t.isOver(ctx):
@@ -242,8 +247,10 @@ func (t *txAttempt) oneByOne(ctx context.Context, tx pgx.Tx, events []int) (fail
 		if _, err := tx.Exec(ctx, savepointSQL); err != nil {
 			return nil, t.about(ctx, err)
 		}
+		steps := len(t.last.steps)
 		err, end := t.call(ctx, tx, []int{i}), keepSQL
 		if err != nil {
+			t.last.steps = t.last.steps[:steps]
 			if !isAboutEvents(err) {
 				return nil, err
 			}
@@ -288,7 +295,13 @@ func (t *txAttempt) commit(ctx context.Context, tx pgx.Tx, failed map[int]error)
 	}
 	moved := p.of.runner.records.moveInTx(ctx, tx, *p.of.runner.log.Load(), m.move)
 	if moved == nil {
+		moved = t.last.do(ctx, tx)
+	}
+	if moved == nil {
 		moved = tx.Commit(ctx)
+	}
+	if moved == nil {
+		t.last.done()
 	}
 	p.moved(m, moved == nil)
 	if moved != nil {
@@ -309,7 +322,14 @@ func (t *txAttempt) forget(ctx context.Context, tx pgx.Tx, failed map[int]error)
 }
 
 // handlerTx is the transaction as a target gets it: it cannot end it.
-type handlerTx struct{ tx pgx.Tx }
+type handlerTx struct {
+	tx   pgx.Tx
+	last *lastSteps
+}
+
+func (t handlerTx) beforeCommit(f func(context.Context, pgx.Tx) (func(), error)) {
+	t.last.steps = append(t.last.steps, f)
+}
 
 func (t handlerTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	return t.tx.Exec(ctx, sql, args...)

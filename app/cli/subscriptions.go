@@ -54,6 +54,8 @@ type subscriptionOperator interface {
 	Redrive(ctx context.Context, name string, o delivery.DeadOptions) (delivery.Wished, error)
 	Discard(ctx context.Context, name string, o delivery.DeadOptions) (delivery.Wished, error)
 	Resubmit(ctx context.Context, name string, r delivery.Resubmission) (adminapi.Resubmitted, error)
+	Windows(ctx context.Context) ([]delivery.Windows, error)
+	WindowsOf(ctx context.Context, name string, q delivery.WindowQuery) (all []delivery.OneWindow, next string, err error)
 }
 
 var (
@@ -120,6 +122,8 @@ func targetCell(t delivery.TargetConfig) string {
 		return "gather by " + t.Gather.Correlate
 	case t.Pull != nil:
 		return "pull"
+	case t.Window != nil:
+		return "window " + t.Window.Stream
 	case t.Email != nil:
 		return "email from " + t.Email.From
 	}

@@ -159,6 +159,27 @@ func (c subscriptionsClient) Dead(ctx context.Context, name string, q delivery.D
 	return page.Items, *page.Next, err
 }
 
+// Windows returns how all are that count in windows.
+func (c subscriptionsClient) Windows(ctx context.Context) ([]delivery.Windows, error) {
+	var all list[delivery.Windows]
+	err := c.call(ctx, http.MethodGet, "/v1/windows", nil, &all)
+	return all.Items, err
+}
+
+// WindowsOf returns windows of one.
+func (c subscriptionsClient) WindowsOf(ctx context.Context, name string, q delivery.WindowQuery) ([]delivery.OneWindow, string, error) {
+	query := url.Values{"limit": {strconv.Itoa(q.Limit)}}
+	if q.Key != "" {
+		query.Set("key", q.Key)
+	}
+	if q.Closed {
+		query.Set("state", "all")
+	}
+	var all list[delivery.OneWindow]
+	err := c.call(ctx, http.MethodGet, "/v1/windows/"+url.PathEscape(name)+"?"+query.Encode(), nil, &all)
+	return all.Items, "", err
+}
+
 // DeadGroups returns dead letters by class and message.
 func (c subscriptionsClient) DeadGroups(ctx context.Context, name string) ([]delivery.DeadGroup, error) {
 	var all list[delivery.DeadGroup]

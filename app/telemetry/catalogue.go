@@ -68,6 +68,11 @@ var (
 	subscriptionDeadAge = gauge("subscription_dead_oldest_seconds", "Since when there are dead letters; 0 if there are none.", "subscription")
 	subscriptionUnowned = gauge("subscription_partitions_unowned", "Partitions that no process delivers for.", "subscription")
 
+	windowsOpen    = gauge("windows_open", "Windows of the subscription that are open.", "subscription")
+	windowsClosed  = counter("window_closings_total", "Closings of its windows, since they are counted from the beginning.", "subscription")
+	windowsLate    = counter("window_late_events_total", "Events that came for a window which had closed.", "subscription")
+	windowsDropped = counter("window_dropped_events_total", "Those of them that were counted in no window.", "subscription")
+
 	subscriptionAttempts = counter("subscription_attempts_total",
 		"Attempts that this process has made to deliver, by what became of them: done, partial (some of a batch), transient, permanent, throttled, gone, stop, undecodable.",
 		"subscription", "outcome")
@@ -121,7 +126,7 @@ var catalogue = []section{
 	{"Projections", []*metric{databaseUp, projectionKnown, projectionPosition, projectionLag, projectionSeconds, projectionState,
 		projectionGeneration, projectionRunning, projectionEvents, projectionBatches, projectionErrors}},
 	{"Subscriptions", []*metric{subscriptionState, subscriptionLag, subscriptionSeconds, subscriptionParked, subscriptionDead, subscriptionDeadAge,
-		subscriptionUnowned, subscriptionAttempts, subscriptionDelivered, subscriptionBusy, deliverySeconds, subscriptionHere,
+		subscriptionUnowned, windowsOpen, windowsClosed, windowsLate, windowsDropped, subscriptionAttempts, subscriptionDelivered, subscriptionBusy, deliverySeconds, subscriptionHere,
 		subscriptionInFlight, subscriptionStuck, subscriptionBreaker, subscriptionThrottled, deliveryMember, deliveryMoves, deliveryLastMove}},
 	{"Operations", []*metric{operationState, operationEvents, operationPosition, operationTarget, operationRate, operationLeft,
 		operationBuckets, operationBucketsDone, operationBegun, operationFinished}},

@@ -29,7 +29,8 @@ func (c *databaseCollector) Describe(to chan<- *prometheus.Desc) {
 	sendAll(to, databaseUp, projectionKnown, projectionPosition, projectionLag, projectionSeconds, projectionState, projectionGeneration,
 		operationState, operationEvents, operationPosition, operationTarget, operationRate, operationLeft,
 		operationBuckets, operationBucketsDone, operationBegun, operationFinished,
-		subscriptionState, subscriptionLag, subscriptionSeconds, subscriptionParked, subscriptionDead, subscriptionDeadAge, subscriptionUnowned)
+		subscriptionState, subscriptionLag, subscriptionSeconds, subscriptionParked, subscriptionDead, subscriptionDeadAge, subscriptionUnowned,
+		windowsOpen, windowsClosed, windowsLate, windowsDropped)
 }
 
 // Collect implements prometheus.Collector.
@@ -45,9 +46,13 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 	if err == nil && c.subscriptions != nil {
 		subscribed, err = c.subscriptions.List(ctx)
 	}
+	var windows []delivery.Windows
+	if err == nil && c.subscriptions != nil {
+		windows, err = c.subscriptions.Windows(ctx)
+	}
 	if err != nil {
 		databaseUp.sample(to, 0)
-		all, last, subscribed = nil, nil, nil
+		all, last, subscribed, windows = nil, nil, nil, nil
 	} else {
 		databaseUp.sample(to, 1)
 	}
@@ -59,6 +64,12 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, s := range subscribed {
 		collectSubscription(to, s)
+	}
+	for _, w := range windows {
+		windowsOpen.sample(to, float64(w.Open), w.Subscription)
+		windowsClosed.sample(to, float64(w.Closings), w.Subscription)
+		windowsLate.sample(to, float64(w.Late), w.Subscription)
+		windowsDropped.sample(to, float64(w.Dropped), w.Subscription)
 	}
 }
 

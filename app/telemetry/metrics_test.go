@@ -96,6 +96,9 @@ func delivering(t *testing.T, m *Metrics, db *pgtest.DB, store *pgstore.Store, c
 				}
 				return nil
 			}),
+		}, {
+			Definition: delivery.Definition{Name: "minutes", Paused: true,
+				Target: delivery.TargetConfig{Window: &delivery.WindowTarget{Size: delivery.Duration(time.Minute), Stream: "minutes", Type: "Minute"}}},
 		}},
 		Observe: func(o delivery.Observation) {
 			m.Delivery(o)

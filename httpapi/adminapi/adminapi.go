@@ -28,6 +28,7 @@ func Register(a *httpapi.API, program string, admin *projections.Admin, subscrip
 	r.subscribe(a)
 	r.pulls(a)
 	r.deadLetters(a)
+	r.windows(a)
 	r.patterns(a)
 }
 
