@@ -64,6 +64,17 @@ type (
 		Kind Kind      `json:"kind"`
 		At   time.Time `json:"at"`
 	}
+	// Minute says what the readings of a minute come to: the window minutes has closed.
+	Minute struct {
+		Key    string    `json:"key"`
+		Start  time.Time `json:"start"`
+		Events int64     `json:"events"`
+		Values struct {
+			Lowest  float64 `json:"lowest"`
+			Highest float64 `json:"highest"`
+			Mean    float64 `json:"mean"`
+		} `json:"values"`
+	}
 	// Watched says that somebody is to look at a time whether there are readings.
 	Watched struct {
 		Device string    `json:"device"`
@@ -93,6 +104,9 @@ func (e Watched) Evolve(d Device) Device {
 	d.Watches = e.Number
 	return d
 }
+
+// Evolve implements the Event of a stream of which nothing is decided.
+func (Minute) Evolve(struct{}) struct{} { return struct{}{} }
 
 func (d Device) with(k Kind, open bool) Device {
 	d.Open = map[Kind]bool{High: d.Open[High], Offline: d.Open[Offline], k: open}

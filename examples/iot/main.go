@@ -15,6 +15,7 @@ import (
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/cli"
 	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/window"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
@@ -37,16 +38,19 @@ func iot() app.App {
 			app.Do[Take]("readings"),
 			app.Do[Look]("look", app.Internal)).
 		Snapshots(1000, 1)
-	last, alerts := newLast(), newAlerts()
+	// What the windows say: nothing is decided from it.
+	minutes := app.NewAggregate[struct{}, Minute]("minutes", "/v1/minutes").Events(app.Event[Minute]("MinuteRead", 1))
+	last, alerts, perMinute := newLast(), newAlerts(), newPerMinute()
 	return app.App{Name: "iot", Version: "0.1.0", Short: "Readings of sensors, and alerts", Modules: []app.Module{{
 		Name:          "devices",
-		Aggregates:    []app.Aggregate{devices},
+		Aggregates:    []app.Aggregate{devices, minutes},
 		Sagas:         []*sagas.Saga{silence()},
-		Projections:   []projections.Projection{last, alerts},
-		Subscriptions: []delivery.Subscription{pager},
+		Projections:   []projections.Projection{last, alerts, perMinute},
+		Subscriptions: []delivery.Subscription{pager, {Definition: windows}},
 		Reads: []app.Read{
 			app.Row("/v1/devices/{id}", last),
 			app.List("/v1/devices", last, app.ListOptions{}),
+			app.List("/v1/devices/{device}/minutes", perMinute, app.ListOptions{}),
 			app.List("/v1/alerts", alerts, app.ListOptions{Filters: []string{"kind"}}),
 		},
 		Problems: []httpapi.DomainProblem{
@@ -74,6 +78,41 @@ var pager = delivery.Subscription{
 		zerolog.Ctx(ctx).Warn().Str("device", eventstore.StreamID(at.Stream)).Str("kind", string(e.Kind)).Msg(e.Text)
 		return nil
 	}),
+}
+
+// windows counts the readings of each device in minutes of their own time. A reading that is late makes another revision.
+var windows = delivery.Definition{
+	Name: "minutes", Start: delivery.Start{At: delivery.AtBeginning}, Filter: json.RawMessage(`{"type":["ReadingTaken"]}`),
+	Target: delivery.TargetConfig{Window: &delivery.WindowTarget{
+		Size: delivery.Duration(time.Minute), Time: "/data/at", Delay: delivery.Duration(10 * time.Second), Idle: delivery.Duration(10 * time.Second),
+		Key: "/stream", Stream: "minutes-{key}", Type: "MinuteRead",
+		Values: map[string]delivery.WindowValue{"lowest": {Op: window.Min, Path: "/data/value"}, "highest": {Op: window.Max, Path: "/data/value"},
+			"mean": {Op: window.Avg, Path: "/data/value"}},
+	}},
+}
+
+// minuteKey is a minute of a device, minute its row.
+type (
+	minuteKey struct {
+		Device string
+		Minute time.Time
+	}
+	minute struct {
+		Readings              int64
+		Lowest, Highest, Mean float64
+	}
+)
+
+func newPerMinute() *projections.Fold[minuteKey, minute] {
+	f := projections.NewFold[minuteKey, minute](projections.Table{Name: "minutes", Version: 1})
+	projections.Upsert(f, func(e Minute, _ projections.Recorded) minuteKey {
+		return minuteKey{eventstore.StreamID(e.Key), e.Start}
+	},
+		func(m *minute, e Minute, _ projections.Recorded) error {
+			*m = minute{e.Events, e.Values.Lowest, e.Values.Highest, e.Values.Mean}
+			return nil
+		})
+	return f
 }
 
 // reading is the row of a device, by its id: the last reading, and how many there were.

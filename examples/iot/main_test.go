@@ -58,9 +58,19 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("in minute %d open are %q, want %q", step.minute, got, step.want)
 		}
 	}
-	// What comes late is kept, and changes nothing else.
+	// The minutes of the readings: those that are over by the time of the last reading.
+	if got := x.Request("GET", "/v1/devices/a/minutes", "").Body.String(); strings.Count(got, `"minute"`) != 7 || !strings.Contains(got, `"mean":70`) {
+		t.Errorf("the minutes of a are %s", got)
+	}
+	// What comes late is kept, counts in its minute, and changes nothing else.
 	if err := x.Do("device.readings", "a", Take{Value: 99, At: at(3)}); err != nil {
 		t.Fatal(err)
+	}
+	if err := x.Deliver(); err != nil {
+		t.Fatal(err)
+	}
+	if got := x.Request("GET", "/v1/devices/a/minutes", "").Body.String(); strings.Count(got, `"minute"`) != 7 || !strings.Contains(got, `"mean":87`) {
+		t.Errorf("the minutes of a are %s, want those of 75 and 99 in one", got)
 	}
 	row, _ := apptest.Row(x, newLast(), "a")
 	if row.Readings != 9 || *row.Value != 60 || len(apptest.Rows(x, newAlerts())) != 1 {
