@@ -18,7 +18,8 @@ type Schedule struct {
 	// Name is that of the schedule: its saga is called schedule_ and the name.
 	Name string
 	// Cron says when: minute, hour, day of month, month and day of week, as in "30 4 * * mon-fri", or "@daily"; not "@every", for which there is Every. It is UTC unless it begins with a zone, as
-	// in "CRON_TZ=Europe/Berlin 30 4 * * *".
+	// in "CRON_TZ=Europe/Berlin 30 4 * * *". Where clocks are put forward over such a time it is when they have been, and where they are put back the
+	// first of the two; one that takes every hour takes those that pass.
 	Cron string
 	// Every says it otherwise: whenever so much time has passed since 1970-01-01 00:00 UTC, at least a second. One of the two is set.
 	Every time.Duration
@@ -66,7 +67,7 @@ func (s Schedule) Next(after time.Time) (time.Time, error) {
 	if _, isEvery := times.(cron.ConstantDelaySchedule); isEvery { // it counts from whenever it is asked
 		return time.Time{}, fmt.Errorf("cron %q: say it with Every", s.Cron)
 	}
-	return times.Next(after.UTC()).UTC(), nil
+	return nextOf(times, after), nil
 }
 
 // scheduled is what an instance of a schedule knows.
