@@ -18,7 +18,9 @@ type Report struct {
 	// ByCustomer, Declined, SoldOut and Otherwise are cancelled orders, by why.
 	ByCustomer, Declined, SoldOut, Otherwise int64
 	Returns, Supplies                        int64
-	// Errors are commands that failed and were tried again, LastError is the last of them.
+	// TurnedAway are orders that were not begun, for the shop was busy with as many commands as it is sent at once.
+	TurnedAway int64
+	// Errors are commands and reads of the log that failed and were tried again, LastError is the last of them.
 	Errors    int64
 	LastError string
 }
@@ -27,6 +29,9 @@ type Report struct {
 func (r Report) String() string {
 	text := fmt.Sprintf("%d orders in %s: %d completed, %d shipped, %d confirmed, %d under way; %d cancelled by customers, %d declined, %d sold out, %d given up otherwise; %d returns, %d supplies",
 		r.Placed, r.After.Round(time.Second), r.Completed, r.Shipped, r.Confirmed, r.Waiting, r.ByCustomer, r.Declined, r.SoldOut, r.Otherwise, r.Returns, r.Supplies)
+	if r.TurnedAway > 0 {
+		text += fmt.Sprintf("; %d orders were not begun, as the shop was busy", r.TurnedAway)
+	}
 	if r.Errors > 0 {
 		text += fmt.Sprintf("; %d commands were tried again: %.200s", r.Errors, r.LastError)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/57528e99/recount/domain/shipment"
 	"github.com/57528e99/recount/domain/stock"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/internal/background"
 )
 
 // Config says how busy a shop is.
@@ -34,7 +35,7 @@ type Config struct {
 // atOnce is how many commands run at once.
 const atOnce = 32
 
-// Run lets a shop live until ctx ends, which is no error. Errors are those of reading the log.
+// Run lets a shop live until ctx ends, which is no error. The error is one of events that the shop does not know.
 func Run(ctx context.Context, s *app.Service, c Config) error {
 	script, err := newScript(c.Seed)
 	if err != nil {
@@ -93,30 +94,52 @@ type article struct {
 
 // live follows the log, and does what follows from it.
 func (w *world) live(ctx context.Context) error {
+	o := eventstore.ReadOptions{From: 1, Filter: eventstore.Filter{Categories: []string{"order", "stock", "return"}}}
+	for pauses := (background.Backoff{}); ; {
+		read, err := w.follow(ctx, &o)
+		var foreign *foreignError
+		if ctx.Err() != nil || errors.As(err, &foreign) {
+			return err
+		}
+		if read {
+			pauses.Reset()
+		}
+		if err != nil {
+			w.count(func(r *Report) { r.Errors, r.LastError = r.Errors+1, err.Error() })
+		}
+		background.Sleep(ctx, pauses.Next())
+	}
+}
+
+// foreignError says that the log has an event that the shop does not know.
+type foreignError struct{ error }
+
+// follow reads the log from o.From on, which is where to go on when it fails, and reports whether it got on.
+func (w *world) follow(ctx context.Context, o *eventstore.ReadOptions) (read bool, err error) {
 	head, err := w.service.Log.Head(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if head.Position == 0 {
+	if !w.living && head.Position < o.From {
 		w.wake(ctx)
 	}
-	o := eventstore.ReadOptions{Filter: eventstore.Filter{Categories: []string{"order", "stock", "return"}}}
-	for batch, err := range w.service.Log.Subscribe(ctx, o) {
+	for batch, err := range w.service.Log.Subscribe(ctx, *o) {
 		if err != nil {
-			return err
+			return read, err
 		}
 		for _, e := range batch.Events {
 			event, err := w.service.Commands.Codec().Decode(e.Event)
 			if err != nil {
-				return err
+				return read, &foreignError{err}
 			}
 			w.see(ctx, event)
 		}
+		read, o.From = true, batch.Next
 		if !w.living && batch.Next > head.Position {
 			w.wake(ctx)
 		}
 	}
-	return nil
+	return read, nil
 }
 
 // wake goes on with what earlier runs have left, and lets customers in.
@@ -140,8 +163,17 @@ func (w *world) letCustomersIn(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		select {
+		case w.slots <- struct{}{}:
+		default: // or more and more of them would wait
+			w.count(func(r *Report) { r.TurnedAway++ })
+			continue
+		}
 		id := idOf(w.run, n)
-		w.later(ctx, 0, func() { w.do(ctx, "order.place", id, w.order(n, id, time.Now())) })
+		w.tasks.Go(func() {
+			defer func() { <-w.slots }()
+			w.do(ctx, "order.place", id, w.order(n, id, time.Now()))
+		})
 	}
 }
 
@@ -195,10 +227,17 @@ func (w *world) restock(ctx context.Context, sku string) {
 		takes = 0 // it opens
 	}
 	w.supplies++
+	w.supplyWith(ctx, sku, min(quantity, goods.MaxQuantity), takes)
+}
+
+// supplyWith has an article delivered, and again if that fails: nobody else orders it meanwhile.
+func (w *world) supplyWith(ctx context.Context, sku string, quantity int64, takes time.Duration) {
 	w.later(ctx, takes, func() {
-		if w.do(ctx, "stock.receive", sku, stock.Receive{SKU: sku, Quantity: min(quantity, goods.MaxQuantity), At: time.Now()}) {
+		if w.do(ctx, "stock.receive", sku, stock.Receive{SKU: sku, Quantity: quantity, At: time.Now()}) {
 			w.count(func(r *Report) { r.Supplies++ })
+			return
 		}
+		w.supplyWith(ctx, sku, quantity, max(takes, time.Second))
 	})
 }
 
