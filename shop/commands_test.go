@@ -70,6 +70,10 @@ func TestEveryRefusal(t *testing.T) {
 	s.post("/v1/orders", small("1"))
 	s.post("/v1/returns", small("r-1"))
 	s.post("/v1/customers", `{"id":"ann"}`)
+	s.post("/v1/customers", `{"id":"new"}`)
+	if a := s.do("GET", "/v1/customers/new", ""); a.status != http.StatusOK || !strings.Contains(a.body, `"totals":[],"items":[]`) {
+		t.Errorf("who has registered and not ordered is %d %s", a.status, a.body)
+	}
 	s.post("/v1/stock/MUG/receive", `{"quantity":5}`)
 	s.post("/v1/stock/MUG/reserve", `{"order_id":"1","quantity":3}`)
 	s.do("POST", "/v1/projections/orders/rebuild", `{"throttle":1}`) // takes a second

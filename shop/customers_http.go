@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/domain/customer"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/money"
@@ -108,7 +109,7 @@ func historyPageOf(p *httpapi.Params) historyPage {
 	return historyPage{limit: p.Limit(queries.DefaultLimit, queries.MaxLimit), after: p.Cursor("after")}
 }
 
-// customer answers with a customer that has ordered or returned something; there
+// customer answers with a customer that has registered, ordered or returned something; there
 // are no others. Page and totals are read one after the other, so that what comes
 // in between may be in one of them only.
 func (r reads) customer(ctx context.Context, in httpapi.ReadRequest[historyPage]) (customerView, error) {
@@ -131,9 +132,22 @@ func (r reads) customer(ctx context.Context, in httpapi.ReadRequest[historyPage]
 	}
 	v.Totals, err = r.customerTotals(ctx, v.CustomerID, in.Token)
 	if err == nil && len(v.Totals) == 0 {
-		err = queries.ErrNotFound
+		v.Totals = []customerTotal{} // not null
+		err = r.isRegistered(ctx, v.CustomerID)
 	}
 	return v, err
+}
+
+// isRegistered returns an error unless the customer has registered, which is in no read model.
+func (r reads) isRegistered(ctx context.Context, id string) error {
+	if goods.CheckID("/id", id) != nil {
+		return queries.ErrNotFound
+	}
+	_, version, err := r.Commands.State(ctx, categoryCustomer+"-"+id, commands.Moment{})
+	if err == nil && version < 0 {
+		return queries.ErrNotFound
+	}
+	return err
 }
 
 // customerTotalsSQL adds up what a page of the history does not show. As in
