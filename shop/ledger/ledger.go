@@ -27,17 +27,18 @@ func Module() app.Module {
 		Aggregates: []app.Aggregate{app.NewAggregate[account.Transaction, account.Event]("transaction", "/v1/transactions").
 			Events(app.Event[account.Posted]("TransactionPosted", 1)).
 			Commands(app.Create[account.Post]("post", app.Internal))},
+		Invariants: []app.Invariant{Invariant},
 		Subscriptions: []delivery.Subscription{
 			{
 				Definition: delivery.Definition{Description: "posts what was taken for orders", Start: fromBeginning},
 				Handler: delivery.Handle("ledger-captured", func(ctx context.Context, e payment.Captured, at delivery.Event) error {
-					return post(ctx, at, Sales, e.AmountMinor, e.Currency, "captured for order "+e.OrderID, e.At)
+					return post(ctx, at, Sales, e.AmountMinor, e.Currency, forCapture+e.OrderID, e.At)
 				}),
 			},
 			{
 				Definition: delivery.Definition{Description: "posts what was given back for orders", Start: fromBeginning},
 				Handler: delivery.Handle("ledger-refunded", func(ctx context.Context, e payment.Refunded, at delivery.Event) error {
-					return post(ctx, at, Refunds, -e.AmountMinor, e.Currency, "refunded for order "+e.OrderID, e.At)
+					return post(ctx, at, Refunds, -e.AmountMinor, e.Currency, forRefund+e.OrderID, e.At)
 				}),
 			},
 		},
