@@ -55,6 +55,8 @@ type Options struct {
 	// MailServer is where mails are handed in, by handlers and for subscriptions that name no server: see mail.ParseServer. Default:
 	// none.
 	MailServer *delivery.MailServer
+	// ArchiveDir is the directory below which subscriptions may keep archives. Default: nowhere.
+	ArchiveDir string
 	// Templates are files with templates of mails, instead of those of the modules. Default: none.
 	Templates fs.FS
 	// WebhookKey is what the secrets of webhooks are derived from, the same in all processes. Default: webhooks must bring

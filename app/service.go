@@ -192,7 +192,7 @@ func (s *Service) make() (err error) {
 		return err
 	}
 	if s.options.has(RoleDelivery) {
-		if s.Deliverer, err = s.newDeliverer(); err != nil {
+		if s.Deliverer, err = s.NewDeliverer(); err != nil {
 			return err
 		}
 	}
@@ -230,8 +230,12 @@ func (s *Service) TargetDialer() *net.Dialer { return webhook.NewDialer(s.option
 // forwardingTimeout is how long it may take to ask the log who it is.
 const forwardingTimeout = 5 * time.Second
 
-// newDeliverer returns what delivers the subscriptions whose targets can be reached from here.
-func (s *Service) newDeliverer() (*delivery.Runner, error) {
+// ArchiveDir is Options.ArchiveDir.
+func (s *Service) ArchiveDir() string { return s.options.ArchiveDir }
+
+// NewDeliverer returns what delivers the subscriptions whose targets can be reached from here, which has not been started: Deliverer, or one
+// to send events with that are not of the log.
+func (s *Service) NewDeliverer() (*delivery.Runner, error) {
 	request := func(d delivery.Definition) (delivery.Target, error) {
 		return webhook.NewSigned(d, s.options.AllowTargets, s.options.WebhookKey)
 	}

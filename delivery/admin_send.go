@@ -113,6 +113,7 @@ func (a *Admin) send(ctx context.Context, name string, d *Delivery, target Targe
 			return err
 		}
 		e.MessageID = MessageID(head.Log, e.RecordedEvent)
+		d.Log = eventstore.Token{Log: head.Log, Incarnation: head.Incarnation}
 		if err := a.records.pool.QueryRow(ctx, a.records.sql(lastAttemptSQL), s.id, e.Position).Scan(&e.Attempt); err != nil {
 			return err
 		}

@@ -200,6 +200,7 @@ func (d Definition) Checked() (Definition, error) {
 	c.windowed(&d)
 	c.key(&d.Key)
 	c.partitions(&d)
+	c.archived(&d)
 	number(c, "/max_in_flight", &d.MaxInFlight, 16, 1, 1000)
 	number(c, "/max_parked", &d.MaxParked, 10_000, 1, 1_000_000)
 	number(c, "/batch/max_events", &d.Batch.MaxEvents, 1, 1, 10_000)

@@ -33,6 +33,7 @@ func (t *TargetConfig) kinds(batch Batch) []targetKind {
 		{KindRecount, t.Recount != nil, func(c *checker, at string) { c.recount(at, t.Recount) }},
 		{KindGather, t.Gather != nil, func(c *checker, at string) { c.gather(at, t.Gather) }},
 		{"window", t.Window != nil, func(c *checker, at string) { c.window(at, t.Window) }},
+		{"archive", t.Archive != nil, func(c *checker, at string) { c.archive(at, t.Archive) }},
 		{"pull", t.Pull != nil, func(c *checker, at string) {
 			c.duration(at+"lease", &t.Pull.Lease, 30*time.Second, time.Second, maxLease)
 			number(c, at+"per_key", &t.Pull.PerKey, 1, 1, 100)

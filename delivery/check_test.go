@@ -48,7 +48,7 @@ func TestMistakesInADefinitionAreNamed(t *testing.T) {
 		`{"batch":{"wait":"1s"}}`:                                     `/batch/wait must be "0s" while max_events is 1`,
 		`{"batch":{"wait":"soon"}}`:                                   `/batch/wait must be a duration such as "10s"`,
 		`{"retry":{"cap":"1ms"}}`:                                     "/retry/cap must be from 1s to 24h, it is 1ms",
-		`{"target":{}}`:                                               `/target must have one of "http", "webhook", "handler", "sql", "append", "email", "recount", "gather", "window" and "pull"`,
+		`{"target":{}}`:                                               `/target must have one of "http", "webhook", "handler", "sql", "append", "email", "recount", "gather", "window", "archive" and "pull"`,
 		`{"target":{"sql":{"function":"a b"}}}`:                       "/target/sql/function must be the name of a function",
 		`{"target":{"append":{"stream":"{x}"}}}`:                      "/target/append/stream must not have {x}",
 		`{"target":{"http":{"url":"ftp://x"}}}`:                       "/target/http/url must be an http or https URL",

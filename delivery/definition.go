@@ -119,6 +119,8 @@ type TargetConfig struct {
 	Gather *GatherTarget `json:"gather,omitzero"`
 	// Window counts events in windows of time.
 	Window *WindowTarget `json:"window,omitzero"`
+	// Archive keeps events in files.
+	Archive *ArchiveTarget `json:"archive,omitzero"`
 	// Pull keeps events for callers who ask for them: see Broker.
 	Pull *PullTarget `json:"pull,omitzero"`
 }

@@ -91,7 +91,16 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 			return nil, err
 		}
 	}
-	config, definition := t.Definition.Target, t.Definition
+	if err := s.setTarget(); err != nil {
+		return nil, err
+	}
+	s.configure()
+	return s, nil
+}
+
+// setTarget makes its target.
+func (s *running) setTarget() error {
+	r, config, definition := s.runner, s.definition.Target, s.definition
 	definition.Name = s.subscription // by which secrets are known
 	// It may have changed since it was judged who can run it.
 	h, target := r.handlers[handlerName(config)], r.targets[config.needs()]
@@ -99,11 +108,12 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 	case config.Handler != nil && h != nil:
 		s.target, s.quick, s.timeout = h.target(r.config.Codec), h.quick, h.timeout
 	case target != nil:
+		var err error
 		if s.target, err = target(definition); err != nil {
-			return nil, err
+			return err
 		}
 	default:
-		return nil, fmt.Errorf("this program has no %s", config.needs())
+		return fmt.Errorf("this program has no %s", config.needs())
 	}
 	if of, ok := s.target.(interface{ ofSubscription(id int64) }); ok {
 		of.ofSubscription(s.id)
@@ -121,8 +131,7 @@ func (r *Runner) newRunning(t *taken) (*running, error) {
 			s.eachByItself = with.eachByItself()
 		}
 	}
-	s.configure()
-	return s, nil
+	return nil
 }
 
 // handlerName returns the name of the Go handler that is the target; "": it is none.

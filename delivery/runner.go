@@ -37,6 +37,8 @@ const (
 	KindAppend = "append"
 	KindEmail  = "email"
 	KindWindow = "window"
+	// KindArchive is that of package archive.
+	KindArchive = "archive"
 	// KindWebhook is that of webhooks that are signed with a key of the service. Those that bring their secrets are of
 	// KindHTTP.
 	KindWebhook = "webhook"

@@ -73,6 +73,8 @@ func recoverTo(err *error) {
 // delivery returns what the target gets. It is not complete if the partition was lost meanwhile.
 func (p *partition) delivery(a *core.Attempt) *Delivery {
 	d := &Delivery{Subscription: p.of.subscription, Partition: p.Partition, Epoch: p.Epoch, Replay: p.of.replay, Events: make([]Event, len(a.Items))}
+	log := p.of.runner.log.Load()
+	d.Log = eventstore.Token{Log: log.Log, Incarnation: log.Incarnation}
 	for i := range a.Items {
 		item := &a.Items[i]
 		e, ok := item.Event.(*eventstore.RecordedEvent)

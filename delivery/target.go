@@ -34,6 +34,8 @@ type Delivery struct {
 	// see an old owner after a new one compares the epochs.
 	Partition int
 	Epoch     int64
+	// Log is the log and the incarnation that the positions are of; its Position says nothing.
+	Log eventstore.Token
 	// Replay names the replay that it is of; empty: it is none.
 	Replay string
 	// Exchange is for the Target to fill in, if it likes: it is kept with the attempt.

@@ -111,7 +111,7 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 		return err
 	}
 	d.options.DSN, d.options.Schema, d.options.Logger = db.dsn, d.schema, logger
-	d.options.AllowTargets, d.options.Host = loopback, httpapi.OwnHosts(ln.Addr())
+	d.options.AllowTargets, d.options.ArchiveDir, d.options.Host = loopback, "/", httpapi.OwnHosts(ln.Addr())
 	if d.options.WebhookKey, err = prog.devWebhookKey(d); err != nil {
 		return err
 	}

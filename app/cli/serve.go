@@ -26,8 +26,6 @@ type serving struct {
 	// allowHosts are names of the server besides localhost.
 	allowHosts []string
 
-	webhookKeyFile string
-
 	migrate bool
 	wait    time.Duration
 	options app.Options
@@ -155,16 +153,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	FromEnv(flags, "drop-unused-after")
 	flags.BoolVar(&s.options.BuildOnCommand, "build-on-command", false, "leave it to {program} projections rebuild to build read models of a new version")
 	FromEnv(flags, "build-on-command")
-	flags.Var((*networks)(&s.options.AllowTargets), "allow-targets", "network that subscriptions may send requests to although it is not public, such as 10.0.0.0/8; may be repeated")
-	FromEnv(flags, "allow-targets")
-	var server string
-	mailServerFlag(flags, &server)
-	templatesFlag(flags, &s.options.Templates)
+	setTargets := prog.targetOptionFlags(flags)
 	flags.BoolVar(&s.options.AdoptLog, "adopt-log", false, "join a log that other apps have, beside them; once is enough")
 	FromEnv(flags, "adopt-log")
-	flags.StringVar(&s.webhookKeyFile, "webhook-key-file", "", "file with the key that the secrets of webhooks are derived from, 32 bytes or more, the same for all processes; "+
-		"or it is in $"+webhookKeyVariable)
-	FromEnv(flags, "webhook-key-file")
 	var accept string
 	flags.StringVar(&accept, "accept", "", "file with what others may forward to this log, as YAML or JSON: docs/recipes/cross-account.md")
 	FromEnv(flags, "accept")
@@ -186,10 +177,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 		if !flags.Changed("max-connections") {
 			s.options.MaxConns = 0 // what the address says goes before the default
 		}
-		if s.options.MailServer, err = parseMailServer(server); err != nil {
-			return err
-		}
-		if s.options.WebhookKey, err = prog.webhookKey(s.webhookKeyFile); err != nil {
+		if err := setTargets(&s.options); err != nil {
 			return err
 		}
 		if s.options.Accept, err = readGrants(accept); err != nil {

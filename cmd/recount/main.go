@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/cli"
+	"github.com/57528e99/recount/app/cli/archivecli"
 	"github.com/57528e99/recount/app/scaffold"
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/shop"
@@ -13,12 +14,14 @@ import (
 )
 
 func main() {
-	cli.Main(theShop(), shopcli.Extension(), scaffold.Extension(), benchcli.Extension())
+	cli.Main(theShop(), shopcli.Extension(), archivecli.Extension(), scaffold.Extension(), benchcli.Extension())
 }
 
 // theShop is the shop with all targets that there are.
 func theShop() app.App {
 	a := shop.App()
-	a.Targets = map[string]func(*app.Service, delivery.Definition) (delivery.Target, error){delivery.KindGather: app.Gather}
+	a.Targets = map[string]func(*app.Service, delivery.Definition) (delivery.Target, error){
+		delivery.KindGather: app.Gather, delivery.KindArchive: archivecli.Target,
+	}
 	return a
 }

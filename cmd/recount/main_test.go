@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/57528e99/recount/app/cli"
+	"github.com/57528e99/recount/app/cli/archivecli"
 	"github.com/57528e99/recount/app/scaffold"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/logcheck/logtest"
@@ -32,7 +33,7 @@ type tests struct{ m *testing.M }
 
 // program is the command line of the shop, on other streams than those of the process.
 func program(p cli.Program) *cli.Program {
-	p.App, p.Extensions = theShop(), []cli.Extension{shopcli.Extension(), scaffold.Extension(), benchcli.Extension()}
+	p.App, p.Extensions = theShop(), []cli.Extension{shopcli.Extension(), archivecli.Extension(), scaffold.Extension(), benchcli.Extension()}
 	return &p
 }
 

@@ -75,6 +75,8 @@ const (
 	DeliverMoved   Point = "deliver/moved"
 	DeliverLeaving Point = "deliver/leaving"
 
+	ArchiveWritten Point = "archive/written"
+
 	SagaTold     Point = "saga/told"
 	SagaStep     Point = "saga/step"
 	SagaCalled   Point = "saga/called"
@@ -133,6 +135,7 @@ var points = []PointInfo{
 	{DeliverTaken, "partitions of subscriptions were taken, nothing of them is delivered", false},
 	{DeliverMoved, "cursors and rows are committed, this process does not know", false},
 	{DeliverLeaving, "a process that delivers has given all back, and counts as one still", false},
+	{ArchiveWritten, "a segment of an archive is written, which nobody knows", false},
 	{SagaTold, "an event is about to be handed to its instance of a saga; error: it is not", true},
 	{SagaStep, "a step of a saga is about to be done, or undone: its instance was read; error: it is not", true},
 	{SagaCalled, "a step of a saga has called, which is not recorded; error: as if the call had failed", true},
