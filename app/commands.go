@@ -40,6 +40,8 @@ type CommandsConfig struct {
 	Logger zerolog.Logger
 	// Observe is told of every command that was run, by many goroutines at once. Default: nobody.
 	Observe func(commands.Observation)
+	// SagaFailed is told of steps of sagas that have failed for a mistake in the program. Default: nobody is.
+	SagaFailed func(sagas.Mistake)
 	// Now is the clock of sagas. Default: time.Now.
 	Now func() time.Time
 	// AllowTargets are networks that steps of sagas by HTTP may connect to although they are not public. Default: none.

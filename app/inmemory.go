@@ -17,7 +17,9 @@ func InMemory(a App, o Options) (*Service, error) {
 		return nil, err
 	}
 	s.Log = memstore.New(memstore.Config{Now: s.options.Now})
-	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{Logger: s.Logger, Observe: s.Metrics.Command, Now: s.options.Now, AllowTargets: s.options.AllowTargets})
+	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{
+		Logger: s.Logger, Observe: s.Metrics.Command, Now: s.options.Now, AllowTargets: s.options.AllowTargets, SagaFailed: s.sagaFailed,
+	})
 	if err != nil {
 		return nil, err
 	}

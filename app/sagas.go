@@ -101,7 +101,7 @@ func (c *Commands) newEngine(o CommandsConfig) (*sagas.Engine, error) {
 		return nil, nil
 	}
 	return sagas.NewEngine(sagas.Config{
-		Sagas: all, Codec: c.codec, Units: c.units, Now: o.Now, AllowTargets: o.AllowTargets,
+		Sagas: all, Codec: c.codec, Units: c.units, Now: o.Now, AllowTargets: o.AllowTargets, Failed: o.SagaFailed,
 		Handler: c.byCategory[sagas.Category].(*boundAggregate[sagas.Instance, sagas.Event]).handler,
 		Decide:  c.decide,
 	})

@@ -72,6 +72,7 @@ type Service struct {
 	// timers are those of sagas; nil, if this process delivers none.
 	timers     *timers
 	sagaCounts sagaCounts
+	failures   failureLog
 	// projections are the read models and what makes the snapshots, runs those of the modules here.
 	projections, runs []projections.Projection
 	// here is the App with the modules that have routes, projections and handlers here.
@@ -165,7 +166,7 @@ func (s *Service) make() (err error) {
 	s.Snapshots = snapshots.NewStore(s.Pool, s.Schema).ForApp(s.App.Name)
 	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{
 		Snapshots: s.Snapshots, SnapshotEvery: s.options.SnapshotEvery, Logger: s.Logger, Observe: s.Metrics.Command, Now: s.options.Now,
-		AllowTargets: s.options.AllowTargets,
+		AllowTargets: s.options.AllowTargets, SagaFailed: s.sagaFailed,
 	})
 	if err != nil {
 		return err
@@ -260,7 +261,11 @@ func (s *Service) NewDeliverer() (*delivery.Runner, error) {
 	}
 	return delivery.NewRunner(delivery.Config{
 		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger,
-		Subscriptions: s.here.subscriptions(s.Commands.Codec()), Targets: targets, Observe: s.Metrics.Delivery,
+		Subscriptions: s.here.subscriptions(s.Commands.Codec()), Targets: targets,
+		Observe: func(o delivery.Observation) {
+			s.Metrics.Delivery(o)
+			s.deliveryFailed(o)
+		},
 	})
 }
 

@@ -32,6 +32,17 @@ type Observation struct {
 	Lag time.Duration
 	// Err is what the target returned; nil: all are delivered.
 	Err error
+	// Failed are those of its events that failed for the first time, or are dead letters now.
+	Failed []FailedEvent
+}
+
+// FailedEvent is an event that failed.
+type FailedEvent struct {
+	Event
+	// Error is what is kept of the target's error for operators.
+	Error string
+	// Next is when it is tried again; zero: it is a dead letter.
+	Next time.Time
 }
 
 // try makes an attempt, and begins the next. Nil: there is none now.
@@ -171,6 +182,7 @@ func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, b
 	took := now.Sub(begun)
 	delivered := 0
 	var oldest time.Time
+	var failed []FailedEvent
 	for i := range d.Events {
 		e, result := &d.Events[i], &results[min(i, len(results)-1)]
 		if e.RecordedEvent == nil { // it was lost before anybody was asked
@@ -185,6 +197,9 @@ func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, b
 		if result.Outcome != core.Done {
 			p.of.lastFailure.Store(result)
 		}
+		if result.First || result.Dead {
+			failed = append(failed, FailedEvent{*e, result.Error, result.Next})
+		}
 		if result.Outcome != core.Done || p.of.definition.LogAttempts == LogAll {
 			r.attemptLog.add(newAttempt(p.of.id, d, e, result, begun, took, err))
 		}
@@ -193,7 +208,7 @@ func (p *partition) record(d *Delivery, kind core.Kind, results []core.Result, b
 	r.counts.failed.Add(int64(len(d.Events) - delivered))
 	if r.config.Observe != nil {
 		r.config.Observe(Observation{Subscription: p.of.subscription, Replay: p.of.replay, Partition: p.Partition, Events: len(d.Events), Delivered: delivered,
-			Kind: kind.String(), Duration: took, Lag: max(now.Sub(oldest), 0), Err: err})
+			Kind: kind.String(), Duration: took, Lag: max(now.Sub(oldest), 0), Err: err, Failed: failed})
 	}
 }
 

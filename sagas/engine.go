@@ -24,7 +24,35 @@ const Category = "saga"
 // Handler runs what is done with instances on their streams.
 type Handler = commands.Handler[Instance, Event]
 
-// Config is what an Engine runs with. All but AllowTargets and Now is required.
+// Mistake is a step, or what undoes one, that has failed for a mistake in the program.
+type Mistake struct{ Saga, ID, Step, Error string }
+
+// mistakesIn returns those that events of an instance tell of.
+func mistakesIn(saga, id string, events []Event) (all []Mistake) {
+	for _, e := range events {
+		switch e := e.(type) {
+		case StepFailed:
+			if e.Code == CodeDefinition {
+				all = append(all, Mistake{saga, id, e.Step, e.Error})
+			}
+		case CompensationFailed:
+			if e.Code == CodeDefinition {
+				all = append(all, Mistake{saga, id, e.Step, e.Error})
+			}
+		}
+	}
+	return all
+}
+
+func (e *Engine) tell(failed []Mistake) {
+	for _, one := range failed {
+		if e.config.Failed != nil {
+			e.config.Failed(one)
+		}
+	}
+}
+
+// Config is what an Engine runs with. All but Failed, AllowTargets and Now is required.
 type Config struct {
 	// Sagas are all definitions, of all versions.
 	Sagas []*Saga
@@ -36,6 +64,8 @@ type Config struct {
 	// Decide decides a command of the program as part of a unit. An error refuses it, with CodeRejected or that of Fatal, and what it has put is
 	// to be as it was before.
 	Decide func(*commands.Unit, Command) error
+	// Failed is told of each step, or what undoes one, that has failed with CodeDefinition, once that is written. Default: nobody is.
+	Failed func(Mistake)
 	// AllowTargets are networks that steps by HTTP may connect to although they are not public.
 	AllowTargets []netip.Prefix
 	// Now is the clock. Default: time.Now.
@@ -152,6 +182,8 @@ type decision struct {
 	saga   string
 	in     Input
 	now    time.Time
+	// decided, if not nil, gets the events.
+	decided func([]Event)
 }
 
 // Decide implements commands.Command.
@@ -165,7 +197,11 @@ func (d decision) Decide(i Instance) ([]Event, error) {
 			return nil, err
 		}
 	}
-	return s.Decide(i, d.in, d.now)
+	events, err := s.Decide(i, d.in, d.now)
+	if err == nil && d.decided != nil {
+		d.decided(events)
+	}
+	return events, err
 }
 
 // Do does something with an instance. Errors are those of commands.Handler.Handle; a *commands.RejectedError that matches ErrOver says that
@@ -174,7 +210,12 @@ func (e *Engine) Do(ctx context.Context, saga, id string, in Input, o commands.O
 	if len(e.sagas[saga]) == 0 {
 		return commands.Result{}, e.unknown(saga)
 	}
-	r, err := e.config.Handler.Handle(ctx, instanceID(saga, id), decision{e, saga, in, e.config.Now()}, o)
+	var failed []Mistake
+	decided := func(events []Event) { failed = mistakesIn(saga, id, events) }
+	r, err := e.config.Handler.Handle(ctx, instanceID(saga, id), decision{e, saga, in, e.config.Now(), decided}, o)
+	if err == nil {
+		e.tell(failed)
+	}
 	return r, unrefused(err)
 }
 

@@ -21,14 +21,17 @@ type turn struct {
 	now      time.Time
 	// i is the instance after what was put.
 	i Instance
+	// failed are the mistakes of the program that it met.
+	failed []Mistake
 }
 
 // put gives the instance an input.
 func (t *turn) put(in Input) error {
-	events, err := decision{t.Engine, t.saga, in, t.now}.Decide(t.i)
+	events, err := decision{t.Engine, t.saga, in, t.now, nil}.Decide(t.i)
 	if err != nil {
 		return err
 	}
+	t.failed = append(t.failed, mistakesIn(t.saga, t.id, events)...)
 	t.config.Handler.Put(t.tx, instanceID(t.saga, t.id), events...)
 	t.i, _ = t.config.Handler.Get(t.tx, instanceID(t.saga, t.id))
 	return nil
@@ -89,6 +92,7 @@ func (t *turn) next(behind int64) (step string, number int64) {
 // What comes with it must not be why the first thing is not done: if it cannot be done with the others, it is done without.
 func (e *Engine) together(ctx context.Context, saga, id string, isNew bool, o commands.Options, begin func(*turn) error) error {
 	now, went := e.config.Now(), false // on, to the commands behind
+	var t *turn
 	handle := func(most int) (err error) {
 		defer func() {
 			if went && most > 0 {
@@ -98,7 +102,7 @@ func (e *Engine) together(ctx context.Context, saga, id string, isNew bool, o co
 			}
 		}()
 		_, err = e.config.Units.Handle(ctx, "saga-step", func(tx *commands.Unit) error {
-			t := &turn{Engine: e, tx: tx, saga: saga, id: id, now: now}
+			t = &turn{Engine: e, tx: tx, saga: saga, id: id, now: now}
 			get := e.config.Handler.Get
 			if isNew {
 				get = e.config.Handler.GetNew
@@ -126,6 +130,9 @@ func (e *Engine) together(ctx context.Context, saga, id string, isNew bool, o co
 	err := handle(mostTogether)
 	if err != nil && went && ctx.Err() == nil && !errors.Is(err, eventstore.ErrUnavailable) {
 		err = handle(0)
+	}
+	if err == nil && t != nil {
+		e.tell(t.failed)
 	}
 	return err
 }

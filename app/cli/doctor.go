@@ -108,7 +108,11 @@ func (prog *Program) findingOfSubscription(s delivery.Status, flags string) find
 		f.Hint = strings.NewReplacer("{name}", s.Name, "{flags}", flags).Replace(prog.hints().Fill(text))
 	}
 	var full, stuck, troubled []string
+	var last *operations.Trouble
 	for _, p := range s.Partitions {
+		if p.LastError != nil && (last == nil || p.LastError.At.After(last.At)) {
+			last = p.LastError
+		}
 		full = append(full, p.Full...)
 		for _, a := range p.Stuck {
 			stuck = append(stuck, a.String())
@@ -141,6 +145,9 @@ func (prog *Program) findingOfSubscription(s delivery.Status, flags string) find
 	case len(troubled) > 0:
 		f.State, f.Why = findingWarning, troubled[0]
 		hint("{program} subscriptions show {name}{flags}")
+	case s.Parked > 0 && last != nil:
+		f.State, f.Why = findingWarning, fmt.Sprintf("%d events failed, or wait behind one that did, and are tried again; the last failed with: %s", s.Parked, last.Error)
+		hint("{program} subscriptions show {name}{flags}; {program} subscriptions explain {name} POSITION{flags} says what became of one")
 	case s.LagSeconds != nil && *s.LagSeconds > lagPatience.Seconds():
 		f.State, f.Why = findingWarning, fmt.Sprintf("it is %d events and %.0f s behind", *s.LagEvents, *s.LagSeconds)
 		hint("{program} subscriptions show {name}{flags}")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/app/hint"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/sagas"
@@ -17,6 +18,10 @@ import (
 func (prog *Program) findingsOfSagas(ctx context.Context, s *app.Service, flags string) (found []finding) {
 	counts, err := s.SagaCounts(ctx)
 	if err != nil { // why the read model cannot be read, its projection says
+		return []finding{{findingWarning, "sagas", message(err), prog.hintFor(err)}}
+	}
+	wrong, err := s.SagaMistakes(ctx)
+	if err != nil {
 		return []finding{{findingWarning, "sagas", message(err), prog.hintFor(err)}}
 	}
 	for _, name := range s.Sagas.Names() {
@@ -40,6 +45,11 @@ func (prog *Program) findingsOfSagas(ctx context.Context, s *app.Service, flags 
 			}
 			if c.Events >= sagas.WarnEvents {
 				warn("{program} sagas ls {saga}{flags} says which", "an instance, %s, has %d events; with %d it fails", c.Status, c.Events, sagas.MaxEvents)
+			}
+		}
+		for _, w := range wrong {
+			if w.Saga == name {
+				warn("{program} sagas show {saga} "+hint.Quote(w.ID)+"{flags}", "%d instances failed within a day for a mistake in the program or its definition, the last one with: %s", w.Instances, w.Error)
 			}
 		}
 		if late, err := lateTimer(ctx, s, name); err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // Ended takes what became of an attempt: a result for each item, or one for all if it failed, or was delivered,
-// as a whole. Of the items of a key those behind one that is not done count as not done. It sets Charged in
-// the results.
+// as a whole. Of the items of a key those behind one that is not done count as not done. It sets Charged, First,
+// Dead and Next in the results.
 func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 	if p.lost {
 		return
@@ -168,6 +168,7 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result, share
 		p.alone(now, ev, a.since)
 	}
 	t.last, t.class, t.error = now, r.Class, r.Error
+	r.First = ev.failures == 0
 	ev.failures++
 	if ev.state == fresh {
 		p.park(ev)
@@ -178,13 +179,13 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result, share
 	switch {
 	case shared:
 	case r.Charged && r.Outcome != Transient:
-		p.die(now, ev, ClassPermanent)
+		p.die(now, ev, r, ClassPermanent)
 		return
 	case r.Charged && int(ev.charged) >= p.c.Retry.MaxAttempts:
-		p.die(now, ev, ClassExhausted)
+		p.die(now, ev, r, ClassExhausted)
 		return
 	case ev.charged > 0 && now.Sub(t.first) > p.c.Retry.MaxAge: // charged now or earlier: there may be nobody left to compare with
-		p.die(now, ev, ClassExpired)
+		p.die(now, ev, r, ClassExpired)
 		return
 	}
 	ev.fell = ev.fell || !ev.failed
@@ -194,6 +195,7 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result, share
 		pause = p.backoff(int(ev.failures))
 	}
 	t.next = now.Add(pause)
+	r.Next = t.next
 	p.touch(ev)
 }
 
@@ -214,7 +216,7 @@ func (p *Partition) judgeProbe(now time.Time, ev *event, r *Result) {
 		p.park(ev)
 	}
 	t.last, t.class, t.error = now, r.Class, r.Error
-	p.die(now, ev, ClassExpired)
+	p.die(now, ev, r, ClassExpired)
 }
 
 // fails returns the trouble that an event has at the latest now.
@@ -228,9 +230,9 @@ func (ev *event) fails(now time.Time) *trouble {
 	return ev.trouble
 }
 
-// die makes a dead letter of a row.
-func (p *Partition) die(now time.Time, ev *event, class string) {
-	ev.state = dead
+// die makes a dead letter of a row, with a result.
+func (p *Partition) die(now time.Time, ev *event, r *Result, class string) {
+	ev.state, r.Dead = dead, true
 	ev.trouble.died, ev.trouble.class, ev.trouble.next = now, class, time.Time{}
 	p.parked--
 	if !p.c.Hold {

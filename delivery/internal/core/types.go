@@ -169,8 +169,10 @@ type Result struct {
 	Class, Error string
 	// After is how long to wait as the target said, 0 if it did not.
 	After time.Duration
-	// Charged is set by Ended: it counts against an event.
-	Charged bool
+	// Charged, First, Dead and Next are set by Ended. Charged: it counts against an event. First: it is the first failure of an event. Dead:
+	// with it the event is dead. Next is when it is tried again.
+	Charged, First, Dead bool
+	Next                 time.Time
 }
 
 // Move is what the database is to be told, in one transaction with the comparison of the epoch.
