@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
@@ -21,14 +23,17 @@ type Read struct {
 	path     string
 	register func(*Service, *httpapi.API)
 	mistakes func(App) []error
+	// try finds what only a database says is wrong, in a transaction that has tables for the projections from; nil: nothing is.
+	try  func(ctx context.Context, tx pgx.Tx, tables map[string]string) error
+	from []string
 }
 
 // Row answers GET path with the row of a fold whose key is the only variable of the path, at its end. The
 // members of the answer are the columns of the row and the key, by their names.
 func Row[R any](path string, f *projections.Fold[string, R]) Read {
 	variables := variablesOf(path)
-	return Read{path,
-		func(s *Service, api *httpapi.API) {
+	return Read{path: path,
+		register: func(s *Service, api *httpapi.API) {
 			httpapi.Read(api, path, httpapi.NoParams, func(ctx context.Context, in httpapi.ReadRequest[struct{}]) (map[string]any, error) {
 				key := in.Path(variables[0])
 				row, err := queries.Get(ctx, s.Reader, f, key, in.Token)
@@ -39,7 +44,7 @@ func Row[R any](path string, f *projections.Fold[string, R]) Read {
 			})
 			api.Answers(rowType(f))
 		},
-		func(a App) []error {
+		mistakes: func(a App) []error {
 			all := a.foldMistakes(f)
 			if len(variables) != 1 || !lastVariable.MatchString(path) {
 				all = append(all, errors.New("the path must have one variable, at its end, for the key"))
@@ -106,14 +111,14 @@ func List[K comparable, R any](path string, f *projections.Fold[K, R], o ListOpt
 		}
 		return page, nil
 	}
-	return Read{path,
-		func(s *Service, api *httpapi.API) {
+	return Read{path: path,
+		register: func(s *Service, api *httpapi.API) {
 			httpapi.Read(api, path, parse, func(ctx context.Context, in httpapi.ReadRequest[query]) (httpapi.Page[map[string]any], error) {
 				return read(ctx, s, in)
 			})
 			api.Answers(pageType(rowType(f)))
 		},
-		func(a App) []error {
+		mistakes: func(a App) []error {
 			if invalid != nil {
 				return []error{invalid}
 			}
@@ -224,26 +229,32 @@ func SQL[T any](path, sql string, o SQLOptions) Read {
 			page.Next = httpapi.Cursor(next)
 		}
 		var refused *queries.ParameterError
-		if errors.As(err, &refused) && refused.Number <= len(o.Params) {
+		switch isParameter := errors.As(err, &refused); {
+		case isParameter && refused.Number <= len(o.Params):
 			err = in.Invalid(o.Params[refused.Number-1], refused.Reason)
+		case !isParameter && errors.Is(err, queries.ErrInvalidQuery):
+			err = errors.New(err.Error()) // the statement's fault, not the client's
 		}
 		return page, err
 	}
-	return Read{path,
-		func(s *Service, a *httpapi.API) {
+	from, wrong := queries.CheckSQL[T](sql, o.Params, o.OrderBy)
+	return Read{path: path, from: from,
+		try: func(ctx context.Context, tx pgx.Tx, tables map[string]string) error {
+			return queries.TrySQL[T](ctx, tx, tables, sql, len(o.Params), o.OrderBy)
+		},
+		register: func(s *Service, a *httpapi.API) {
 			httpapi.Read(a, path, parse, func(ctx context.Context, in httpapi.ReadRequest[query]) (httpapi.Page[T], error) {
 				return read(ctx, s, in)
 			})
 		},
-		func(a App) []error {
+		mistakes: func(a App) []error {
 			all := parameterMistakes(nil, ofRequest)
 			for _, name := range variables {
 				if !slices.Contains(o.Params, name) {
 					all = append(all, fmt.Errorf("{%s} in the path is not among Params", name))
 				}
 			}
-			from, mistakes := queries.CheckSQL[T](sql, o.Params, o.OrderBy)
-			all = append(all, mistakes...)
+			all = append(all, wrong...)
 			for _, name := range from {
 				if !slices.ContainsFunc(a.Projections(), func(p projections.Projection) bool { return p.Name() == name }) {
 					all = append(all, noProjection(name))

@@ -24,6 +24,11 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("set %s up: %w", s.App.Name, err)
 		}
 	}
+	if s.Rows == nil && s.options.has(RoleAPI) {
+		if err := s.tryReads(ctx); err != nil {
+			return err
+		}
+	}
 	ctx = context.WithoutCancel(ctx)
 	if s.Runner != nil {
 		if err := s.Runner.Start(ctx); err != nil {

@@ -162,6 +162,35 @@ func CheckSQL[T any](sql string, params, orderBy []string) (projections []string
 	return projections, mistakes
 }
 
+// TrySQL runs a statement of SQL[T] on tables that are there in a transaction, by the names of their projections, with n parameters that are
+// all NULL, to find the mistakes that only the database knows: what it refuses, and columns that T has no fields for. OrderBy, if there is
+// any, is that of a SQLPage[T], which leaves out columns without a field.
+//
+// Errors: ErrInvalidQuery, those of the statement.
+func TrySQL[T any](ctx context.Context, tx pgx.Tx, tables map[string]string, sql string, n int, orderBy []string) error {
+	columns, err := columnsOf(reflect.TypeFor[T]())
+	if err != nil {
+		return err
+	}
+	for name, table := range tables {
+		sql = strings.ReplaceAll(sql, "{"+name+"}", table)
+	}
+	if len(orderBy) > 0 {
+		sql = pageOf(columns.fields, sql)
+	}
+	rows, err := tx.Query(ctx, sql, make([]any, n)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	rows.Next() // what the columns are may only be known then
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	_, err = columns.inOrder(rows)
+	return err
+}
+
 func fill(sql string, sources []source, tables []string) string {
 	var pairs []string
 	for i, s := range sources {
@@ -214,7 +243,7 @@ func (r resultColumns) inOrder(rows pgx.Rows) (rowmap.Columns, error) {
 	for _, d := range result {
 		c, ok := r.fields.Find(d.Name)
 		if !ok {
-			return nil, invalidf("%s has no field for the column %q", r.goType, d.Name)
+			return nil, invalidf("the column %q has no field in %s; fields are %s", d.Name, r.goType, strings.Join(r.fields.Names(), ", "))
 		}
 		ordered = append(ordered, c)
 	}

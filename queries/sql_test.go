@@ -94,7 +94,7 @@ func TestSQLRefusesWhatItCannotDo(t *testing.T) {
 		}
 	}
 	try("no projection", "names no projection", true, of(`SELECT 1 AS id`))
-	try("unknown column", `no field for the column "total"`, true, of(`SELECT id, total FROM {orders}`))
+	try("unknown column", `the column "total" has no field in struct { ID string }; fields are id`, true, of(`SELECT id, total FROM {orders}`))
 	try("missing column", `has no column "id"`, true, of(`SELECT FROM {orders}`))
 	try("NUL", "$1 has a NUL", true, of(`SELECT id FROM {orders} WHERE id = $1`, "\x00"))
 	try("writes", "read-only transaction", false, of(`DELETE FROM {orders} RETURNING id`))

@@ -52,7 +52,7 @@ func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next s
 	if where != "" {
 		where = " WHERE " + where
 	}
-	sql := fmt.Sprintf("SELECT %s FROM (%s) AS list%s%s", list(fields.Names()), l.SQL, where, o.sql(l.Limit))
+	sql := pageOf(fields, l.SQL) + where + o.sql(l.Limit)
 	rows, more, err := selectRows[T](ctx, r, l.Limit, l.Token, sql, args)
 	if err != nil || !more {
 		return rows, "", err
@@ -60,6 +60,11 @@ func SQLPage[T any](ctx context.Context, r *Reader, l SQLList) (rows []T, next s
 	last := reflect.ValueOf(rows[len(rows)-1])
 	next, err = o.cursor(which, func(c rowmap.Column) any { return c.Value(last) })
 	return rows, next, err
+}
+
+// pageOf returns the statement that a page is read by, without a place in it, an order and a limit.
+func pageOf(fields rowmap.Columns, sql string) string {
+	return fmt.Sprintf("SELECT %s FROM (%s) AS list", list(fields.Names()), sql)
 }
 
 // orderOf returns the columns of T, and those of names among them.

@@ -1,6 +1,7 @@
 package apptest_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
+	"github.com/57528e99/recount/internal/pgtest"
 	"github.com/57528e99/recount/projections"
 )
 
@@ -130,5 +132,51 @@ func TestParametersAreOfTheTypesOfColumns(t *testing.T) {
 			refuses("/v1/lids/before/2031-01-01?more=%7B", "invalid-parameter", "more", "invalid input syntax for type json")
 			refuses("/v1/lids/before/tomorrowish", "invalid-path", "at", "invalid input syntax for type timestamp")
 		})
+	}
+}
+
+// TestStatementsAreTriedAtTheStart: what is wrong with one keeps a service from starting, with the path, and is not the client's fault.
+func TestStatementsAreTriedAtTheStart(t *testing.T) {
+	t.Parallel()
+	type lid struct{ ID string }
+	a := lidsApp()
+	wrong := func(path, sql string, o app.SQLOptions) {
+		m := &a.Modules[len(a.Modules)-1]
+		m.Reads = append(m.Reads, app.SQL[lid](path, sql, o))
+	}
+	wrong("/v1/renamed", `SELECT id AS idz FROM {lids}`, app.SQLOptions{})
+	wrong("/v1/unknown", `SELECT id FROM {lids} WHERE lid = $1`, app.SQLOptions{Params: []string{"lid"}})
+	wrong("/v1/paged", `SELECT shut FROM {lids}`, app.SQLOptions{OrderBy: []string{"id"}})
+	wrong("/v1/elsewhere", `SELECT id FROM {lids} JOIN of_another_program USING (id)`, app.SQLOptions{}) // it may come
+	wrong("/v1/right", `SELECT id FROM {lids} WHERE 1/(size-size) = $1`, app.SQLOptions{Params: []string{"n"}})
+	db := pgtest.New(t)
+	if _, err := a.MigrateUp(t.Context(), db.Direct, db.Schema); err != nil {
+		t.Fatal(err)
+	}
+	s, err := app.Open(t.Context(), a, app.Options{DSN: db.DSN, Schema: db.Schema, MaxConns: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.WithoutCancel(t.Context()))
+	err = s.Start(t.Context())
+	for _, want := range []string{
+		`app: read /v1/renamed: invalid query: the column "idz" has no field in apptest_test.lid; fields are id`,
+		`app: read /v1/unknown: `, `column "lid" does not exist`, `app: read /v1/paged: `,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Start = %v\nwant %s", err, want)
+		}
+	}
+	if err != nil && strings.Count(err.Error(), "app: read") != 3 {
+		t.Errorf("Start = %v, want three mistakes", err)
+	}
+	// A process of another version may have the rows, and a client is told that it was not the client.
+	if err := s.Runner.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	x := apptest.Of(t, s)
+	x.Given("jar-open", put{Coins: 3, At: at})
+	if w := x.Request("GET", "/v1/renamed", ""); w.Code != 500 || !strings.Contains(w.Body.String(), `"code":"internal"`) {
+		t.Errorf("GET /v1/renamed = %d %s, want 500", w.Code, w.Body)
 	}
 }

@@ -1,0 +1,27 @@
+package projections
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/57528e99/recount/eventstore"
+)
+
+// CreateTemp makes an empty table as those of a projection are, for statements to be tried on without what there is in the
+// database, and returns its name, quoted. It is gone with the transaction if that is rolled back, and nobody else sees it.
+func CreateTemp(ctx context.Context, tx pgx.Tx, codec *eventstore.Codec, p Projection) (table string, err error) {
+	runs, mistakes := p.prepare(codec)
+	if err := errors.Join(mistakes...); err != nil {
+		return "", err
+	}
+	name := tableName{"pg_temp", p.Name()}
+	create := runs.create
+	if fold, ok := runs.(interface {
+		createBare(context.Context, pgx.Tx, tableName) error
+	}); ok {
+		create = fold.createBare
+	}
+	return name.String(), create(ctx, tx, name)
+}
