@@ -1,12 +1,15 @@
 package httpapi
 
 import (
+	"bytes"
 	"cmp"
 	"encoding"
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/go-json-experiment/json"
 )
@@ -44,7 +47,48 @@ func (a *API) index(x *exchange) error {
 		}
 		all.Routes = append(all.Routes, line)
 	}
+	x.w.Header().Set("Vary", "Accept")
+	if wantsText(x.r.Header.Get("Accept")) {
+		x.write(http.StatusOK, textType, a.indexText(all.Routes))
+		return nil
+	}
 	return x.writeJSON(http.StatusOK, all)
+}
+
+// wantsText reports whether a client is content with text, as curl is, and does not ask for JSON. One that says nothing gets JSON.
+func wantsText(accept string) bool {
+	return !strings.Contains(accept, "json") && (strings.Contains(accept, "text/") || strings.Contains(accept, "*/*"))
+}
+
+// indexText is the index for people: a line for each route, by sections, those of the API itself last.
+func (a *API) indexText(lines []indexLine) []byte {
+	var text, last bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	own := tabwriter.NewWriter(&last, 0, 0, 2, ' ', 0)
+	section := ""
+	for i, line := range lines {
+		to := w
+		if in := a.routes[i].Section; in == "" {
+			to = own
+		} else if in != section {
+			section = in
+			fmt.Fprintf(w, "%s:\n", section)
+		}
+		var takes []string
+		for _, m := range line.Body {
+			takes = append(takes, m.Name)
+		}
+		if len(line.Parameters) > 0 {
+			takes = append(takes, "?"+strings.Join(line.Parameters, "&"))
+		}
+		fmt.Fprintf(to, "  %s\t%s\t%s\n", line.Method, line.Path, strings.Join(takes, " "))
+	}
+	w.Flush()
+	own.Flush()
+	text.WriteString("this server:\n")
+	text.Write(last.Bytes())
+	text.WriteString("\nBehind a path are the members of its body, and its parameters. With Accept: application/json this is JSON, with their types.\n")
+	return text.Bytes()
 }
 
 // membersOf returns the members that a struct is decoded from. Those of a type

@@ -31,6 +31,7 @@ type line struct {
 func TestTheIndexListsWhatRoutesTake(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, httpapi.Config{})
+	a.Section("things")
 	httpapi.Command(a, "POST", "/things", httpapi.CommandOptions{},
 		func(context.Context, httpapi.CommandRequest[listedBody]) (commands.Result, error) {
 			return commands.Result{}, nil
@@ -53,6 +54,16 @@ func TestTheIndexListsWhatRoutesTake(t *testing.T) {
 	} {
 		if !strings.Contains(index, want) {
 			t.Errorf("index = %s, want %s in it", index, want)
+		}
+	}
+	people := do(h, "GET", "/", "", "Accept: */*")
+	if got := text(t, people); !strings.HasPrefix(people.Header.Get("Content-Type"), "text/plain") ||
+		!strings.HasPrefix(got, "things:\n  POST  /things   at id lines tags rate Urgent ?dry_run\n  POST  /nothing  ?dry_run\n  GET   /things   ?limit&consistency\nthis server:\n") {
+		t.Errorf("the index for curl is %s:\n%s", people.Header.Get("Content-Type"), got)
+	}
+	for _, accept := range []string{"application/json", "text/html, application/json;q=0.9, */*"} {
+		if got := text(t, do(h, "GET", "/", "", "Accept: "+accept)); got != index {
+			t.Errorf("the index for %s is not that of programs", accept)
 		}
 	}
 	if p := wantProblem(t, do(h, "POST", "/things", ""), 400, "malformed-json"); !strings.Contains(p.Hint, "GET / lists") {

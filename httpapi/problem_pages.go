@@ -12,6 +12,7 @@ import (
 const (
 	jsonType    = "application/json"
 	htmlType    = "text/html; charset=utf-8"
+	textType    = "text/plain; charset=utf-8"
 	problemType = "application/problem+json"
 	problemPath = "/problems/"
 )
