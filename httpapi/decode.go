@@ -113,7 +113,8 @@ func withinBounds(body []byte) bool {
 // checkText walks the whole text for what no type can refuse, and names its place.
 func checkText(body []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
-	if k := d.PeekKind(); k != jsontext.KindBeginObject && k != jsontext.KindInvalid {
+	// What only begins as another value does is not JSON.
+	if k := d.PeekKind(); k != jsontext.KindBeginObject && k != jsontext.KindInvalid && jsontext.Value(body).IsValid() {
 		return invalidMember("", "must be an object, it is "+kindName(k))
 	}
 	for {

@@ -56,6 +56,7 @@ func TestDecodeRefusesWhatDoesNotFit(t *testing.T) {
 		{``, "malformed-json", "-", "is empty"},
 		{" \n", "malformed-json", "-", "is empty"},
 		{`{`, "malformed-json", "", "too early"},
+		{`nonsense`, "malformed-json", "", "byte 1"},
 		{`{"gift":tru`, "malformed-json", "/gift", "too early"},
 		{`{"gift":true} x`, "malformed-json", "-", "behind the end of the object at byte"},
 		{`{}{}`, "malformed-json", "-", "behind the end of the object at byte"},
