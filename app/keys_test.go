@@ -50,10 +50,10 @@ func TestAKeyIsForOneID(t *testing.T) {
 		{`/v1/commands {"type":"gift","id":"1","data":{"to":["ann","ben"],"amount":2}}`, "422  false"},
 		{`/v1/commands {"type":"gift","id":"2","data":{"to":["ann","ben"],"amount":2}}`, "200 2 false"},
 		{`/v1/gifts {"to":["ann","ben"],"amount":2,"number":"2"}`, "200 2 true"},
-		{`/v1/purses {"id":"cid","amount":1}`, "201  false"},
+		{`/v1/purses {"id":"cid","amount":1}`, "201 cid false"},
 		{`/v1/commands {"type":"purse.fill","id":"cid","data":{"amount":1}}`, "201 cid true"},
 		{`/v1/purses {"id":"cid","amount":2}`, "422  false"},
-		{`/v1/purses {"id":"dan","amount":1}`, "201  false"},
+		{`/v1/purses {"id":"dan","amount":1}`, "201 dan false"},
 		{`/v1/commands {"type":"purse.fill","id":"dan","data":{"amount":1}}`, "201 dan true"},
 	} {
 		status, id, replayed := send(c.request)

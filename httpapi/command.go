@@ -68,8 +68,7 @@ func (r CommandRequest[Body]) Path(name string) string { return r.vars[name] }
 // for at most Config.Timeout.
 //
 // The answer is {"stream","version","position"}, and "streams" of a unit over several, with ETag
-// and Consistency-Token. It has "id" where there is an IDMember, unless that is
-// the id of the stream. With an Idempotency-Key the first answer of the domain, be it a success or
+// and Consistency-Token. It has "id" where there is an IDMember. With an Idempotency-Key the first answer of the domain, be it a success or
 // a refusal, is repeated byte for byte. Position is 0 if there was nothing to do. With ?dry_run=1
 // nothing is written and the answer is {"events"}, those that would be.
 func Command[Body any](a *API, method, path string, o CommandOptions, handle func(context.Context, CommandRequest[Body]) (commands.Result, error)) {
@@ -232,9 +231,6 @@ func (c *command) serve(x *exchange) error {
 	var id string
 	if c.idField != nil {
 		id = c.idOf(call, result)
-	}
-	if id == eventstore.StreamID(result.Stream) {
-		id = "" // which the stream says
 	}
 	return c.writeResult(x, call, result, id)
 }

@@ -57,7 +57,7 @@ func TestCommandsComeByTwoRoutes(t *testing.T) {
 				if sharedFirst {
 					body, bodyAgain = bodyAgain, body
 				}
-				if c.id != "" { // body is now that of the own route
+				if c.id != "" && !strings.Contains(body, `"id"`) { // body is now that of the own route, whose path may have it
 					body = strings.TrimSuffix(body, "}\n") + fmt.Sprintf(`,"id":%q}`, c.id) + "\n"
 				}
 				if status != statusAgain || body != bodyAgain || header != headerAgain {

@@ -25,18 +25,18 @@ func TestEveryCommandRoute(t *testing.T) {
 		status     int
 		answer     string
 	}{
-		{"/v1/orders", small("1"), 201, `{"stream":"order-1","version":0,"position":1}`},
+		{"/v1/orders", small("1"), 201, `{"stream":"order-1","version":0,"position":1,"id":"1"}`},
 		{"/v1/orders/1/confirm", ``, 200, `{"stream":"order-1","version":1,"position":2}`},
 		{"/v1/orders/1/ship", `{}`, 200, `{"stream":"order-1","version":2,"position":3}`},
 		{"/v1/orders/1/complete", `{"at":"2026-03-02T09:00:00+01:00"}`, 200, `{"stream":"order-1","version":3,"position":4}`},
-		{"/v1/orders", small("2"), 201, `{"stream":"order-2","version":0,"position":5}`},
+		{"/v1/orders", small("2"), 201, `{"stream":"order-2","version":0,"position":5,"id":"2"}`},
 		{"/v1/orders/2/cancel", `{"reason":"changed their mind","at":"2026-03-02T10:00:00Z"}`, 200, `{"stream":"order-2","version":1,"position":6}`},
 		{"/v1/stock/TEA%20TOWEL%20%C3%A9/receive", `{"quantity":10}`, 200, `{"stream":"stock-TEA TOWEL é","version":0,"position":7}`},
 		{"/v1/stock/TEA%20TOWEL%20%C3%A9/adjust", `{"delta":-1,"reason":"torn"}`, 200, `{"stream":"stock-TEA TOWEL é","version":1,"position":8}`},
 		{"/v1/stock/TEA%20TOWEL%20%C3%A9/reserve", `{"order_id":"1","quantity":5}`, 200, `{"stream":"stock-TEA TOWEL é","version":2,"position":9}`},
 		{"/v1/stock/TEA%20TOWEL%20%C3%A9/release", `{"order_id":"1","quantity":2}`, 200, `{"stream":"stock-TEA TOWEL é","version":3,"position":10}`},
 		{"/v1/stock/TEA%20TOWEL%20%C3%A9/commit", `{"order_id":"1","quantity":1,"at":"2026-03-02T10:00:00Z"}`, 200, `{"stream":"stock-TEA TOWEL é","version":4,"position":11}`},
-		{"/v1/returns", orderJSON("r-1", "", "EIRE", "EUR", day, lineJSON("MUG", 1, 250)), 200, `{"stream":"return-r-1","version":0,"position":12}`},
+		{"/v1/returns", orderJSON("r-1", "", "EIRE", "EUR", day, lineJSON("MUG", 1, 250)), 200, `{"stream":"return-r-1","version":0,"position":12,"id":"r-1"}`},
 	} {
 		a := s.do("POST", c.path, c.body)
 		if a.status != c.status || a.body != c.answer+"\n" {

@@ -12,7 +12,7 @@ func TestAnOrderFromPostToGet(t *testing.T) {
 	s := start(t)
 	const at = "2026-03-01T10:30:00Z"
 	a := s.do("POST", "/v1/orders", orderJSON("42", "c-7", "United Kingdom", "GBP", at, lineJSON("MUG-1A", 6, 240), lineJSON("TEA TOWEL", 1, 0)))
-	if want := `{"stream":"order-42","version":0,"position":1}` + "\n"; a.status != http.StatusCreated || a.body != want {
+	if want := `{"stream":"order-42","version":0,"position":1,"id":"42"}` + "\n"; a.status != http.StatusCreated || a.body != want {
 		t.Fatalf("%s = %d %s, want 201 %s", a.request, a.status, a.body, want)
 	}
 	if a.header.Get("Location") != "/v1/orders/42" || a.header.Get("ETag") != `"0"` {
