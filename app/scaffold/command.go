@@ -72,7 +72,7 @@ a read model, and a test. It needs the go command.`,
 			return nil
 		})
 		if err != nil {
-			return asUsage(err)
+			return asUsage(cmd, err)
 		}
 		_, err = fmt.Fprintf(prog.Stdout, "%s is there. Try it: cd %s && go run . dev\n", name, name)
 		return err
@@ -96,23 +96,27 @@ func genAggregate(prog *cli.Program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return done(prog, Aggregate(".", path, args[0]), "package "+args[0])
+			return done(cmd, prog, Aggregate(".", path, args[0]), "package "+args[0])
 		},
 	}
 }
+
+// fieldsHelp says what fields are, for help.
+const fieldsHelp = "A FIELD is its name in JSON, such as amount_minor. A TYPE is " + FieldTypes + "."
 
 func genEvent(prog *cli.Program) *cobra.Command {
 	return &cobra.Command{
 		Use:     "event PACKAGE TYPE [FIELD:TYPE...]",
 		Short:   "Add an event to an aggregate",
-		Example: "  {program} gen event note Archived reason:string",
+		Long:    "Add an event to an aggregate.\n\n" + fieldsHelp,
+		Example: "  {program} gen event note Archived reason:string due:time",
 		Args:    cli.ArgsBetween(2, -1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			fields, err := ParseFields(args[2:])
 			if err == nil {
 				err = Event(args[0], args[1], fields)
 			}
-			return done(prog, err, "event "+args[1]+"; say in its Evolve what it does to the state")
+			return done(cmd, prog, err, "event "+args[1]+"; say in its Evolve what it does to the state")
 		},
 	}
 }
@@ -122,16 +126,17 @@ func genCommandType(prog *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "command PACKAGE TYPE [FIELD:TYPE...]",
 		Short:   "Add a command to an aggregate",
+		Long:    "Add a command to an aggregate.\n\n" + fieldsHelp,
 		Example: "  {program} gen command note Archive --event Archived reason:string",
 		Args:    cli.ArgsBetween(2, -1),
 	}
 	cmd.Flags().StringVar(&event, "event", "", "event that it causes, which has the same fields (default none)")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		fields, err := ParseFields(args[2:])
 		if err == nil {
 			err = Command(args[0], args[1], event, fields)
 		}
-		return done(prog, err, "command "+args[1]+"; say in its Decide what it refuses")
+		return done(cmd, prog, err, "command "+args[1]+"; say in its Decide what it refuses")
 	}
 	return cmd
 }
@@ -142,25 +147,25 @@ func genProjection(prog *cli.Program) *cobra.Command {
 		Short:   "Add a read model of an aggregate's events, and a route that reads it",
 		Example: "  {program} gen projection note note_history",
 		Args:    cli.ArgsBetween(2, 2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return done(prog, Projection(args[0], args[1]), "projection "+args[1]+"; say in its functions what events do to a row")
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return done(cmd, prog, Projection(args[0], args[1]), "projection "+args[1]+"; say in its functions what events do to a row")
 		},
 	}
 }
 
 // done reports what was made, or why not.
-func done(prog *cli.Program, err error, made string) error {
+func done(cmd *cobra.Command, prog *cli.Program, err error, made string) error {
 	if err != nil {
-		return asUsage(err)
+		return asUsage(cmd, err)
 	}
 	_, err = fmt.Fprintln(prog.Stdout, "added "+made)
 	return err
 }
 
 // asUsage makes what cannot be written as it was asked for a wrong use of the command.
-func asUsage(err error) error {
+func asUsage(cmd *cobra.Command, err error) error {
 	if errors.Is(err, ErrInvalid) {
-		return cli.Fail(cli.ExitUsage, err, "see {program} new --help, {program} gen --help")
+		return cli.UsageError(cmd, "%w", err)
 	}
 	return err
 }

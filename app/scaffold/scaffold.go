@@ -44,7 +44,7 @@ var (
 // taken are names that templates use, beside those of the language, and folders and packages that the go command skips:
 // an aggregate of such a name would not compile.
 var taken = []string{
-	"app", "apptest", "cli", "create", "created", "documentation", "errors", "event", "http", "httpapi", "init", "internal",
+	"aggregate", "app", "apptest", "cli", "create", "created", "documentation", "errors", "event", "http", "httpapi", "init", "internal",
 	"main", "module", "projections", "row", "rows", "service", "test", "testdata", "testing", "time", "vendor",
 }
 
@@ -162,14 +162,25 @@ func Aggregate(dir, path, name string) error {
 // Field is a field of an event or a command.
 type Field struct{ Name, Type, JSON string }
 
-// ParseFields reads fields as NAME:TYPE, such as owner:string or amount_minor:int64.
+// FieldTypes says what a TYPE of a field may be.
+const FieldTypes = "string, bool, a number of Go such as int64 or float64, time, or a type of the package or of one that its file imports; " +
+	"also behind [], * or map[string]"
+
+var (
+	fieldName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	fieldType = regexp.MustCompile(`^[\[\]*A-Za-z0-9_.]+$`)
+	timeAlone = regexp.MustCompile(`(^|[\]*])time$`)
+)
+
+// ParseFields reads fields as NAME:TYPE, such as owner:string or amount_minor:int64. The type time is time.Time.
 func ParseFields(texts []string) (fields []Field, err error) {
 	for _, text := range texts {
 		name, typ, _ := strings.Cut(text, ":")
 		_, err := parser.ParseExpr(typ)
-		if !regexp.MustCompile(`^[a-z][a-z0-9_]*$`).MatchString(name) || !regexp.MustCompile(`^[\[\]*A-Za-z0-9_.]+$`).MatchString(typ) || err != nil {
-			return nil, invalid("the field %q must be NAME:TYPE, such as amount_minor:int64", text)
+		if !fieldName.MatchString(name) || !fieldType.MatchString(typ) || err != nil {
+			return nil, invalid("the field %q must be NAME:TYPE, such as amount_minor:int64; a TYPE is %s", text, FieldTypes)
 		}
+		typ = timeAlone.ReplaceAllString(typ, "${1}time.Time")
 		f := Field{camel(name), typ, name}
 		if slices.Contains([]string{"At", "Decide", "Evolve"}, f.Name) || slices.ContainsFunc(fields, func(o Field) bool { return o.Name == f.Name }) {
 			return nil, invalid("the field %q would be a second %s", text, f.Name)
@@ -213,6 +224,11 @@ func addType(dir, typ, from, method string, fields []Field, event string, regist
 		return invalid("%s has a %s already", declared[typ], typ)
 	case event != "" && declared[event] == "":
 		return invalid("there is no event %s in %s; add it first", event, dir)
+	}
+	for _, field := range fields {
+		if !f.hasType(field.Type, declared) {
+			return invalid("the field %s: %s is no type in %s; a TYPE is %s", field.JSON, field.Type, f.path, FieldTypes)
+		}
 	}
 	var text bytes.Buffer
 	if err := templates.ExecuteTemplate(&text, from+".tmpl", map[string]any{"Type": typ, "State": state, "Fields": fields, "Event": event}); err != nil {

@@ -43,8 +43,8 @@ func TestANewServiceWorks(t *testing.T) {
 	}
 	t.Chdir("tickets")
 	for _, args := range []string{
-		"gen event note Archived reason:string",
-		"gen command note Archive reason:string --event Archived",
+		"gen event note Archived reason:string due:time tags:[]string by:*Row",
+		"gen command note Archive reason:string due:time tags:[]string by:*Row --event Archived",
 		"gen command note Touch",
 		"gen projection note note_history",
 		"gen aggregate invoice",
@@ -79,7 +79,7 @@ func TestANewServiceIsFitToRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir("tickets")
-	fields := "one:string two:string three:string four:string five:string six:string"
+	fields := "one:string two:string three:string four:string five:string six:[]time"
 	for _, err := range []error{
 		scaffold.Aggregate(".", "example.org/tickets", "invoice"),
 		scaffold.Aggregate(".", "example.org/tickets", "customer"),
@@ -104,6 +104,9 @@ func TestANewServiceIsFitToRead(t *testing.T) {
 		if !strings.Contains(string(main), want) {
 			t.Errorf("main.go is\n%s\nwant\n%s", main, want)
 		}
+	}
+	if all := tree(t); !strings.Contains(all, "Six   []time.Time") {
+		t.Errorf("the type time is not that of Go:\n%s", all)
 	}
 	for line := range strings.Lines(tree(t)) {
 		if line = strings.ReplaceAll(strings.TrimRight(line, "\n"), "\t", "    "); len(line) > 100 {
@@ -145,19 +148,21 @@ func TestWhatCannotBeMadeIsRefused(t *testing.T) {
 	before := tree(t)
 	for _, args := range []string{
 		"gen aggregate two-words", "gen aggregate note", "gen aggregate map", "gen aggregate type", "gen aggregate string",
-		"gen aggregate app", "gen aggregate http", "gen aggregate main", "gen aggregate test", "gen aggregate row",
+		"gen aggregate app", "gen aggregate aggregate", "gen aggregate http", "gen aggregate main", "gen aggregate test", "gen aggregate row",
 		"gen aggregate projection", // whose read model would be called as a package
 		"gen aggregate vendor", "gen aggregate init", "gen aggregate documentation",
 		"gen aggregate stream", "gen aggregate operation", "gen aggregate webhook", "gen projection note subscription_parked",
 		"gen event nowhere Sent", "gen event note archived", "gen event note Created", "gen event note Module", "gen event note TestCreate",
 		"gen event note Sent to", "gen event note Sent to:", "gen event note Sent to:[]", "gen event note Sent at:string",
+		"gen event note Sent to:Nowhere", "gen event note Sent to:uuid.UUID", "gen event note Sent to:*error", "gen event note Sent to:map[int]string", "gen event note Sent to:text",
 		"gen event note Sent evolve:bool", "gen event note Sent to:string to:string",
 		"gen command note Create", "gen command note Note", "gen command note Archive --event Archived",
 		"gen projection note Note", "gen projection note notes", "gen projection note rows", "gen projection note type",
 		"gen projection apart history",
 	} {
 		said := recount(t, cli.ExitUsage, strings.Fields(args)...)
-		if strings.Contains(said, "{program}") {
+		words := strings.Fields(args)
+		if strings.Contains(said, "{program}") || !strings.Contains(said, "see recount "+strings.Join(words[:2], " ")+" --help") {
 			t.Errorf("recount %s: %s", args, said)
 		}
 		if after := tree(t); after != before {

@@ -6,6 +6,7 @@ import (
 	"go/format"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"os"
 	"path"
 	"path/filepath"
@@ -195,6 +196,36 @@ func declaredIn(dir string) (files map[string]string, err error) {
 		}
 	}
 	return files, err
+}
+
+// noFields are types of the language that JSON is not made of.
+var noFields = []string{"error", "comparable", "complex64", "complex128", "uintptr"}
+
+// hasType reports whether a text is a type in the file: of the language, of its package, which declares names, of package time or of an import.
+func (s *source) hasType(text string, declared map[string]string) bool {
+	e, err := parser.ParseExpr(text)
+	return err == nil && s.isType(e, declared)
+}
+
+func (s *source) isType(e ast.Expr, declared map[string]string) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		_, isType := types.Universe.Lookup(e.Name).(*types.TypeName)
+		return isType && !slices.Contains(noFields, e.Name) || token.IsExported(e.Name) && declared[e.Name] != ""
+	case *ast.StarExpr:
+		return s.isType(e.X, declared)
+	case *ast.ArrayType:
+		return e.Len == nil && s.isType(e.Elt, declared)
+	case *ast.MapType:
+		key, isName := e.Key.(*ast.Ident)
+		return isName && key.Name == "string" && s.isType(e.Value, declared)
+	case *ast.SelectorExpr:
+		of, isName := e.X.(*ast.Ident)
+		return isName && (of.Name == "time" || slices.ContainsFunc(s.file.Imports, func(i *ast.ImportSpec) bool {
+			return i.Name != nil && i.Name.Name == of.Name || i.Name == nil && path.Base(strings.Trim(i.Path.Value, `"`)) == of.Name
+		}))
+	}
+	return false
 }
 
 // uses reports whether the file has an identifier.
