@@ -332,7 +332,8 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 		{subscribes(delivery.Definition{Target: delivery.TargetConfig{Handler: &delivery.HandlerTarget{Name: "w"}}}, watch), `the program has no handler "w"`},
 		{subscribes(delivery.Definition{Target: delivery.TargetConfig{Append: &delivery.AppendTarget{Stream: "s"}}}, watch), `its handler "watch" gets nothing`},
 		{subscribes(delivery.Definition{}, delivery.Handle("stray", func(context.Context, stray, delivery.Event) error { return nil })),
-			`handler "stray": no event type of the codec is a app_test.stray`},
+			`handler "stray": app_test.stray is no event of the program: add app.Event[app_test.stray]("App_testStray", 1) to the Events of its aggregate, ` +
+				`or eventstore.TypeOf of it to a codec of your own.`},
 		{with(func(_ *app.App, m *app.Module) {
 			m.Subscriptions = []delivery.Subscription{{Handler: watch}, {Handler: watch}}
 		}), `subscription "watch": there are two of that name`},
@@ -342,7 +343,7 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 		}), `field who is tagged app:"actor", so it must be exported`},
 	} {
 		err := c.app.Check()
-		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error()+".", c.want) {
 			t.Errorf("Check() = %v\nwant %q", err, c.want)
 		}
 	}

@@ -171,7 +171,7 @@ func (h *Handler) Check(codec *eventstore.Codec) error {
 	case h.deliver == nil:
 		err = errors.New("it needs a function")
 	case h.takes != nil && len(codec.TypeNamesOf(h.takes)) == 0:
-		err = fmt.Errorf("no event type of the codec is a %s: register it with eventstore.TypeOf", h.takes)
+		err = eventstore.NotAdded(h.takes)
 	case h.timeout <= 0 || h.timeout > maxTimeout:
 		err = fmt.Errorf("its time-out is %s, it must be above 0 and at most %s", h.timeout, maxTimeout)
 	case h.quick && h.transactional:
@@ -239,6 +239,9 @@ func handlersOf(codec *eventstore.Codec, others []*Handler, all []Subscription) 
 	}
 	names := make(map[string]bool)
 	for _, s := range all {
+		if h := s.Handler; h != nil && len(s.Filter) == 0 && h.takes != nil && len(codec.TypeNamesOf(h.takes)) == 0 {
+			continue // there is no filter for what is missing, which was told
+		}
 		d, err := s.definition(codec).Checked()
 		switch {
 		case err != nil:

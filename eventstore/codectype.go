@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -44,6 +45,18 @@ func TypeOf[T any](name string, version int, options ...TypeOption) Type {
 	}
 	slices.SortStableFunc(t.upcasters, func(a, b Upcaster) int { return a.from - b.from })
 	return t
+}
+
+// NotAdded returns the error for a Go type of events that a program takes and does not have, with what to write where.
+func NotAdded(t reflect.Type) error {
+	if t.Kind() == reflect.Interface {
+		return fmt.Errorf("no event of the program is a %s: add those that are to the Events of their aggregate", t)
+	}
+	var name string
+	for part := range strings.SplitSeq(strings.TrimPrefix(t.String(), "main."), ".") {
+		name += strings.ToUpper(part[:min(1, len(part))]) + part[min(1, len(part)):]
+	}
+	return fmt.Errorf("%s is no event of the program: add app.Event[%s](%q, 1) to the Events of its aggregate, or eventstore.TypeOf of it to a codec of your own", t, t, name)
 }
 
 // TypeOption is what TypeOf takes besides a name and a version: Upcast and Was.

@@ -166,7 +166,7 @@ func (f *Fold[K, Row]) prepare(codec *eventstore.Codec) (projector, []error) {
 		case h.missing:
 			errs = append(errs, fmt.Errorf("a function for %s is nil", h.event))
 		case len(names) == 0:
-			errs = append(errs, fmt.Errorf("event type %s is not in the codec: register it with eventstore.TypeOf", h.event))
+			errs = append(errs, eventstore.NotAdded(h.event))
 		}
 		for _, name := range names {
 			p.add(codec, name)

@@ -220,7 +220,7 @@ func TestMistakesAreReportedAllAtOnce(t *testing.T) {
 		{"two of a name", []Projection{fold(Table{Name: "sales", Version: 1}), fold(Table{Name: "sales", Version: 2})}, "two of that name"},
 		{"no handler", []Projection{NewFold[string, row](Table{Name: "sales", Version: 1})}, "handles no events"},
 		{"row type", []Projection{hostile}, "use int64"},
-		{"unknown event", []Projection{unknown}, "register it with eventstore.TypeOf"},
+		{"unknown event", []Projection{unknown}, `time.Time is no event of the program: add app.Event[time.Time]("TimeTime", 1) to the Events of its aggregate`},
 		{"nil function", []Projection{missing}, "a function for projections.opened is nil"},
 		{"unknown column", []Projection{fold(Table{Name: "sales", Version: 1, Indexes: []Index{{Columns: []string{"day"}}}})}, `column "day"; the columns are id, n`},
 		{"empty index", []Projection{fold(Table{Name: "sales", Version: 1, Indexes: []Index{{}}})}, "names no columns"},

@@ -92,7 +92,7 @@ func (t trigger) name(codec *eventstore.Codec) (string, error) {
 	}
 	name, ok := codec.TypeName(t.event)
 	if !ok {
-		return "", fmt.Errorf("%v is no event of the program: it is in no module", t.event)
+		return "", eventstore.NotAdded(t.event)
 	}
 	return name, nil
 }
