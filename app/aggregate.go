@@ -21,6 +21,8 @@ type Aggregate interface {
 	eventTypes() []eventstore.Type
 	// mistakes are those of Check.
 	mistakes() []error
+	// commandSpecs are the commands, with their names in the aggregate.
+	commandSpecs() []commandSpec
 	// snapshotEvery is how many events there are from one snapshot to the next; 0: there are none.
 	snapshotEvery() int
 	bind(store eventstore.Store, codec *eventstore.Codec, c commands.Config) (bound, error)
@@ -76,6 +78,13 @@ func (a *AggregateOf[S, E]) snapshotEvery() int { return a.every }
 func (a *AggregateOf[S, E]) eventTypes() (all []eventstore.Type) {
 	for _, e := range a.events {
 		all = append(all, e.registered)
+	}
+	return all
+}
+
+func (a *AggregateOf[S, E]) commandSpecs() (all []commandSpec) {
+	for _, c := range a.commands {
+		all = append(all, c.spec)
 	}
 	return all
 }

@@ -282,6 +282,7 @@ func (a App) Check() error {
 	if err := sagas.Check(codec, a.Sagas()...); err != nil {
 		return err
 	}
+	mistakes = append(mistakes, a.sagaMistakes()...)
 	mistakes = append(mistakes, projections.Check(codec, a.Projections()...), delivery.Check(codec, a.subscriptions(codec)...))
 	s := &Service{App: a.withDefaults(), here: a, Metrics: telemetry.New(telemetry.Build{})}
 	mistakes = append(mistakes, s.addMetrics())

@@ -16,6 +16,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/memstore"
 	"github.com/57528e99/recount/projections"
+	"github.com/57528e99/recount/sagas"
 )
 
 // purse is an aggregate with two commands, and pay a unit across two of them.
@@ -264,6 +265,16 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 			m.Subscriptions = []delivery.Subscription{{Definition: d, Handler: h}}
 		})
 	}
+	runs := func(c sagas.Command) app.App {
+		return with(func(_ *app.App, m *app.Module) {
+			m.Sagas = []*sagas.Saga{sagas.Define("run", 1, func(s *sagas.Steps[struct{}]) {
+				s.Command("divide", func(struct{}) sagas.Command { panic("by zero") })
+				s.Each("runs", func(struct{}) int { return 0 }, func(s *sagas.Steps[struct{}], _ int) {
+					s.Command("run", func(struct{}) sagas.Command { return c })
+				}, sagas.Items{})
+			})}
+		})
+	}
 	for _, c := range []struct {
 		app  app.App
 		want string
@@ -324,6 +335,9 @@ func TestMistakesAreFoundWithoutADatabase(t *testing.T) {
 			m.Units = []app.Unit{app.Across("give", "/v1/purses/{id}/give", func(*app.Tx, pay) error { return nil })}
 		}), "must have no variables"},
 		{subscribes(delivery.Definition{}, watch), ""},
+		{runs(sagas.Command{Name: "purse.fill", Command: fill{}}), ""},
+		{runs(sagas.Command{Name: "purse.fill", Command: &fill{}}), `app: saga "run": step "run": command purse.fill is a app_test.fill, not a *app_test.fill`},
+		{runs(sagas.Command{Name: "purse.full", Command: fill{}}), `step "run" runs "purse.full", which is no command of the App: there are pay and purse.fill`},
 		{subscribes(delivery.Definition{Filter: json.RawMessage(`{"type":["PurseFilled"],"data":{"amount":[7]}}`)}, watch), ""},
 		{subscribes(delivery.Definition{Filter: json.RawMessage(`{"data":{"amount":[7]}}`)}, watch),
 			`subscription "watch": its filter must name the types of events that its handler takes, as {"type":["PurseFilled"]} does`},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -109,6 +110,33 @@ func (c *Commands) newEngine(o CommandsConfig) (*sagas.Engine, error) {
 
 // Sagas is what runs the App's sagas; nil, if it has none.
 func (c *Commands) Sagas() *sagas.Engine { return c.engine }
+
+// sagaMistakes are commands of sagas that the App does not have, or of another type, as far as that does not depend on data.
+func (a App) sagaMistakes() (mistakes []error) {
+	specs := make(map[string]commandSpec)
+	for _, aggregate := range a.aggregates() {
+		for _, spec := range aggregate.commandSpecs() {
+			specs[aggregate.Category()+"."+spec.name] = spec
+		}
+	}
+	for _, unit := range a.units() {
+		specs[unit.spec.name] = unit.spec
+	}
+	for _, s := range a.Sagas() {
+		s.TryCommands(func(step string, c sagas.Command) {
+			spec, known := specs[c.Name]
+			switch _, isText := c.Command.(json.RawMessage); {
+			case c.Name == "" || c.Command == nil || isText: // it depends on data, or is another's to check
+			case !known:
+				mistakes = append(mistakes, fmt.Errorf("app: saga %q: step %q runs %q, which is no command of the App: there are %s", s.Name(), step, c.Name,
+					inWords(slices.Sorted(maps.Keys(specs)))))
+			case reflect.TypeOf(c.Command) != spec.command:
+				mistakes = append(mistakes, fmt.Errorf("app: saga %q: step %q: command %s is a %v, not a %T", s.Name(), step, c.Name, spec.command, c.Command))
+			}
+		})
+	}
+	return mistakes
+}
 
 // decide decides a command by its name as a part of a unit. The error is its refusal; that of one which cannot be made has sagas.CodeDefinition.
 func (c *Commands) decide(tx *commands.Unit, of sagas.Command) error {

@@ -270,6 +270,30 @@ var (
 
 const sagaNameRule = "a name has lower-case letters, digits and '_', begins with a letter, and has at most 48 bytes"
 
+// TryCommands calls check with the command of each step, and of what undoes one, as its function makes it of data that are all zero: for what
+// does not depend on data. A function that does not take such is left out.
+func (s *Saga) TryCommands(check func(step string, c Command)) {
+	try := func(step string, a *action) {
+		defer func() { _ = recover() }() // a division by zero, or the like
+		if a != nil && a.command != nil {
+			c, err := a.command(nil)
+			if _, own := c.Command.(appending); err == nil && !own { // which is the engine's to do
+				check(step, c)
+			}
+		}
+	}
+	s.root.each(func(step string) {
+		var t *task
+		for in := ""; t == nil && len(in) < 30; in += "[0]" { // of an item of an item
+			t = s.find(step + in)
+		}
+		if t != nil {
+			try(step, t.do)
+			try(step, t.undo)
+		}
+	})
+}
+
 // Check returns all mistakes of the definition.
 func (s *Saga) Check() error {
 	var all []error
