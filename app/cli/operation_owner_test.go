@@ -83,10 +83,10 @@ func TestProgressOfAnOperation(t *testing.T) {
 		op   operations.Operation
 		want string
 	}{
-		{operations.Operation{State: operations.Running, Owner: "a", Progress: at}, "reading, position 3 of 4, 2 events, 0/s"},
-		{operations.Operation{State: operations.Running, Progress: at}, "reading, position 3 of 4, 2 events, 0/s, waiting for a process to go on with it"},
-		{operations.Operation{State: operations.Running, Cancelling: true, Progress: at}, "reading, position 3 of 4, 2 events, 0/s, being cancelled"},
-		{operations.Operation{State: operations.Done, Progress: ended}, "done, 2 events, 0/s"},
+		{operations.Operation{State: operations.Running, Owner: "a", Progress: at}, "reading, position 3 of 4, 2 events read, 0/s"},
+		{operations.Operation{State: operations.Running, Progress: at}, "reading, position 3 of 4, 2 events read, 0/s, waiting for a process to go on with it"},
+		{operations.Operation{State: operations.Running, Cancelling: true, Progress: at}, "reading, position 3 of 4, 2 events read, 0/s, being cancelled"},
+		{operations.Operation{State: operations.Done, Progress: ended}, "done, 2 events read, 0/s"},
 	} {
 		if got := progressOf(c.op); got != c.want {
 			t.Errorf("progressOf(%+v) = %q, want %q", c.op, got, c.want)

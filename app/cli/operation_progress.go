@@ -41,7 +41,7 @@ func progressOf(op operations.Operation) string {
 		line += fmt.Sprintf(", position %d of %d", op.Position, op.Target)
 	}
 	if op.Events > 0 {
-		line += fmt.Sprintf(", %d events, %.0f/s", op.Events, op.EventsPerSecond)
+		line += fmt.Sprintf(", %d events read, %.0f/s", op.Events, op.EventsPerSecond)
 	}
 	if op.Buckets > 0 && op.BucketsDone > 0 && running {
 		line += fmt.Sprintf(", %d of %d buckets", op.BucketsDone, op.Buckets)

@@ -75,6 +75,7 @@ func TestSagasOnTheCommandLine(t *testing.T) {
 		{"database", []string{"diagram", "leave", "ann"}, 0, `<svg (.|\n)*stuck: broken`, ""},
 		{"database", []string{"diagram", "leave", "cid"}, 3, `no such instance`, ""},
 		{"database", []string{"doctor"}, 0, `warning +saga leave +1 instances of version 1 have a step that cannot be undone, one of them since \S+\n +hint: desk sagas ls leave --status stuck`, ""},
+		{"server", []string{"doctor"}, 2, `unknown flag: --server\n.*desk doctor reads the database and asks no server: --database`, ""},
 		{"server", []string{"show", "leave", "ann"}, 0, `approve +stuck +broken +the calendar is broken(.|\n)*approved: "boss"(.|\n)*SagaIntervened +\S+ +.*"reason":"ill"`, ""},
 		{"database", []string{"pause", "leave"}, 2, `say why with --reason`, ""},
 		{"database", []string{"pause", "leaves", "--reason", "holidays"}, 2, `is "leaves", which this program has not: it has leave`, ""},

@@ -45,7 +45,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
 		return unknownCommand(cmd, cmd.Flags().Arg(0))
 	}
-	return UsageError(cmd, "%s", legible(err))
+	failure := UsageError(cmd, "%s", legible(err))
+	if err.Error() == "unknown flag: --server" && cmd.Flags().Lookup("database") != nil {
+		failure.Advice = cmd.CommandPath() + " reads the database and asks no server: --database, or DATABASE_URL"
+	}
+	return failure
 }
 
 // legible says what is wrong with the value of a flag in other words than strconv's.
