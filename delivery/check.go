@@ -203,7 +203,11 @@ func (d Definition) Checked() (Definition, error) {
 	c.archived(&d)
 	number(c, "/max_in_flight", &d.MaxInFlight, 16, 1, 1000)
 	number(c, "/max_parked", &d.MaxParked, 10_000, 1, 1_000_000)
-	number(c, "/batch/max_events", &d.Batch.MaxEvents, 1, 1, 10_000)
+	initially := 1
+	if d.Target.Broker() != nil {
+		initially = brokerBatch
+	}
+	number(c, "/batch/max_events", &d.Batch.MaxEvents, initially, 1, 10_000)
 	number(c, "/batch/max_bytes", &d.Batch.MaxBytes, 1<<20, 1, 64<<20)
 	c.duration("/batch/wait", &d.Batch.Wait, 0, 0, 5*time.Minute)
 	if d.Batch.Wait > 0 && d.Batch.MaxEvents == 1 {

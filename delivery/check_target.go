@@ -34,6 +34,9 @@ func (t *TargetConfig) kinds(batch Batch) []targetKind {
 		{KindGather, t.Gather != nil, func(c *checker, at string) { c.gather(at, t.Gather) }},
 		{"window", t.Window != nil, func(c *checker, at string) { c.window(at, t.Window) }},
 		{"archive", t.Archive != nil, func(c *checker, at string) { c.archive(at, t.Archive) }},
+		{"nats", t.NATS != nil, func(c *checker, at string) { c.nats(at, t.NATS) }},
+		{"kafka", t.Kafka != nil, func(c *checker, at string) { c.kafka(at, t.Kafka) }},
+		{"rabbitmq", t.RabbitMQ != nil, func(c *checker, at string) { c.rabbitMQ(at, t.RabbitMQ) }},
 		{"pull", t.Pull != nil, func(c *checker, at string) {
 			c.duration(at+"lease", &t.Pull.Lease, 30*time.Second, time.Second, maxLease)
 			number(c, at+"per_key", &t.Pull.PerKey, 1, 1, 100)
@@ -74,12 +77,7 @@ func (c *checker) function(pointer, v string) {
 var placeholders = regexp.MustCompile(`\{[^{}]*\}`)
 
 func (c *checker) append(at string, t *AppendTarget) {
-	c.required(at+"stream", t.Stream, "the name of the stream to append to")
-	for _, found := range placeholders.FindAllString(t.Stream, -1) {
-		if !slices.Contains([]string{"{stream}", "{category}", "{id}", "{type}"}, found) {
-			c.wrong(at+"stream", "must not have %s: there are {stream}, {category}, {id} and {type}", found)
-		}
-	}
+	c.name(at+"stream", t.Stream, "the name of the stream to append to")
 	for pointer, name := range map[string]string{"stream": t.Stream, "type": t.Type} {
 		if strings.HasPrefix(name, "$") {
 			c.wrong(at+pointer, "must not begin with '$': those belong to the store")

@@ -90,7 +90,7 @@ type Key struct {
 
 // Batch says how many events an attempt has, and how long one waits for more.
 type Batch struct {
-	// MaxEvents is from 1 to 10,000. Default: 1.
+	// MaxEvents is from 1 to 10,000. Default: 1; 500 if the target is a message broker.
 	MaxEvents int `json:"max_events"`
 	// MaxBytes is how many bytes of data and metadata they have, one event that is larger aside, from 1 to
 	// 64 MiB. Default: 1 MiB.
@@ -121,6 +121,10 @@ type TargetConfig struct {
 	Window *WindowTarget `json:"window,omitzero"`
 	// Archive keeps events in files.
 	Archive *ArchiveTarget `json:"archive,omitzero"`
+	// NATS, Kafka and RabbitMQ hand events over to brokers.
+	NATS     *NATSTarget     `json:"nats,omitzero"`
+	Kafka    *KafkaTarget    `json:"kafka,omitzero"`
+	RabbitMQ *RabbitMQTarget `json:"rabbitmq,omitzero"`
 	// Pull keeps events for callers who ask for them: see Broker.
 	Pull *PullTarget `json:"pull,omitzero"`
 }

@@ -40,13 +40,29 @@ func (s Secret) Read() (string, error) {
 		}
 		return checkSecret(value, "the environment variable "+s.Env)
 	case s.File != "":
-		value, err := readSecret(s.File)
+		value, err := s.ReadText()
 		if err != nil {
-			return "", fmt.Errorf("read a secret: %w", err)
+			return "", err
 		}
 		return checkSecret(value, "the file "+s.File)
 	}
 	return s.Value, nil
+}
+
+// ReadText is Read for what has lines, such as certificates and keys in PEM.
+func (s Secret) ReadText() (string, error) {
+	if s.File == "" {
+		value := os.Getenv(s.Env)
+		if value == "" {
+			return "", fmt.Errorf("the environment variable %s, which is to have a secret, is not set or empty", s.Env)
+		}
+		return value, nil
+	}
+	value, err := readSecret(s.File)
+	if err != nil {
+		return "", fmt.Errorf("read a secret: %w", err)
+	}
+	return value, nil
 }
 
 func checkSecret(value, place string) (string, error) {

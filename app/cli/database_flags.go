@@ -100,6 +100,15 @@ func (prog *Program) databaseFlags(cmd *cobra.Command, otherwise string) *databa
 	return d
 }
 
+// DatabaseFlags gives a command of an Extension the flags that say which database, and returns what has the service on it used. It is not
+// started.
+func (prog *Program) DatabaseFlags(cmd *cobra.Command) func(ctx context.Context, use func(*app.Service) error) error {
+	d := prog.databaseFlags(cmd, "that of the running {program} dev")
+	return func(ctx context.Context, use func(*app.Service) error) error {
+		return d.withService(ctx, app.Options{}, use)
+	}
+}
+
 func (prog *Program) schemaFlag(flags *pflag.FlagSet, schema *string) {
 	flags.StringVar(schema, "schema", prog.defaultSchema(), "schema of the log in the database")
 	FromEnv(flags, "schema")

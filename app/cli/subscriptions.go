@@ -126,6 +126,12 @@ func targetCell(t delivery.TargetConfig) string {
 		return "window " + t.Window.Stream
 	case t.Email != nil:
 		return "email from " + t.Email.From
+	case t.NATS != nil:
+		return "nats " + t.NATS.Subject
+	case t.Kafka != nil:
+		return "kafka " + t.Kafka.Topic
+	case t.RabbitMQ != nil:
+		return "rabbitmq " + t.RabbitMQ.Exchange + " " + t.RabbitMQ.RoutingKey
 	}
 	return ""
 }

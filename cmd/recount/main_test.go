@@ -33,7 +33,7 @@ type tests struct{ m *testing.M }
 
 // program is the command line of the shop, on other streams than those of the process.
 func program(p cli.Program) *cli.Program {
-	p.App, p.Extensions = theShop(), []cli.Extension{shopcli.Extension(), archivecli.Extension(), scaffold.Extension(), benchcli.Extension()}
+	p.App, p.Extensions = theShop(), []cli.Extension{shopcli.Extension(), archivecli.Extension(), scaffold.Extension(), benchcli.Extension(), inboxes()}
 	return &p
 }
 

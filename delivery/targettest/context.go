@@ -9,9 +9,11 @@ import (
 
 var contextClauses = []clause{
 	{"delivers nothing if its context has ended", nil, refusesEndedContext},
-	{"returns soon after its context has ended", nil, returnsSoon},
-	{"delivers nothing more after it has returned", nil, endsWhenItReturns},
+	{"returns soon after its context has ended", answers, returnsSoon},
+	{"delivers nothing more after it has returned", answers, endsWhenItReturns},
 }
+
+func answers(f *Fixture) bool { return !f.Stores }
 
 func refusesEndedContext(r *run) {
 	ctx, cancel := context.WithCancel(r.Context())

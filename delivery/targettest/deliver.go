@@ -42,8 +42,12 @@ func deliversAgain(r *run) {
 	r.deliver(e)
 	e.Attempt++
 	r.deliver(e)
-	if n := len(r.came(e.MessageID)); n != 2 {
-		r.Fatalf("an event that was delivered twice came %d times", n)
+	want := 2
+	if r.Remembers {
+		want = 1
+	}
+	if n := len(r.came(e.MessageID)); n != want {
+		r.Fatalf("an event that was delivered twice came %d times, want %d", n, want)
 	}
 }
 
@@ -53,7 +57,8 @@ func deliversInOrder(r *run) {
 		before := len(r.came())
 		r.deliver(batch...)
 		came := r.came()[before:]
-		if !slices.EqualFunc(came, batch, func(a Arrival, e delivery.Event) bool { return a.MessageID == e.MessageID }) {
+		inOrder := slices.EqualFunc(came, batch, func(a Arrival, e delivery.Event) bool { return a.MessageID == e.MessageID })
+		if !inOrder && (same || !r.Stores) { // a broker may have several queues
 			r.Fatalf("of a batch of %d events %d came, or in another order", len(batch), len(came))
 		}
 		r.wantOnce(batch...)

@@ -30,6 +30,10 @@ type Fixture struct {
 	SaysWhich bool
 	// Marks: it gets what Arrival has beside the event.
 	Marks bool
+	// Stores: it is a broker, which keeps what comes and answers by itself. Receive is called when it is looked at.
+	Stores bool
+	// Remembers: it does not take again what it has.
+	Remembers bool
 	// MaxEvents is how many events an attempt may have. 0: as many as there are.
 	MaxEvents int
 }

@@ -2,21 +2,15 @@ package webhook
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
-	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
-	"strings"
-	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
-	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/internal/cloudevents"
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -46,10 +40,10 @@ func (t *Target) message(d *delivery.Delivery) (*message, error) {
 		m.binary(&d.Events[0])
 	case t.config.Format == delivery.FormatCloudEvents && batch:
 		m.set("Content-Type", "application/cloudevents-batch+json")
-		m.write(d, batch, appendCloudEvent)
+		m.write(d, batch, cloudevents.Append)
 	case t.config.Format == delivery.FormatCloudEvents:
 		m.set("Content-Type", "application/cloudevents+json")
-		m.write(d, batch, appendCloudEvent)
+		m.write(d, batch, cloudevents.Append)
 	default:
 		m.set("Content-Type", eventstore.ContentTypeJSON)
 		m.write(d, batch, t.appendEvent)
@@ -121,7 +115,7 @@ func (t *Target) mark(m *message, d *delivery.Delivery, batch bool) {
 	m.id = id
 	m.set("X-Event-Id", id)
 	m.set("Idempotency-Key", `"`+id+`"`)
-	known := tracing(first.Metadata)
+	known := cloudevents.Tracing(first.Metadata)
 	if known.TraceParent != "" {
 		m.set("Traceparent", known.TraceParent)
 	}
@@ -139,130 +133,13 @@ func batchID(d *delivery.Delivery) uuid.UUID {
 	return uuid.NewSHA1(d.Events[0].MessageID, ids)
 }
 
-var traceParent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
-// tracing returns what metadata of commands say of traces and causes. Anybody may write metadata: what is none, or
-// longer than a header may be, is left out.
-func tracing(metadata []byte) commands.Metadata {
-	m, err := commands.ParseMetadata(metadata)
-	if err != nil {
-		return commands.Metadata{}
-	}
-	if !traceParent.MatchString(m.TraceParent) {
-		m.TraceParent = ""
-	}
-	if len(m.TraceState) > 512 || !isFieldValue(m.TraceState) || m.TraceParent == "" {
-		m.TraceState = ""
-	}
-	for _, id := range []*string{&m.CorrelationID, &m.CausationID} {
-		if len(*id) > 255 {
-			*id = ""
-		}
-	}
-	return m
-}
-
-// attribute is one of a CloudEvent.
-type attribute struct{ name, value string }
-
-// attributes returns those that have a value. The source is the category, the subject the stream.
-func attributes(e *delivery.Event) []attribute {
-	known := tracing(e.Metadata)
-	all := []attribute{
-		{"specversion", "1.0"},
-		{"id", e.MessageID.String()},
-		{"source", "/" + url.PathEscape(eventstore.Category(e.Stream))},
-		{"type", e.Type},
-		{"subject", e.Stream},
-		{"time", e.RecordedAt.UTC().Format(time.RFC3339Nano)},
-		// Of the extension "sequence": texts that sort like the positions.
-		{"sequence", padded(e.Position)},
-		{"partitionkey", e.Key},
-		{"eventid", e.ID.String()},
-		{"streamversion", strconv.FormatInt(e.Version, 10)},
-		{"schemaversion", strconv.Itoa(e.SchemaVersion)},
-		{"correlationid", known.CorrelationID},
-		{"causationid", known.CausationID},
-		{"traceparent", known.TraceParent},
-		{"tracestate", known.TraceState},
-	}
-	if e.Replay != "" {
-		all = append(all, attribute{"replay", e.Replay})
-	}
-	some := all[:0]
-	for _, a := range all {
-		if a.value != "" {
-			some = append(some, a)
-		}
-	}
-	return some
-}
-
-func padded(position int64) string {
-	const digits = "0000000000000000000"
-	text := strconv.FormatInt(position, 10)
-	return digits[min(len(text), len(digits)):] + text
-}
-
-// appendCloudEvent appends a CloudEvent in structured mode.
-func appendCloudEvent(to []byte, e *delivery.Event) []byte {
-	to = append(to, '{')
-	for _, a := range attributes(e) {
-		to = append(append(append(to, '"'), a.name...), `":`...)
-		// Its error is about bytes that are not UTF-8, in whose place U+FFFD is written.
-		to, _ = jsontext.AppendQuote(to, a.value)
-		to = append(to, ',')
-	}
-	if len(e.Data) == 0 {
-		to[len(to)-1] = '}'
-		return to
-	}
-	to, _ = jsontext.AppendQuote(append(to, `"datacontenttype":`...), e.ContentType)
-	if isJSONType(e.ContentType) && delivery.IsJSON(e.Data) {
-		to = append(append(to, `,"data":`...), e.Data...)
-		return append(to, '}')
-	}
-	to = base64.StdEncoding.AppendEncode(append(to, `,"data_base64":"`...), e.Data)
-	return append(to, `"}`...)
-}
-
 // binary makes the message a CloudEvent in binary mode.
 func (m *message) binary(e *delivery.Event) {
-	for _, a := range attributes(e) {
-		m.set(http.CanonicalHeaderKey("ce-"+a.name), percentEncoded(a.value))
+	for _, a := range cloudevents.Attributes(e) {
+		m.set(http.CanonicalHeaderKey("ce-"+a.Name), cloudevents.PercentEncoded(a.Value))
 	}
 	if len(e.Data) > 0 {
 		m.body = bytes.Clone(e.Data)
-		m.set("Content-Type", mediaType(e.ContentType))
+		m.set("Content-Type", cloudevents.MediaType(e.ContentType))
 	}
-}
-
-// mediaType returns a content type that receivers can read, which that of an event need not be, and that does not
-// make them take the event for a CloudEvent in structured mode.
-func mediaType(contentType string) string {
-	kind, _, err := mime.ParseMediaType(contentType)
-	if err != nil || !strings.Contains(kind, "/") || strings.HasPrefix(kind, "application/cloudevents") || !isFieldValue(contentType) {
-		return "application/octet-stream"
-	}
-	return contentType
-}
-
-func isJSONType(contentType string) bool {
-	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (kind == eventstore.ContentTypeJSON || strings.HasSuffix(kind, "+json"))
-}
-
-// percentEncoded encodes as the HTTP binding of CloudEvents wants it: all that is not printable ASCII, spaces,
-// double quotes and percent signs.
-func percentEncoded(s string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c > ' ' && c < 0x7f && c != '"' && c != '%' {
-			b.WriteByte(c)
-			continue
-		}
-		b.Write([]byte{'%', hex[c>>4], hex[c&15]})
-	}
-	return b.String()
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/internal/cloudevents"
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -103,7 +104,7 @@ func (t *tokens) request(ctx context.Context) (string, time.Duration, error) {
 		return "", 0, fmt.Errorf("the token endpoint answers %d %s%s", res.StatusCode, http.StatusText(res.StatusCode), errorCode(answer.Error))
 	case err != nil:
 		return "", 0, errors.New("the token endpoint answers what is no JSON object with an access_token")
-	case answer.AccessToken == "" || !isFieldValue(answer.AccessToken):
+	case answer.AccessToken == "" || !cloudevents.IsFieldValue(answer.AccessToken):
 		return "", 0, errors.New("the token endpoint answers no access_token that can be sent")
 	case answer.TokenType != "" && !strings.EqualFold(answer.TokenType, "bearer"):
 		return "", 0, errors.New("the token endpoint answers a token that is no bearer token")

@@ -37,7 +37,7 @@ var units = []unit{
 	{"eventstore/logcheck", 13}, {"eventstore/storetest", 14},
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
 	{"delivery/pattern", 0}, {"delivery/window", 0}, {"delivery/webhook/verify", 0}, {"operations", 30}, {"commands", 31}, {"projections", 31},
-	{"delivery", 32}, {"delivery/archive", 33}, {"delivery/mail", 33}, {"delivery/webhook", 33}, {"delivery/targettest", 33},
+	{"delivery", 32}, {"delivery/archive", 33}, {"delivery/inbox", 33}, {"delivery/mail", 33}, {"delivery/webhook", 33}, {"delivery/targettest", 33}, {"delivery/kafka", 34}, {"delivery/nats", 34}, {"delivery/rabbitmq", 34},
 	{"queries", 40}, {"snapshots", 40}, {"sagas", 41},
 	{"app/hint", 50}, {"httpapi", 50}, {"httpapi/adminapi", 51}, {"httpapi/openapi", 51}, {"app/telemetry", 51}, {"app", 52},
 	{"app/cli", 53}, {"app/apptest", 53}, {"app/scaffold", 54},
@@ -78,7 +78,7 @@ func TestPackagesStayInTheirLayers(t *testing.T) {
 }
 
 // TestAServiceNeedsNoCommandLine: who has a main of their own uses package app, and gets neither the command
-// line with it, nor a PostgreSQL, nor what tests need.
+// line with it, nor a PostgreSQL, nor what tests need, nor clients of brokers.
 func TestAServiceNeedsNoCommandLine(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", module+"/app").CombinedOutput()
 	if err != nil {
@@ -89,7 +89,8 @@ func TestAServiceNeedsNoCommandLine(t *testing.T) {
 		t.Errorf("these cannot be all packages that app imports: %q", packages)
 	}
 	for _, imported := range packages {
-		for _, never := range []string{"testing", "github.com/spf13", module + "/app/cli", module + "/internal/pgembed", module + "/internal/pgtest"} {
+		for _, never := range []string{"testing", "github.com/spf13", module + "/app/cli", module + "/internal/pgembed", module + "/internal/pgtest",
+			"github.com/nats-io", "github.com/twmb", "github.com/rabbitmq"} {
 			if within(imported, never) {
 				t.Errorf("app imports %s", imported)
 			}
