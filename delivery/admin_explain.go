@@ -241,7 +241,31 @@ func (a *Admin) explainFilter(ctx context.Context, tx pgx.Tx, f *found, e *event
 	if sel.also != nil && x.State == "" {
 		explain("the replay", sel.also)
 	}
-	return nil
+	if x.State != "" {
+		return nil
+	}
+	isDropped, err := a.isDropped(ctx, &d, e)
+	if isDropped {
+		say(Dropped, "the transform of revision %d makes nothing of it: it counts as delivered", x.Revision)
+	}
+	return err
+}
+
+// isDropped reports whether a definition makes nothing of an event. Of what fails the row or the attempts tell.
+func (a *Admin) isDropped(ctx context.Context, d *Definition, e *eventstore.RecordedEvent) (bool, error) {
+	if !d.isPrepared() {
+		return false, nil
+	}
+	head, err := a.log.Head(ctx)
+	if err != nil {
+		return false, err
+	}
+	target, err := prepare(d, nil)
+	if err != nil {
+		return false, err
+	}
+	made, err := target.(*prepared).make(&Event{RecordedEvent: e, MessageID: MessageID(head.Log, e)})
+	return err == nil && len(made) == 0, nil
 }
 
 func (a *Admin) explainRow(ctx context.Context, tx pgx.Tx, f *found, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) error {

@@ -189,7 +189,7 @@ func (a *Admin) create(ctx context.Context, tx pgx.Tx, d Definition, begin *begi
 	}
 	actor := operations.SanitizeText(o.Actor)
 	s := &found{definition: d}
-	err = tx.QueryRow(ctx, a.records.sql(insertSubscriptionSQL), d.Name, a.records.app, text, d.Target.needs(), d.Partitions, begin.at.Position, d.Paused, actor, o.Declared,
+	err = tx.QueryRow(ctx, a.records.sql(insertSubscriptionSQL), d.Name, a.records.app, text, d.needs(), d.Partitions, begin.at.Position, d.Paused, actor, o.Declared,
 		d.Source.changesOf()).Scan(&s.id)
 	if err != nil {
 		return err
@@ -261,7 +261,7 @@ func (a *Admin) change(ctx context.Context, tx pgx.Tx, before *found, d Definiti
 			return err
 		}
 	}
-	if _, err := tx.Exec(ctx, a.records.sql(changeSQL), before.id, text, c.Revision, d.Target.needs(), d.Paused); err != nil {
+	if _, err := tx.Exec(ctx, a.records.sql(changeSQL), before.id, text, c.Revision, d.needs(), d.Paused); err != nil {
 		return err
 	}
 	if err := a.describeChange(ctx, tx, before, d, c); err != nil {

@@ -92,6 +92,35 @@ func (a *Admin) eventFrom(ctx context.Context, position int64) (eventstore.Recor
 	return eventstore.RecordedEvent{}, errNoEvent
 }
 
+// ErrNoEvent is returned for an event that is not in the log, or cannot be found.
+var ErrNoEvent = eventstore.NewError(eventstore.ClassNotFound, "event not found")
+
+// Event returns the event of the log at a position; if that is 0, the last that has an id, if it is among the last 500,000.
+//
+// The error is ErrNoEvent, or one of the log.
+func (a *Admin) Event(ctx context.Context, position int64, id uuid.UUID) (Event, error) {
+	head, err := a.log.Head(ctx)
+	if err != nil {
+		return Event{}, err
+	}
+	var e eventstore.RecordedEvent
+	if position > 0 {
+		e, err = a.eventFrom(ctx, position)
+	} else {
+		e, err = a.eventByID(ctx, id)
+	}
+	switch {
+	case errors.Is(err, errNoEvent), err == nil && position > 0 && e.Position != position:
+		if position > 0 {
+			return Event{}, fmt.Errorf("%w: the log ends at position %d, before %d", ErrNoEvent, head.Position, position)
+		}
+		return Event{}, fmt.Errorf("%w: none of the last %d is %s", ErrNoEvent, a.searched, id)
+	case err != nil:
+		return Event{}, err
+	}
+	return Event{RecordedEvent: &e, MessageID: MessageID(head.Log, &e)}, nil
+}
+
 // searchedByID is among how many events, the last of the log, one is looked for by its id: some seconds of reading.
 const searchedByID = 500_000
 

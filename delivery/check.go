@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/57528e99/recount/delivery/pattern"
+	"github.com/57528e99/recount/delivery/transform"
 	"github.com/57528e99/recount/eventstore"
 )
 
@@ -196,6 +197,7 @@ func (d Definition) Checked() (Definition, error) {
 	c.text("/owner", d.Owner, maxOwner)
 	c.source(&d)
 	c.filter(&d)
+	c.transform(&d)
 	c.start(&d.Start)
 	c.windowed(&d)
 	c.key(&d.Key)
@@ -258,6 +260,33 @@ func (c *checker) filter(d *Definition) {
 	if err := (*jsontext.Value)(&d.Filter).Compact(); err != nil {
 		c.wrong("/filter", "must be JSON: %v", err)
 	}
+}
+
+func (c *checker) transform(d *Definition) {
+	t := d.Transform
+	if t == nil {
+		return
+	}
+	if d.Target.Pull != nil {
+		c.wrong("/transform", "must not be there for what is pulled: callers get the event as it is")
+	}
+	if to := d.Target; to.HTTP == nil && to.Webhook == nil && to.Handler == nil && to.SQL == nil && to.Append == nil && to.Email == nil && to.Pull == nil {
+		c.wrong("/transform", "must not be there for this target: it is for http, webhook, email, append, sql and handlers that decode nothing")
+	}
+	var wrong *transform.Error
+	if _, err := transform.Compile(*t); errors.As(err, &wrong) {
+		c.wrong("/transform"+wrong.Pointer, "%s", wrong.Reason)
+		return
+	}
+	compact := *t
+	for _, v := range []*jsontext.Value{&compact.Template, &compact.Sample} {
+		if *v = v.Clone(); len(*v) > 0 {
+			if err := v.Compact(); err != nil {
+				c.wrong("/transform", "must be JSON: %v", err)
+			}
+		}
+	}
+	d.Transform = &compact
 }
 
 func (c *checker) start(s *Start) {

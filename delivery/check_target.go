@@ -90,7 +90,7 @@ func (c *checker) append(at string, t *AppendTarget) {
 func (c *checker) http(at string, t *HTTPTarget, batch Batch) {
 	c.url(at+"url", t.URL)
 	choice(c, at+"method", &t.Method, "POST", "PUT", "PATCH")
-	choice(c, at+"format", &t.Format, FormatEvent, FormatCloudEvents, FormatCloudEventsBinary)
+	choice(c, at+"format", &t.Format, FormatEvent, FormatCloudEvents, FormatCloudEventsBinary, FormatData)
 	if t.Format == FormatCloudEventsBinary && batch.MaxEvents > 1 {
 		c.wrong(at+"format", `must be "cloudevents" for batches, or batch.max_events 1: in binary mode a request has one event`)
 	}
@@ -226,6 +226,18 @@ func (c *checker) auth(pointer string, a *HTTPAuth) {
 			c.required(pointer+"/oauth/scopes/"+strconv.Itoa(i), scope, "a scope")
 		}
 	}
+}
+
+// needsPrepared is before what a member must be able to run that also prepares events for the target, or writes them in a format
+// that programs of before do not know.
+const needsPrepared = "prepared:"
+
+// needs is what a member must be able to run to deliver.
+func (d *Definition) needs() string {
+	if d.Transform != nil || d.Target.HTTP != nil && d.Target.HTTP.Format == FormatData {
+		return needsPrepared + d.Target.needs()
+	}
+	return d.Target.needs()
 }
 
 // needs is what a member must be able to run to deliver for the target.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/57528e99/recount/delivery/transform"
 )
 
 // Definition is what a subscription is. What is left out has a default, which a Definition that was read
@@ -23,6 +25,8 @@ type Definition struct {
 	// Filter is a pattern of package pattern that picks events. Default: null, all events but those of the
 	// store, whose types begin with '$'.
 	Filter json.RawMessage `json:"filter,omitempty"`
+	// Transform says what the target gets of an event as its data. Default: the event's own.
+	Transform *transform.Config `json:"transform,omitzero"`
 	// Start is where it begins. It is looked at when the subscription is made, never again. Default: "end".
 	Start Start `json:"start"`
 	// Key is by what events are kept in order. Default: "stream".
@@ -192,6 +196,8 @@ const (
 	// data with the rest in headers, for one event at a time.
 	FormatCloudEvents       HTTPFormat = "cloudevents"
 	FormatCloudEventsBinary HTTPFormat = "cloudevents-binary"
+	// FormatData is the data and nothing else, in a batch as base64 if they are no JSON.
+	FormatData HTTPFormat = "data"
 )
 
 // HTTPAuth authenticates requests. One member is set.

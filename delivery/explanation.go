@@ -51,9 +51,11 @@ const (
 	AfterEnd   ExplainedState = "after-end"
 	Skipped    ExplainedState = "skipped"
 	NotMatched ExplainedState = "not-matched"
-	IsDead     ExplainedState = "dead"
-	IsWaiting  ExplainedState = "waiting"
-	IsBlocked  ExplainedState = "blocked"
+	// Dropped: the transform makes nothing of it.
+	Dropped   ExplainedState = "dropped"
+	IsDead    ExplainedState = "dead"
+	IsWaiting ExplainedState = "waiting"
+	IsBlocked ExplainedState = "blocked"
 	// IsReady: of a subscription that is pulled, the next who asks gets it. IsLeased: a caller has it.
 	IsReady  ExplainedState = "ready"
 	IsLeased ExplainedState = "leased"

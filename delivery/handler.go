@@ -42,7 +42,9 @@ type Handler struct {
 	each     bool
 	quick    bool
 	remember bool
-	timeout  time.Duration
+	// raw: it takes events as they come, and decodes none.
+	raw     bool
+	timeout time.Duration
 }
 
 // HandlerOption is a rare choice about a Handler.
@@ -125,18 +127,22 @@ func HandleTxBatch[E any](name string, f func(ctx context.Context, tx Tx, events
 	})
 }
 
-// HandleRaw is HandleBatch for events as the log has them, of all types.
+// HandleRaw is HandleBatch for events as the log has them, of all types, or as the Transform of the subscription makes them.
 func HandleRaw(name string, f func(ctx context.Context, d *Delivery) error, options ...HandlerOption) *Handler {
-	return newHandler[any](name, false, f != nil, options, func(ctx context.Context, _ *eventstore.Codec, _ Tx, d *Delivery) error {
+	h := newHandler[any](name, false, f != nil, options, func(ctx context.Context, _ *eventstore.Codec, _ Tx, d *Delivery) error {
 		return f(ctx, d)
 	})
+	h.raw = true
+	return h
 }
 
-// HandleTxRaw is HandleTxBatch for events as the log has them, of all types.
+// HandleTxRaw is HandleTxBatch for events as HandleRaw has them.
 func HandleTxRaw(name string, f func(ctx context.Context, tx Tx, d *Delivery) error, options ...HandlerOption) *Handler {
-	return newHandler[any](name, true, f != nil, options, func(ctx context.Context, _ *eventstore.Codec, tx Tx, d *Delivery) error {
+	h := newHandler[any](name, true, f != nil, options, func(ctx context.Context, _ *eventstore.Codec, tx Tx, d *Delivery) error {
 		return f(ctx, tx, d)
 	})
+	h.raw = true
+	return h
 }
 
 func newHandler[E any](name string, transactional, complete bool, options []HandlerOption,
@@ -253,6 +259,8 @@ func handlersOf(codec *eventstore.Codec, others []*Handler, all []Subscription) 
 			}
 		case handlers[d.Target.Handler.Name] == nil:
 			err = fmt.Errorf("subscription %q: the program has no handler %q", d.Name, d.Target.Handler.Name)
+		case d.Transform != nil && !handlers[d.Target.Handler.Name].raw:
+			err = fmt.Errorf("subscription %q: %w", d.Name, errDecodes)
 		default:
 			err = handlers[d.Target.Handler.Name].checkFilter(codec, d)
 		}
@@ -261,6 +269,9 @@ func handlersOf(codec *eventstore.Codec, others []*Handler, all []Subscription) 
 	}
 	return handlers, errors.Join(mistakes...)
 }
+
+// errDecodes says that a Transform is not for every handler.
+var errDecodes = errors.New("its handler decodes events, which a transform makes something else of: use HandleRaw or HandleTxRaw, or no transform")
 
 // checkFilter reports a filter that lets events through that the handler does not take.
 func (h *Handler) checkFilter(codec *eventstore.Codec, d Definition) error {

@@ -119,6 +119,9 @@ func (s *running) setTarget() error {
 		of.ofSubscription(s.id)
 	}
 	s.idler, _ = s.target.(idler)
+	if h != nil && config.Handler != nil && definition.Transform != nil && !h.raw {
+		return errDecodes
+	}
 	if requests := config.Requests(); requests != nil {
 		s.timeout = time.Duration(requests.Timeout)
 	}
@@ -130,6 +133,14 @@ func (s *running) setTarget() error {
 		if with, ok := s.target.(interface{ eachByItself() bool }); ok {
 			s.eachByItself = with.eachByItself()
 		}
+	}
+	if definition.isPrepared() {
+		prepared, err := prepare(&definition, s.target)
+		if err != nil {
+			return err
+		}
+		s.target, s.quick = prepared, false
+		s.tx, _ = prepared.(Transactional)
 	}
 	return nil
 }

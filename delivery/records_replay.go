@@ -69,7 +69,7 @@ func (a *Admin) beginReplay(ctx context.Context, tx pgx.Tx, s *found, r *Replay,
 		return err
 	}
 	b := &pgx.Batch{}
-	b.Queue(sql(insertReplaySQL), id, r.Name, text, d.Target.needs(), d.Partitions, at.Position, r.RequestedBy, string(detail), o.ID, s.id)
+	b.Queue(sql(insertReplaySQL), id, r.Name, text, d.needs(), d.Partitions, at.Position, r.RequestedBy, string(detail), o.ID, s.id)
 	a.records.queueCreate(b, id, at, d, text, r.RequestedBy)
 	b.Queue(sql(copySkipsSQL), id, s.id)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {

@@ -29,6 +29,9 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 	default:
 		target = other[0]
 	}
+	if target, err = prepare(&d, target); err != nil {
+		return from, err
+	}
 	sel, err := newSelector(&d)
 	if err != nil {
 		return from, err

@@ -193,13 +193,18 @@ func (r *Runner) Owns(subscription string, number int) bool {
 	return false
 }
 
-// canRun returns what it can run, in the words of TargetConfig.needs.
+// canRun returns what it can run, in the words of Definition.needs.
 func (r *Runner) canRun() []string {
 	var all []string
-	for name := range r.handlers {
-		all = append(all, TargetConfig{Handler: &HandlerTarget{Name: name}}.needs())
+	for name, h := range r.handlers {
+		needs := TargetConfig{Handler: &HandlerTarget{Name: name}}.needs()
+		if all = append(all, needs); h.raw {
+			all = append(all, needsPrepared+needs)
+		}
 	}
-	all = slices.AppendSeq(all, maps.Keys(r.targets))
+	for kind := range r.targets {
+		all = append(all, kind, needsPrepared+kind)
+	}
 	slices.Sort(all)
 	return all
 }

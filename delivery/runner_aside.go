@@ -122,7 +122,7 @@ func (k *keeper) leaveUnreadable(ctx context.Context, p *partition, halt *core.H
 	}
 	k.set(k.member, alive)
 	s := p.of
-	needs := s.definition.Target.needs()
+	needs := s.definition.needs()
 	if !k.passOn(s.id, s.revision, needs, fmt.Errorf("%s: this program cannot read the event at position %d: %s", s.name, halt.Position, halt.Error)) {
 		k.mu.Lock()
 		k.alone[s.id] = needs
@@ -149,7 +149,7 @@ func (k *keeper) stuck() {
 			none := p.core.NoSlots()
 			p.mu.Unlock()
 			if none {
-				k.passOn(s.id, s.revision, s.definition.Target.needs(), fmt.Errorf("%s: no attempt of partition %d returns", s.name, p.Partition))
+				k.passOn(s.id, s.revision, s.definition.needs(), fmt.Errorf("%s: no attempt of partition %d returns", s.name, p.Partition))
 			}
 		}
 	}

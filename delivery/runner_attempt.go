@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/delivery/internal/core"
+	"github.com/57528e99/recount/delivery/transform"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgerr"
 	"github.com/57528e99/recount/operations"
@@ -164,7 +165,10 @@ var coreOutcomes = [...]core.Outcome{
 // classOf returns the kind of an error in a word, for operators to sort by.
 func classOf(err error) string {
 	var response *ResponseError
+	var untransformed *transform.FailedError
 	switch {
+	case errors.As(err, &untransformed):
+		return "transform"
 	case errors.As(err, &response):
 		return fmt.Sprintf("%s_%d", cmp.Or(response.Protocol, "http"), response.Status)
 	case pgerr.Code(err) != "":

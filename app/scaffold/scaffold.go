@@ -50,7 +50,7 @@ var taken = []string{
 
 // engines are names of tables, and of routes, that there are without a service's own.
 var engines = sync.OnceValues(func() ([]string, error) {
-	names := []string{"schema_migrations", "commands", "patterns", "webhooks"}
+	names := []string{"schema_migrations", "commands", "patterns", "transforms", "routes", "webhooks"}
 	text, err := migrations.SQL(migrations.DefaultSchema, 0, migrations.Latest())
 	for _, made := range regexp.MustCompile(`(?:CREATE (?:TABLE|VIEW|SEQUENCE)|RENAME TO) (\w+)`).FindAllStringSubmatch(text, -1) {
 		names = append(names, made[1])

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -44,6 +45,11 @@ func (t *Target) message(d *delivery.Delivery) (*message, error) {
 	case t.config.Format == delivery.FormatCloudEvents:
 		m.set("Content-Type", "application/cloudevents+json")
 		m.write(d, batch, cloudevents.Append)
+	case t.config.Format == delivery.FormatData && batch:
+		m.set("Content-Type", eventstore.ContentTypeJSON)
+		m.write(d, batch, appendData)
+	case t.config.Format == delivery.FormatData:
+		m.bare(&d.Events[0])
 	default:
 		m.set("Content-Type", eventstore.ContentTypeJSON)
 		m.write(d, batch, t.appendEvent)
@@ -138,8 +144,24 @@ func (m *message) binary(e *delivery.Event) {
 	for _, a := range cloudevents.Attributes(e) {
 		m.set(http.CanonicalHeaderKey("ce-"+a.Name), cloudevents.PercentEncoded(a.Value))
 	}
+	m.bare(e)
+}
+
+// bare makes the data the body.
+func (m *message) bare(e *delivery.Event) {
 	if len(e.Data) > 0 {
 		m.body = bytes.Clone(e.Data)
 		m.set("Content-Type", cloudevents.MediaType(e.ContentType))
 	}
+}
+
+// appendData appends data as they are if they are JSON, null if there are none.
+func appendData(to []byte, e *delivery.Event) []byte {
+	switch {
+	case len(e.Data) == 0:
+		return append(to, "null"...)
+	case delivery.IsJSON(e.Data):
+		return append(to, e.Data...)
+	}
+	return append(base64.StdEncoding.AppendEncode(append(to, '"'), e.Data), '"')
 }

@@ -204,6 +204,8 @@ func TestRequest(t *testing.T) {
 			"Ce-Id: " + id + "\nCe-Partitionkey: order-7\nCe-Schemaversion: 2\nCe-Sequence: 0000000000000000007\nCe-Source: /order\nCe-Specversion: 1.0\n" +
 			"Ce-Streamversion: 0\nCe-Subject: order-7\nCe-Time: 2026-01-02T15:04:05Z\n" + "Ce-" + trace[:len(trace)-len("Tracestate: a=1\n")] +
 			"Ce-Tracestate: a=1\nCe-Type: OrderPlaced\n" + `Idempotency-Key: "` + id + "\"\n" + marks + trace + rest + "X-Event-Id: " + id + "\n", `{"n":1}`},
+		{delivery.FormatData, 1, "application/json", `Idempotency-Key: "` + id + "\"\n" + marks + trace + rest + "X-Event-Id: " + id + "\n", `{"n":1}`},
+		{delivery.FormatData, 10, "application/json", "Idempotency-Key: BATCH\n" + marks + rest, `[{"n":1}]`},
 	} {
 		target := receiver(t, delivery.HTTPTarget{Format: c.format}, c.batch, func(_ http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)

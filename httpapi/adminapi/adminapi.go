@@ -30,6 +30,7 @@ func Register(a *httpapi.API, program string, admin *projections.Admin, subscrip
 	r.deadLetters(a)
 	r.windows(a)
 	r.patterns(a)
+	r.transforms(a)
 }
 
 type routes struct {
@@ -64,6 +65,8 @@ var ofProjections = []httpapi.DomainProblem{
 
 var ofSubscriptions = []httpapi.DomainProblem{
 	{Err: errInvalidPattern, Kind: kindInvalidPattern},
+	{Err: errInvalidTransform, Kind: kindInvalidTransform},
+	{Err: delivery.ErrNoEvent, Kind: kindEventNotFound},
 	{Err: operations.ErrInvalid, Kind: kindInvalidOperation},
 	{Err: delivery.ErrInvalid, Kind: kindInvalidSubscription},
 	{Err: delivery.ErrNotFound, Kind: kindSubscriptionNotFound},
@@ -110,6 +113,14 @@ var (
 		Title:   "Invalid pattern",
 		Meaning: "The pattern is none, or the event to match with it is no envelope. Nothing was done.",
 		Fix:     "Correct what errors points to; {program} pattern test says the same on the command line."}
+	kindInvalidTransform = httpapi.Kind{Code: "invalid-transform", Status: http.StatusBadRequest,
+		Title:   "Invalid transform",
+		Meaning: "The transform cannot be compiled, or what it is tried on is no event. Nothing was done.",
+		Fix:     "Correct what errors points to; {program} transform test says the same on the command line."}
+	kindEventNotFound = httpapi.Kind{Code: "event-not-found", Status: http.StatusNotFound,
+		Title:   "Event not found",
+		Meaning: "No event that was looked at has the id, the position or the correlation id. An id that has no time in it is looked for from the end of the log.",
+		Fix:     "Check the id; {program} streams show STREAM has the positions of events, which are found at once, and scan= says how many to look at."}
 	kindInvalidOperation = httpapi.Kind{Code: "invalid-operation", Status: http.StatusBadRequest,
 		Title:   "Invalid operation",
 		Meaning: "One of the options is missing or out of its bounds, or the projection is not of a kind that this can be done with. Nothing was done.",

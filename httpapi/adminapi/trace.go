@@ -2,17 +2,13 @@ package adminapi
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/queries"
 )
 
 var ofTraces = []httpapi.DomainProblem{
-	{Err: queries.ErrNoTrace, Kind: httpapi.Kind{Code: "event-not-found", Status: http.StatusNotFound,
-		Title:   "Event not found",
-		Meaning: "No event that was looked at has the id, the position or the correlation id. An id that has no time in it is looked for from the end of the log.",
-		Fix:     "Check the id; {program} streams show STREAM has the positions of events, which are found at once, and scan= says how many to look at."}},
+	{Err: queries.ErrNoTrace, Kind: kindEventNotFound},
 }
 
 // RegisterTrace adds the route by which operators see what led to what, to an API that was made with Problems, in a section of its own. Program

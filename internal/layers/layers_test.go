@@ -36,7 +36,7 @@ var units = []unit{
 	{"domain/account", 12}, {"domain/customer", 12}, {"domain/order", 12}, {"domain/payment", 12}, {"domain/returns", 12}, {"domain/shipment", 12}, {"domain/stock", 12},
 	{"eventstore/logcheck", 13}, {"eventstore/storetest", 14},
 	{"eventstore/memstore", 20}, {"eventstore/pgstore", 20},
-	{"delivery/pattern", 0}, {"delivery/window", 0}, {"delivery/webhook/verify", 0}, {"operations", 30}, {"commands", 31}, {"projections", 31},
+	{"delivery/pattern", 0}, {"delivery/transform", 0}, {"delivery/window", 0}, {"delivery/webhook/verify", 0}, {"operations", 30}, {"commands", 31}, {"projections", 31},
 	{"delivery", 32}, {"delivery/archive", 33}, {"delivery/inbox", 33}, {"delivery/mail", 33}, {"delivery/webhook", 33}, {"delivery/targettest", 33}, {"delivery/kafka", 34}, {"delivery/nats", 34}, {"delivery/rabbitmq", 34},
 	{"queries", 40}, {"snapshots", 40}, {"sagas", 41},
 	{"app/hint", 50}, {"httpapi", 50}, {"httpapi/adminapi", 51}, {"httpapi/openapi", 51}, {"app/telemetry", 51}, {"app", 52},

@@ -1,0 +1,192 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/delivery/transform"
+	"github.com/57528e99/recount/eventstore"
+)
+
+// isPrepared reports whether the target gets something else than the events.
+func (d *Definition) isPrepared() bool { return d.Transform != nil }
+
+// prepare returns a Target that hands to another what the definition makes of events.
+func prepare(d *Definition, target Target) (Target, error) {
+	if !d.isPrepared() {
+		return target, nil
+	}
+	t, err := transform.Compile(*d.Transform)
+	if err != nil {
+		return nil, err
+	}
+	p := &prepared{target, t, max(d.Batch.MaxEvents, 1)}
+	if tx, ok := target.(Transactional); ok {
+		return &preparedTx{p, tx}, nil
+	}
+	return p, nil
+}
+
+// prepared hands to a Target what becomes of events. An event of which several come is delivered if all of them are; one of
+// which nothing comes is delivered.
+type prepared struct {
+	Target
+	transform *transform.Transform
+	// atOnce is how many events the target takes.
+	atOnce int
+}
+
+// Close closes the Target, if it can be.
+func (p *prepared) Close() {
+	if c, ok := p.Target.(interface{ Close() }); ok {
+		c.Close()
+	}
+}
+
+// preparedTx is prepared for a Target that works in a transaction.
+type preparedTx struct {
+	*prepared
+	tx Transactional
+}
+
+// DeliverTx implements Transactional.
+func (p *preparedTx) DeliverTx(ctx context.Context, tx Tx, d *Delivery) error {
+	part := *d
+	part.Events = make([]Event, 0, len(d.Events))
+	for i := range d.Events {
+		made, err := p.make(&d.Events[i])
+		if err != nil {
+			return err // nothing stays of those before
+		}
+		part.Events = append(part.Events, made...)
+	}
+	if len(part.Events) == 0 {
+		return nil
+	}
+	return p.tx.DeliverTx(ctx, tx, &part)
+}
+
+// make returns what becomes of an event.
+func (p *prepared) make(e *Event) ([]Event, error) {
+	bodies, err := p.transform.Apply(e.AppendJSON(make([]byte, 0, e.Size()+512)))
+	if failed := new(transform.FailedError); errors.As(err, &failed) && !failed.Limited {
+		return nil, &decodeError{Permanent(err)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	made := make([]Event, len(bodies))
+	for i, body := range bodies {
+		made[i] = *e
+		recorded := *e.RecordedEvent
+		recorded.Data, recorded.ContentType = body, eventstore.ContentTypeJSON
+		if made[i].RecordedEvent = &recorded; len(bodies) > 1 {
+			made[i].MessageID = uuid.NewSHA1(e.MessageID, []byte(strconv.Itoa(i)))
+		}
+	}
+	return made, nil
+}
+
+// Deliver implements Target.
+func (p *prepared) Deliver(ctx context.Context, d *Delivery) error {
+	b := bodies{from: d, failed: make(map[int]error), held: make(map[string]bool)}
+	for i := range d.Events {
+		made, err := p.make(&d.Events[i])
+		b.add(i, made, err)
+	}
+	for len(b.events) > 0 {
+		part := b.next(p.atOnce)
+		if len(part.Events) == 0 {
+			break
+		}
+		err := p.Target.Deliver(ctx, part)
+		d.Exchange = part.Exchange
+		if err = b.ended(err); err != nil {
+			return err
+		}
+	}
+	if len(b.failed) == 0 {
+		return nil
+	}
+	if err := b.failed[0]; err != nil && len(d.Events) == 1 {
+		return err
+	}
+	return &PartialError{Failed: b.failed}
+}
+
+// bodies are what becomes of the events of a Delivery.
+type bodies struct {
+	from *Delivery
+	// events are those that are to be delivered yet, of the indexes of; taken are the indexes of those that are being delivered.
+	events []Event
+	of     []int
+	taken  []int
+	// failed has why events are not delivered, held their keys.
+	failed map[int]error
+	held   map[string]bool
+}
+
+// fail lets an event count as not delivered, and with it those behind it that have its key.
+func (b *bodies) fail(i int, err error) {
+	if b.failed[i] == nil {
+		b.failed[i], b.held[b.from.Events[i].Key] = err, true
+	}
+}
+
+func (b *bodies) add(i int, made []Event, err error) {
+	switch {
+	case b.held[b.from.Events[i].Key]:
+		b.fail(i, errNotTried)
+	case err != nil:
+		b.fail(i, err)
+	default:
+		for range made {
+			b.of = append(b.of, i)
+		}
+		b.events = append(b.events, made...)
+	}
+}
+
+// next takes at most so many of those that are to be delivered.
+func (b *bodies) next(most int) *Delivery {
+	part := *b.from
+	part.Events, b.taken = nil, b.taken[:0]
+	for len(b.events) > 0 && len(part.Events) < most {
+		if i := b.of[0]; b.held[b.events[0].Key] {
+			b.fail(i, errNotTried)
+		} else {
+			part.Events, b.taken = append(part.Events, b.events[0]), append(b.taken, i)
+		}
+		b.events, b.of = b.events[1:], b.of[1:]
+	}
+	return &part
+}
+
+// ended notes what became of those that were taken. It returns an error of which nobody knows which event it is about: all
+// are delivered again then.
+func (b *bodies) ended(err error) error {
+	var partial *PartialError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &partial):
+		if b.taken[0] != b.taken[len(b.taken)-1] {
+			return err
+		}
+		b.fail(b.taken[0], err)
+		return nil
+	case len(partial.Failed) == 0:
+		return err
+	}
+	for i, why := range partial.Failed {
+		if i < 0 || i >= len(b.taken) || why == nil {
+			return fmt.Errorf("the target says that event %d of a batch of %d failed, for %v", i, len(b.taken), why)
+		}
+		b.fail(b.taken[i], why)
+	}
+	return nil
+}

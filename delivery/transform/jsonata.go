@@ -1,0 +1,199 @@
+package transform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"runtime/metrics"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/recolabs/gnata"
+)
+
+const (
+	// maxTime and maxMemory bound an evaluation, maxDepth how deep what it yields is nested.
+	maxTime   = time.Second
+	maxMemory = 256 << 20
+	maxDepth  = 128
+)
+
+// expression is a Config's JSONata.
+type expression struct{ compiled *gnata.Expression }
+
+func compileJSONata(text string) (e *expression, err error) {
+	if len(text) > maxJSONata {
+		return nil, &Error{"/jsonata", fmt.Sprintf("must be at most %d bytes, it is %d", maxJSONata, len(text))}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{"/jsonata", fmt.Sprintf("cannot be read: %v", r)}
+		}
+	}()
+	compiled, err := gnata.Compile(text)
+	if err != nil {
+		return nil, &Error{"/jsonata", err.Error()}
+	}
+	return &expression{compiled}, nil
+}
+
+func (e *expression) apply(event []byte) (body []byte, ok bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	value, err := gnata.DecodeJSON(event)
+	if err != nil {
+		return nil, false, err
+	}
+	m := meter{Context: context.Background(), begun: time.Now()}
+	result, err := e.compiled.Eval(&m, value)
+	switch {
+	case m.exceeded != nil:
+		return nil, false, m.exceeded
+	case err != nil:
+		return nil, false, err
+	case result == nil:
+		return nil, false, nil
+	}
+	body, err = appendValue(make([]byte, 0, 256), result, 0)
+	return body, err == nil, err
+}
+
+// meter bounds an evaluation, which asks its context at each step whether to go on.
+type meter struct {
+	context.Context
+	begun, looked time.Time
+	allocated     uint64
+	exceeded      *FailedError
+}
+
+// Err implements context.Context. Memory is that of all the process, so that it is looked at only if an evaluation takes
+// a thousand times as long as they do: what grows as it can has by far not enough time until then.
+func (m *meter) Err() error {
+	now := time.Now()
+	switch {
+	case m.exceeded != nil:
+		return m.exceeded
+	case now.Sub(m.begun) > maxTime:
+		return m.exceed(fmt.Sprintf("it takes longer than %s", maxTime))
+	case m.looked.IsZero():
+		m.looked = now
+	case now.Sub(m.looked) > 5*time.Millisecond:
+		m.looked = now
+		sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+		metrics.Read(sample)
+		allocated := sample[0].Value.Uint64()
+		if m.allocated == 0 {
+			m.allocated = allocated
+		}
+		if allocated-m.allocated > maxMemory {
+			return m.exceed(fmt.Sprintf("it takes more memory than %d bytes", maxMemory))
+		}
+	}
+	return nil
+}
+
+func (m *meter) exceed(reason string) error {
+	m.exceeded = &FailedError{Reason: reason, Limited: true}
+	return m.exceeded
+}
+
+// object is what gnata makes of a JSON object.
+type object interface {
+	Len() int
+	Range(func(name string, value any) bool)
+}
+
+var errFunction = errors.New("yields a function, which is no JSON")
+
+// appendValue appends a value of gnata as JSON.
+func appendValue(to []byte, value any, depth int) ([]byte, error) {
+	if depth > maxDepth || len(to) > MaxSize {
+		return to, fmt.Errorf("yields more than %d bytes, or more than %d levels", MaxSize, maxDepth)
+	}
+	switch v := value.(type) {
+	case nil:
+		return append(to, "null"...), nil
+	case string:
+		to, _ = jsontext.AppendQuote(to, v) // its error is about bytes that are not UTF-8, in whose place U+FFFD is written
+		return to, nil
+	case bool:
+		return strconv.AppendBool(to, v), nil
+	case json.Number:
+		return append(to, v...), nil
+	case float64:
+		return appendNumber(to, v)
+	case int:
+		return strconv.AppendInt(to, int64(v), 10), nil
+	case []any:
+		return appendArray(to, v, depth)
+	case object:
+		return appendObject(to, v, depth)
+	case map[string]any:
+		text, err := json.Marshal(gnata.NormalizeValue(v))
+		return append(to, text...), err
+	case json.Marshaler: // of null
+		text, err := v.MarshalJSON()
+		return append(to, text...), err
+	}
+	if plain := gnata.NormalizeValue(value); isPlain(plain) {
+		return appendValue(to, plain, depth+1)
+	}
+	return to, errFunction
+}
+
+// isPlain reports whether appendValue has a case for it.
+func isPlain(value any) bool {
+	switch value.(type) {
+	case nil, string, bool, json.Number, float64, int, []any, map[string]any:
+		return true
+	}
+	return false
+}
+
+func appendNumber(to []byte, v float64) ([]byte, error) {
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return to, fmt.Errorf("yields %v, which is no number of JSON", v)
+	case v == math.Trunc(v) && math.Abs(v) < 1e15:
+		return strconv.AppendInt(to, int64(v), 10), nil
+	}
+	text, err := json.Marshal(v)
+	return append(to, text...), err
+}
+
+func appendArray(to []byte, all []any, depth int) ([]byte, error) {
+	to = append(to, '[')
+	for i, v := range all {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		var err error
+		if to, err = appendValue(to, v, depth+1); err != nil {
+			return to, err
+		}
+	}
+	return append(to, ']'), nil
+}
+
+func appendObject(to []byte, o object, depth int) (_ []byte, err error) {
+	to = append(to, '{')
+	begun := len(to)
+	o.Range(func(name string, v any) bool {
+		if v == nil { // it has no value
+			return true
+		}
+		if len(to) > begun {
+			to = append(to, ',')
+		}
+		to, _ = jsontext.AppendQuote(to, name)
+		to, err = appendValue(append(to, ':'), v, depth+1)
+		return err == nil
+	})
+	return append(to, '}'), err
+}
