@@ -17,7 +17,7 @@ import (
 const recipes = "../../docs/recipes"
 
 // recipeBlock is a block of commands, with what they print if that follows it.
-var recipeBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$(?:\n```\\w*\n(.*?)^```$)?")
+var recipeBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$(?:\n```(?:json|text)?\n(.*?)^```$)?")
 
 // TestRecipes runs the commands of all recipes, in the order of their names, on one server. Those of a recipe share a directory, and see the
 // server as localhost:8080. Commands that a block of output follows are run until they print that: what they do must be the same if it is
