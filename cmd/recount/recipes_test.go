@@ -19,8 +19,8 @@ const recipes = "../../docs/recipes"
 // recipeBlock is a block of commands, with what they print if that follows it.
 var recipeBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$(?:\n```(?:json|text)?\n(.*?)^```$)?")
 
-// TestRecipes runs the commands of all recipes, in the order of their names, on one server. Those of a recipe share a directory, and see the
-// server as localhost:8080. Commands that a block of output follows are run until they print that: what they do must be the same if it is
+// TestRecipes runs the commands of all recipes, in the order of their names, on one server. Those of a recipe share a directory, which has
+// the data of the server as .recount, and see it as localhost:8080. Commands that a block of output follows are run until they print that: what they do must be the same if it is
 // done again, and a recipe says nothing of waiting. All others must end well, once. In the output … stands for what varies in a line, on a
 // line of its own for any lines, and a blank for one or more.
 func TestRecipes(t *testing.T) {
@@ -40,6 +40,7 @@ func TestRecipes(t *testing.T) {
 	}
 	dev, url := startDev(t, "--fresh", "--listen", "127.0.0.1:0")
 	database := dev.await(t, `database +psql '(\S+)'`)[1]
+	data := dev.await(t, `data +(\S+), removed at the end`)[1]
 	for _, page := range pages {
 		name := filepath.Base(page)
 		if name == "README.md" {
@@ -49,13 +50,13 @@ func TestRecipes(t *testing.T) {
 			if !bytes.Contains(index, []byte("]("+name+")")) {
 				t.Errorf("README.md has no link to it")
 			}
-			runRecipe(t, page, url, database)
+			runRecipe(t, page, url, database, data)
 		})
 	}
 	dev.stopGently(t)
 }
 
-func runRecipe(t *testing.T, page, url, database string) {
+func runRecipe(t *testing.T, page, url, database, data string) {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +66,9 @@ func runRecipe(t *testing.T, page, url, database string) {
 		t.Fatalf("%d blocks of commands that can be run, want as many as there are, and at least one", len(blocks))
 	}
 	dir, hosts := t.TempDir(), strings.NewReplacer("localhost:8080", strings.TrimPrefix(url, "http://"), "localhost:8082", freeAddress(t))
+	if err := os.Symlink(data, filepath.Join(dir, ".recount")); err != nil {
+		t.Fatal(err)
+	}
 	for _, block := range blocks {
 		commands, want := hosts.Replace(block[1]), block[2]
 		printed := regexp.MustCompile(outputPattern(want))
