@@ -38,9 +38,9 @@ func TestRecipes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev, url := startDev(t, "--fresh", "--listen", "127.0.0.1:0")
+	data := dataDir(t)
+	dev, url := startDev(t, "--data", data, "--listen", "127.0.0.1:0")
 	database := dev.await(t, `database +psql '(\S+)'`)[1]
-	data := dev.await(t, `data +(\S+), removed at the end`)[1]
 	for _, page := range pages {
 		name := filepath.Base(page)
 		if name == "README.md" {
