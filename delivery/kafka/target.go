@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -26,6 +27,8 @@ type Target struct {
 	topic    brokers.Name
 	encoding brokers.Encoding
 	client   *kgo.Client
+	// reached: a broker answered, and none has failed since.
+	reached atomic.Bool
 }
 
 var _ delivery.Target = (*Target)(nil)
@@ -117,6 +120,9 @@ func (t *Target) Deliver(ctx context.Context, d *delivery.Delivery) error {
 	}
 	attempt, cancel := context.WithTimeout(ctx, time.Duration(t.config.Timeout))
 	defer cancel()
+	if err := t.reach(attempt); err != nil {
+		return brokers.Down(ctx, err)
+	}
 	of := t.encoding.Attempt(d)
 	type result struct {
 		index int
@@ -145,7 +151,7 @@ func (t *Target) Deliver(ctx context.Context, d *delivery.Delivery) error {
 			delete(waiting, r.index)
 			errs[r.index] = t.judge(ctx, r.err)
 		case <-attempt.Done():
-			err := brokers.Down(ctx, fmt.Errorf("no word of Kafka within %s that it is written: %w", time.Duration(t.config.Timeout), attempt.Err()))
+			err := t.down(ctx, fmt.Errorf("no word of Kafka within %s that it is written: %w", time.Duration(t.config.Timeout), attempt.Err()))
 			for i := range waiting {
 				errs[i] = err
 			}
@@ -191,5 +197,23 @@ func (t *Target) judge(ctx context.Context, err error) error {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.TopicAuthorizationFailed):
 		return err // of this topic: others may be there
 	}
-	return brokers.Down(ctx, fmt.Errorf("produce to Kafka: %w", err))
+	return t.down(ctx, fmt.Errorf("produce to Kafka: %w", err))
+}
+
+// reach returns an error at once if no broker can be reached: the client itself would try until the time of the attempt is over.
+func (t *Target) reach(ctx context.Context) error {
+	if t.reached.Load() {
+		return nil
+	}
+	if err := t.client.Ping(ctx); err != nil {
+		return fmt.Errorf("reach Kafka: %w", err)
+	}
+	t.reached.Store(true)
+	return nil
+}
+
+// down notes that brokers have to be reached anew, and returns what brokers.Down does.
+func (t *Target) down(ctx context.Context, err error) error {
+	t.reached.Store(false)
+	return brokers.Down(ctx, err)
 }

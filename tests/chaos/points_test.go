@@ -20,6 +20,7 @@ var elsewhere = map[failpoint.Point]string{
 	failpoint.SagaCalled:     "no program of a run has sagas",
 	failpoint.SagaRecorded:   "no program of a run has sagas",
 	failpoint.SagaTimer:      "no program of a run has sagas",
+	failpoint.ArchiveWritten: "no subscription of a run goes to files",
 }
 
 func TestProcessesDieAtEveryFailpointThatTheyComeBy(t *testing.T) {
