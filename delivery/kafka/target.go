@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,11 +22,12 @@ import (
 
 // Target produces the events of a subscription to a topic, each with its key, by which it gets its partition of the topic: the hash is that
 // of Kafka's own clients. The producer is idempotent, and waits for all replicas that are in sync: what it sends again by itself is there
-// once, and what is behind an event that failed fails too.
+// once. An event is sent when the one before it of its key is written.
 type Target struct {
 	config   *delivery.KafkaTarget
 	topic    brokers.Name
 	encoding brokers.Encoding
+	options  []kgo.Opt
 	client   *kgo.Client
 	// reached: a broker answered, and none has failed since.
 	reached atomic.Bool
@@ -45,12 +47,12 @@ func New(d delivery.Definition, dialer *net.Dialer) (*Target, error) {
 	}
 	c := d.Target.Kafka
 	t := &Target{config: c, topic: brokers.NewName(c.Topic, maxTopic, brokers.Topic), encoding: brokers.Encoding{Format: c.Format, Prefix: "ce_"}}
-	produce := append(options(&c.KafkaConnection, dialer),
+	t.options = append(options(&c.KafkaConnection, dialer),
 		kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(int32(c.MaxMessageBytes)), kgo.MaxBufferedRecords(maxBuffered),
 		// The attempt says when it is over.
 		kgo.AllowIdempotentProduceCancellation(), kgo.ProduceRequestTimeout(10*time.Second),
 	)
-	t.client, err = kgo.NewClient(produce...)
+	t.client, err = kgo.NewClient(t.options...)
 	return t, err
 }
 
@@ -123,50 +125,84 @@ func (t *Target) Deliver(ctx context.Context, d *delivery.Delivery) error {
 	if err := t.reach(attempt); err != nil {
 		return brokers.Down(ctx, err)
 	}
-	of := t.encoding.Attempt(d)
+	errs, refused := t.produce(ctx, attempt, t.client, d)
+	switch {
+	case refused == nil:
+		return brokers.Result(errs)
+	case len(d.Events) > 1:
+		return refused // whose fault it is shows when there are fewer
+	}
+	// Records of other attempts may have been in its batch: a client of its own has no others.
+	alone, err := kgo.NewClient(t.options...)
+	if err != nil {
+		return err
+	}
+	defer alone.Close()
+	if errs, refused = t.produce(ctx, attempt, alone, d); refused != nil {
+		return delivery.Permanent(refused)
+	}
+	return brokers.Result(errs)
+}
+
+// produce sends the events, and returns why they were not taken. If it refused a batch for what is in it, that is returned too, and no event
+// has been sent since: the client fails all that it has for a partition with it.
+func (t *Target) produce(ctx, attempt context.Context, client *kgo.Client, d *delivery.Delivery) (errs []error, refused error) {
 	type result struct {
 		index int
 		err   error
 	}
-	errs := make([]error, len(d.Events))
-	produced := make(chan result, len(d.Events)) // who comes late finds room
-	waiting := make(map[int]bool, len(d.Events))
-	failed := make(map[string]bool)
-	for i := range d.Events {
-		e := &d.Events[i]
-		topic, err := t.topic.Of(e)
-		if failed[e.Key] {
-			err = brokers.ErrBehind
-		}
-		if err != nil {
-			errs[i], failed[e.Key] = err, true
-			continue
-		}
-		waiting[i] = true
-		t.client.TryProduce(attempt, t.record(of, topic, e), func(_ *kgo.Record, err error) { produced <- result{i, err} })
-	}
-	for len(waiting) > 0 {
-		select {
-		case r := <-produced:
-			delete(waiting, r.index)
-			errs[r.index] = t.judge(ctx, r.err)
-		case <-attempt.Done():
-			err := t.down(ctx, fmt.Errorf("no word of Kafka within %s that it is written: %w", time.Duration(t.config.Timeout), attempt.Err()))
-			for i := range waiting {
+	of := t.encoding.Attempt(d)
+	errs = brokers.InOrder(d.Events, func(indices []int, errs []error) {
+		produced := make(chan result, len(indices)) // who comes late finds room
+		waiting := make(map[int]bool, len(indices))
+		for _, i := range indices {
+			e := &d.Events[i]
+			topic, err := t.topic.Of(e)
+			if err = cmp.Or(refused, err); err != nil {
 				errs[i] = err
+				continue
 			}
-			clear(waiting)
+			r := t.record(of, topic, e)
+			if n := size(r); n > t.config.MaxMessageBytes {
+				errs[i] = delivery.Permanent(fmt.Errorf("the record has %d bytes, max_message_bytes is %d", n, t.config.MaxMessageBytes))
+				continue
+			}
+			waiting[i] = true
+			client.Produce(attempt, r, func(_ *kgo.Record, err error) { produced <- result{i, err} })
 		}
-	}
-	if len(errs) > 1 {
-		for i, err := range errs {
-			if errors.Is(err, kerr.MessageTooLarge) && d.Events[i].Size() < t.config.MaxMessageBytes/2 {
-				// It is a batch of the client's that the broker does not take. Whose fault it is shows when there are fewer.
-				return err
+		for len(waiting) > 0 {
+			select {
+			case r := <-produced:
+				delete(waiting, r.index)
+				errs[r.index] = t.judge(ctx, r.err)
+				if isOfBatch(r.err) {
+					refused = r.err
+				}
+			case <-attempt.Done():
+				err := t.down(ctx, fmt.Errorf("no word of Kafka within %s that it is written: %w", time.Duration(t.config.Timeout), attempt.Err()))
+				for i := range waiting {
+					errs[i] = err
+				}
+				clear(waiting)
 			}
 		}
+	})
+	return errs, refused
+}
+
+// size returns how many bytes a record has at least.
+func size(r *kgo.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
 	}
-	return brokers.Result(errs)
+	return n
+}
+
+// isOfBatch reports whether an error says that a batch has something that Kafka does not take.
+func isOfBatch(err error) bool {
+	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) || errors.Is(err, kerr.InvalidRecord) ||
+		errors.Is(err, kerr.InvalidTimestamp) || errors.Is(err, kerr.PolicyViolation)
 }
 
 func (t *Target) record(of brokers.Attempt, topic string, e *delivery.Event) *kgo.Record {
@@ -191,11 +227,10 @@ func (t *Target) judge(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge), errors.Is(err, kerr.InvalidTopicException),
-		errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.PolicyViolation), errors.Is(err, kerr.InvalidTimestamp):
+	case errors.Is(err, kerr.InvalidTopicException):
 		return delivery.Permanent(err)
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.TopicAuthorizationFailed):
-		return err // of this topic: others may be there
+	case isOfBatch(err), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.TopicAuthorizationFailed):
+		return err // of this batch or topic: others may be taken
 	}
 	return t.down(ctx, fmt.Errorf("produce to Kafka: %w", err))
 }
