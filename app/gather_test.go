@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -162,6 +163,33 @@ func TestGatherTimesOut(t *testing.T) {
 	err := x.Deliver()
 	if outcome, _ := delivery.OutcomeOf(err); outcome != delivery.PermanentFailure {
 		t.Errorf("an event of no group leads to %v, want that it is refused for good", err)
+	}
+}
+
+// TestGatherLargeParts: parts that fit have a result, of HTML too, which encoding/json makes larger; one that cannot fit is refused when it comes.
+func TestGatherLargeParts(t *testing.T) {
+	t.Parallel()
+	x := apptest.New(t, paymentsApp(time.Hour))
+	target := gatherTarget(t, x.Service)
+	tell := func(n byte, what string, size int) (html string, _ error) {
+		html = strings.Repeat("<p>a paragraph of the receipt & more</p>", size/40)
+		return html, target.Deliver(t.Context(), &delivery.Delivery{Subscription: "paid", Events: []delivery.Event{{RecordedEvent: &eventstore.RecordedEvent{
+			Event: eventstore.Event{ID: uuid.UUID{n}, Type: what, Data: fmt.Appendf(nil, `{"transaction_id":"t1","by":%q}`, html)}, Stream: "x-1",
+		}, MessageID: uuid.UUID{n}, Attempt: 1}}})
+	}
+	for n, what := range []string{"Authorized", "Screened", "Booked"} {
+		if _, err := tell(byte(10+n), what, 340_000); err == nil {
+			t.Errorf("a part of 340 KB is taken")
+		} else if outcome, _ := delivery.OutcomeOf(err); outcome != delivery.PermanentFailure {
+			t.Errorf("a part that cannot fit: %v", err)
+		}
+		html, err := tell(byte(1+n), what, 330_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := resultsOf(t, x.Service.Log, "t1"); n == 2 && (len(all) != 1 || strings.Count(all[0], html) != 3) {
+			t.Errorf("the group has %d results, want one with three texts as they are", len(all))
+		}
 	}
 }
 

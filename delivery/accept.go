@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -43,7 +44,8 @@ type grant struct {
 	pattern *pattern.Pattern
 }
 
-// NewAcceptor returns an Acceptor for a log. The error names the first mistake of the grants.
+// NewAcceptor returns an Acceptor for a log. The error names the first mistake of the grants. Two that have the same token are one, as far as tokens can
+// be read now.
 func NewAcceptor(log eventstore.Store, grants ...Grant) (*Acceptor, error) {
 	a := &Acceptor{log: log}
 	for i, g := range grants {
@@ -56,6 +58,12 @@ func NewAcceptor(log eventstore.Store, grants ...Grant) (*Acceptor, error) {
 			c.wrong("/filter", "%v", err)
 		} else if types := p.Types(); len(types) == 0 {
 			c.wrong("/filter", `must name the types of events: {"type":["OrderPlaced"]}`)
+		}
+		own, unread := g.Token.Read() // one that cannot be read may come later
+		for j := range a.grants {
+			if other, err := a.grants[j].Token.Read(); err == nil && unread == nil && other == own {
+				c.wrong("/token", "is that of accept[%d]: each grant has a token of its own", j)
+			}
 		}
 		if len(c.mistakes) > 0 {
 			return nil, fmt.Errorf("accept[%d]: %w", i, c.mistakes[0])
@@ -109,7 +117,8 @@ func (a *Acceptor) grantOf(token string) (found *grant, err error) {
 }
 
 // Accept appends events that a log forwards, one after another, each with its id, type, schema version, content type and data. Sent again they
-// are there. What was not taken keeps those behind it of its stream from being tried.
+// are there. What is refused for good keeps those behind it of its stream from being tried. If the log cannot append now, the error of the whole
+// request is why: all of it is to be sent again.
 func (a *Acceptor) Accept(ctx context.Context, token string, from uuid.UUID, events []Event) (Accepted, error) {
 	g, err := a.grantOf(token)
 	if err != nil {
@@ -129,12 +138,11 @@ func (a *Acceptor) Accept(ctx context.Context, token string, from uuid.UUID, eve
 		}
 		became, err := a.accept(ctx, g, here.Log, from, e)
 		if err != nil {
-			if ctx.Err() != nil {
-				return Accepted{}, ctx.Err()
+			if outcome, _ := OutcomeOf(err); outcome != PermanentFailure {
+				return Accepted{}, cmp.Or(ctx.Err(), err) // it is the log's, not the event's, and its text is for nobody outside
 			}
-			outcome, _ := OutcomeOf(err)
 			failed[e.Stream] = true
-			done.Failed = append(done.Failed, Refused{e.Position, err.Error(), outcome == PermanentFailure})
+			done.Failed = append(done.Failed, Refused{e.Position, err.Error(), true})
 			continue
 		}
 		*map[accepted]*int{wasAppended: &done.Appended, wasThere: &done.Duplicates, wasDropped: &done.Dropped}[became]++
@@ -193,13 +201,9 @@ func (a *Acceptor) accept(ctx context.Context, g *grant, here, from uuid.UUID, e
 	members[originMember], members[viaMember], members[byMember] = mustMarshal(first), mustMarshal(via), mustMarshal(g.Name)
 	appended := e.Event
 	appended.Metadata = mustMarshal(members)
-	done, err := a.log.Append(ctx, eventstore.StreamAppend{Stream: g.Prefix + e.Stream, Expected: eventstore.Any, Events: []eventstore.Event{appended}},
-		eventstore.AppendOptions{})
-	switch {
-	case err != nil:
-		return 0, err
-	case done.Duplicate:
-		return wasThere, nil
+	known, err := appendOnce(ctx, a.log, eventstore.StreamAppend{Stream: g.Prefix + e.Stream, Expected: eventstore.Any, Events: []eventstore.Event{appended}})
+	if known {
+		return wasThere, err
 	}
-	return wasAppended, nil
+	return wasAppended, err
 }

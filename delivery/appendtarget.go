@@ -25,7 +25,7 @@ type appendTarget struct {
 // NewAppendTarget returns the target that appends events to other streams of a log. What is appended has the
 // event's data, content type and schema version, and an id that is made of its message id and the name of the
 // subscription: delivered again it is there already, and nothing is appended. Its metadata is the event's, with
-// the event as causation_id, one more in recount_hops, and of which replay it is in recount_replay; metadata that is no JSON object is kept in base64 as
+// the event as causation_id, one more in recount_hops, and of which replay it is in recount_replay, but not where a forwarded event comes from; metadata that is no JSON object is kept in base64 as
 // recount_metadata. The error is an *InvalidError.
 func NewAppendTarget(config AppendTarget, log eventstore.Appender) (Target, error) {
 	var c checker
@@ -72,16 +72,21 @@ func (t *appendTarget) append(ctx context.Context, subscription string, e *Event
 	if err != nil {
 		return Permanent(err)
 	}
-	_, err = t.log.Append(ctx, t.changed(subscription, e, metadata), eventstore.AppendOptions{})
-	switch {
-	case errors.Is(err, eventstore.ErrIDReused):
-		// The id is of this event and subscription, so it was appended, before the data was erased or the
-		// subscription changed.
-		return nil
-	case eventstore.ClassOf(err) == eventstore.ClassOverloaded:
+	_, err = appendOnce(ctx, t.log, t.changed(subscription, e, metadata))
+	if eventstore.ClassOf(err) == eventstore.ClassOverloaded {
 		return Throttled(err, 0)
 	}
 	return err
+}
+
+// appendOnce appends an event that has its id of what it was made from. One that has that id in its stream is it, although other content now comes
+// with the id: since it was appended data were erased, or a subscription changed.
+func appendOnce(ctx context.Context, log eventstore.Appender, a eventstore.StreamAppend) (wasThere bool, _ error) {
+	done, err := log.Append(ctx, a, eventstore.AppendOptions{})
+	if errors.Is(err, eventstore.ErrIDReused) {
+		return true, nil
+	}
+	return done.Duplicate, err
 }
 
 // changed returns what is to be appended. It expects nothing of the stream, in which others may write: what
@@ -106,6 +111,9 @@ func (t *appendTarget) metadata(e *Event) ([]byte, error) {
 	members := metadataOf(e.RecordedEvent)
 	if err := hop(members, t.MaxHops); err != nil {
 		return nil, err
+	}
+	for _, member := range []string{originMember, viaMember, byMember} { // it is recorded here first, and may go where the event came from
+		delete(members, member)
 	}
 	members["causation_id"] = mustMarshal(e.ID)
 	if e.Replay != "" {

@@ -137,6 +137,7 @@ func TestAppendTargetMetadata(t *testing.T) {
 		{"", `{"causation_id":"ID","recount_hops":1}`},
 		{`{"correlation_id":"c","causation_id":"x","big":12345678901234567890,"recount_hops":2}`,
 			`{"big":12345678901234567890,"causation_id":"ID","correlation_id":"c","recount_hops":3}`},
+		{`{"recount_from":"berlin","recount_hops":1,"recount_origin":{},"recount_via":[]}`, `{"causation_id":"ID","recount_hops":2}`},
 		{"\x00", `{"causation_id":"ID","recount_hops":1,"recount_metadata":"AA=="}`},
 		{"null", `{"causation_id":"ID","recount_hops":1,"recount_metadata":"bnVsbA=="}`},
 	} {

@@ -209,6 +209,8 @@ func (t *GatherTarget) Group(e *eventstore.RecordedEvent) (value, part string, e
 		return "", "", fmt.Errorf("it has nothing at %s, which says which part it is", t.Part)
 	case len(t.Expect.Parts) > 0 && !slices.Contains(t.Expect.Parts, part):
 		return "", "", fmt.Errorf("it is part %.100q, and those that are expected are %q", part, t.Expect.Parts)
+	case len(value) > maxValue:
+		return "", "", fmt.Errorf("what is at %s has %d bytes, and may have %d", t.Correlate, len(value), maxValue)
 	case len(part) > maxPath:
 		return "", "", fmt.Errorf("the name of its part has %d bytes, and may have %d", len(part), maxPath)
 	}

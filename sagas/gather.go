@@ -3,10 +3,13 @@ package sagas
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
@@ -93,6 +96,23 @@ type Gathered struct {
 	TimedOut bool `json:"timed_out"`
 }
 
+// encode writes each character as it is: encoding/json makes six bytes of <, > and &, which the events of the saga have.
+func (g Gathered) encode() ([]byte, error) {
+	return jsonv2.Marshal(g, jsonv2.Deterministic(true), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
+// fits fails if a part is larger than its share of what g, a result without parts, leaves of the event. The name of one that is missing is less than that.
+func (g Gathered) fits(part string, data json.RawMessage) error {
+	without, err := g.encode()
+	with := g
+	with.Parts = map[string]json.RawMessage{part: data}
+	text, err2 := with.encode()
+	if size, most := len(text)-len(without)+1, (resultRoom-len(without))/g.Expected; size > most {
+		err = fmt.Errorf("its data and name have %d bytes, and those of each of %d parts may have %d: let target.gather.data be the path of less", size, g.Expected, most)
+	}
+	return errors.Join(err, err2)
+}
+
 // gatherResult appends the event. Its id is made of the instance, of which it is the only one.
 func gatherResult(data map[string]json.RawMessage) Command {
 	g, err := gatheringOf(data)
@@ -110,7 +130,7 @@ func gatherResult(data map[string]json.RawMessage) Command {
 		}
 	}
 	result.TimedOut = len(result.Parts) < g.Count
-	text, err2 := json.Marshal(result)
+	text, err2 := result.encode()
 	return Command{Name: "append", ID: g.Stream, Command: appending{g.Stream, eventstore.Event{
 		ID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(StreamOf(GatherName, g.ID))), Type: g.Type, Data: text,
 	}, errors.Join(err, err2)}}

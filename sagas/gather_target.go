@@ -47,8 +47,8 @@ func (t *gatherTarget) Deliver(ctx context.Context, d *delivery.Delivery) error 
 	})
 }
 
-// resultRoom is how many bytes the parts of a result may have: those of an event but for what is around them.
-const resultRoom = 1<<20 - 64<<10
+// resultRoom is how many bytes the data of a result may have: those of an event but for its metadata.
+const resultRoom = 1<<20 - 32<<10
 
 func (t *gatherTarget) tell(ctx context.Context, e *delivery.Event) (became string, _ error) {
 	value, part, err := t.config.Group(e.RecordedEvent)
@@ -56,8 +56,8 @@ func (t *gatherTarget) tell(ctx context.Context, e *delivery.Event) (became stri
 		return "", delivery.Permanent(err)
 	}
 	data, size := t.config.DataOf(e.RecordedEvent), t.config.Expect.Size()
-	if most := resultRoom / size; len(data) > most {
-		return "", delivery.Permanent(fmt.Errorf("its data have %d bytes, and each of %d parts may have %d: let target.gather.data be the path of less", len(data), size, most))
+	if err := (Gathered{Subscription: t.name, Correlate: value, Expected: size}).fits(part, data); err != nil {
+		return "", delivery.Permanent(err)
 	}
 	id := delivery.GroupID(t.name, value)
 	in := gathered{message: e.MessageID, part: part, data: data, became: &became, begin: gathering{

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/delivery"
 )
 
 var gatherBegan = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -184,5 +187,21 @@ func TestWhatComesForAGroupTooOften(t *testing.T) {
 	}
 	if err := g.timeUp(); err != nil || len(g.results) != 1 || string(g.results[0].Parts["a"]) != "1" || !slices.Equal(g.results[0].Missing, []string{"b", "c"}) {
 		t.Errorf("its result is %+v, %v, want the data of the first a, and that b and c are missing", g.results, err)
+	}
+}
+
+// TestNamesOfPartsFit: the longest names of the most parts have room, whether their parts come or not.
+func TestNamesOfPartsFit(t *testing.T) {
+	t.Parallel()
+	long := func(n int) string { return strings.Repeat("\x01", n) } // six bytes each
+	g := Gathered{Subscription: strings.Repeat("s", 100), Correlate: long(4096), Expected: delivery.MaxParts}
+	if err := g.fits(long(512), json.RawMessage("0")); err != nil {
+		t.Error(err)
+	}
+	for n := range delivery.MaxParts {
+		g.Missing = append(g.Missing, fmt.Sprintf("%03d", n)+long(509))
+	}
+	if text, err := g.encode(); err != nil || len(text) > resultRoom {
+		t.Errorf("the result has %d bytes, %v", len(text), err)
 	}
 }
