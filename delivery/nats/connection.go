@@ -17,9 +17,16 @@ import (
 // connection is never made again by itself: what is sent on it comes in order, or not at all.
 type connection struct {
 	*natsgo.Conn
-	js jetstream.JetStream
+	js  jetstream.JetStream
+	net net.Conn
 	// lost is closed when it is.
 	lost chan struct{}
+}
+
+// abort ends the connection without a word. Close alone would wait for a server that reads nothing.
+func (c *connection) abort() {
+	c.net.Close()
+	c.Close()
 }
 
 // connected returns a connection, the one that there is or a new one.
@@ -32,41 +39,44 @@ func (t *Target) connected(ctx context.Context) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := &connection{lost: make(chan struct{})}
-	var err error
-	if c.Conn, err = open(ctx, &t.config.NATSConnection, t.dialer, c.lost); err != nil {
-		return nil, err
-	}
-	if c.js, err = jetstream.New(c.Conn, jetstream.WithPublishAsyncMaxPending(1<<20)); err != nil {
-		c.Close()
+	c, err := open(ctx, &t.config.NATSConnection, t.dialer)
+	if err != nil {
 		return nil, err
 	}
 	t.conn = c
 	return c, nil
 }
 
-// open makes a connection as a definition says. Lost is closed when it is.
-func open(ctx context.Context, c *delivery.NATSConnection, dialer *net.Dialer, lost chan struct{}) (*natsgo.Conn, error) {
-	options, err := options(ctx, c, dialer)
+// open makes a connection as a definition says.
+func open(ctx context.Context, to *delivery.NATSConnection, dialer *net.Dialer) (*connection, error) {
+	dialed := &dial{ctx: ctx, dialer: dialer}
+	options, err := options(ctx, to, dialed)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := natsgo.Connect(strings.Join(c.Servers, ","), append(options, natsgo.ClosedHandler(func(*natsgo.Conn) { close(lost) }))...)
+	c := &connection{lost: make(chan struct{})}
+	c.Conn, err = natsgo.Connect(strings.Join(to.Servers, ","), append(options, natsgo.ClosedHandler(func(*natsgo.Conn) { close(c.lost) }))...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	return conn, nil
+	c.net = dialed.conn
+	if c.js, err = jetstream.New(c.Conn, jetstream.WithPublishAsyncMaxPending(1<<20)); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // options are those of a connection as a definition says, that is made while ctx lasts.
-func options(ctx context.Context, c *delivery.NATSConnection, dialer *net.Dialer) ([]natsgo.Option, error) {
+func options(ctx context.Context, c *delivery.NATSConnection, dialed *dial) ([]natsgo.Option, error) {
 	timeout := 10 * time.Second
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, time.Until(deadline))
 	}
 	options := []natsgo.Option{
-		natsgo.Name("recount"), natsgo.NoReconnect(), natsgo.Timeout(timeout), natsgo.SetCustomDialer(dial{ctx, dialer}),
+		natsgo.Name("recount"), natsgo.NoReconnect(), natsgo.Timeout(timeout), natsgo.SetCustomDialer(dialed),
 		natsgo.IgnoreDiscoveredServers(), natsgo.PingInterval(20 * time.Second), natsgo.MaxPingsOutstanding(2),
+		natsgo.FlusherTimeout(10 * time.Second),
 		// By default errors that come by themselves are printed.
 		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}),
 	}
@@ -104,8 +114,11 @@ func options(ctx context.Context, c *delivery.NATSConnection, dialer *net.Dialer
 type dial struct {
 	ctx    context.Context
 	dialer *net.Dialer
+	// conn is the last that was dialed.
+	conn net.Conn
 }
 
-func (d dial) Dial(network, address string) (net.Conn, error) {
-	return d.dialer.DialContext(d.ctx, network, address)
+func (d *dial) Dial(network, address string) (conn net.Conn, err error) {
+	d.conn, err = d.dialer.DialContext(d.ctx, network, address)
+	return d.conn, err
 }

@@ -19,35 +19,42 @@ import (
 // most is how many messages are appended, and under way, at once.
 const most = 500
 
-// Consume hands the messages of a stream over to an inbox, in order, until ctx ends or the connection is lost: see inbox.Inbox.Run. The dialer
-// makes the connection.
+// Consume hands the messages of a stream over to an inbox, in order if nobody else consumes them, until ctx ends or the connection is lost: see
+// inbox.Inbox.Run. The dialer makes the connection.
 func Consume(ctx context.Context, into *inbox.Inbox, dialer *net.Dialer) error {
 	c := into.Config().NATS
-	lost := make(chan struct{})
-	conn, err := open(ctx, &c.NATSConnection, dialer, lost)
+	conn, err := open(ctx, &c.NATSConnection, dialer)
 	if err != nil {
 		return err
 	}
-	defer func() { conn.Close(); <-lost }()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return err
-	}
+	defer func() { conn.abort(); <-conn.lost }()
+	js := conn.js
 	consumer, err := js.Consumer(ctx, c.Stream, c.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		consumer, err = js.CreateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
 			Durable: c.Consumer, FilterSubject: c.Subject, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second,
-			// Nobody else gets what is behind messages that are under way.
 			MaxAckPending: most,
 		})
 	}
 	if err != nil {
 		return fmt.Errorf("consumer %s of the stream %s: %w", c.Consumer, c.Stream, err)
 	}
+	if info := consumer.CachedInfo(); info.NumAckPending > 0 {
+		// What came before, and was not acknowledged, would come again behind what is newer.
+		if _, err := js.ResetConsumer(ctx, c.Stream, c.Consumer); err != nil {
+			// An older server cannot. It hands those out first when their time is over.
+			select {
+			case <-time.After(info.Config.AckWait + time.Second):
+			case <-conn.lost:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
 	came, failed := make(chan jetstream.Msg, most), make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, conn.Close)()
+	defer context.AfterFunc(ctx, conn.abort)()
 	consuming, err := consumer.Consume(func(m jetstream.Msg) {
 		select {
 		case came <- m:
@@ -67,7 +74,7 @@ func Consume(ctx context.Context, into *inbox.Inbox, dialer *net.Dialer) error {
 	}
 	defer consuming.Stop()
 	for {
-		list := brokers.Collect(lost, came, most)
+		list := brokers.Collect(conn.lost, came, most)
 		if list == nil {
 			select {
 			case err := <-failed:

@@ -53,7 +53,7 @@ func (t *Target) Close() {
 	t.connecting.Lock()
 	defer t.connecting.Unlock()
 	if t.conn != nil {
-		t.conn.Close()
+		t.conn.abort()
 		<-t.conn.lost
 	}
 }
@@ -73,11 +73,17 @@ func (t *Target) Deliver(ctx context.Context, d *delivery.Delivery) error {
 	var down error
 	return brokers.Result(brokers.InOrder(d.Events, func(indices []int, errs []error) {
 		futures := make([]jetstream.PubAckFuture, len(indices))
+		// A server that reads nothing holds up who writes, who would not look at the context then.
+		written := context.AfterFunc(attempt, conn.abort)
 		for n, i := range indices {
 			if errs[i] = down; down == nil {
-				futures[n], errs[i] = t.publish(conn, of, d, &d.Events[i])
+				if futures[n], errs[i] = t.publish(conn, of, d, &d.Events[i]); errs[i] != nil && attempt.Err() != nil {
+					down = brokers.Down(ctx, errs[i])
+					errs[i] = down
+				}
 			}
 		}
+		written()
 		for n, i := range indices {
 			if futures[n] == nil {
 				continue
@@ -93,7 +99,7 @@ func (t *Target) Deliver(ctx context.Context, d *delivery.Delivery) error {
 				down = brokers.Down(ctx, fmt.Errorf("NATS did not say within %s that it has stored it: %w", time.Duration(t.config.Timeout), attempt.Err()))
 				errs[i] = down
 				if ctx.Err() == nil {
-					conn.Close() // what does not answer in time gets no more
+					conn.abort() // what does not answer in time gets no more
 				}
 			}
 		}
@@ -142,12 +148,13 @@ const accountFull = 10002
 // judge says what an error of a message means.
 func judge(err error) error {
 	var api *jetstream.APIError
+	var network net.Error
 	switch {
 	case errors.Is(err, natsgo.ErrMaxPayload), errors.Is(err, natsgo.ErrBadSubject), errors.Is(err, natsgo.ErrBadHeaderMsg):
 		return delivery.Permanent(err)
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		return fmt.Errorf("no stream takes the subject, or JetStream is not there: %w", err)
-	case errors.Is(err, natsgo.ErrConnectionClosed), errors.Is(err, natsgo.ErrDisconnected):
+	case errors.Is(err, natsgo.ErrConnectionClosed), errors.Is(err, natsgo.ErrDisconnected), errors.As(err, &network):
 		return delivery.Throttled(err, 0)
 	case errors.As(err, &api) && (api.Code >= 500 || api.ErrorCode == accountFull):
 		return delivery.Throttled(err, 0) // it is full, or without a leader, for now

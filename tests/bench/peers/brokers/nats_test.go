@@ -1,6 +1,7 @@
 package brokers
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,9 +11,13 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/inbox"
 	"github.com/57528e99/recount/delivery/nats"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/eventstore/memstore"
 )
 
 func TestNATS(t *testing.T) {
@@ -21,6 +26,7 @@ func TestNATS(t *testing.T) {
 	t.Run("suite", b.suite)
 	t.Run("a killed broker", b.survivesItsBroker)
 	t.Run("inbox", b.fillsAnInbox)
+	t.Run("inbox after another", func(t *testing.T) { consumesInOrder(t, b) })
 	t.Run("what fails for good", func(t *testing.T) { b.failsForGood(t) })
 }
 
@@ -101,4 +107,57 @@ func connectNATS(t testing.TB, url string) (jetstream.JetStream, func()) {
 		t.Fatal(err)
 	}
 	return js, conn.Close
+}
+
+// consumesInOrder: what who consumed before has got, and did not acknowledge, comes before what is behind it.
+func consumesInOrder(t *testing.T, b *broker) {
+	const name, most = "taken", 20
+	b.open(t, name, func(*delivery.Definition) {}) // which makes the stream
+	config := b.inbox(name)
+	config.Name, config.Stream, config.Type = "taken", "copy-1", "Happened"
+	js, closed := connectNATS(t, config.NATS.Servers[0])
+	for n := range most {
+		if _, err := js.Publish(t.Context(), name+".a", fmt.Append(nil, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	consumer, err := js.CreateConsumer(t.Context(), name, jetstream.ConsumerConfig{Durable: "taken", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := consumer.Fetch(most / 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range batch.Messages() {
+	}
+	closed()
+	log := memstore.New(memstore.Config{})
+	into, err := inbox.New(config, log, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = b.consume(ctx, into, dialer)
+	}()
+	defer func() { cancel(); <-ended }()
+	eventually(t, func() error {
+		n := 0
+		for e, err := range log.ReadAll(t.Context(), eventstore.ReadOptions{}) {
+			if err != nil {
+				return err
+			}
+			if string(e.Data) != fmt.Sprint(n) {
+				t.Fatalf("message %s comes as event %d of its stream", e.Data, n)
+			}
+			n++
+		}
+		if n != most {
+			return fmt.Errorf("%d of %d messages have come", n, most)
+		}
+		return nil
+	})
 }

@@ -1,6 +1,7 @@
 package brokers
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -71,6 +72,64 @@ func TestWhoDeliversDoesNotHangOnASilentBroker(t *testing.T) {
 				target.(interface{ Close() }).Close()
 			}
 		})
+	}
+}
+
+// TestNATSThatReadsNothing: a server that reads nothing once the connection is open holds up neither Deliver nor Close.
+func TestNATSThatReadsNothing(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	done := make(chan struct{})
+	t.Cleanup(func() { close(done) })
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, `INFO {"server_id":"x","version":"2.10.0","proto":1,"headers":true,"max_payload":8388608}`+"\r\n")
+		for read := bufio.NewScanner(conn); read.Scan() && read.Text() != "PING"; {
+		}
+		_, _ = io.WriteString(conn, "PONG\r\n")
+		<-done
+	}()
+	config := delivery.NATSTarget{NATSConnection: delivery.NATSConnection{Servers: []string{"nats://" + l.Addr().String()}}, Subject: "a"}
+	config.Timeout = delivery.Duration(300 * time.Millisecond)
+	target, err := open(delivery.Definition{Name: "s", Target: delivery.TargetConfig{NATS: &config}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := oneEvent()
+	d.Events[0].Data = make([]byte, 8<<20-1024)
+	for n := range 4 {
+		e := d.Events[0]
+		e.Key = string(rune('a' + n))
+		d.Events = append(d.Events, e)
+	}
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		err := target.Deliver(t.Context(), d)
+		var partial *delivery.PartialError
+		if !errors.As(err, &partial) || len(partial.Failed) != len(d.Events) {
+			t.Errorf("Deliver to a server that reads nothing: %v, want a PartialError of all", err)
+			return
+		}
+		for _, err := range partial.Failed {
+			if outcome, _ := delivery.OutcomeOf(err); outcome != delivery.ThrottledOutcome {
+				t.Errorf("an event for a server that reads nothing: %s, %v, want throttled", outcome, err)
+			}
+		}
+		target.(interface{ Close() }).Close()
+	}()
+	select {
+	case <-returned:
+	case <-time.After(patience / 2):
+		t.Error("Deliver or Close does not return")
 	}
 }
 
