@@ -20,7 +20,9 @@ func prepare(d *Definition, target Target) (Target, error) {
 	if !d.isPrepared() {
 		return target, nil
 	}
-	t, err := transform.Compile(*d.Transform)
+	config := *d.Transform
+	config.Sample = nil // it is for who writes the definition: what is stored must not fail on it some day
+	t, err := transform.Compile(config)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +95,7 @@ func (p *prepared) make(e *Event) ([]Event, error) {
 
 // Deliver implements Target.
 func (p *prepared) Deliver(ctx context.Context, d *Delivery) error {
-	b := bodies{from: d, failed: make(map[int]error), held: make(map[string]bool)}
+	b := bodies{from: d, failed: make(map[int]error), held: make(map[string]int)}
 	for i := range d.Events {
 		made, err := p.make(&d.Events[i])
 		b.add(i, made, err)
@@ -125,21 +127,30 @@ type bodies struct {
 	events []Event
 	of     []int
 	taken  []int
-	// failed has why events are not delivered, held their keys.
+	// failed has why events are not delivered, held the first of them for each key.
 	failed map[int]error
-	held   map[string]bool
+	held   map[string]int
 }
 
 // fail lets an event count as not delivered, and with it those behind it that have its key.
 func (b *bodies) fail(i int, err error) {
 	if b.failed[i] == nil {
-		b.failed[i], b.held[b.from.Events[i].Key] = err, true
+		b.failed[i] = err
+		if key := b.from.Events[i].Key; !b.isHeld(i) {
+			b.held[key] = i
+		}
 	}
+}
+
+// isHeld reports whether an event of its key failed that is not behind it.
+func (b *bodies) isHeld(i int) bool {
+	first, ok := b.held[b.from.Events[i].Key]
+	return ok && first <= i
 }
 
 func (b *bodies) add(i int, made []Event, err error) {
 	switch {
-	case b.held[b.from.Events[i].Key]:
+	case b.isHeld(i):
 		b.fail(i, errNotTried)
 	case err != nil:
 		b.fail(i, err)
@@ -156,7 +167,7 @@ func (b *bodies) next(most int) *Delivery {
 	part := *b.from
 	part.Events, b.taken = nil, b.taken[:0]
 	for len(b.events) > 0 && len(part.Events) < most {
-		if i := b.of[0]; b.held[b.events[0].Key] {
+		if i := b.of[0]; b.isHeld(i) {
 			b.fail(i, errNotTried)
 		} else {
 			part.Events, b.taken = append(part.Events, b.events[0]), append(b.taken, i)

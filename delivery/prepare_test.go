@@ -33,6 +33,8 @@ func TestBodiesOfAnEventAreDeliveredAsOne(t *testing.T) {
 		{"nothing", 2, []string{"", ""}, "", "", nil},
 		{"no JSONata", 10, []string{"a", "1", "b"}, "", "ab", map[int]string{1: "T2001"}},
 		{"a key behind", 10, []string{"1:k", "a:k", "b"}, "", "b", map[int]string{0: "T2001", 1: "not tried"}},
+		{"a key before", 10, []string{"a:k", "b:k", "1:k", "c:k", "d"}, "", "abd", map[int]string{2: "T2001", 3: "not tried"}},
+		{"a key before fails too", 1, []string{"a:k", "b:k", "1:k", "c:k"}, "a", "a", map[int]string{0: "no a", 1: "not tried", 2: "T2001", 3: "not tried"}},
 		{"one fails of a batch", 10, []string{"ab", "cd"}, "b", "abcd", map[int]string{0: "no b"}},
 		{"one fails alone", 1, []string{"abc:k", "d:k", "e"}, "b", "a b e", map[int]string{0: "no b", 1: "not tried"}},
 		{"a batch fails", 10, []string{"ab", "cd"}, "b!", "abcd", map[int]string{-1: "no b"}},

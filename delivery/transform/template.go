@@ -206,11 +206,12 @@ func (t *template) apply(event []byte) (body []byte, ok bool, err error) {
 	for _, v := range values {
 		size += len(v)
 	}
-	body, ok = t.root.append(make([]byte, 0, size), values)
+	body, ok = t.root.append(make([]byte, 0, min(size, MaxSize)), values)
 	return body, ok, nil
 }
 
-// append appends the part with the values of inputs. False: it is to be left out.
+// append appends the part with the values of inputs. False: it is to be left out. It ends early with what is more than MaxSize: an input may
+// be there ten thousand times.
 func (p *part) append(to []byte, values [][]byte) ([]byte, bool) {
 	switch {
 	case p.fixed != nil:
@@ -224,14 +225,18 @@ func (p *part) append(to []byte, values [][]byte) ([]byte, bool) {
 		to = append(to, '[')
 		begun := len(to)
 		for i := range p.array {
-			to = p.array[i].appendBehind(to, begun, nil, values)
+			if to = p.array[i].appendBehind(to, begun, nil, values); len(to) > MaxSize {
+				break
+			}
 		}
 		return append(to, ']'), true
 	}
 	to = append(to, '{')
 	begun := len(to)
 	for i := range p.members {
-		to = p.members[i].value.appendBehind(to, begun, p.members[i].name, values)
+		if to = p.members[i].value.appendBehind(to, begun, p.members[i].name, values); len(to) > MaxSize {
+			break
+		}
 	}
 	return append(to, '}'), true
 }
@@ -264,6 +269,9 @@ func appendText(to []byte, text []piece, values [][]byte) []byte {
 			to = append(to, inQuotes(string(v))...)
 		default:
 			to = append(to, v...)
+		}
+		if len(to) > MaxSize {
+			break
 		}
 	}
 	return append(to, '"')

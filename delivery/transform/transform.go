@@ -124,7 +124,7 @@ func (t *Transform) Apply(event []byte) ([]jsontext.Value, error) {
 	case !ok:
 		return nil, nil
 	case len(body) > MaxSize:
-		return nil, t.failed(fmt.Errorf("yields %d bytes, at most %d are allowed", len(body), MaxSize))
+		return nil, t.failed(fmt.Errorf("yields more than %d bytes", MaxSize))
 	case !t.each || body[0] != '[':
 		return []jsontext.Value{body}, nil
 	}
