@@ -15,18 +15,19 @@ import (
 )
 
 const (
-	// maxTime and maxMemory bound an evaluation, maxDepth how deep what it yields is nested.
-	maxTime   = time.Second
-	maxMemory = 256 << 20
-	maxDepth  = 128
+	// maxTime bounds an evaluation, maxDepth how deep what it yields is nested.
+	maxTime  = time.Second
+	maxDepth = 128
+	// maxGrowth is by how much the memory of the process may have grown when an evaluation that takes long goes on.
+	maxGrowth = 512 << 20
 )
 
 // expression is a Config's JSONata.
 type expression struct{ compiled *gnata.Expression }
 
 func compileJSONata(text string) (e *expression, err error) {
-	if len(text) > maxJSONata {
-		return nil, &Error{"/jsonata", fmt.Sprintf("must be at most %d bytes, it is %d", maxJSONata, len(text))}
+	if err := checkExpression(text); err != nil {
+		return nil, &Error{"/jsonata", err.Error()}
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -51,7 +52,7 @@ func (e *expression) apply(event []byte) (body []byte, ok bool, err error) {
 		return nil, false, err
 	}
 	m := meter{Context: context.Background(), begun: time.Now()}
-	result, err := e.compiled.Eval(&m, value)
+	result, err := e.compiled.EvalWithCustomFuncs(&m, value, environment)
 	switch {
 	case m.exceeded != nil:
 		return nil, false, m.exceeded
@@ -59,6 +60,8 @@ func (e *expression) apply(event []byte) (body []byte, ok bool, err error) {
 		return nil, false, err
 	case result == nil:
 		return nil, false, nil
+	case weigh(MaxSize, result, 0) < 0:
+		return nil, false, errTooLarge
 	}
 	body, err = appendValue(make([]byte, 0, 256), result, 0)
 	return body, err == nil, err
@@ -68,31 +71,32 @@ func (e *expression) apply(event []byte) (body []byte, ok bool, err error) {
 type meter struct {
 	context.Context
 	begun, looked time.Time
-	allocated     uint64
+	memory        uint64
 	exceeded      *FailedError
 }
 
-// Err implements context.Context. Memory is that of all the process, so that it is looked at only if an evaluation takes
-// a thousand times as long as they do: what grows as it can has by far not enough time until then.
+// Err implements context.Context. What a step makes of what there is may be twice as large, so that memory is looked at too, of an evaluation
+// that takes a hundred times as long as they do. It is that of all the process: what others allocate and leave is no growth, but
+// they may grow as well. So whatever exceeds is Limited.
 func (m *meter) Err() error {
 	now := time.Now()
 	switch {
 	case m.exceeded != nil:
 		return m.exceeded
 	case now.Sub(m.begun) > maxTime:
-		return m.exceed(fmt.Sprintf("it takes longer than %s", maxTime))
+		return m.exceed(fmt.Sprintf("took longer than %s", maxTime))
 	case m.looked.IsZero():
 		m.looked = now
 	case now.Sub(m.looked) > 5*time.Millisecond:
 		m.looked = now
-		sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		metrics.Read(sample)
-		allocated := sample[0].Value.Uint64()
-		if m.allocated == 0 {
-			m.allocated = allocated
+		memory := sample[0].Value.Uint64()
+		if m.memory == 0 {
+			m.memory = memory
 		}
-		if allocated-m.allocated > maxMemory {
-			return m.exceed(fmt.Sprintf("it takes more memory than %d bytes", maxMemory))
+		if memory > m.memory+maxGrowth {
+			return m.exceed(fmt.Sprintf("took long, and the memory of the process grew by more than %d bytes", maxGrowth))
 		}
 	}
 	return nil
@@ -109,12 +113,15 @@ type object interface {
 	Range(func(name string, value any) bool)
 }
 
-var errFunction = errors.New("yields a function, which is no JSON")
+var (
+	errFunction = errors.New("yields a function, which is no JSON")
+	errTooLarge = fmt.Errorf("yields more than %d bytes, or more than %d levels", MaxSize, maxDepth)
+)
 
 // appendValue appends a value of gnata as JSON.
 func appendValue(to []byte, value any, depth int) ([]byte, error) {
 	if depth > maxDepth || len(to) > MaxSize {
-		return to, fmt.Errorf("yields more than %d bytes, or more than %d levels", MaxSize, maxDepth)
+		return to, errTooLarge
 	}
 	switch v := value.(type) {
 	case nil:

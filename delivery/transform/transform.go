@@ -16,7 +16,8 @@ import (
 
 // Config says what an event becomes: JSONata is set, or Template.
 type Config struct {
-	// JSONata is an expression, of at most 16 KiB. What it yields is the body; of what it yields nothing is delivered.
+	// JSONata is an expression, of at most 16 KiB and 1,000 of ( [ { and -, without $eval. What it yields is the body; of what it yields nothing is
+	// delivered.
 	JSONata string `json:"jsonata,omitempty"`
 	// Inputs are paths of what a template takes from the event, by names of letters, digits, '_' and '-': at most 100. A path is one of JSONPath
 	// (RFC 9535) of names and indexes, such as $.data.lines[0].sku or $['data']['e-mail'].
