@@ -61,6 +61,7 @@ func TestBodiesOfAnEventAreDeliveredAsOne(t *testing.T) {
 			return &PartialError{failed}
 		})
 		d := &Definition{Batch: Batch{MaxEvents: c.atOnce}, Transform: &transform.Config{Each: true, JSONata: `data = '1' ? data + 1 : $split(data, '')`}}
+		d.Transform.Sample = []byte(`{"data":"1"}`) // which keeps nothing that is stored from starting
 		p, err := prepare(d, target)
 		if err != nil {
 			t.Fatal(err)

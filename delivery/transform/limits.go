@@ -49,7 +49,7 @@ func limited[E interface {
 	Lookup(name string) (any, bool)
 	Bind(name string, function any)
 }](env E) E {
-	for _, name := range []string{"string", "split", "join", "match", "replace", "contains", "append", "zip", "flatten", "distinct", "merge", "spread",
+	for _, name := range []string{"string", "split", "join", "match", "replace", "append", "zip", "flatten", "distinct", "merge", "spread",
 		"base64encode", "base64decode", "encodeUrl", "encodeUrlComponent", "decodeUrl", "decodeUrlComponent", "formatNumber", "eval"} {
 		function, _ := env.Lookup(name)
 		v := reflect.ValueOf(function)
@@ -88,9 +88,9 @@ func checkCall(name string, args []any, focus any) error {
 			size += len(elements(v))
 		}
 		return atMost(name, size, maxParts, "elements")
-	case "contains", "string":
-		if len(args) < 2 {
-			args = append([]any{focus}, args...)
+	case "string":
+		if len(args) == 0 {
+			args = []any{focus}
 		}
 	}
 	left := MaxSize
