@@ -47,17 +47,20 @@ func (a *API) index(x *exchange) error {
 		}
 		all.Routes = append(all.Routes, line)
 	}
-	x.w.Header().Set("Vary", "Accept")
-	if wantsText(x.r.Header.Get("Accept")) {
+	x.w.Header().Set("Vary", "Accept, User-Agent")
+	if wantsText(x.r.Header) {
 		x.write(http.StatusOK, textType, a.indexText(all.Routes))
 		return nil
 	}
 	return x.writeJSON(http.StatusOK, all)
 }
 
-// wantsText reports whether a client is content with text, as curl is, and does not ask for JSON. One that says nothing gets JSON.
-func wantsText(accept string) bool {
-	return !strings.Contains(accept, "json") && (strings.Contains(accept, "text/") || strings.Contains(accept, "*/*"))
+// wantsText reports whether a client asks for text and not for JSON, or for anything and is a program that people read the output of. Others
+// that ask for anything, as HTTP libraries do, are programs.
+func wantsText(h http.Header) bool {
+	accept, agent := h.Get("Accept"), h.Get("User-Agent")
+	return !strings.Contains(accept, "json") && (strings.Contains(accept, "text/") ||
+		strings.Contains(accept, "*/*") && (strings.HasPrefix(agent, "curl/") || strings.HasPrefix(agent, "Wget/")))
 }
 
 // indexText is the index for people: a line for each route, by sections, those of the API itself last.

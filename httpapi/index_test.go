@@ -56,12 +56,12 @@ func TestTheIndexListsWhatRoutesTake(t *testing.T) {
 			t.Errorf("index = %s, want %s in it", index, want)
 		}
 	}
-	people := do(h, "GET", "/", "", "Accept: */*")
+	people := do(h, "GET", "/", "", "Accept: */*", "User-Agent: curl/8.5.0")
 	if got := text(t, people); !strings.HasPrefix(people.Header.Get("Content-Type"), "text/plain") ||
 		!strings.HasPrefix(got, "things:\n  POST  /things   at id lines tags rate Urgent ?dry_run\n  POST  /nothing  ?dry_run\n  GET   /things   ?limit&consistency\nthis server:\n") {
 		t.Errorf("the index for curl is %s:\n%s", people.Header.Get("Content-Type"), got)
 	}
-	for _, accept := range []string{"application/json", "text/html, application/json;q=0.9, */*"} {
+	for _, accept := range []string{"*/*", "application/json", "text/html, application/json;q=0.9, */*"} {
 		if got := text(t, do(h, "GET", "/", "", "Accept: "+accept)); got != index {
 			t.Errorf("the index for %s is not that of programs", accept)
 		}
