@@ -139,7 +139,7 @@ func checkEnd(body []byte, end int64) error {
 	if len(bytes.TrimLeft(body[end:], " \t\r\n")) == 0 {
 		return nil
 	}
-	return kindMalformedJSON.Problem(fmt.Sprintf("There is more text behind the end of the object at byte %d.", end))
+	return kindMalformedJSON.Problem(fmt.Sprintf("There is more text behind the end of the value at byte %d.", end))
 }
 
 func invalidToken(t jsontext.Token) string {
