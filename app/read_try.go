@@ -13,8 +13,13 @@ import (
 	"github.com/57528e99/recount/queries"
 )
 
-// readOnly is for what follows in a transaction, as reads have it.
-const readOnly = `SET TRANSACTION READ ONLY`
+// trialSettings are for what follows in a transaction: nothing is written, and a statement that reads much of other tables, or waits for
+// them, does not keep a process from starting.
+const trialSettings = `SELECT set_config('transaction_read_only', 'on', true), set_config('statement_timeout', '2s', true)`
+
+// mayCome are the codes of what a statement names that others may make later than this process starts: tables and their columns, and what an
+// extension brings.
+var mayCome = []string{pgerr.NoTable, pgerr.NoColumn, pgerr.NoFunction, pgerr.NoType, pgerr.NoSchema, pgerr.NoRight}
 
 // tryReads returns the mistakes in statements of the modules here that only the database knows: each is run on empty tables, in a
 // transaction of which nothing stays. A table that cannot be made, and what may yet be there when a request comes, is no reason to refuse to start.
@@ -50,7 +55,7 @@ func (s *Service) tryReads(ctx context.Context) error {
 			delete(tables, p.Name())
 		}
 	}
-	if _, err := tx.Exec(ctx, readOnly); err != nil {
+	if _, err := tx.Exec(ctx, trialSettings); err != nil {
 		return err
 	}
 	var mistakes []error
@@ -59,7 +64,11 @@ func (s *Service) tryReads(ctx context.Context) error {
 			continue
 		}
 		err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return r.try(ctx, tx, tables) })
-		if errors.Is(err, queries.ErrInvalidQuery) || pgerr.In(err, pgerr.ClassStatement) && !pgerr.Is(err, pgerr.NoTable, pgerr.NoRight) {
+		switch {
+		case err == nil:
+		case pgerr.Is(err, mayCome...):
+			s.Logger.Warn().Err(err).Str("read", r.path).Msg("the database refuses the statement of a read: something in it is wrong, or not there yet")
+		case errors.Is(err, queries.ErrInvalidQuery), pgerr.In(err, pgerr.ClassStatement):
 			mistakes = append(mistakes, fmt.Errorf("app: read %s: %w", r.path, err))
 		}
 	}

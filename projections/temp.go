@@ -20,8 +20,15 @@ func CreateTemp(ctx context.Context, tx pgx.Tx, codec *eventstore.Codec, p Proje
 	create := runs.create
 	if fold, ok := runs.(interface {
 		createBare(context.Context, pgx.Tx, tableName) error
+		indexes(tableName) []string
 	}); ok {
-		create = fold.createBare
+		create = func(ctx context.Context, tx pgx.Tx, name tableName) error {
+			if err := fold.createBare(ctx, tx, name); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, fold.indexes(name)[0]) // the primary key: what is grouped by it may name all columns
+			return err
+		}
 	}
 	return name.String(), create(ctx, tx, name)
 }

@@ -26,6 +26,7 @@ const (
 	NoRight              = "42501"
 	NoColumn             = "42703"
 	NoFunction           = "42883"
+	NoType               = "42704" // or another object, e.g. a collation
 	NoTable              = "42P01"
 	DuplicateTable       = "42P07"
 	InvalidTable         = "42P16" // e.g. a view that cannot be replaced by one with other columns
