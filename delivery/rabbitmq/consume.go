@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -16,7 +15,7 @@ import (
 // most is how many messages are appended, and under way, at once.
 const most = 500
 
-// Consume hands the messages of a queue over to an inbox, in order, until ctx ends or the connection is lost: see inbox.Inbox.Run. The dialer
+// Consume hands the messages of a queue over to an inbox, in order, until ctx ends, the connection is lost or the queue deleted: see inbox.Inbox.Run. The dialer
 // makes the connection.
 func Consume(ctx context.Context, into *inbox.Inbox, dialer *net.Dialer) error {
 	c := into.Config().RabbitMQ
@@ -43,11 +42,22 @@ func Consume(ctx context.Context, into *inbox.Inbox, dialer *net.Dialer) error {
 	for {
 		list := brokers.Collect(ctx.Done(), came, most)
 		if list == nil {
-			var why error = amqp.ErrClosed
-			if err := <-closed; err != nil {
-				why = err
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case !ch.IsClosed():
+				return fmt.Errorf("RabbitMQ has ended the consumer, as it does when the queue %s is deleted", c.Queue)
 			}
-			return fmt.Errorf("the connection to RabbitMQ is lost: %w", errors.Join(ctx.Err(), why))
+			var why error = amqp.ErrClosed
+			select {
+			case err := <-closed:
+				if err != nil {
+					why = err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			return fmt.Errorf("the connection to RabbitMQ is lost: %w", why)
 		}
 		messages := make([]inbox.Message, len(list))
 		for n := range list {

@@ -2,6 +2,7 @@ package brokers
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,11 +10,15 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/rs/zerolog"
 
 	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/inbox"
 	"github.com/57528e99/recount/delivery/rabbitmq"
+	"github.com/57528e99/recount/eventstore/memstore"
 )
 
 func TestRabbitMQ(t *testing.T) {
@@ -29,6 +34,49 @@ func TestRabbitMQ(t *testing.T) {
 	})
 	t.Run("a killed broker", b.survivesItsBroker)
 	t.Run("inbox", b.fillsAnInbox)
+	t.Run("inbox of a queue that is deleted", func(t *testing.T) { endsWithItsQueue(t, b) })
+}
+
+// endsWithItsQueue: Consume returns if its queue is deleted, although the connection is there.
+func endsWithItsQueue(t *testing.T, b *broker) {
+	config := b.inbox("deleted")
+	config.Name, config.Stream, config.Type = "deleted", "copy-1", "Happened"
+	into, err := inbox.New(config, memstore.New(memstore.Config{}), zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := amqp.Dial(config.RabbitMQ.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err == nil {
+		_, err = ch.QueueDeclare("deleted", true, false, false, false, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- b.consume(t.Context(), into, dialer) }()
+	eventually(t, func() error {
+		q, err := ch.QueueDeclarePassive("deleted", true, false, false, false, nil)
+		if err == nil && q.Consumers == 0 {
+			err = errors.New("nobody consumes")
+		}
+		return err
+	})
+	if _, err := ch.QueueDelete("deleted", false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err == nil || t.Context().Err() != nil {
+			t.Errorf("Consume of a queue that is deleted: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Consume of a queue that is deleted does not return")
+	}
 }
 
 // rabbitServer returns where the server of the system is.
