@@ -73,6 +73,10 @@ func TestMistakesInADefinitionAreNamed(t *testing.T) {
 		`{"target":{"rabbitmq":{"url":"amqp://x","tls":{},"routing_key":"a"}}}`:                                          "/target/rabbitmq/url must be amqps with tls",
 		`{"name":"Mail"}`:  "/name must be",
 		`{"name":"other"}`: `/name must be "mail", or be left out`,
+
+		`{"target":{"nats":{"servers":["tls://x","nats://x"],"subject":"a","user":"u","password":{"env":"RECOUNT_SECRET_X"}}}}`: "/target/nats/servers/1 must be tls, or of this machine",
+		`{"target":{"nats":{"servers":["nats://10.0.0.1"],"subject":"a","token":{"env":"RECOUNT_SECRET_X"}}}}`:                  "/target/nats/servers/0 must be tls, or of this machine",
+		`{"target":{"rabbitmq":{"url":"amqp://x","routing_key":"a","user":"u","password":{"env":"RECOUNT_SECRET_X"}}}}`:         "/target/rabbitmq/url must be amqps, or of this machine",
 	} {
 		_, err := ParseDefinition([]byte(text), "mail")
 		if err == nil || !strings.Contains(err.Error(), want) {

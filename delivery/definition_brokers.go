@@ -40,7 +40,8 @@ type BrokerTLS struct {
 type NATSConnection struct {
 	// Servers are the addresses of servers of one cluster, such as nats://nats-1:4222 or tls://nats-1:4222, at most 16. Required.
 	Servers []string `json:"servers"`
-	// User and Password, Token, or Credentials, a file of a user with keys, log in. Default: none of them.
+	// User and Password, Token, or Credentials, a file of a user with keys, log in. The first two need TLS, or a server on this machine.
+	// Default: none of them.
 	User        string `json:"user,omitempty"`
 	Password    Secret `json:"password,omitzero"`
 	Token       Secret `json:"token,omitzero"`
@@ -93,7 +94,7 @@ type KafkaSASL struct {
 type RabbitMQConnection struct {
 	// URL is amqp or amqps, with the virtual host as path: amqp://rabbitmq:5672/shop. Required.
 	URL string `json:"url"`
-	// User and Password log in. Default: guest, whom a broker lets in from its own machine.
+	// User and Password log in, which needs amqps, or a broker on this machine. Default: guest, whom a broker lets in from its own machine.
 	User     string `json:"user,omitempty"`
 	Password Secret `json:"password,omitzero"`
 	// TLS says how an amqps connection is encrypted. Default: by the certificates of the machine.
@@ -211,6 +212,11 @@ func (c *checker) natsConnection(at string, t *NATSConnection) {
 	if t.User != "" {
 		set++
 	}
+	if t.TLS == nil && (t.User != "" || t.Token != Secret{}) {
+		for i, server := range t.Servers {
+			c.encrypted(at+"servers/"+strconv.Itoa(i), server, "tls")
+		}
+	}
 	if set > 1 {
 		c.wrong(strings.TrimSuffix(at, "/"), "must have one of user, token and credentials at most")
 	}
@@ -263,6 +269,9 @@ func (c *checker) rabbitMQConnection(at string, t *RabbitMQConnection) {
 	}
 	c.tls(at, t.TLS)
 	c.login(at, t.User, t.Password)
+	if t.User != "" {
+		c.encrypted(at+"url", t.URL, "amqps")
+	}
 }
 
 var portSyntax = regexp.MustCompile(`^[0-9]{1,5}$`)
@@ -279,4 +288,13 @@ func (c *checker) address(pointer, text string, schemes ...string) {
 		c.wrong(pointer, "must have nothing behind '?' and '#'")
 	}
 	c.text(pointer, text, maxValue)
+}
+
+// encrypted checks that an address that a password or a token goes to is of that scheme, or of this machine.
+func (c *checker) encrypted(pointer, text, scheme string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == scheme || u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback() {
+		return
+	}
+	c.wrong(pointer, "must be %s, or of this machine, with a password or a token: everybody on the way could read it", scheme)
 }
