@@ -43,7 +43,7 @@ func TestDamageIsFound(t *testing.T) {
 			try(t, os.Remove(filepath.Join(dir, manifestName)))
 		}, "missing archive.json"},
 		{"one was too old", func(t *testing.T, a *Archive, _ string, _ []string) {
-			gone, err := a.Expire(t.Context(), began.Add(2*time.Hour))
+			gone, err := a.Expire(t.Context(), "orders", began.Add(2*time.Hour))
 			if try(t, err); len(gone) != 1 || gone[0].Last != 3600 {
 				t.Errorf("%+v were removed, want the first", gone)
 			}
@@ -139,13 +139,24 @@ func TestAnArchiveStaysInItsDirectory(t *testing.T) {
 	}
 	a, err := OpenIn(dir, "file://"+dir+"/orders")
 	try(t, err)
-	target, other2 := newTarget(definition(""), Config{Log: log{}}, a), definition("")
+	target, other2 := newTarget(definition(""), Config{Log: log{}, Now: func() time.Time { return began }}, a), definition("")
 	t.Cleanup(target.Close)
 	deliver(t, target, at, 0, events(at, 1, 1))
 	other2.Name = "payments"
-	stranger := newTarget(other2, Config{Log: log{}}, a)
-	defer stranger.stop()
+	later := Config{Log: log{}, Now: func() time.Time { return began.Add(48 * time.Hour) }}
+	stranger := newTarget(other2, later, a)
+	defer stranger.Close()
 	if err := stranger.Deliver(t.Context(), &delivery.Delivery{Events: events(at, 2, 2), Log: at}); err == nil || !strings.Contains(err.Error(), "subscription orders") {
 		t.Errorf("the archive of another was written to: %v", err)
+	}
+	try(t, stranger.expire(t.Context()))
+	if all, err := a.Segments(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("the archive of another has %d segments, want its old one: %v", len(all), err)
+	}
+	owner := newTarget(definition(""), later, a)
+	defer owner.Close()
+	try(t, owner.expire(t.Context()))
+	if all, err := a.Segments(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("its own old segments are there: %d, %v", len(all), err)
 	}
 }

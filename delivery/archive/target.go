@@ -200,16 +200,22 @@ const cleanInterval = time.Hour
 func (t *Target) clean(ctx context.Context) {
 	loop := background.Loop{Idle: cleanInterval, Failed: func(error, time.Duration) {}}
 	_ = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
-		_, err := t.archive.Expire(ctx, t.config.Now().Add(-t.retention))
-		return background.Idle, err
+		return background.Idle, t.expire(ctx)
 	})
 }
 
-// Expire removes the segments whose events are all older than a time, which is rounded down to the hour, and returns them.
-func (a *Archive) Expire(ctx context.Context, before time.Time) ([]Segment, error) {
+// expire removes what is too old, if the archive is its own: Deliver may not have claimed it yet, or be refused.
+func (t *Target) expire(ctx context.Context) error {
+	_, err := t.archive.Expire(ctx, t.subscription, t.config.Now().Add(-t.retention))
+	return err
+}
+
+// Expire removes the segments whose events are all older than a time, which is rounded down to the hour, and returns them: none, if the archive is
+// not that of the subscription.
+func (a *Archive) Expire(ctx context.Context, subscription string, before time.Time) ([]Segment, error) {
 	before = before.UTC().Truncate(cleanInterval)
 	m, err := a.manifest(ctx)
-	if err != nil || m.Format == 0 {
+	if err != nil || m.Format == 0 || m.Subscription != subscription {
 		return nil, err
 	}
 	all, err := a.list(ctx, "")
