@@ -62,6 +62,18 @@ func (a *Archive) writeJSON(ctx context.Context, name string, v any) error {
 	return a.write(ctx, name, append(text, '\n'))
 }
 
+// create writes the first archive.json.
+func (a *Archive) create(ctx context.Context, m manifest) error {
+	text, err := json.Marshal(m)
+	if err == nil {
+		err = a.bucket.create(ctx, append(text, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("make the archive: %w", err)
+	}
+	return nil
+}
+
 func (a *Archive) write(ctx context.Context, name string, content []byte) error {
 	if err := a.bucket.put(ctx, name, content); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

@@ -43,6 +43,10 @@ func (m *memory) get(_ context.Context, name string) ([]byte, error) {
 	return content, nil
 }
 
+func (m *memory) create(ctx context.Context, content []byte) error {
+	return m.put(ctx, manifestName, content)
+}
+
 func (m *memory) put(ctx context.Context, name string, content []byte) error {
 	if m.putting != nil {
 		if err := m.putting(ctx, name, content); err != nil {

@@ -20,7 +20,9 @@ import (
 type bucket interface {
 	// get returns a file; one that is not there is fs.ErrNotExist.
 	get(ctx context.Context, name string) ([]byte, error)
-	// put writes a file whole or not at all. When it returns nil the file is safe.
+	// create makes the place where files are, if it is not there, and puts the manifest into it.
+	create(ctx context.Context, content []byte) error
+	// put writes a file whole or not at all, where there is a manifest. When it returns nil the file is safe.
 	put(ctx context.Context, name string, content []byte) error
 	// remove removes a file, if it is there.
 	remove(ctx context.Context, name string) error
@@ -36,8 +38,18 @@ type object struct {
 	written time.Time
 }
 
-// directoryBucket is a directory of a disk, which no name leads out of. It is opened each time: it may have been gone before, or another one.
-type directoryBucket struct{ open func() (*os.Root, error) }
+// directoryBucket is a directory of a disk, which no name leads out of: it is inside of another one, perhaps that itself. It is opened each time:
+// it may have been gone before, or another one.
+type directoryBucket struct{ above, inside string }
+
+func (b *directoryBucket) open() (*os.Root, error) {
+	above, err := os.OpenRoot(b.above)
+	if err != nil || b.inside == "." {
+		return above, err
+	}
+	defer above.Close()
+	return above.OpenRoot(b.inside) // which no link leads out of
+}
 
 func (b *directoryBucket) get(_ context.Context, name string) ([]byte, error) {
 	root, err := b.open()
@@ -51,13 +63,41 @@ func (b *directoryBucket) get(_ context.Context, name string) ([]byte, error) {
 // unfinished ends the names of files that are being written. Those that a process left behind are no harm.
 const unfinished = ".tmp"
 
-func (b *directoryBucket) put(ctx context.Context, name string, content []byte) error {
-	root, err := b.open()
+func (b *directoryBucket) create(ctx context.Context, content []byte) error {
+	// The directory above is never made: it may be on a volume that is not mounted now.
+	above, err := os.OpenRoot(b.above)
+	if err != nil {
+		return err
+	}
+	defer above.Close()
+	if err := above.MkdirAll(b.inside, 0o700); err != nil {
+		return err
+	}
+	if err := syncUp(above, b.inside); err != nil {
+		return err
+	}
+	root, err := above.OpenRoot(b.inside)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	name = filepath.FromSlash(name)
+	return putIn(ctx, root, manifestName, content)
+}
+
+func (b *directoryBucket) put(ctx context.Context, name string, content []byte) error {
+	root, err := b.open()
+	if err == nil {
+		defer root.Close()
+		_, err = root.Stat(manifestName)
+	}
+	if err != nil {
+		// Below the place where a volume is mounted nobody would find it again.
+		return fmt.Errorf("the directory of the archive has no %s any more: is its volume mounted? %w", manifestName, err)
+	}
+	return putIn(ctx, root, filepath.FromSlash(name), content)
+}
+
+func putIn(ctx context.Context, root *os.Root, name string, content []byte) error {
 	dir := filepath.Dir(name)
 	if err := root.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -75,7 +115,11 @@ func (b *directoryBucket) put(ctx context.Context, name string, content []byte) 
 		_ = root.Remove(under)
 		return err
 	}
-	// The name is safe when the directory is, which may be new, as those above it.
+	return syncUp(root, dir)
+}
+
+// syncUp makes the names in a directory safe, and its own, for it may be new, as those above it.
+func syncUp(root *os.Root, dir string) error {
 	for ; ; dir = filepath.Dir(dir) {
 		d, err := root.Open(dir)
 		if err == nil {
@@ -132,7 +176,8 @@ func (b *directoryBucket) close() error { return nil }
 // ErrNoDirectory is returned by OpenIn for a directory that is not below the one for archives.
 var ErrNoDirectory = errors.New("the directory is not below the one for archives of this process")
 
-// OpenIn is Open for an address that somebody else has chosen: a directory must be below dir. It is made if it is not there.
+// OpenIn is Open for an address that somebody else has chosen: a directory must be below dir. It need not be there: what is between dir and it is
+// made for the first event, dir itself never.
 func OpenIn(dir, address string) (*Archive, error) {
 	a, err := openIn(dir, address)
 	if err != nil {
@@ -156,25 +201,12 @@ func openIn(dir, address string) (*Archive, error) {
 	if err != nil || !filepath.IsLocal(inside) {
 		return nil, fmt.Errorf("%w, which is %s", ErrNoDirectory, dir)
 	}
-	b := &directoryBucket{func() (*os.Root, error) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-		above, err := os.OpenRoot(dir)
-		if err != nil {
-			return nil, err
-		}
-		defer above.Close()
-		if err := above.MkdirAll(inside, 0o700); err != nil {
-			return nil, err
-		}
-		return above.OpenRoot(inside) // which no link leads out of
-	}}
+	b := &directoryBucket{dir, inside}
 	root, err := b.open()
 	if err == nil {
 		err = root.Close()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return &Archive{b}, nil
@@ -204,7 +236,7 @@ func open(u *url.URL, err error) (*Archive, error) {
 	case err != nil:
 	case u.Scheme == "file":
 		dir := filepath.FromSlash(u.Path)
-		b = &directoryBucket{func() (*os.Root, error) { return os.OpenRoot(dir) }}
+		b = &directoryBucket{dir, "."}
 		_, err = os.Stat(dir)
 	default:
 		err = fmt.Errorf("an archive is a directory, file:///directory, not %s://", u.Scheme)

@@ -110,17 +110,41 @@ func TestADirectoryIsGone(t *testing.T) {
 	}
 	t.Cleanup(target.Close)
 	deliver(t, target, at, 0, events(at, 1, 2))
-	where := filepath.Join(dir, "orders", filepath.FromSlash(strings.TrimSuffix(directory(at, 0), "/")))
-	try(t, os.Rename(where, where+"-gone"))
-	try(t, os.WriteFile(where, nil, 0o600))
-	err = target.Deliver(t.Context(), &delivery.Delivery{Subscription: "orders", Events: events(at, 3, 4), Log: at, Epoch: 7})
-	if outcome, after := delivery.OutcomeOf(err); outcome != delivery.ThrottledOutcome || after <= 0 {
-		t.Errorf("the error means %s for %s: %v", outcome, after, err)
+	where, away := filepath.Join(dir, "orders"), filepath.Join(t.TempDir(), "away")
+	try(t, os.Rename(where, away))
+	fails := func(epoch int64) {
+		err := target.Deliver(t.Context(), &delivery.Delivery{Subscription: "orders", Events: events(at, 3, 4), Log: at, Epoch: epoch})
+		if outcome, after := delivery.OutcomeOf(err); outcome != delivery.ThrottledOutcome || after <= 0 {
+			t.Errorf("the error means %s for %s: %v", outcome, after, err)
+		}
 	}
-	try(t, errors.Join(os.Remove(where), os.Rename(where+"-gone", where)))
+	fails(8)
+	if _, err := os.Stat(where); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory was made again: %v", err)
+	}
+	try(t, os.Mkdir(where, 0o700)) // where a volume is mounted otherwise
+	fails(7)
+	try(t, os.Remove(where)) // which succeeds if it is empty
+	try(t, os.Rename(away, where))
 	deliver(t, target, at, 0, events(at, 3, 4))
 	if got := positions(readAll(t, target.archive, Range{})); !slices.Equal(got, []int64{1, 2, 3, 4}) {
 		t.Errorf("positions %d", got)
+	}
+	if all, err := target.archive.Segments(t.Context()); err != nil || len(all) != 2 {
+		t.Errorf("segments %+v, %v", all, err)
+	} else if h, err := target.archive.check(t.Context(), all[1]); err != nil || h.Previous != all[0].base() {
+		t.Errorf("the second segment is behind %q, %v", h.Previous, err)
+	}
+	gone := filepath.Join(dir, "gone")
+	late, err := New(definition("file://"+gone+"/orders"), Config{Log: log{}, Dir: gone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	target = late
+	fails(7)
+	if _, err := os.Stat(gone); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory for archives was made: %v", err)
 	}
 }
 

@@ -120,6 +120,7 @@ func (t *Target) keep(ctx context.Context, d *delivery.Delivery) error {
 	s, content := encode(header{Format: format, Subscription: t.subscription, Log: d.Log.Log, Incarnation: d.Log.Incarnation, After: c.after,
 		Partition: d.Partition, Previous: c.previous}, d.Events)
 	if err := t.archive.write(ctx, s.Key, content); err != nil {
+		c.known = false // the directory may have been gone as well when it was looked at
 		return err
 	}
 	failpoint.HitIn(ctx, failpoint.ArchiveWritten)
@@ -185,7 +186,7 @@ func (t *Target) claim(ctx context.Context) error {
 	m, err := t.archive.manifest(ctx)
 	if err == nil && m.Format == 0 {
 		m = manifest{Format: format, Subscription: t.subscription}
-		err = t.archive.writeJSON(ctx, manifestName, m)
+		err = t.archive.create(ctx, m)
 	}
 	if err == nil && m.Subscription != t.subscription {
 		err = fmt.Errorf("the archive is that of subscription %s: give this one another url", m.Subscription)
