@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"mime"
 	"strings"
+
+	"github.com/57528e99/recount/delivery/internal/cloudevents"
 )
 
 // Message is one that a broker has handed over.
@@ -64,6 +66,13 @@ func structured(body []byte) (cloudEvent, error) {
 	}
 	c.contentType = c.attributes["datacontenttype"]
 	c.data = members["data"]
+	// Of another type than JSON, a text is the data; what is no text was meant as JSON.
+	if text := ""; c.contentType != "" && !cloudevents.IsJSON(c.contentType) && len(c.data) > 0 && c.data[0] == '"' {
+		if err := json.Unmarshal(c.data, &text); err != nil {
+			return cloudEvent{}, fmt.Errorf("data of the CloudEvent cannot be read: %w", err)
+		}
+		c.data = []byte(text)
+	}
 	if encoded := members["data_base64"]; encoded != nil {
 		if err := json.Unmarshal(encoded, &c.data); err != nil {
 			return cloudEvent{}, fmt.Errorf("data_base64 of the CloudEvent cannot be read: %w", err)

@@ -96,7 +96,7 @@ func Append(to []byte, e *delivery.Event) []byte {
 		return to
 	}
 	to, _ = jsontext.AppendQuote(append(to, `"datacontenttype":`...), e.ContentType)
-	if isJSONType(e.ContentType) && delivery.IsJSON(e.Data) {
+	if IsJSON(e.ContentType) && delivery.IsJSON(e.Data) {
 		to = append(append(to, `,"data":`...), e.Data...)
 		return append(to, '}')
 	}
@@ -114,9 +114,10 @@ func MediaType(contentType string) string {
 	return contentType
 }
 
-func isJSONType(contentType string) bool {
+// IsJSON reports whether a content type is that of JSON.
+func IsJSON(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (kind == eventstore.ContentTypeJSON || strings.HasSuffix(kind, "+json"))
+	return err == nil && (strings.HasSuffix(kind, "/json") || strings.HasSuffix(kind, "+json"))
 }
 
 // PercentEncoded encodes as the HTTP binding of CloudEvents wants it: all that is not printable ASCII, spaces,
