@@ -120,15 +120,26 @@ func (i *Inbox) Append(ctx context.Context, messages []Message, waiting func()) 
 func (i *Inbox) append(ctx context.Context, stream string, e eventstore.Event, m *Message) error {
 	backoff := background.Backoff{}
 	for {
-		_, err := i.log.Append(ctx, eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any, Events: []eventstore.Event{e}}, eventstore.AppendOptions{})
+		err := i.appendOnce(ctx, stream, e)
+		isRejected := strings.HasPrefix(stream, rejectedPrefix)
+		if errors.Is(err, eventstore.ErrIDReused) {
+			if isRejected { // this message was told of before, from another place
+				return nil
+			}
+			erased, failed := i.isErased(ctx, stream, e)
+			if erased {
+				i.logger.Warn().Str("place", m.Place).Msg("a message comes again whose event was erased: it stays so")
+				return nil
+			}
+			err = cmp.Or(failed, err)
+		}
 		switch {
-		case err == nil, errors.Is(err, eventstore.ErrIDReused):
-			// The id is of this message, so it was appended, before its data was erased or the inbox was changed.
+		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		}
-		if outcome, _ := delivery.OutcomeOf(err); outcome == delivery.PermanentFailure && !strings.HasPrefix(stream, rejectedPrefix) {
+		if outcome, _ := delivery.OutcomeOf(err); outcome == delivery.PermanentFailure && !isRejected {
 			i.logger.Error().Err(err).Str("place", m.Place).Msg("a message is rejected")
 			stream, e = i.rejected(m, err)
 			continue
@@ -140,12 +151,33 @@ func (i *Inbox) append(ctx context.Context, stream string, e eventstore.Event, m
 	}
 }
 
+func (i *Inbox) appendOnce(ctx context.Context, stream string, e eventstore.Event) error {
+	_, err := i.log.Append(ctx, eventstore.StreamAppend{Stream: stream, Expected: eventstore.Any, Events: []eventstore.Event{e}}, eventstore.AppendOptions{})
+	return err
+}
+
+// isErased reports whether the event that has the id of e has no data any more. It is asked for by appending that, which writes nothing: the id is
+// there.
+func (i *Inbox) isErased(ctx context.Context, stream string, e eventstore.Event) (bool, error) {
+	for _, nothing := range []string{"", "null", "{}"} {
+		e.Data = []byte(nothing)
+		err := i.appendOnce(ctx, stream, e)
+		if err == nil {
+			return true, nil
+		}
+		if outcome, _ := delivery.OutcomeOf(err); outcome != delivery.PermanentFailure {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
 const rejectedPrefix = "inbox_rejected-"
 
 // keptRejected is how many bytes of a rejected message are kept.
 const keptRejected = 256 << 10
 
-// rejected returns what tells of a message that can never be appended.
+// rejected returns what tells of a message that can never be appended, under an id that is the same each time, and that of no other message.
 func (i *Inbox) rejected(m *Message, why error) (string, eventstore.Event) {
 	sum := sha256.Sum256(m.Body)
 	told := map[string]any{
@@ -155,7 +187,7 @@ func (i *Inbox) rejected(m *Message, why error) (string, eventstore.Event) {
 	data, _ := json.Marshal(told) // of texts, numbers and bytes
 	id := i.idOf(m)
 	return rejectedPrefix + i.config.Name, eventstore.Event{
-		ID: uuid.NewSHA1(id, []byte("rejected")), Type: "MessageRejected", SchemaVersion: 1, ContentType: eventstore.ContentTypeJSON, Data: data,
+		ID: uuid.NewSHA1(id, append([]byte("rejected\x00"), sum[:]...)), Type: "MessageRejected", SchemaVersion: 1, ContentType: eventstore.ContentTypeJSON, Data: data,
 	}
 }
 

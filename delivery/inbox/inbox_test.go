@@ -3,6 +3,7 @@ package inbox
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -29,6 +30,7 @@ func TestAMessageIsAppendedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text := []byte(`{"specversion":"1.0","id":"3","source":"/bank","type":"Paid","datacontenttype":"text/plain; charset=utf-8","data":"\u00e4 \"b\""}`)
 	event := []byte(`{"specversion":"1.0","id":"1","source":"/bank","type":"Paid","subject":"p-1","data":{"cents":5}}`)
 	for range 2 {
 		for _, one := range []struct {
@@ -37,10 +39,15 @@ func TestAMessageIsAppendedOnce(t *testing.T) {
 		}{
 			{typed, Message{Key: "a", ContentType: "application/cloudevents+json; charset=utf-8", Body: event}},
 			{typed, Message{Key: "a", CloudEvent: map[string]string{"id": "2", "source": "/bank", "type": "Paid"}, ContentType: "text/plain", Body: []byte("x")}},
+			{typed, Message{Key: "a", CloudEvent: map[string]string{"id": "2", "source": "/bank", "type": "Paid"}, Body: []byte("y")}}, // another has its id
+			{typed, Message{Key: "a", CloudEvent: map[string]string{"id": "2", "source": "/bank", "type": "Paid"}, Body: []byte("z")}}, // as well
+			{typed, Message{Key: "a", ContentType: "application/cloudevents+json", Body: text}},
 			{typed, Message{Key: "a", Place: "payments/0/7", Body: []byte(`{"cents":1}`)}}, // no type
 			{plain, Message{Key: "b", Place: "payments/0/8", Body: []byte(`{"cents":1}`)}},
 			{plain, Message{Key: "b", Place: "payments/0/9", Body: []byte{0, 1}}},
 			{plain, Message{Place: "payments/0/10"}}, // no key
+			{plain, Message{Key: "c", ID: "1"}},
+			{plain, Message{Key: "c", ID: "1", Body: []byte("as it was before it was erased")}},
 		} {
 			if err := one.inbox.Append(t.Context(), []Message{one.message}, func() {}); err != nil {
 				t.Fatal(err)
@@ -54,21 +61,31 @@ func TestAMessageIsAppendedOnce(t *testing.T) {
 		}
 		text := string(e.Data)
 		if e.Type == "MessageRejected" {
-			var told struct{ Reason, Place string }
+			var told struct {
+				Reason, Place string
+				Data          []byte `json:"data_base64"`
+			}
 			if err := json.Unmarshal(e.Data, &told); err != nil {
 				t.Fatal(err)
 			}
 			text = told.Place + ": " + told.Reason
+			if strings.Contains(text, "event id") {
+				text = "reused by " + string(told.Data)
+			}
 		}
 		got = append(got, e.Stream+" "+e.Type+" "+e.ContentType+" "+text)
 	}
 	want := []string{
 		`payment-a Paid application/json {"cents":5}`,
 		`payment-a Paid text/plain x`,
+		`inbox_rejected-payments MessageRejected application/json reused by y`,
+		`inbox_rejected-payments MessageRejected application/json reused by z`,
+		`payment-a Paid text/plain; charset=utf-8 ä "b"`,
 		`inbox_rejected-payments MessageRejected application/json payments/0/7: the message has nothing for {type}`,
 		`payment-b PaymentSeen application/json {"cents":1}`,
 		"payment-b PaymentSeen application/octet-stream \x00\x01",
 		`inbox_rejected-plain MessageRejected application/json payments/0/10: the message has nothing for {key}`,
+		`payment-c PaymentSeen application/octet-stream `,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the log has\n%q, want\n%q", got, want)
