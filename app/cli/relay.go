@@ -8,8 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/internal/background"
+	"github.com/57528e99/recount/internal/pgerr"
 )
 
 func (prog *Program) relayCommand() *cobra.Command {
@@ -23,8 +25,12 @@ func (prog *Program) relayCommand() *cobra.Command {
 for each event, in the transaction of what has happened. Rows that come are looked for until it is interrupted.
 
 Each is appended once, and none is left out. With --delete rows are deleted as they are appended, in the order
-in which they become visible. Without it they stay: --order must be a number that a sequence gives, rows come in
-its order, and a row waits until all transactions that write to the table have ended which began before it was seen.`,
+in which they become visible. Without it they stay: --order must be a number that a sequence gives, NOT NULL and
+with a unique index on it alone; rows come in its order, and a row waits until all transactions that write to the
+table have ended which began before it was seen. The table must be an ordinary one: no partitions, no children.
+
+A row that cannot be appended ends it, and is named. An error that passes, such as a lost connection, is told, and
+it goes on; with --once that ends it too.`,
 		Example: `  {program} relay --table outbox --key order_id
   {program} relay --table shop.outbox --type event_type --stream stream --order created_at --delete --once`,
 		Args: NoArgs,
@@ -52,18 +58,33 @@ its order, and a row waits until all transactions that write to the table have e
 	return cmd
 }
 
-// relay appends rows until its context ends.
+// relay appends rows until its context ends, or an error does not pass.
 func (prog *Program) relay(ctx context.Context, s *app.Service, o pgstore.Outbox, once bool, every time.Duration) error {
-	for {
+	loop := background.Loop{Idle: max(every, time.Millisecond), Failed: func(err error, pause time.Duration) {
+		fmt.Fprintf(prog.Stderr, "%v; it tries again in %s\n", err, pause.Round(time.Millisecond))
+	}}
+	return loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
 		n, err := s.Postgres.Relay(ctx, o)
 		if n > 0 || once && err == nil {
 			fmt.Fprintf(prog.Stderr, "%d rows of %s appended\n", n, o.Table)
 		}
-		if err != nil && ctx.Err() == nil {
-			return err
+		switch {
+		case ctx.Err() != nil:
+			return background.Done, context.Cause(ctx)
+		case once || err != nil && !passes(err):
+			return background.Done, err
+		case n > 0:
+			return background.Again, err
 		}
-		if once || !background.Sleep(ctx, every) {
-			return context.Cause(ctx)
-		}
+		return background.Idle, err
+	})
+}
+
+// passes reports that what a relay could not do it may do soon: what it appends again is there once.
+func passes(err error) bool {
+	switch eventstore.ClassOf(err) {
+	case eventstore.ClassUnavailable, eventstore.ClassOutcomeUnknown, eventstore.ClassOverloaded, eventstore.ClassTimeout:
+		return !pgerr.IsPermanent(err)
 	}
+	return false
 }
