@@ -27,8 +27,8 @@ type Outbox struct {
 	Table string
 	// ID, Type and Payload are the columns that have the id, the type and the data of the event. Default: id, type and payload.
 	ID, Type, Payload string
-	// Stream is the column with the name of the stream; or Key is one with what is behind "TABLE-" in it, TABLE being the name with its schema
-	// unless that is public. Default: the stream TABLE has all.
+	// Stream is the column with the name of the stream; or Key is one with what is behind "TABLE-" in it, TABLE being as Table has it. Default: the
+	// stream TABLE has all.
 	Stream, Key string
 	// Created is a column with the business time of the event, its member at of the metadata. Default: it has none.
 	Created string
@@ -313,7 +313,7 @@ func (o *Outbox) append(r *outboxRow) eventstore.StreamAppend {
 	if err != nil {
 		id = uuid.NewSHA1(uuid.NameSpaceOID, []byte("outbox "+o.key()+"\x00"+*r.id))
 	}
-	stream := strings.TrimPrefix(o.key(), "public.")
+	stream := o.Table
 	switch {
 	case r.stream != nil:
 		stream = *r.stream
