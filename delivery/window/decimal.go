@@ -79,17 +79,19 @@ func (d *Decimal) clone() Decimal {
 	return c
 }
 
-// over returns the number divided by n, rounded half to even: to avgDigits behind the point, or to as many as it has.
+// over returns the number divided by n, rounded half to even to avgDigits behind the point.
 func (d *Decimal) over(n int64) Decimal {
-	scale := max(avgDigits, d.scale)
 	var q, r, twice big.Int
 	by := big.NewInt(n)
-	q.QuoRem(d.rescaled(scale), by, &r)
+	if d.scale > avgDigits { // all at once: rounded twice it would be another
+		by.Mul(by, power(d.scale-avgDigits))
+	}
+	q.QuoRem(d.rescaled(max(avgDigits, d.scale)), by, &r)
 	twice.Abs(&r).Lsh(&twice, 1)
 	if c := twice.Cmp(by); c > 0 || c == 0 && q.Bit(0) == 1 {
 		q.Add(&q, big.NewInt(int64(r.Sign())))
 	}
-	return Decimal{unscaled: q, scale: scale}
+	return Decimal{unscaled: q, scale: avgDigits}
 }
 
 // String returns the number without an exponent, and without zeros at the end of what is behind the point.

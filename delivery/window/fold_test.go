@@ -48,7 +48,7 @@ func newPlan(r *rand.Rand) plan {
 			for range p.c.Values {
 				o := Operand{There: r.IntN(5) > 0, Text: fmt.Sprintf("%q", string(rune('k'+r.IntN(4))))}
 				if o.There {
-					number := []string{"0", "-0", "1", "-2.50", "0.1", "1e2", "1.5E-3", "99999999999999999999.01", "-3"}[r.IntN(9)]
+					number := []string{"0", "-0", "1", "-2.50", "0.1", "1e2", "1.5E-3", "99999999999999999999.01", "-3", "0.00000000000015"}[r.IntN(10)]
 					o.Number, _ = ParseDecimal(number)
 				}
 				e.Operands = append(e.Operands, o)
@@ -318,7 +318,7 @@ func naive(op Op, i int, events []*Event) string {
 	}
 	switch {
 	case op == Sum:
-		return short(sum)
+		return exact(sum)
 	case op == Distinct:
 		return fmt.Sprint(len(different))
 	case len(there) == 0:
@@ -326,15 +326,20 @@ func naive(op Op, i int, events []*Event) string {
 	case op == Avg:
 		return short(sum.Quo(sum, big.NewRat(int64(len(there)), 1)))
 	case op == Min:
-		return short(least)
+		return exact(least)
 	case op == Max:
-		return short(most)
+		return exact(most)
 	}
 	slices.SortStableFunc(there, func(a, b *Event) int { return int(a.At - b.At) })
 	if op == First {
 		return there[0].Operands[i].Text
 	}
 	return there[len(there)-1].Operands[i].Text
+}
+
+// exact writes a number of at most 20 digits behind the point.
+func exact(r *big.Rat) string {
+	return strings.TrimRight(strings.TrimRight(r.FloatString(20), "0"), ".")
 }
 
 // short writes a number to 12 digits behind the point, half to even.
