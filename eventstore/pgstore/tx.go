@@ -57,28 +57,36 @@ func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstor
 // It may be called again in the same transaction. For tx there is what AppendCommit wants.
 func (s *Store) AppendIn(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend) (done []eventstore.Appended, refused []error, committed func(), err error) {
 	begun := time.Now()
-	defer func() { s.observeAppend(begun, countEvents(appends), err) }()
-	requests := make([]*request, len(appends))
+	done, refused = make([]eventstore.Appended, len(appends)), make([]error, len(appends))
+	var requests []*request
+	var index []int // of requests in appends
 	for i := range appends {
-		if err := s.cfg.Limits.Validate(appends[i:i+1], eventstore.AppendOptions{}); err != nil {
-			return nil, nil, nil, err
+		if refused[i] = s.cfg.Limits.Validate(appends[i:i+1], eventstore.AppendOptions{}); refused[i] == nil {
+			requests, index = append(requests, newRequest(appends[i:i+1], nil)), append(index, i)
 		}
-		requests[i] = newRequest(appends[i:i+1], nil)
 	}
 	if len(requests) == 0 {
-		return nil, nil, func() {}, nil
+		return done, refused, func() {}, nil
 	}
 	p, err := s.writeIn(ctx, tx, requests)
 	if err != nil {
+		s.observeAppend(begun, countEvents(appends), err)
 		return nil, nil, nil, err
 	}
-	done, refused = make([]eventstore.Appended, len(requests)), make([]error, len(requests))
-	for i, o := range p.outcomes {
+	events := 0
+	for n, o := range p.outcomes {
+		i := index[n]
 		if refused[i] = o.err; o.err == nil {
 			done[i] = o.appended[0]
+			events += len(appends[i].Events)
 		}
 	}
-	return done, refused, func() { s.hub.appended(p.events) }, nil
+	return done, refused, func() {
+		s.hub.appended(p.events)
+		if events > 0 {
+			s.observeAppend(begun, events, nil)
+		}
+	}, nil
 }
 
 func countEvents(appends []eventstore.StreamAppend) (n int) {

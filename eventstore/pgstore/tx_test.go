@@ -1,8 +1,10 @@
 package pgstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -197,5 +199,32 @@ func TestAppendCommitToAClosedStore(t *testing.T) {
 	_, err := s.AppendCommit(t.Context(), ownRow(t, db, begin, 1), []eventstore.StreamAppend{happened("own-1", 0)}, eventstore.AppendOptions{})
 	if n := countOwn(t, db); !errors.Is(err, eventstore.ErrClosed) || n != 0 {
 		t.Errorf("AppendCommit: %v, and %d rows; want ErrClosed and none", err, n)
+	}
+}
+
+func TestAppendInRefusesEachByItself(t *testing.T) {
+	t.Parallel()
+	db := newLog(t)
+	var o observer
+	s := open(t, db, o.attach)
+	tx, err := db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	stale := happened("own-1", 1)
+	stale.Expected = eventstore.Exact(7)
+	done, refused, committed, err := s.AppendIn(t.Context(), tx, []eventstore.StreamAppend{happened(strings.Repeat("x", 600), 1), happened("own-1", 1), stale})
+	if err != nil || done[1].Position != 1 || !errors.Is(refused[0], eventstore.ErrInvalid) || refused[1] != nil || !errors.Is(refused[2], eventstore.ErrConflict) {
+		t.Fatalf("AppendIn = %+v, %v, %v", done, refused, err)
+	}
+	if len(o.appends) > 0 {
+		t.Errorf("before the commit %+v was observed", o.appends)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if committed(); len(o.appends) != 1 || o.appends[0].Events != 1 || o.appends[0].Err != nil {
+		t.Errorf("%+v was observed, want one event", o.appends)
 	}
 }
