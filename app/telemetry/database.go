@@ -15,6 +15,9 @@ import (
 // than those that wait for it.
 const databaseTimeout = 3 * time.Second
 
+// windowsTimeout bounds how long windows are counted.
+const windowsTimeout = time.Second
+
 // databaseCollector asks the database, like recount projections show, how the projections are and
 // how far the operations on them, and how the subscriptions are.
 type databaseCollector struct {
@@ -47,14 +50,12 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 		subscribed, err = c.subscriptions.List(ctx)
 	}
 	var windows []delivery.Windows
-	if err == nil && c.subscriptions != nil {
-		windows, err = c.subscriptions.Windows(ctx)
-	}
 	if err != nil {
 		databaseUp.sample(to, 0)
-		all, last, subscribed, windows = nil, nil, nil, nil
+		all, last, subscribed = nil, nil, nil
 	} else {
 		databaseUp.sample(to, 1)
+		windows = c.windows(ctx)
 	}
 	for _, p := range c.known {
 		collectProjection(to, p, all)
@@ -71,6 +72,20 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 		windowsLate.sample(to, float64(w.Late), w.Subscription)
 		windowsDropped.sample(to, float64(w.Dropped), w.Subscription)
 	}
+}
+
+// windows returns how windows are; nil: they are so many that it takes too long to count them, which is no concern of the other metrics.
+func (c *databaseCollector) windows(ctx context.Context) []delivery.Windows {
+	if c.subscriptions == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, windowsTimeout)
+	defer cancel()
+	all, err := c.subscriptions.Windows(ctx)
+	if err != nil {
+		return nil
+	}
+	return all
 }
 
 // collectSubscription sends how a subscription is, whichever processes deliver. What is not known is
