@@ -1,4 +1,4 @@
--- Windows of subscriptions that count events in them. New tables: it waits for nobody.
+-- Windows of subscriptions that count events in them. New tables; for the foreign key it waits for transactions that move cursors, and they for it, both a moment.
 
 -- Who has the row has the windows of the partition. Times are microseconds since 1970.
 CREATE TABLE window_partitions (
