@@ -40,7 +40,8 @@ func (p *partition) whenIdle() {
 	switch {
 	case p.gone || p.leaving != "":
 	case !r.mayBegin(time.Now()) || !p.idle(&status):
-		p.idleTimer.Reset(p.of.idler.idleAfter())
+		// It is not idle yet, or was just taken: what is due waits no longer than it must.
+		p.idleTimer.Reset(min(p.of.idler.idleAfter(), time.Second))
 	default:
 		r.attempts.Go(func() {
 			again, err := p.idleInTx()

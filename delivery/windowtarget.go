@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,8 +31,8 @@ type windowTarget struct {
 	of      int64 // the subscription
 	records *records
 	log     eventstore.Appender
-	// closed and late count what is committed, more or less: for metrics.
-	closed, late atomic.Int64
+	// halves: what has too much at once is made again in halves.
+	halves bool
 }
 
 // appenderIn is a log that appends in a transaction of the caller.
@@ -45,7 +44,7 @@ type appenderIn interface {
 var windowIDs = uuid.MustParse("5d0f1b8c-6f43-4c55-9a0e-3a1f1d2c7e64")
 
 func newWindowTarget(d Definition, records *records, log eventstore.Appender) *windowTarget {
-	w := &windowTarget{WindowTarget: *d.Target.Window, records: records, log: log, name: d.Name}
+	w := &windowTarget{WindowTarget: *d.Target.Window, records: records, log: log, name: d.Name, halves: d.Bisect == nil || *d.Bisect}
 	w.config, w.names = w.WindowTarget.config()
 	for _, name := range w.names {
 		var path []string
@@ -77,7 +76,14 @@ func (w *windowTarget) DeliverTx(ctx context.Context, tx Tx, d *Delivery) error 
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	return w.fold(ctx, tx, d.Partition, events, func(m window.Missed) eventstore.StreamAppend { return w.missed(&d.Events[at[m.Event]], m) })
+	return w.fold(ctx, tx, d.Partition, events, func(m window.Missed) (eventstore.StreamAppend, error) {
+		late := w.missed(&d.Events[at[m.Event]], m)
+		// In time: when the cursor has moved nobody can say any more that the event failed.
+		if err := (eventstore.Limits{}).Validate([]eventstore.StreamAppend{late}, eventstore.AppendOptions{}); err != nil {
+			return late, Permanent(fmt.Errorf("it is late, and what says so cannot be appended: %w", err))
+		}
+		return late, nil
+	})
 }
 
 // read returns the events as windows see them, and which of the delivery they are: what it appends itself is none.
@@ -194,76 +200,109 @@ type beforeCommitter interface {
 
 // tell appends what came out of a fold.
 func (w *windowTarget) tell(tx Tx, f *window.Fold, missed []eventstore.StreamAppend) {
-	if len(f.Closings)+len(missed)+int(f.Late) == 0 {
+	if len(f.Closings)+len(missed) == 0 {
 		return
 	}
 	tx.(beforeCommitter).beforeCommit(func(ctx context.Context, tx pgx.Tx) (func(), error) {
-		done, err := w.append(ctx, tx, f.Closings, missed)
-		return func() {
-			w.closed.Add(int64(len(f.Closings)))
-			w.late.Add(f.Late)
-			done()
-		}, err
+		return w.append(ctx, tx, f.Closings, missed)
 	})
 }
 
 // append appends each by itself: what was appended before is there under its id, whatever came with it then.
 func (w *windowTarget) append(ctx context.Context, tx pgx.Tx, closings []window.Closing, missed []eventstore.StreamAppend) (func(), error) {
-	var all []func()
-	appends := missed
-	for i := range closings {
-		appends = append(appends, w.closing(&closings[i]))
+	if w.Late != window.Update || tx == nil {
+		// What has an id that was used was told before, perhaps of fewer events: those were late then.
+		_, committed, err := w.appendEach(ctx, tx, append(missed, w.appendsOf(closings)...))
+		return committed, err
 	}
-	// Closings are the last, what is before is no concern of the second round.
+	// Windows are counted anew where an id was used: there was a revision then that has fewer events, and this is a later one, perhaps one that there
+	// was as well. Those behind it are later still, so nothing stays of a round in which they were told before it.
+	if _, err := tx.Exec(ctx, "SAVEPOINT closings"); err != nil {
+		return nil, err
+	}
 	next := make(map[*window.Window]int)
-	for first := len(missed); len(appends) > 0; first = 0 {
-		refused, committed, err := w.appendEach(ctx, tx, appends)
+	var settled []window.Closing
+	for {
+		used, committed, err := w.appendEach(ctx, tx, w.appendsOf(closings))
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, committed)
-		var again []window.Closing
-		for i, err := range refused {
-			switch {
-			case err == nil:
-			case errors.Is(err, eventstore.ErrIDReused) && (i < first || w.Late != window.Update):
-				// It was told before, perhaps of fewer events: those were late then.
-			case errors.Is(err, eventstore.ErrIDReused):
-				// Windows are counted anew, and there was a revision then that has fewer events: this is a later one, perhaps one that there was as well.
-				c := closings[i-first]
-				c.Revision++
-				again = append(again, c)
-				next[c.Window] = max(next[c.Window], c.Revision+1)
-			case errors.Is(err, eventstore.ErrStreamDeleted):
-				zerolog.Ctx(ctx).Warn().Err(err).Str("subscription", w.name).Msg("a window has closed, and nobody is told")
-			default:
+		others, again := nextRevisions(closings, used, next)
+		if len(again) == 0 {
+			_, rest, err := w.appendEach(ctx, tx, w.appendsOf(settled))
+			if err != nil {
 				return nil, err
 			}
+			return func() { committed(); rest() }, w.correct(ctx, tx, next)
 		}
-		closings, appends = again, nil
-		for i := range closings {
-			appends = append(appends, w.closing(&closings[i]))
+		if _, err := tx.Exec(ctx, "ROLLBACK TO SAVEPOINT closings"); err != nil {
+			return nil, err
 		}
+		settled, closings = append(settled, others...), again
 	}
-	return func() {
-		for _, f := range all {
-			f()
-		}
-	}, w.correct(ctx, tx, next)
 }
 
-func (w *windowTarget) appendEach(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend) (refused []error, committed func(), err error) {
-	if log, ok := w.log.(appenderIn); ok {
-		_, refused, committed, err = log.AppendIn(ctx, tx, appends)
-		return refused, committed, err
+// nextRevisions tells closings of windows of which none has an id that was used from the others, and gives those their next revisions: that which was used one
+// more, and those behind it what is more than before them. What of a window is after all of them is in next.
+func nextRevisions(closings []window.Closing, used []bool, next map[*window.Window]int) (settled, again []window.Closing) {
+	met, moved := make(map[*window.Window]bool), make(map[*window.Window]int)
+	for i := range closings {
+		met[closings[i].Window] = met[closings[i].Window] || used[i]
 	}
-	// It is there before the cursor moves: done again it is there already.
-	for _, a := range appends {
-		_, err := w.log.Append(ctx, a, eventstore.AppendOptions{})
-		if err != nil && !errors.Is(err, eventstore.ErrIDReused) && !errors.Is(err, eventstore.ErrStreamDeleted) {
+	for i, c := range closings {
+		if !met[c.Window] {
+			settled = append(settled, c)
+			continue
+		}
+		least, ok := moved[c.Window]
+		if !ok && used[i] {
+			least = c.Revision + 1
+		}
+		c.Revision = max(c.Revision, least)
+		if ok || used[i] {
+			moved[c.Window] = c.Revision + 1
+			next[c.Window] = c.Revision + 1
+		}
+		again = append(again, c)
+	}
+	return settled, again
+}
+
+func (w *windowTarget) appendsOf(closings []window.Closing) []eventstore.StreamAppend {
+	appends := make([]eventstore.StreamAppend, len(closings))
+	for i := range closings {
+		appends[i] = w.closing(&closings[i])
+	}
+	return appends
+}
+
+// appendEach returns which have an id that was used for something else.
+func (w *windowTarget) appendEach(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend) (used []bool, committed func(), err error) {
+	committed = func() {}
+	var refused []error
+	if log, ok := w.log.(appenderIn); ok {
+		if _, refused, committed, err = log.AppendIn(ctx, tx, appends); err != nil {
 			return nil, nil, err
 		}
-		refused = append(refused, err)
+	} else {
+		// It is there before the cursor moves: done again it is there already.
+		for _, a := range appends {
+			_, err := w.log.Append(ctx, a, eventstore.AppendOptions{})
+			refused = append(refused, err)
+		}
 	}
-	return refused, func() {}, nil
+	used = make([]bool, len(appends))
+	for i, err := range refused {
+		switch {
+		case err == nil:
+		case errors.Is(err, eventstore.ErrIDReused):
+			used[i] = true
+		case errors.Is(err, eventstore.ErrStreamDeleted), errors.Is(err, eventstore.ErrInvalid):
+			// It would be so for ever, and windows would stand still.
+			zerolog.Ctx(ctx).Warn().Err(err).Str("subscription", w.name).Str("stream", appends[i].Stream).Msg("a window has something to tell, and nobody is told")
+		default:
+			return nil, nil, err
+		}
+	}
+	return used, committed, nil
 }

@@ -110,8 +110,12 @@ func (c *checker) windowed(d *Definition) {
 	t = new(*t)
 	d.Target.Window = t
 	t.Time, t.Key = pointerOf(t.Time), pointerOf(t.Key)
+	most := eventsOfWindows / t.overlap()
 	if d.Batch.MaxEvents == 0 {
-		d.Batch.MaxEvents = eventsOfWindows
+		d.Batch.MaxEvents = most
+	}
+	if t.Kind == window.Sliding && d.Batch.MaxEvents > most {
+		c.wrong("/batch/max_events", "must be at most %d, for an event is in %d windows, it is %d", most, t.overlap(), d.Batch.MaxEvents)
 	}
 	if d.Batch.MaxBytes == 0 {
 		d.Batch.MaxBytes = bytesOfWindows
@@ -132,6 +136,14 @@ func (c *checker) windowed(d *Definition) {
 	if d.Source.Changes != nil {
 		c.wrong("/target", `must not be "window" for what changes in rows: it counts events of the log`)
 	}
+}
+
+// overlap is in how many windows an event is, of a target that may be wrong still.
+func (t *WindowTarget) overlap() int {
+	if t.Kind != window.Sliding || t.Every <= 0 || t.Size <= 0 {
+		return 1
+	}
+	return int(min((t.Size+t.Every-1)/t.Every, window.MaxOverlap))
 }
 
 // pointerOf returns a path that is written as $.data.at as a JSON pointer.

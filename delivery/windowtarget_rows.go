@@ -14,6 +14,11 @@ import (
 // closedAtOnce bounds how many windows a transaction closes or forgets that no event of it is in: the rest is next.
 const closedAtOnce = 1000
 
+// atOnce bounds how many windows a transaction reads for its events, and how many it closes in all. For one event there are never so many.
+const atOnce = 10_000
+
+var errTooMuch = fmt.Errorf("the events are of more than %d windows, or close more, and are counted in halves", atOnce)
+
 const (
 	// Who has the row has the windows of the partition.
 	lockWindowsSQL = `
@@ -25,7 +30,7 @@ ON CONFLICT (subscription, partition) DO UPDATE SET event_at = now(), ticked_at 
 	windowsOfSQL = `
 SELECT w.* FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS k (key, from_at, to_at, least)
 CROSS JOIN LATERAL (SELECT ` + windowColumns + ` FROM {schema}.windows w
-    WHERE w.subscription = $1 AND w.key = k.key AND w.start_at > k.least AND w.start_at < k.to_at AND w.end_at > k.from_at) AS w`
+    WHERE w.subscription = $1 AND w.key = k.key AND w.start_at > k.least AND w.start_at < k.to_at AND w.end_at > k.from_at) AS w LIMIT $6`
 
 	windowsDueSQL = `
 SELECT ` + windowColumns + ` FROM {schema}.windows w
@@ -47,7 +52,7 @@ UPDATE {schema}.window_partitions SET watermark = $3, closed = closed + $4, late
 WHERE subscription = $1 AND partition = $2`
 
 	correctWindowsSQL = `
-UPDATE {schema}.windows w SET closings = n.closings FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS n (key, start_at, closings)
+UPDATE {schema}.windows w SET closings = greatest(w.closings, n.closings) FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS n (key, start_at, closings)
 WHERE w.subscription = $1 AND w.key = n.key AND w.start_at = n.start_at`
 
 	resetWindowsSQL = `DELETE FROM {schema}.window_partitions WHERE subscription = $1`
@@ -60,7 +65,7 @@ func (r *records) lockWindows(ctx context.Context, tx pgx.Tx, subscription int64
 }
 
 // fold counts events in the windows of a partition.
-func (w *windowTarget) fold(ctx context.Context, tx Tx, partition int, events []window.Event, missed func(window.Missed) eventstore.StreamAppend) error {
+func (w *windowTarget) fold(ctx context.Context, tx Tx, partition int, events []window.Event, missed func(window.Missed) (eventstore.StreamAppend, error)) error {
 	b := &pgx.Batch{}
 	var watermark *int64
 	b.Queue(w.records.sql(lockWindowsSQL), w.of, partition).QueryRow(func(row pgx.Row) error { return row.Scan(&watermark) })
@@ -76,6 +81,9 @@ func (w *windowTarget) fold(ctx context.Context, tx Tx, partition int, events []
 	if watermark != nil {
 		f.Watermark = *watermark
 	}
+	if w.halves && len(kept) > atOnce {
+		return errTooMuch
+	}
 	for _, one := range kept {
 		f.Put(one)
 	}
@@ -87,7 +95,14 @@ func (w *windowTarget) fold(ctx context.Context, tx Tx, partition int, events []
 	}
 	var late []eventstore.StreamAppend
 	for _, m := range f.Missed {
-		late = append(late, missed(m))
+		one, err := missed(m)
+		if err != nil {
+			return err
+		}
+		late = append(late, one)
+	}
+	if w.halves && len(f.Closings) > atOnce {
+		return errTooMuch
 	}
 	w.tell(tx, f, late)
 	return nil
@@ -112,7 +127,11 @@ func (w *windowTarget) reach(events []window.Event) []any {
 	for i, t := range all {
 		from[i], to[i], least[i] = w.config.Reach(t.first, t.last)
 	}
-	return []any{keys, from, to, least}
+	var most *int // all
+	if w.halves {
+		most = new(atOnce + 1)
+	}
+	return []any{keys, from, to, least, most}
 }
 
 // scan reads rows of windowColumns.
