@@ -168,7 +168,7 @@ DELETE FROM {schema}.subscription_parked WHERE subscription = $1 AND ordinal = 0
 	ackTokensSQL = `
 DELETE FROM {schema}.subscription_parked r
 WHERE r.subscription = $1 AND r.ordinal = 0 AND r.position = ANY ($2)
-AND ((r.position, r.token) IN (SELECT * FROM unnest($2::bigint[], $3::uuid[]))) IS TRUE
+AND ((r.position, r.token) IN (SELECT * FROM unnest($2::bigint[], $3::text[]::uuid[]))) IS TRUE
 RETURNING ` + pulledColumns
 
 	// What is left of them: rows that are another's.

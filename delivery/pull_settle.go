@@ -188,10 +188,10 @@ func (r *records) settle(ctx context.Context, rules *pullRules, items []*pullIte
 // lockItems locks the rows of items, and says what comes of them. What is acknowledged is removed meanwhile, if that is all: a row is
 // written once then, and not twice.
 func (r *records) lockItems(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch, rules *pullRules, items []*pullItem, evidence *pullEvidence) (*pullChanges, error) {
-	positions, tokens := make([]int64, len(items)), make([]uuid.UUID, len(items))
+	positions, tokens := make([]int64, len(items)), make([]string, len(items))
 	acksOnly := rules.perKey == 1
 	for i, it := range items {
-		positions[i], tokens[i] = it.token.position, it.token.id
+		positions[i], tokens[i] = it.token.position, it.token.id.String()
 		acksOnly = acksOnly && it.op == opAck
 	}
 	var rows []pulledRow
