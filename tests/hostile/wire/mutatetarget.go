@@ -55,7 +55,7 @@ var targetMutations = []mutation{
 	}, on(405, "method-not-allowed")},
 	{"unknown path", func(l *Luck, c *Call) bool {
 		path, query, _ := strings.Cut(c.Target, "?")
-		path += Pick(l, []string{"/", "/and/more/of/it", "//", "/../x", ";x"})
+		path += Pick(l, []string{"/", "/and/more/of/it", "//", "/../and/more/of/it", ";x"})
 		c.Target = withQuery(path, query)
 		// Behind a variable a semicolon is a part of it.
 		return !strings.HasSuffix(c.Route, "}") && path != "//"
