@@ -58,7 +58,13 @@ func preconditionFailed(begun, ended int, expected, actual int64) *deed {
 func TestAnyOrderThatExplainsAllAnswersWillDo(t *testing.T) {
 	t.Parallel()
 	receive, reserve, ship := move{onHand: 5}, move{reserved: 5, order: "1"}, move{onHand: -5, reserved: -5, order: "1"}
-	short := wire.Refusal(http.StatusConflict, "stock-insufficient")
+	short, conflict := wire.Refusal(http.StatusConflict, "stock-insufficient"), wire.Refusal(http.StatusConflict, "conflict")
+	versions := func(n int) (list []*deed) {
+		for i := range n {
+			list = append(list, accepted(receive, 2*i, 2*i+1, int64(i)))
+		}
+		return list
+	}
 	for _, c := range []struct {
 		name  string
 		deeds []*deed
@@ -78,6 +84,9 @@ func TestAnyOrderThatExplainsAllAnswersWillDo(t *testing.T) {
 		{"read of any version on the way", []*deed{accepted(receive, 0, 1, 0), accepted(receive, 2, 9, 1), readOf(1, 3, 4, 5), readOf(1, 3, 4, 10)}, ""},
 		{"read of a version behind the token", []*deed{accepted(receive, 0, 1, 0), accepted(receive, 2, 3, 1), readOf(2, 4, 5, 5)}, "at no version from 1 to 1.*other stock"},
 		{"read of what never was", []*deed{accepted(receive, 0, 1, 0), accepted(receive, 2, 9, 1), readOf(1, 3, 4, 7)}, "other stock"},
+		{"overtaken too often", append(versions(11), moved(reserve, 0, 30, conflict)), ""},
+		{"overtaken, but not so often", append(versions(10), moved(reserve, 0, 30, conflict)), "only versions 0 to 9 were made in the meantime"},
+		{"overtaken by what came before", append(versions(11), moved(reserve, 5, 30, conflict)), "only versions 2 to 10 were made"},
 		{"precondition that holds", []*deed{accepted(receive, 0, 1, 0), demanding(0, accepted(receive, 2, 3, 1))}, ""},
 		{"precondition taken no notice of", []*deed{accepted(receive, 0, 1, 0), accepted(receive, 2, 3, 1), demanding(0, accepted(receive, 2, 3, 2))}, "at version 1 the answer is 412"},
 		{"precondition that fails", []*deed{accepted(receive, 0, 1, 0), accepted(receive, 2, 3, 1), preconditionFailed(2, 4, 0, 1)}, ""},
