@@ -312,5 +312,5 @@ func (p *partition) isOver() bool {
 
 // newEvent returns an event as it is delivered.
 func (r *Runner) newEvent(e *eventstore.RecordedEvent, item *core.AttemptItem, replay string) Event {
-	return Event{RecordedEvent: e, MessageID: MessageID(r.log.Load().Log, e), Key: item.Key, Attempt: item.Attempt, Redrive: item.Redrive, Replay: replay}
+	return Event{RecordedEvent: e, MessageID: MessageID(r.log.Load().Log, e), Key: item.Key, Attempt: item.Attempt, Tried: item.Tried, Redrive: item.Redrive, Replay: replay}
 }

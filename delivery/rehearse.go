@@ -11,9 +11,9 @@ import (
 
 // Rehearse hands the events of a log, from a position on, to the Handler of a subscription, or to another target if it has none: those that
 // match, in order and one at a time. It returns the position behind the last that needs nothing more, to go on from. There
-// are no partitions, cursors or retries; an error is that of the event at the position. Attempt is that of the first, from 1. It is for
+// are no partitions, cursors or retries; an error is that of the event at the position. Before are the attempts that the first has had. It is for
 // tests, see package apptest.
-func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log eventstore.Reader, from int64, attempt int, other ...Target) (next int64, err error) {
+func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log eventstore.Reader, from int64, before Attempts, other ...Target) (next int64, err error) {
 	d, err := s.definition(codec).Checked()
 	if err != nil {
 		return from, err
@@ -46,16 +46,19 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 		}
 		about := aboutEvent(&e)
 		if sel.pattern == nil && !isSystem(&e) || sel.pattern != nil && sel.pattern.Explain(&about).Matched {
-			event := Event{RecordedEvent: &e, MessageID: MessageID(at.Log, &e), Key: sel.keyOf(&e), Attempt: attempt}
+			event := Event{RecordedEvent: &e, MessageID: MessageID(at.Log, &e), Key: sel.keyOf(&e), Attempt: before.Counted + 1, Tried: before.Made > 0}
 			if err := target.Deliver(ctx, &Delivery{Subscription: d.Name, Events: []Event{event}}); err != nil {
 				return from, fmt.Errorf("subscription %s: event %s at position %d: %w", d.Name, e.Type, e.Position, err)
 			}
-			attempt = 1
+			before = Attempts{}
 		}
 		from = e.Position + 1
 	}
 	return from, nil
 }
+
+// Attempts are those that an event has had: all, and those that count.
+type Attempts struct{ Made, Counted int }
 
 // rehearseWindows counts all events of the log in windows, as one partition, and appends what is not there of what closes by their times.
 func rehearseWindows(ctx context.Context, d Definition, log eventstore.Reader) error {

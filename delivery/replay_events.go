@@ -208,7 +208,7 @@ func (r *resender) send(ctx context.Context, batch []Event) error {
 		}
 		outcome, wait := OutcomeOf(err)
 		switch outcome {
-		case ThrottledOutcome:
+		case ThrottledOutcome, PostponedOutcome:
 			wait = cmp.Or(wait, time.Second)
 		case Transient:
 			if failed++; failed >= r.retry.MaxAttempts {
@@ -219,7 +219,10 @@ func (r *resender) send(ctx context.Context, batch []Event) error {
 			return fmt.Errorf("%w, that at position %d: %v", ErrNotDelivered, left[0].Position, err)
 		}
 		for i := range left {
-			left[i].Attempt++
+			left[i].Tried = true
+			if outcome.Counted() {
+				left[i].Attempt++
+			}
 		}
 		if !background.Sleep(ctx, wait) {
 			return context.Cause(ctx)

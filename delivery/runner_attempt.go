@@ -141,7 +141,7 @@ func (s *running) resultOf(err error) core.Result {
 	undecoded := new(decodeError)
 	switch alone := outcome == Undecodable && s.isAlone(); {
 	case alone && after > 0:
-		r.Outcome = core.Transient // it waits for a program that can
+		r.Outcome = core.Postponed // it waits for a program that can
 	case alone, errors.As(err, &undecoded) && outcome != Undecodable:
 		r.Outcome = core.Unsendable
 	}
@@ -159,7 +159,7 @@ func (s *running) isAlone() bool {
 
 var coreOutcomes = [...]core.Outcome{
 	Done: core.Done, Transient: core.Transient, PermanentFailure: core.Permanent, ThrottledOutcome: core.Throttled,
-	GoneOutcome: core.Gone, StopOutcome: core.Stop, Undecodable: core.Undecodable,
+	GoneOutcome: core.Gone, StopOutcome: core.Stop, Undecodable: core.Undecodable, PostponedOutcome: core.Postponed,
 }
 
 // classOf returns the kind of an error in a word, for operators to sort by.

@@ -59,8 +59,11 @@ type Event struct {
 	MessageID uuid.UUID
 	// Key is by what the event is kept in order.
 	Key string
-	// Attempt counts those of the event, from 1.
+	// Attempt counts those of the event, from 1. Probes of a target that was taken for down are not counted, nor attempts whose Outcome is not
+	// Counted.
 	Attempt int
+	// Tried says that an attempt before has not delivered it, counted or not, as far as is known: one that a crash ended is not.
+	Tried bool
 	// Redrive says that an operator let a dead letter be tried again: later events of its key may have been
 	// delivered before.
 	Redrive bool
@@ -146,9 +149,14 @@ const (
 	StopOutcome
 	// Undecodable: this program cannot read the event, and another may.
 	Undecodable
+	// PostponedOutcome: the event is to wait, and others are not. It did not fail.
+	PostponedOutcome
 )
 
-var outcomeNames = [...]string{"done", "transient", "permanent", "throttled", "gone", "stop", "undecodable"}
+var outcomeNames = [...]string{"done", "transient", "permanent", "throttled", "gone", "stop", "undecodable", "postponed"}
+
+// Counted reports whether an attempt that ended so is one of those of the event: it was tried, and is delivered or has failed.
+func (o Outcome) Counted() bool { return o <= PermanentFailure }
 
 // String returns the outcome as one lower-case word.
 func (o Outcome) String() string { return outcomeNames[o] }
@@ -169,12 +177,18 @@ func Permanent(err error) error { return &outcomeError{err, PermanentFailure, 0}
 func RetryAfter(err error, after time.Duration) error { return &outcomeError{err, Transient, after} }
 
 // Elsewhere returns an error that says that this program cannot deliver the event, and another may: the subscription is left to that. If there
-// is none the event waits for such a time, and for a program that can.
+// is none the event waits for a program that can, as Postponed says.
 func Elsewhere(err error, after time.Duration) error { return &outcomeError{err, Undecodable, after} }
 
 // Throttled returns an error that says that the target takes nothing for a time; 0: it did not say for how long.
 func Throttled(err error, after time.Duration) error {
 	return &outcomeError{err, ThrottledOutcome, after}
+}
+
+// Postponed returns an error that says that the event is to wait at least for a time, and longer each time that it is said again. It has not
+// failed, and others of its subscription go on.
+func Postponed(err error, after time.Duration) error {
+	return &outcomeError{err, PostponedOutcome, after}
 }
 
 // Gone returns an error that says that the target wants no events any more.

@@ -142,12 +142,13 @@ type Call struct {
 	Key string
 	// Undoes is, of what undoes a step, the Key that the step was done with.
 	Undoes string
-	// Attempt counts from 1.
+	// Attempt counts from 1. One that could not be made, as whom it asked takes nothing for a time, does not count.
 	Attempt int
 	// Until is the deadline.
 	Until time.Time
 
-	beat func()
+	beat  func()
+	again bool // there was an attempt before, which need not count
 }
 
 // Beat says that the call is alive: see StepOf.Heartbeat.

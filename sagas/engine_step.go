@@ -28,7 +28,7 @@ func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) erro
 	if err != nil {
 		return err
 	}
-	t := tried{Engine: e, saga: saga, id: id, number: at.Version, at: at, attempt: at.Attempt}
+	t := tried{Engine: e, saga: saga, id: id, number: at.Version, at: at, attempt: at.Attempt, again: at.Tried || at.Attempt > 1}
 	switch begun := value.(type) {
 	case StepScheduled:
 		t.step = begun.Step
@@ -37,7 +37,7 @@ func (e *Engine) Step(ctx context.Context, saga string, at *delivery.Event) erro
 	default:
 		return nil
 	}
-	if !isKnown || at.Attempt > 1 || time.Since(at.RecordedAt).Abs() > justNow {
+	if !isKnown || t.again || time.Since(at.RecordedAt).Abs() > justNow {
 		if i, _, err = e.Load(ctx, saga, id); err != nil {
 			return err
 		}
@@ -94,6 +94,8 @@ type tried struct {
 	number         int64
 	at             *delivery.Event
 	attempt        int
+	// again: there was an attempt before, which need not count.
+	again bool
 }
 
 // do makes the attempt.
@@ -120,7 +122,7 @@ func (t tried) do(ctx context.Context, i Instance) error {
 	case a.command != nil:
 		return t.command(ctx)
 	}
-	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: KeyOf(t.saga, t.id, s.Key), Attempt: t.attempt, Until: s.Until}
+	c := Call{Saga: t.saga, ID: t.id, Step: t.step, Key: KeyOf(t.saga, t.id, s.Key), Attempt: t.attempt, Until: s.Until, again: t.again}
 	if undoing {
 		c.Undoes = KeyOf(t.saga, t.id, s.DoneKey)
 	}
@@ -156,7 +158,9 @@ func (t tried) do(ctx context.Context, i Instance) error {
 		return t.end(ctx, Complete{t.step, t.number, changes})
 	case errors.As(err, &fatal):
 		return t.end(ctx, Fail{t.step, t.number, fatal.code, fatal.Error(), fatal.unknown})
-	case t.attempt >= task.attempts.Max && outcome != delivery.ThrottledOutcome: // the last may have done it
+	case outcome == delivery.ThrottledOutcome, outcome == delivery.PostponedOutcome: // this step alone waits, and this was none of its attempts
+		return delivery.Postponed(err, max(pause, task.attempts.First))
+	case t.attempt >= task.attempts.Max: // the last may have done it
 		return t.end(ctx, Fail{t.step, t.number, CodeExhausted, fmt.Sprintf("%d attempts failed, the last with: %v", t.attempt, err), true})
 	}
 	return delivery.RetryAfter(err, max(pause, task.attempts.Pause(t.attempt))) // of this step alone, whatever it says of its target

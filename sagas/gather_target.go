@@ -41,7 +41,7 @@ func (t *gatherTarget) Deliver(ctx context.Context, d *delivery.Delivery) error 
 			d.Exchange.Answer = fmt.Sprintf("it changes nothing: it is a %s one of its group", became)
 		}
 		if errors.As(err, new(*NoVersionError)) {
-			return delivery.Elsewhere(err, forVersion.Pause(e.Attempt))
+			return delivery.Elsewhere(err, forVersion)
 		}
 		return err
 	})

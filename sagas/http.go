@@ -161,7 +161,7 @@ func (e *Engine) ask(ctx context.Context, r *request, c Call, data map[string]js
 		return nil, nil
 	}
 	// An attempt before may have done it, and of 409 one that is not over.
-	return nil, &fatalError{err, fmt.Sprintf("http-%d", answered.Status), c.Attempt > 1 || answered.Status == 409}
+	return nil, &fatalError{err, fmt.Sprintf("http-%d", answered.Status), c.again || answered.Status == 409}
 }
 
 // taken returns what an answer changes of the data.

@@ -44,8 +44,8 @@ const (
 	year     = 365 * 24 * time.Hour
 )
 
-// forVersion says how long what no program can do waits for one that has the version.
-var forVersion = Attempts{First: time.Second, Longest: 5 * time.Minute}
+// forVersion is for how long, at least, what no program can do waits for one that has the version.
+const forVersion = time.Second
 
 // patient is the retry of what does not end by failing.
 var patient = delivery.Retry{MaxAttempts: 1000, MaxAge: delivery.Duration(year)}
@@ -154,7 +154,7 @@ func each(name string, of func(context.Context) *Engine, do func(context.Context
 	return delivery.HandleRaw(name, func(ctx context.Context, d *delivery.Delivery) error {
 		for i := range d.Events {
 			if err := do(ctx, of(ctx), &d.Events[i]); errors.As(err, new(*NoVersionError)) {
-				return delivery.Elsewhere(err, forVersion.Pause(d.Events[i].Attempt))
+				return delivery.Elsewhere(err, forVersion)
 			} else if err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/domain/payment"
 	"github.com/57528e99/recount/domain/stock"
@@ -159,7 +160,7 @@ func TestLowStockIsToldOnce(t *testing.T) {
 	// Another process begins in the middle.
 	for _, s := range shop.App().Subscriptions() {
 		if s.Handler.Name() == "low-stock-alerts" {
-			if _, err := s.Rehearse(app.WithService(t.Context(), x.Service), x.Service.Commands.Codec(), x.Service.Log, 4, 1); err != nil {
+			if _, err := s.Rehearse(app.WithService(t.Context(), x.Service), x.Service.Commands.Codec(), x.Service.Log, 4, delivery.Attempts{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -199,7 +200,7 @@ func TestCancelledOrdersRestoreStock(t *testing.T) {
 			for range 2 {
 				for _, s := range shop.App().Subscriptions() {
 					if s.Handler.Name() == "cancelled-orders" {
-						if _, err := s.Rehearse(app.WithService(t.Context(), x.Service), x.Service.Commands.Codec(), x.Service.Log, 0, 1); err != nil {
+						if _, err := s.Rehearse(app.WithService(t.Context(), x.Service), x.Service.Commands.Codec(), x.Service.Log, 0, delivery.Attempts{}); err != nil {
 							t.Fatal(err)
 						}
 					}

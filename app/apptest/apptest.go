@@ -36,7 +36,7 @@ type Test struct {
 	inbox    *inbox.Inbox
 	// delivered are the positions up to which Deliver has come, by subscription, attempts how often it has tried the event there.
 	delivered map[string]int64
-	attempts  map[string]int
+	attempts  map[string]delivery.Attempts
 	clock     *clock
 }
 
@@ -54,7 +54,7 @@ func New(t testing.TB, a app.App) *Test {
 
 // Of returns a Test of a Service that the test has started, and closes: to look at it.
 func Of(t testing.TB, s *app.Service) *Test {
-	return &Test{Service: s, t: t, reported: make(map[string]bool), delivered: make(map[string]int64), attempts: make(map[string]int), clock: new(clock)}
+	return &Test{Service: s, t: t, reported: make(map[string]bool), delivered: make(map[string]int64), attempts: make(map[string]delivery.Attempts), clock: new(clock)}
 }
 
 // startInbox starts a mail server that ends with the test.
@@ -90,7 +90,7 @@ func start(t testing.TB, s *app.Service, box *inbox.Inbox, clock *clock, err err
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &Test{Service: s, inbox: box, t: t, reported: make(map[string]bool), delivered: make(map[string]int64), attempts: make(map[string]int), clock: clock}
+	x := &Test{Service: s, inbox: box, t: t, reported: make(map[string]bool), delivered: make(map[string]int64), attempts: make(map[string]delivery.Attempts), clock: clock}
 	t.Cleanup(func() {
 		x.checkProjections()
 		if err := s.Close(context.WithoutCancel(t.Context())); err != nil {

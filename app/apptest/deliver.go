@@ -56,19 +56,22 @@ func (x *Test) deliver(name string, s delivery.Subscription) error {
 		return x.awaitDelivery(name)
 	}
 	ctx := app.WithService(x.Service.Logger.WithContext(x.t.Context()), x.Service)
-	from, attempt := x.delivered[name], x.attempts[name]+1
+	from, attempts := x.delivered[name], x.attempts[name]
 	others, err := x.others(s.Definition)
 	if err != nil {
 		return err
 	}
-	next, err := s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, from, attempt, others...)
-	switch {
-	case err == nil:
-		attempt = 0
-	case next > from:
-		attempt = 1
+	next, err := s.Rehearse(ctx, x.Service.Commands.Codec(), x.Service.Log, from, attempts, others...)
+	if next > from || err == nil {
+		attempts = delivery.Attempts{}
 	}
-	x.delivered[name], x.attempts[name] = next, attempt
+	if err != nil {
+		attempts.Made++
+		if outcome, _ := delivery.OutcomeOf(err); outcome.Counted() {
+			attempts.Counted++
+		}
+	}
+	x.delivered[name], x.attempts[name] = next, attempts
 	return err
 }
 

@@ -74,7 +74,7 @@ var (
 	windowsDropped = counter("window_dropped_events_total", "Those of them that were counted in no window.", "subscription")
 
 	subscriptionAttempts = counter("subscription_attempts_total",
-		"Attempts that this process has made to deliver, by what became of them: done, partial (some of a batch), transient, permanent, throttled, gone, stop, undecodable.",
+		"Attempts that this process has made to deliver, by what became of them: done, partial (some of a batch), transient, permanent, throttled, gone, stop, undecodable, postponed (the event waits by itself).",
 		"subscription", "outcome")
 	subscriptionDelivered = counter("subscription_delivered_events_total", "Events that this process has delivered.", "subscription")
 	subscriptionBusy      = counter("subscription_attempt_seconds_total", "How long its attempts took, in all.", "subscription")

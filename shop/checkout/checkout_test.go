@@ -15,6 +15,7 @@ import (
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/apptest"
 	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/domain/account"
 	"github.com/57528e99/recount/domain/goods"
 	"github.com/57528e99/recount/domain/order"
@@ -468,7 +469,7 @@ func (w *world) redeliver(from int64) {
 	for _, s := range w.Service.App.Subscriptions() {
 		if name := s.Handler.Name(); strings.HasPrefix(name, checkout.Name+"-") || name == sagas.TriggersName(w.flow.saga) {
 			ctx := app.WithService(w.Context(), w.Service)
-			if _, err := s.Rehearse(ctx, w.Service.Commands.Codec(), w.Service.Log, from, 1); err != nil {
+			if _, err := s.Rehearse(ctx, w.Service.Commands.Codec(), w.Service.Log, from, delivery.Attempts{}); err != nil {
 				w.Fatal(err)
 			}
 		}

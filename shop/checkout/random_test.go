@@ -172,7 +172,7 @@ func (d *shuffled) deliverOne() bool {
 	i := d.rng.IntN(len(d.waiting))
 	one := d.waiting[i]
 	ctx := app.WithService(d.Context(), d.Service)
-	_, err := one.to.Rehearse(ctx, d.Service.Commands.Codec(), oneEvent{d.Service.Log}, one.position, one.attempt)
+	_, err := one.to.Rehearse(ctx, d.Service.Commands.Codec(), oneEvent{d.Service.Log}, one.position, delivery.Attempts{Made: one.attempt - 1, Counted: one.attempt - 1})
 	switch outcome, _ := delivery.OutcomeOf(err); {
 	case err != nil && outcome != delivery.Transient:
 		d.Fatal(err)

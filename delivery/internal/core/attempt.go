@@ -119,7 +119,7 @@ func (p *Partition) take(a *Attempt, ev *event) {
 	l.flying++
 	l.serial, l.next = a.serial, ev.after
 	ev.flying = true
-	it := AttemptItem{Position: ev.position, Key: ev.key, Event: ev.value, ev: ev}
+	it := AttemptItem{Position: ev.position, Key: ev.key, Event: ev.value, Tried: ev.tried, ev: ev}
 	if ev.trouble != nil {
 		it.Redrive = ev.trouble.redrive
 	}

@@ -39,8 +39,8 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 	for i := range a.Items {
 		it := &a.Items[i]
 		l := it.ev.line
-		if result(i).Outcome != Done {
-			l.undone = mark
+		if o := result(i).Outcome; o != Done && l.undone != mark {
+			l.undone, l.uncounted = mark, !o.counts() // for those behind it as well
 		}
 		it.undone = l.undone == mark
 		switch k := it.Key; {
@@ -87,9 +87,12 @@ func (p *Partition) Ended(now time.Time, a *Attempt, results []Result) {
 				l.judged = mark
 				p.judge(now, a, ev, result(i), whole)
 			}
+			ev.tried = true
 			if a.Kind != Probe {
-				ev.attempts++
 				ev.since = a.since
+				if !l.uncounted {
+					ev.attempts++
+				}
 			}
 			if ev.discard && ev.state == parked {
 				p.drop(ev, gone)
@@ -149,6 +152,9 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result, share
 			p.halt = &Halt{Outcome: r.Outcome, Position: ev.position, Class: r.Class, Error: r.Error}
 		}
 		return
+	case Postponed:
+		p.postpone(now, ev, r)
+		return
 	}
 	if a.Kind == Probe && r.Outcome != Unsendable {
 		p.judgeProbe(now, ev, r)
@@ -188,15 +194,31 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result, share
 		p.die(now, ev, r, ClassExpired)
 		return
 	}
-	ev.fell = ev.fell || !ev.failed
-	ev.failed = true
 	pause := r.After
 	if pause <= 0 {
 		pause = p.backoff(int(ev.failures))
 	}
-	t.next = now.Add(pause)
-	r.Next = t.next
+	p.wait(ev, r, now.Add(pause))
+}
+
+// wait lets an event be tried again at a time.
+func (p *Partition) wait(ev *event, r *Result, until time.Time) {
+	ev.fell = ev.fell || !ev.failed
+	ev.failed = true
+	ev.trouble.next, r.Next = until, until
 	p.touch(ev)
+}
+
+// postpone lets an event wait that nobody is to be blamed for, nor the target: of that it says nothing.
+func (p *Partition) postpone(now time.Time, ev *event, r *Result) {
+	t := ev.fails(now)
+	t.last, t.class, t.error = now, r.Class, r.Error
+	r.First = ev.failures == 0
+	ev.failures++
+	if ev.state == fresh {
+		p.park(ev)
+	}
+	p.wait(ev, r, now.Add(max(r.After, p.backoff(int(ev.failures)))))
 }
 
 // judgeProbe changes nothing, so that an outage leaves no more than was parked before it was noticed. But where every

@@ -38,6 +38,7 @@ type event struct {
 	written  bool // the database has it, or is told
 	dirty    bool // in Partition.dirty
 	discard  bool // once it has landed
+	tried    bool // in vain
 	fell     bool // it failed for the first time since the database was told of it last
 	answered Wish // since then
 }
@@ -74,6 +75,7 @@ type line struct {
 	serial              uint64 // of the batch that its flying events are in
 	asked               uint64 // which of the probes of the partition was for it last
 	undone, judged      uint64 // serials of attempts in which one failed
+	uncounted           bool   // the attempt in which one failed last
 	due                 time.Time
 	duePosition         int64 // of head, as the heap knows it
 	latePosition        int64

@@ -102,6 +102,7 @@ func (p *Partition) eventOf(r Row) *event {
 	ev := p.newEvent()
 	ev.position, ev.key, ev.state, ev.passed, ev.written = r.Position, r.Key, parked, true, true
 	ev.attempts, ev.charged, ev.failures = int32(r.Attempts), int32(r.Charged), int32(r.Charged)
+	ev.tried = r.Attempts > 0 || r.Redrive || !r.LastFailed.IsZero()
 	ev.trouble = &trouble{next: r.NextAttempt, first: r.FirstFailed, last: r.LastFailed, died: r.DeadAt, class: r.Class, error: r.Error, redrive: r.Redrive}
 	switch r.State {
 	case Dead:

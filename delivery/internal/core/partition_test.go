@@ -343,6 +343,38 @@ func TestATargetThatIsThrottledPauses(t *testing.T) {
 	b.next("1 3")
 }
 
+// TestWhatIsPostponedWaitsAlone, longer each time, and has had no attempt: its key waits with it, and no batch is cut for it.
+func TestWhatIsPostponedWaitsAlone(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxEvents = 2 })
+	b.offer("a a b c")
+	b.next("1+2 3+4")
+	b.ended(1, Result{Outcome: Postponed, After: time.Minute}, transient) // what is behind it was not tried
+	b.ended(3, done1)
+	b.moves("1: +1 waiting")
+	if at, ok := b.Wake(); !ok || at != b.now.Add(time.Minute) {
+		t.Errorf("Wake = %v, %v, want in a minute", at, ok)
+	}
+	for n := range 20 {
+		at, _ := b.Wake()
+		b.now = at
+		a, ok := b.Next(b.now)
+		if !ok || len(a.Items) != 1 || a.Items[0].Position != 1 || a.Items[0].Attempt != 1 || !a.Items[0].Tried {
+			t.Fatalf("attempt %d is %+v", n, a)
+		}
+		b.Ended(b.now, a, []Result{{Outcome: Postponed}})
+	}
+	if s := b.b.Status(); s.Open || s.FailedKeys > 0 {
+		t.Errorf("the breaker is %+v", s)
+	}
+	at, _ := b.Wake()
+	b.now = at
+	b.next("1")
+	b.ended(1, done1)
+	b.next("2")
+	b.ended(2, done1)
+	b.moves("4: -(1)")
+}
+
 func TestHold(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Hold = true })
 	b.offer("a b a")
@@ -390,7 +422,7 @@ func TestARedriveTakesItsKeyFirst(t *testing.T) {
 	b.next("") // 1 is in flight
 	b.ended(1, done1)
 	a, _ := b.Next(b.now)
-	if want := (AttemptItem{Position: -5, Key: "a", Attempt: 1, Redrive: true, ev: a.Items[0].ev}); !reflect.DeepEqual(a.Items, []AttemptItem{want}) {
+	if want := (AttemptItem{Position: -5, Key: "a", Attempt: 1, Redrive: true, Tried: true, ev: a.Items[0].ev}); !reflect.DeepEqual(a.Items, []AttemptItem{want}) {
 		t.Errorf("the attempt is %+v, want %+v", a.Items, want)
 	}
 	b.next("")

@@ -161,6 +161,8 @@ func (w *world) verdict(s *session, it *AttemptItem, uid int) Result {
 		return Result{Outcome: Transient, Error: "flaky"}
 	case mode == 5 && w.IntN(3) == 0:
 		return Result{Outcome: Throttled, After: time.Duration(w.IntN(3000)) * time.Millisecond}
+	case mode == 5 && w.IntN(6) == 0:
+		return Result{Outcome: Postponed, After: time.Duration(w.IntN(3000)) * time.Millisecond}
 	case !ok:
 		return Result{}
 	case e.poison == failsOnce && w.tried[uid] == 1, e.poison == failsAlways && (!w.calm || it.Position%2 == 0):

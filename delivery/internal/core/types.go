@@ -31,7 +31,8 @@ type Row struct {
 	Position int64
 	Key      string
 	State    State
-	// Attempts counts those that were made, Charged those of them that count against the event.
+	// Attempts counts those that were made, Charged those of them that count against the event. Probes are not counted, nor are those that ended as
+	// Throttled, Postponed, Gone, Stop or Undecodable.
 	Attempts, Charged int
 	// NextAttempt is zero if the row is not waiting. In rows that were read it is by the clock of this process.
 	NextAttempt                     time.Time
@@ -125,9 +126,11 @@ type Attempt struct {
 type AttemptItem struct {
 	Position int64
 	Key      string
-	// Attempt counts those of the event from 1. Probes are not counted.
+	// Attempt counts those of the event from 1, as Row.Attempts does.
 	Attempt int
 	Redrive bool
+	// Tried: an attempt before, counted or not, has not delivered it, as far as its owners know.
+	Tried bool
 	// Event is that of the Item; nil if the event has a row, and is to be read by its position.
 	Event any
 
@@ -155,11 +158,18 @@ const (
 	Undecodable
 	// Unsendable: nobody was asked, the event itself is at fault. It is dead whatever the target does for others.
 	Unsendable
+	// Postponed: the event is to wait, by itself. Neither it nor the target has failed.
+	Postponed
 )
 
 // String returns the outcome as one lower-case word.
 func (o Outcome) String() string {
-	return [...]string{"done", "transient", "permanent", "throttled", "gone", "stop", "undecodable", "unsendable"}[o]
+	return [...]string{"done", "transient", "permanent", "throttled", "gone", "stop", "undecodable", "unsendable", "postponed"}[o]
+}
+
+// counts reports whether an attempt that ended so is one of those that an event has had. The others came to nobody who could have failed.
+func (o Outcome) counts() bool {
+	return o == Done || o == Transient || o == Permanent || o == Unsendable
 }
 
 // Result is what became of an event in an attempt.
@@ -167,7 +177,7 @@ type Result struct {
 	Outcome Outcome
 	// Class and Error tell operators why; they go into the row as they are.
 	Class, Error string
-	// After is how long to wait as the target said, 0 if it did not.
+	// After is how long to wait as the target said, 0 if it did not. An event that is Postponed again and again waits longer.
 	After time.Duration
 	// Charged, First, Dead and Next are set by Ended. Charged: it counts against an event. First: it is the first failure of an event. Dead:
 	// with it the event is dead. Next is when it is tried again.
