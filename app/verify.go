@@ -49,7 +49,7 @@ type Verified struct {
 }
 
 // Verify folds the log as far as it reaches now, and says what does not hold of the invariants of the App's modules. Of subscriptions that the App
-// declares it says which have stopped, are behind, or have dead letters, if there is a database. It changes nothing.
+// declares it says which have stopped, are behind, have dead letters, or were deleted, if there is a database. It changes nothing.
 //
 // Events that the App does not know are an error, unless Options.IgnoreTypes has them.
 func (s *Service) Verify(ctx context.Context, o VerifyOptions) (v Verification, err error) {

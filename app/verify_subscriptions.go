@@ -24,7 +24,14 @@ func (s *Service) verifySubscriptions(ctx context.Context, now time.Time, o Veri
 	if err != nil {
 		return v, err
 	}
+	missing, err := s.Subscriptions.Missing(ctx, s.App.Subscriptions()...)
+	if err != nil {
+		return v, err
+	}
 	var open []Unsettled
+	for _, name := range missing {
+		open = append(open, Unsettled{Subject: "subscription " + name, What: "existence", Expected: "it is there, as a running process declares it", Found: "deleted", Positions: []int64{}})
+	}
 	var delivered, dead, unread int64
 	for _, status := range statuses {
 		if !slices.Contains(declared, status.Name) {

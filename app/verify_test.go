@@ -91,6 +91,10 @@ func TestVerifyTellsWhatIsWrongFromWhatIsUnderWay(t *testing.T) {
 	if underWay, found := verify(0); underWay != 1 || !slices.Equal(found, []string{dead}) {
 		t.Errorf("%d are under way and it finds %q, want one and %q", underWay, found, dead)
 	}
+	if err := x.Service.Subscriptions.Delete(t.Context(), "purse-mails", 0, true, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	dead = "subscriptions: subscription purse-mails existence: deleted []"
 	want := []string{"purses: purse-bad balance: more [1]", dead}
 	if underWay, found := verify(2 * time.Minute); underWay != 0 || !slices.Equal(found, want) {
 		t.Errorf("%d are under way and it finds %q, want none and %q", underWay, found, want)

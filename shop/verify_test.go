@@ -144,6 +144,27 @@ func TestVerifyNamesWhatIsOff(t *testing.T) {
 		"cancelled and sent": {func(x *apptest.Test) {
 			x.Given("shipment-regretted", shipment.Dispatched{ID: "regretted", OrderID: "regretted"})
 		}, []string{"orders: order regretted" + notKnown + ": shipment: dispatched, not none, or at its end"}},
+		"cancelled, sent and delivered": {func(x *apptest.Test) {
+			x.Given("shipment-regretted", shipment.Dispatched{ID: "regretted", OrderID: "regretted"}, shipment.Delivered{ID: "regretted", OrderID: "regretted"})
+		}, []string{"orders: order regretted" + notKnown + ": shipment: delivered, not none, or at its end"}},
+		"called off and delivered": {func(x *apptest.Test) {
+			x.Given("shipment-regretted", shipment.Delivered{ID: "regretted", OrderID: "regretted"})
+		}, []string{"orders: order regretted" + notKnown + ": shipment: delivered, not none, or at its end"}},
+		"delivered twice": {func(x *apptest.Test) {
+			x.Given("shipment-sent", shipment.Delivered{ID: "sent", OrderID: "sent"})
+		}, []string{"orders: order sent" + notKnown + ": shipment: delivered, not none, or at its end"}},
+		"completed twice": {func(x *apptest.Test) {
+			x.Given("order-sent", order.Completed{ID: "sent"})
+		}, []string{"orders: order sent: completed: an order that is not known, or was at its end, not an order that is shipped"}},
+		"completed and never shipped": {func(x *apptest.Test) {
+			x.Given("order-declined", order.Completed{ID: "declined"})
+		}, []string{"orders: order declined: completed: an order that is not known, or was at its end, not an order that is shipped"}},
+		"lost and sent again": {func(x *apptest.Test) {
+			x.Given("shipment-kept", shipment.Dispatched{ID: "kept", OrderID: "kept"})
+			delivered(t, x)
+			x.Given("shipment-kept", shipment.Failed{ID: "kept", OrderID: "kept"})
+			x.Given("shipment-kept-2", shipment.Scheduled{ID: "kept-2", OrderID: "kept"}, shipment.Dispatched{ID: "kept-2", OrderID: "kept"}, shipment.Delivered{ID: "kept-2", OrderID: "kept"})
+		}, nil},
 		"confirmed without a shipment": {func(x *apptest.Test) {
 			x.Given("order-made", order.Placed{ID: "made", Currency: "NOK", TotalMinor: 5})
 			x.Given("payment-made", payment.Authorized{OrderID: "made", AmountMinor: 5, Currency: "NOK"}, payment.Captured{OrderID: "made", AmountMinor: 5})

@@ -26,20 +26,24 @@ var Orders = app.Invariant{
 	New:   func() app.InvariantFold { return newOrderFold() },
 }
 
-// orderFold has the orders that can still be anything, by id. One that was shipped, completed or cancelled is forgotten once all agrees:
-// what comes for it later is of an order that is not known, and has to add up to nothing by itself.
+// orderFold has the orders that can still be anything, by id. One that was shipped, completed or cancelled is forgotten once all agrees, but for
+// what a shipped one still waits for: what else comes for it later is of an order that is not known, and has to add up to nothing by itself.
 type orderFold struct {
 	orders map[string]*orderBook
+	sent   map[string]waitsFor
 	ends   map[order.Status]int64
 	// broken are orders that have come to an end twice, and the like: nothing mends them.
 	broken []app.Unsettled
 	begun  begun
 }
 
+// waitsFor is what is to come yet of an order that was shipped.
+type waitsFor struct{ arrival, completion bool }
+
 const maxBroken = 10_000
 
 func newOrderFold() *orderFold {
-	return &orderFold{orders: make(map[string]*orderBook), ends: make(map[order.Status]int64)}
+	return &orderFold{orders: make(map[string]*orderBook), sent: make(map[string]waitsFor), ends: make(map[order.Status]int64)}
 }
 
 // orderBook is what there is of an order.
@@ -145,6 +149,18 @@ func (f *orderFold) change(id string, of int, at projections.Recorded, change fu
 	change(b)
 	if b.isOver() {
 		delete(f.orders, id)
+		if b.isSent() {
+			f.waits(id, waitsFor{b.checkedOut && b.shipment != shipment.StatusDelivered, b.status == order.StatusShipped})
+		}
+	}
+}
+
+// waits says what is to come yet of an order that was forgotten.
+func (f *orderFold) waits(id string, what waitsFor) {
+	if what == (waitsFor{}) {
+		delete(f.sent, id)
+	} else {
+		f.sent[id] = what
 	}
 }
 
@@ -162,11 +178,12 @@ func (f *orderFold) place(e order.Placed, at projections.Recorded) {
 	})
 }
 
-// becomes gives an order a status. Of one that is not known only that it is completed is no surprise: it was shipped.
+// becomes gives an order a status. Of one that is not known only that it is completed is no surprise, if it was shipped.
 func (f *orderFold) becomes(id string, to order.Status, at projections.Recorded, from ...order.Status) {
 	b, known := f.orders[id]
-	switch {
-	case !known && to == order.StatusCompleted:
+	switch w := f.sent[id]; {
+	case !known && to == order.StatusCompleted && w.completion:
+		f.waits(id, waitsFor{arrival: w.arrival})
 		f.ends[order.StatusShipped]--
 		f.ends[order.StatusCompleted]++
 		return
@@ -218,6 +235,12 @@ func (f *orderFold) reserve(id string, at projections.Recorded) {
 }
 
 func (f *orderFold) ship(id string, to shipment.Status, at projections.Recorded) {
+	if w := f.sent[id]; w.arrival { // by this shipment, or another one when it has failed
+		if to == shipment.StatusDelivered || to == shipment.StatusRecalled {
+			f.waits(id, waitsFor{completion: w.completion})
+		}
+		return
+	}
 	f.change(id, ofShipment, at, func(b *orderBook) {
 		f.checkedOut(b, at)
 		b.shipment = to

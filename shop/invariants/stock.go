@@ -10,10 +10,11 @@ import (
 	"github.com/57528e99/recount/projections"
 )
 
-// Stock holds if received = on hand + shipped − adjusted for each article, and no more is reserved than is on hand.
+// Stock holds if no more is reserved of an article than is on hand, at any moment, and neither is below 0. What is on hand is what the events
+// say, received + adjusted − shipped: that a read model says the same is for projections to verify.
 var Stock = app.Invariant{
 	Name:  "stock",
-	Holds: "of each article received and adjusted is on hand or was shipped, and what is reserved is on hand",
+	Holds: "of each article what is reserved is on hand, and neither was ever below 0",
 	New:   func() app.InvariantFold { return &stockFold{articles: make(map[string]*article)} },
 }
 
