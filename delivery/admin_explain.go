@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/57528e99/recount/delivery/internal/core"
-	"github.com/57528e99/recount/delivery/pattern"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/operations"
 )
@@ -112,17 +111,9 @@ const (
 SELECT at, actor, CASE WHEN partitions = 0 THEN 'skip' ELSE 'reset' END, reason, partition, greatest(partitions, 1)
 FROM {schema}.subscription_skips WHERE subscription = $1 AND from_position <= $2 AND to_position >= $2 ORDER BY at DESC`
 
-	judgedBySQL = `
-SELECT s.revision, r.definition
-FROM {schema}.subscription_revision_starts s JOIN {schema}.subscription_revisions r USING (subscription, revision)
-WHERE s.subscription = $1 AND s.partition = $2 AND s.from_position <= $3 ORDER BY s.revision DESC LIMIT 1`
-
 	rowOfSQL = `
 SELECT state, attempts, charged, next_attempt_at, coalesce(class, ''), coalesce(error, ''), first_failed_at, last_failed_at, dead_at, coalesce(wanted, ''), leased_at
 FROM {schema}.subscription_parked WHERE subscription = $1 AND position = $2 AND ordinal = 0`
-
-	// What of a subscription that is pulled is behind the cursor has a row, or is acknowledged.
-	cursorSQL = `SELECT coalesce(filled, position) FROM {schema}.subscription_partitions WHERE subscription = $1 AND partition = $2`
 
 	behindSQL = `
 SELECT coalesce(max(position), 0) FROM {schema}.subscription_parked
@@ -146,11 +137,15 @@ func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *event
 		if err := a.explainSkipped(ctx, tx, f, e, x, say); err != nil || x.State != "" {
 			return err
 		}
-		var cursor int64
-		if err := tx.QueryRow(ctx, a.records.sql(cursorSQL), f.id, partition).Scan(&cursor); err != nil {
+		judged, err := a.records.judgedBy(ctx, tx, []int64{f.id}, []int{partition}, e.Position)
+		if err != nil {
 			return err
 		}
-		if err := a.explainFilter(ctx, tx, f, e, x, cursor, say); err != nil || x.State != "" {
+		by, ok := judged[f.id]
+		if !ok {
+			return ErrNotFound // it was removed meanwhile
+		}
+		if err := a.explainFilter(ctx, f, &by, e, x, say); err != nil || x.State != "" {
 			return err
 		}
 		if x.Attempts, err = a.attempts(ctx, f.id, e.Position); err != nil {
@@ -159,8 +154,8 @@ func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *event
 		if err := a.explainRow(ctx, tx, f, e, x, say); err != nil || x.State != "" {
 			return err
 		}
-		if e.Position <= cursor {
-			say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s%s", partition, cursor, lastAttempt(x.Attempts), groupText(&f.definition, e))
+		if e.Position <= by.cursor {
+			say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s%s", partition, by.cursor, lastAttempt(x.Attempts), groupText(&f.definition, e))
 		}
 		return nil
 	})
@@ -202,70 +197,6 @@ func (a *Admin) explainSkipped(ctx context.Context, tx pgx.Tx, f *found, e *even
 		return nil
 	})
 	return err
-}
-
-// explainFilter judges by the revision that was in force at the place of the event, the newest for one that is not judged yet.
-func (a *Admin) explainFilter(ctx context.Context, tx pgx.Tx, f *found, e *eventstore.RecordedEvent, x *Explanation, cursor int64, say func(ExplainedState, string, ...any)) error {
-	d := f.definition
-	x.Revision = f.revision
-	if e.Position <= cursor {
-		var text string
-		err := tx.QueryRow(ctx, a.records.sql(judgedBySQL), f.id, *x.Partition, e.Position).Scan(&x.Revision, &text)
-		if err == nil {
-			d, err = parseStored(text)
-		}
-		if err != nil && !isNoRows(err) {
-			return err
-		}
-	}
-	sel, err := newSelector(&d)
-	if err == nil {
-		err = sel.narrow(f.replay.Filter)
-	}
-	if err != nil {
-		return err
-	}
-	about := aboutEvent(e)
-	explain := func(which string, p *pattern.Pattern) {
-		if c := p.Explain(&about).Clause; c != nil {
-			x.Clause = c
-			say(NotMatched, "the filter of %s does not match: %s must match %s, and there is %s", which, c.Pointer, c.Wanted, c.Found)
-		}
-	}
-	switch {
-	case sel.pattern != nil:
-		explain(fmt.Sprintf("revision %d", x.Revision), sel.pattern)
-	case isSystem(e):
-		say(NotMatched, "it is an event of the store, whose types begin with '$': only a filter that names its type picks it")
-	}
-	if sel.also != nil && x.State == "" {
-		explain("the replay", sel.also)
-	}
-	if x.State != "" {
-		return nil
-	}
-	isDropped, err := a.isDropped(ctx, &d, e)
-	if isDropped {
-		say(Dropped, "the transform of revision %d makes nothing of it: it counts as delivered", x.Revision)
-	}
-	return err
-}
-
-// isDropped reports whether a definition makes nothing of an event. Of what fails the row or the attempts tell.
-func (a *Admin) isDropped(ctx context.Context, d *Definition, e *eventstore.RecordedEvent) (bool, error) {
-	if !d.isPrepared() {
-		return false, nil
-	}
-	head, err := a.log.Head(ctx)
-	if err != nil {
-		return false, err
-	}
-	target, err := prepare(d, nil)
-	if err != nil {
-		return false, err
-	}
-	made, err := target.(*prepared).make(&Event{RecordedEvent: e, MessageID: MessageID(head.Log, e)})
-	return err == nil && len(made) == 0, nil
 }
 
 func (a *Admin) explainRow(ctx context.Context, tx pgx.Tx, f *found, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) error {
@@ -320,13 +251,10 @@ func (a *Admin) explainNotRead(s *Status, q *PartitionStatus, x *Explanation, sa
 		x.Why = why
 		say(NotReadYet, "it is not read yet: "+format, args...)
 	}
+	why, text := s.heldBy()
 	switch {
-	case s.State == operations.Paused:
-		because(BecausePaused, "the subscription is paused")
-	case s.Failure != nil:
-		because(BecauseStopped, "the subscription stopped at %s: %s", s.Failure.At.Format(time.RFC3339), s.Failure.Error)
-	case s.NoMember:
-		because(BecauseNoMember, "no process that delivers can run its target")
+	case why != "":
+		because(why, "%s", text)
 	case s.Definition.Target.Pull != nil && !q.Pulled:
 		because(BecauseNobodyAsks, "nobody asks for events")
 	case q.Owner == "" && s.Definition.Target.Pull == nil && q.Trouble != nil:
@@ -346,6 +274,19 @@ func (a *Admin) explainNotRead(s *Status, q *PartitionStatus, x *Explanation, sa
 	default:
 		because(BecauseItIsItsTurn, "partition %d is at %d, %s", q.Partition, q.Position, q.eta(x.Position))
 	}
+}
+
+// heldBy returns why the subscription gets nothing at all; "": it does, or that is not known.
+func (s *Status) heldBy() (NotRead, string) {
+	switch {
+	case s.Failure != nil:
+		return BecauseStopped, fmt.Sprintf("the subscription stopped at %s: %s", s.Failure.At.Format(time.RFC3339), s.Failure.Error)
+	case s.Definition.Paused:
+		return BecausePaused, "the subscription is paused"
+	case s.NoMember:
+		return BecauseNoMember, "no process that delivers can run its target"
+	}
+	return "", ""
 }
 
 func at(words string, t *time.Time) string {

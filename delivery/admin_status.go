@@ -49,6 +49,7 @@ type Status struct {
 	NoMember bool `json:"no_member,omitempty"`
 
 	unreadable error // why this program does not know the definition, nil: it does
+	partitions int
 	end        int64 // up to where it reads; 0: without end
 }
 
@@ -258,10 +259,10 @@ func (a *Admin) readStatus(ctx context.Context, tx pgx.Tx, names []string) (all 
 		var id int64
 		var text, replay string
 		var paused bool
-		var partitions, halving int
+		var halving int
 		var barrier int64
 		var failure stoppedColumns
-		into := append([]any{&id, &s.Name, &s.App, &text, &s.Revision, &paused, &partitions, &halving, &barrier, &s.StartPosition}, failure.into()...)
+		into := append([]any{&id, &s.Name, &s.App, &text, &s.Revision, &paused, &s.partitions, &halving, &barrier, &s.StartPosition}, failure.into()...)
 		if err := rows.Scan(append(into, &s.CreatedAt, &s.CreatedBy, &s.UpdatedAt, &s.NoMember, &replay, &s.Replays)...); err != nil {
 			return nil, nil, err
 		}

@@ -67,6 +67,16 @@ const (
 	NotReadYet ExplainedState = "not-read"
 )
 
+// The states that only a Route has.
+const (
+	// NotKnown: this program does not understand the definition.
+	NotKnown ExplainedState = "not-known"
+	// OtherSource: it gets no events of the log.
+	OtherSource ExplainedState = "other-source"
+	// IsMatched: it would get the event if it were on the log.
+	IsMatched ExplainedState = "matched"
+)
+
 // NotRead is why an event is not read yet.
 type NotRead string
 

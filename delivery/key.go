@@ -61,7 +61,9 @@ func (s *selector) keyOf(e *eventstore.RecordedEvent) string {
 }
 
 // isSystem reports whether an event is of the store.
-func isSystem(e *eventstore.RecordedEvent) bool { return strings.HasPrefix(e.Type, "$") }
+func isSystem(e *eventstore.RecordedEvent) bool { return isSystemType(e.Type) }
+
+func isSystemType(name string) bool { return strings.HasPrefix(name, "$") }
 
 // aboutEvent returns what a pattern looks at.
 func aboutEvent(e *eventstore.RecordedEvent) pattern.Event {

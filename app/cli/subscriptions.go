@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
@@ -48,6 +49,7 @@ type subscriptionOperator interface {
 	Audit(ctx context.Context, name string, limit int) ([]operations.AuditEntry, error)
 	Explain(ctx context.Context, name string, position int64) (delivery.Explanation, error)
 	ExplainEvent(ctx context.Context, name string, id uuid.UUID) (delivery.Explanation, error)
+	RoutesOf(ctx context.Context, q delivery.RoutesQuery, event jsontext.Value) (adminapi.Routes, error)
 	Dead(ctx context.Context, name string, q delivery.DeadQuery) ([]delivery.DeadLetter, string, error)
 	DeadGroups(ctx context.Context, name string) ([]delivery.DeadGroup, error)
 	ShowDead(ctx context.Context, name string, position int64) (adminapi.DeadLetter, error)

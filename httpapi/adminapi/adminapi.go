@@ -31,6 +31,7 @@ func Register(a *httpapi.API, program string, admin *projections.Admin, subscrip
 	r.windows(a)
 	r.patterns(a)
 	r.transforms(a)
+	r.explainRoutes(a)
 }
 
 type routes struct {

@@ -71,7 +71,7 @@ func hasBody(c *Call) bool { return c.Method == "POST" && c.Tree != nil }
 
 // isOfEngine reports whether a call is about what every service has: projections, subscriptions, and what is done to them or comes of them.
 func (c *Call) isOfEngine() bool {
-	return slices.ContainsFunc([]string{"projections", "operations", "subscriptions", "webhooks", "windows"}, func(resource string) bool {
+	return slices.ContainsFunc([]string{"projections", "operations", "subscriptions", "webhooks", "windows", "routes"}, func(resource string) bool {
 		return strings.Contains(c.Route, " /v1/"+resource)
 	})
 }

@@ -1,0 +1,70 @@
+package adminapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"github.com/57528e99/recount/delivery"
+	"github.com/57528e99/recount/delivery/pattern"
+	"github.com/57528e99/recount/httpapi"
+)
+
+const routesPath = "/v1/routes/explain"
+
+// explainRoutes registers the routes that say which subscriptions an event is for.
+func (r routes) explainRoutes(a *httpapi.API) {
+	httpapi.Read(a, routesPath, routesQueryOf, r.routesOfEvent)
+	httpapi.Action(a, http.MethodPost, routesPath, httpapi.ActionOptions[Routes]{}, r.routesOfOther)
+}
+
+// Routes are a page of what subscriptions have to do with an event.
+type Routes struct {
+	delivery.Routes
+	// Next is given back as the parameter after to get the next page; null: there is none.
+	Next *string `json:"next"`
+}
+
+// NewRoutes returns a page as the API has it.
+func NewRoutes(page delivery.Routes) Routes {
+	if page.Next == "" {
+		return Routes{Routes: page}
+	}
+	return Routes{page, &page.Next}
+}
+
+func routesQueryOf(p *httpapi.Params) delivery.RoutesQuery {
+	of := explainedOf(p)
+	return delivery.RoutesQuery{Position: of.position, ID: of.event, Limit: p.Limit(delivery.DefaultRoutes, delivery.MaxRoutes), After: p.Cursor("after")}
+}
+
+func (r routes) routesOfEvent(ctx context.Context, in httpapi.ReadRequest[delivery.RoutesQuery]) (Routes, error) {
+	if in.Params.Position == 0 && in.Params.ID == uuid.Nil {
+		return Routes{}, in.Invalid("position", "must be given, or event, the id of an event")
+	}
+	page, err := r.subscriptions.Routes(ctx, in.Params)
+	return NewRoutes(page), err
+}
+
+// otherEvent is an event that need not be on the log, as it is delivered, and a page.
+type otherEvent struct {
+	Event jsontext.Value `json:"event" http:"required"`
+	Limit int            `json:"limit"`
+	After string         `json:"after"`
+}
+
+func (r routes) routesOfOther(ctx context.Context, in httpapi.ActionRequest[otherEvent]) (Routes, error) {
+	e, inEvent := read("/event", in.Body.Event, pattern.ParseEvent)
+	var inLimit error
+	if in.Body.Limit < 0 || in.Body.Limit > delivery.MaxRoutes {
+		inLimit = &patternError{"/limit", "must be from 1 to 1000"}
+	}
+	if err := errors.Join(inEvent, inLimit); err != nil {
+		return Routes{}, err
+	}
+	page, err := r.subscriptions.Routes(ctx, delivery.RoutesQuery{Event: &e, Limit: in.Body.Limit, After: in.Body.After})
+	return NewRoutes(page), err
+}
