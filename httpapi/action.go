@@ -28,8 +28,9 @@ type ActionOptions[T any] struct {
 type ActionRequest[Body any] struct {
 	// Body is the decoded body; zero if there was none.
 	Body Body
-	// Actor is who sends the request, as Config.Actor says.
-	Actor string
+	// Actor is who sends the request, as Config.Actor says, and Caller what they may do.
+	Actor  string
+	Caller Caller
 	// Header has the headers of the request.
 	Header http.Header
 	// Expected is what the request demands of the version of what it changes, eventstore.Any if it
@@ -67,7 +68,7 @@ func Action[Body, T any](a *API, method, path string, o ActionOptions[T], handle
 		r.Parameters = append(r.Parameters, Parameter{Name: name, Type: "boolean"})
 	}
 	a.handle(r, func(x *exchange) error {
-		in := ActionRequest[Body]{Actor: x.actor, Header: x.r.Header}
+		in := ActionRequest[Body]{Actor: x.actor, Caller: x.caller, Header: x.r.Header}
 		text, err := x.readBody()
 		if err != nil {
 			return err

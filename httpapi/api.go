@@ -10,6 +10,8 @@ import (
 
 	"github.com/gorilla/mux"
 	"github.com/rs/zerolog"
+
+	"github.com/57528e99/recount/security"
 )
 
 // Config says how an API behaves. Its zero value works.
@@ -19,8 +21,15 @@ type Config struct {
 	// Actor returns who sends a request, as events, operations and the scopes of idempotency keys have
 	// it: "" or 1 to 512 bytes of UTF-8 without control characters. It is asked once for every request,
 	// before anything else of it is looked at, but for routes that are Public; it leaves the body alone.
-	// An error is 401 unauthenticated, or the problem that it is. Default: nobody.
+	// An error is 401 unauthenticated, or the problem that it is. Default: nobody. Who it is may use all routes.
 	Actor func(*http.Request) (string, error)
+	// Authenticate returns who sends a request, instead of Actor and when that would be asked: the Name of who it returns is as what
+	// Actor returns. *security.Unauthenticated is 401 unauthenticated. Default: Actor is asked.
+	Authenticate func(*http.Request) (security.Principal, error)
+	// Authorizer decides what those may do that Authenticate returns. Default: security.ByRole.
+	Authorizer security.Authorizer
+	// Refused is told of requests that were refused for who sends them, by many goroutines at once. Default: nobody.
+	Refused func(Refusal)
 	// Problems turns errors of the domain into problems; the first match
 	// counts. A refusal that matches none is 422 rejected. Default: empty.
 	Problems []DomainProblem
@@ -74,6 +83,12 @@ func (c *Config) setDefaults() error {
 	}
 	if c.MaxBody < 0 {
 		return errors.New("httpapi: Config.MaxBody is negative")
+	}
+	if c.Actor != nil && c.Authenticate != nil {
+		return errors.New("httpapi: Config has both Actor and Authenticate")
+	}
+	if c.Authorizer == nil {
+		c.Authorizer = security.ByRole{}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -132,10 +147,11 @@ func New(config Config) (*API, error) {
 	// Paths are matched as they were sent, so that an id may hold a slash as
 	// %2F; cleaning them would redirect such requests.
 	a.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
-	a.router.NotFoundHandler = a.handler(Route{Public: true}, unroutable)
+	anybody := func() *Route { return &Route{Public: true} }
+	a.router.NotFoundHandler = a.handler(anybody, unroutable)
 	a.router.MethodNotAllowedHandler = a.router.NotFoundHandler
 	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(a.handler(Route{Public: true}, func(*exchange) error {
+	guard.SetDenyHandler(a.handler(anybody, func(*exchange) error {
 		return kindCrossOrigin.Problem("The request came from a page of another site.")
 	}))
 	a.guarded = guard.Handler(a.router)
@@ -150,7 +166,7 @@ func New(config Config) (*API, error) {
 }
 
 func (a *API) onlyFor(host func(string) bool, next http.Handler) http.Handler {
-	refuse := a.handler(Route{Public: true}, func(x *exchange) error {
+	refuse := a.handler(func() *Route { return &Route{Public: true} }, func(x *exchange) error {
 		return kindMisdirected.Problem(fmt.Sprintf("The request is for %q, which is none of this server's names.", sanitize(x.r.Host)))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -178,8 +194,8 @@ func (a *API) serveBuiltins() {
 // Handler returns the handler of the whole API. Mistakes made while routes were
 // registered are its error. No route may be registered after it.
 func (a *API) Handler() (http.Handler, error) {
-	if len(a.mistakes) > 0 {
-		return nil, errors.Join(a.mistakes...)
+	if mistakes := append(a.mistakes, a.undeclared()...); len(mistakes) > 0 {
+		return nil, errors.Join(mistakes...)
 	}
 	return a, nil
 }
@@ -194,21 +210,26 @@ func (a *API) handle(r Route, h func(*exchange) error) {
 	if slices.ContainsFunc(a.routes, r.same) {
 		a.mistake("route %s %s is registered twice", r.Method, r.Path)
 	}
+	if r.Access.Action == "" {
+		r.Access.Action = actionOf[r.Sort]
+	}
+	i := len(a.routes) // what it is like may yet be said, see Access
 	methods := []string{r.Method}
 	if r.Method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
-	if err := a.router.Path(r.Path).Methods(methods...).Handler(a.handler(r, h)).GetError(); err != nil {
+	if err := a.router.Path(r.Path).Methods(methods...).Handler(a.handler(func() *Route { return &a.routes[i] }, h)).GetError(); err != nil {
 		a.mistake("route %s %s: %w", r.Method, r.Path, err)
 	}
-	r.Section, r.problems, r.Authenticated = a.section, a.sectionProblems, a.config.Actor != nil && !r.Public
+	r.Section, r.problems = a.section, a.sectionProblems
 	a.routes = append(a.routes, r)
+	a.lastRoute().authenticated(a.config)
 }
 
 // handler is where the API meets net/http: a request is admitted, and an error becomes a problem.
-func (a *API) handler(route Route, h func(*exchange) error) http.Handler {
+func (a *API) handler(of func() *Route, h func(*exchange) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := exchangeOf(r)
+		x, route := exchangeOf(r), of()
 		x.r, x.route = r, route.Path
 		err := x.admit(route)
 		if err == nil {

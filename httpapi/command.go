@@ -28,6 +28,9 @@ type CommandOptions struct {
 	// POST /v1/commands takes it as the id. Where a client leaves it out, a UUID is made. Default: the
 	// body has none.
 	IDMember string
+	// Category is that of the stream that the command is about: a path with one variable has the id of that stream in it. It says
+	// whose scope has the command. Default: it is about streams of any category.
+	Category string
 	// Internal keeps a command with a name from HTTP: it has no route of its own, those of Commands
 	// do not know it, and API.Run runs it. Default: it is served.
 	Internal bool
@@ -52,6 +55,8 @@ type CommandRequest[Body any] struct {
 	// Options carry to package commands who sends it, idempotency key, precondition, correlation,
 	// trace, and whether it is a dry run. The handler may set At.
 	Options commands.Options
+	// Caller is who sends it.
+	Caller Caller
 
 	vars pathVars
 }
@@ -75,7 +80,7 @@ func Command[Body any](a *API, method, path string, o CommandOptions, handle fun
 	c := &command{Name: o.Name, Method: method, Path: path, Body: membersOf(reflect.TypeFor[Body]()), options: o}
 	c.body = reflect.TypeFor[Body]()
 	c.read = func(call *commandCall) (runCommand, error) {
-		in := CommandRequest[Body]{vars: call.vars, Header: call.header}
+		in := CommandRequest[Body]{vars: call.vars, Header: call.header, Caller: call.caller}
 		if len(call.text) > 0 || !o.OptionalBody {
 			if err := decode(call.text, &in.Body); err != nil {
 				return nil, err
@@ -109,12 +114,14 @@ type command struct {
 	// idField is where in the body IDMember is; nil if there is none.
 	idField []int
 	read    func(*commandCall) (runCommand, error)
+	access  Access
 }
 
 // commandCall is what a command is called with.
 type commandCall struct {
 	vars   pathVars
 	header http.Header
+	caller Caller
 	// id is the one that POST /v1/commands was given, or that is in the body; newID is made where the
 	// body could have one and has not.
 	id, newID string
@@ -157,9 +164,10 @@ func (a *API) addCommand(c *command) {
 	for _, m := range variablePattern.FindAllStringSubmatch(c.Path, -1) {
 		c.variables = append(c.variables, m[1])
 	}
+	c.access = accessOf(c.options.Category, c.variables)
 	if !c.options.Internal {
 		a.handle(Route{
-			Method: c.Method, Path: c.Path, Sort: SortCommand, Command: c.Name, Parameters: []Parameter{ofDryRun},
+			Method: c.Method, Path: c.Path, Sort: SortCommand, Access: c.access, Command: c.Name, Parameters: []Parameter{ofDryRun},
 			Body: c.body, OptionalBody: c.options.OptionalBody,
 			Answers: []Answer{jsonAnswer[acknowledgement](c.successStatus()), jsonAnswer[planned](http.StatusOK)},
 		}, c.serve)
@@ -194,7 +202,7 @@ func (a *API) command(name string) *command {
 
 // serve answers a request on the command's own route.
 func (c *command) serve(x *exchange) error {
-	call := commandCall{header: x.r.Header}
+	call := commandCall{header: x.r.Header, caller: x.caller}
 	call.options.Actor = x.actor
 	var err error
 	// The body comes first: while it is unread the client may not listen.

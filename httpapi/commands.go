@@ -16,6 +16,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/security"
 )
 
 const (
@@ -37,9 +38,9 @@ const (
 // Config.Timeout together. The answer is {"items":[…]}, with status and result, or problem, of
 // each.
 func Commands(a *API) {
-	a.handle(Route{Method: http.MethodGet, Path: commandsPath, Answers: []Answer{jsonAnswer[commandList](http.StatusOK)}}, a.listCommands)
+	a.handle(Route{Method: http.MethodGet, Path: commandsPath, Access: Access{Action: security.Command, Filtered: true}, Answers: []Answer{jsonAnswer[commandList](http.StatusOK)}}, a.listCommands)
 	a.handle(Route{
-		Method: http.MethodPost, Path: commandsPath, Sort: SortCommand, AnyCommand: true,
+		Method: http.MethodPost, Path: commandsPath, Sort: SortCommand, AnyCommand: true, Access: Access{Filtered: true},
 		Parameters: []Parameter{ofDryRun}, Body: reflect.TypeFor[commandsBody](),
 		Answers: []Answer{
 			jsonAnswer[acknowledgement](http.StatusOK), jsonAnswer[acknowledgement](http.StatusCreated),
@@ -64,7 +65,7 @@ func (a *API) Run(ctx context.Context, name, id string, data []byte, o commands.
 	if err != nil {
 		return commands.Result{}, err
 	}
-	call.options = o
+	call.options, call.caller = o, Caller{Principal: security.Trusted(o.Actor)}
 	run, err := c.read(&call)
 	if err != nil {
 		return commands.Result{}, err
@@ -181,8 +182,11 @@ func (a *API) runOne(ctx context.Context, x *exchange, body commandBody, common 
 	if err != nil {
 		return nil, call, commands.Result{}, err
 	}
+	if err := x.caller.May(security.Command, c.access.resource(call.vars)); err != nil {
+		return nil, call, commands.Result{}, err
+	}
 	expected := call.options.Expected
-	call.options, call.header = common, x.r.Header
+	call.options, call.header, call.caller = common, x.r.Header, x.caller
 	call.options.Expected = expected
 	x.within = "/data"
 	run, err := c.read(&call)

@@ -63,6 +63,9 @@ func (x *exchange) translate(err error) *Problem {
 	if errors.As(err, &p) {
 		return p
 	}
+	if p := securityProblem(err); p != nil {
+		return p
+	}
 	if p := x.api.domainProblem(err); p != nil {
 		return p
 	}

@@ -24,8 +24,11 @@ type exchange struct {
 	route     string // path template; empty if no route matched
 	requestID string
 	traceID   string
-	// actor is who sends it; "" if nobody says so.
-	actor string
+	// caller is who sends it, and actor their name; "" if nobody says so.
+	caller Caller
+	actor  string
+	// quiet says that it is not refused if nobody knows who sends it.
+	quiet bool
 	// expected is the precondition of a command.
 	expected eventstore.ExpectedVersion
 	// within is the place of the command in the body: what pointers of its problems begin with.

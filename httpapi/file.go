@@ -3,6 +3,8 @@ package httpapi
 import (
 	"cmp"
 	"net/http"
+
+	"github.com/57528e99/recount/security"
 )
 
 // File is an answer that is more than JSON of a Go value: a document, or a page.
@@ -18,7 +20,7 @@ type File struct {
 
 // AddFile registers a route that answers with a file. It takes no parameters.
 func (a *API) AddFile(path string, f File) {
-	r := Route{Method: http.MethodGet, Path: path, Public: f.Public, Answers: []Answer{{Status: http.StatusOK, ContentType: f.ContentType}}}
+	r := Route{Method: http.MethodGet, Path: path, Public: f.Public, Access: Access{Action: security.Read}, Answers: []Answer{{Status: http.StatusOK, ContentType: f.ContentType}}}
 	a.handle(r, func(x *exchange) error {
 		vars, err := x.pathVars()
 		if err != nil {

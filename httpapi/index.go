@@ -18,6 +18,9 @@ import (
 type indexLine struct {
 	Method string `json:"method"`
 	Path   string `json:"path"`
+	// Public says that anybody may use it; else Access says what a request does, and with what.
+	Public bool    `json:"public,omitzero"`
+	Access *Access `json:"access,omitzero"`
 	// Parameters are the names of the query parameters.
 	Parameters []string `json:"parameters,omitzero"`
 	// Body has the members of the body.
@@ -41,7 +44,10 @@ type index struct {
 func (a *API) index(x *exchange) error {
 	var all index
 	for _, r := range a.routes {
-		line := indexLine{Method: r.Method, Path: r.Path, Body: membersOf(r.Body)}
+		line := indexLine{Method: r.Method, Path: r.Path, Public: r.Public, Body: membersOf(r.Body)}
+		if !r.Public {
+			line.Access = &r.Access
+		}
 		for _, p := range r.Parameters {
 			line.Parameters = append(line.Parameters, p.Name)
 		}
@@ -84,13 +90,17 @@ func (a *API) indexText(lines []indexLine) []byte {
 		if len(line.Parameters) > 0 {
 			takes = append(takes, "?"+strings.Join(line.Parameters, "&"))
 		}
-		fmt.Fprintf(to, "  %s\t%s\t%s\n", line.Method, line.Path, strings.Join(takes, " "))
+		does := "-"
+		if line.Access != nil {
+			does = string(line.Access.Action)
+		}
+		fmt.Fprintf(to, "  %s\t%s\t%s\t%s\n", line.Method, line.Path, does, strings.Join(takes, " "))
 	}
 	w.Flush()
 	own.Flush()
 	text.WriteString("this server:\n")
 	text.Write(last.Bytes())
-	text.WriteString("\nBehind a path are the members of its body, and its parameters. With Accept: application/json this is JSON, with their types.\n")
+	text.WriteString("\nBehind a path are the role that it needs where servers ask for tokens (-: none), the members of its body, and its parameters. With Accept: application/json this is JSON, with their types.\n")
 	return text.Bytes()
 }
 

@@ -46,11 +46,11 @@ func TestTheIndexListsWhatRoutesTake(t *testing.T) {
 	h := handlerOf(t, a)
 	index := text(t, do(h, "GET", "/", ""))
 	for _, want := range []string{
-		`{"method":"POST","path":"/things","parameters":["dry_run"],"body":[{"name":"at","type":"string"},{"name":"id","type":"string"},` +
+		`{"method":"POST","path":"/things","access":{"action":"command"},"parameters":["dry_run"],"body":[{"name":"at","type":"string"},{"name":"id","type":"string"},` +
 			`{"name":"lines","type":"array","members":[{"name":"quantity","type":"integer"},{"name":"parts","type":"array"}]},` +
 			`{"name":"tags","type":"array"},{"name":"rate","type":"number"},{"name":"Urgent","type":"boolean"}]}`,
-		`{"method":"POST","path":"/nothing","parameters":["dry_run"]}`,
-		`{"method":"GET","path":"/things","parameters":["limit","consistency"]}`,
+		`{"method":"POST","path":"/nothing","access":{"action":"command"},"parameters":["dry_run"]}`,
+		`{"method":"GET","path":"/things","access":{"action":"read"},"parameters":["limit","consistency"]}`,
 	} {
 		if !strings.Contains(index, want) {
 			t.Errorf("index = %s, want %s in it", index, want)
@@ -58,7 +58,7 @@ func TestTheIndexListsWhatRoutesTake(t *testing.T) {
 	}
 	people := do(h, "GET", "/", "", "Accept: */*", "User-Agent: curl/8.5.0")
 	if got := text(t, people); !strings.HasPrefix(people.Header.Get("Content-Type"), "text/plain") ||
-		!strings.HasPrefix(got, "things:\n  POST  /things   at id lines tags rate Urgent ?dry_run\n  POST  /nothing  ?dry_run\n  GET   /things   ?limit&consistency\nthis server:\n") {
+		!strings.HasPrefix(got, "things:\n  POST  /things   command  at id lines tags rate Urgent ?dry_run\n  POST  /nothing  command  ?dry_run\n  GET   /things   read     ?limit&consistency\nthis server:\n") {
 		t.Errorf("the index for curl is %s:\n%s", people.Header.Get("Content-Type"), got)
 	}
 	for _, accept := range []string{"*/*", "application/json", "text/html, application/json;q=0.9, */*"} {

@@ -84,6 +84,9 @@ var (
 	kindUnauthenticated = define(http.StatusUnauthorized, "unauthenticated", "Not authenticated",
 		"This server does not know who sends the request. Nothing was done.",
 		"Send the request with valid credentials.")
+	kindForbidden = define(http.StatusForbidden, "forbidden", "Not permitted",
+		"Who sends the request is known, and may not do this. Nothing was done.",
+		"detail says which role or scope it takes; GET / lists what each route needs.")
 	kindCrossOrigin = define(http.StatusForbidden, "cross-origin", "Cross-origin request refused",
 		"A browser sent this request on behalf of another site.",
 		"Send it from a page of this server, or from a program that is not a browser.")

@@ -25,8 +25,9 @@ type ReadRequest[P any] struct {
 	// Wait is how long to wait for it. Reads of package queries know it from the
 	// context.
 	Wait time.Duration
-	// Actor is who sends the request, as Config.Actor says.
-	Actor string
+	// Actor is who sends the request, as Config.Actor says, and Caller what they may do.
+	Actor  string
+	Caller Caller
 	// Header has the headers of the request.
 	Header http.Header
 
@@ -70,7 +71,7 @@ func Read[P, T any](a *API, path string, parse func(*Params) P, handle func(cont
 	r := Route{Method: http.MethodGet, Path: path, Sort: SortRead, Answers: []Answer{jsonAnswer[T](http.StatusOK)}}
 	r.Parameters = append(parametersOf(func(p *Params) { parse(p) }), Parameter{Name: "consistency", Type: "string", MaxBytes: maxParamBytes})
 	a.handle(r, func(x *exchange) error {
-		in := ReadRequest[P]{Actor: x.actor, Header: x.r.Header}
+		in := ReadRequest[P]{Actor: x.actor, Caller: x.caller, Header: x.r.Header}
 		params := newParams(x.r.URL.RawQuery)
 		in.Params = parse(params)
 		c, err := x.readConditions(params)

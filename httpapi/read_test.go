@@ -227,7 +227,7 @@ func TestRouting(t *testing.T) {
 	}
 	wantProblem(t, resp, 405, "method-not-allowed")
 	wantProblem(t, do(h, "BREW", "/list", ""), 405, "method-not-allowed")
-	if got := text(t, do(h, "GET", "/", "")); !strings.Contains(got, `{"method":"GET","path":"/items/{id}","parameters":["consistency"]}`) {
+	if got := text(t, do(h, "GET", "/", "")); !strings.Contains(got, `{"method":"GET","path":"/items/{id}","access":{"action":"read"},"parameters":["consistency"]}`) {
 		t.Errorf("index = %s", got)
 	}
 	resp = do(h, "HEAD", "/items/a", "")

@@ -28,8 +28,10 @@ type Route struct {
 	// Path is a template, with variables in braces.
 	Path string
 	Sort Sort
-	// Public says that anybody may use the route: Config.Actor is not asked. Authenticated says that it is asked.
+	// Public says that anybody may use the route: nobody is asked who that is. Authenticated says that it is asked.
 	Public, Authenticated bool
+	// Access says what a request does, and with what.
+	Access Access
 	// Section is the part of the API that the route is in: see API.Section.
 	Section string
 	// Command is the name of the command that the route runs, if it has one; AnyCommand says that it is that of
@@ -48,6 +50,8 @@ type Route struct {
 
 	// problems are those of the section.
 	problems []DomainProblem
+	// authorized says that Config.Authorizer is asked.
+	authorized bool
 }
 
 // Parameter is a query parameter.
@@ -92,6 +96,12 @@ func (a *API) Answers(t reflect.Type) { a.lastRoute().Answers[0].Type = t }
 // lastRoute is the one that was registered last.
 func (a *API) lastRoute() *Route { return &a.routes[len(a.routes)-1] }
 
+// authenticated notes who is asked for whom.
+func (r *Route) authenticated(c Config) {
+	r.authorized = c.Authenticate != nil && !r.Public && !r.Access.Own
+	r.Authenticated = r.authorized || c.Actor != nil && !r.Public
+}
+
 func (r Route) same(other Route) bool { return r.Method == other.Method && r.Path == other.Path }
 
 // Problems returns the kinds of problems that the route answers requests with that came to it, by code: those
@@ -111,6 +121,7 @@ func (r Route) Problems() []Kind {
 	add(r.Method != http.MethodGet, kindCrossOrigin)
 	add(r.Body != nil, kindMalformedJSON, kindInvalidBody, kindBodyTimeout, kindBodyTooLarge, kindUnsupportedMediaType)
 	add(r.Authenticated, kindUnauthenticated)
+	add(r.authorized, kindForbidden)
 	add(r.Conditional, kindInvalidHeader)
 	add(takes("after"), kindInvalidCursor)
 	add(takes("as_of"), kindAhead, kindLongHistory, kindHistoryUnreadable, kindEventUnreadable)

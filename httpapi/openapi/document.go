@@ -28,6 +28,7 @@ type Info struct {
 func Document(info Info, a *httpapi.API, codec *eventstore.Codec) []byte {
 	d := document{newSchemas("#/components/schemas/"), a.Routes(), false}
 	d.authenticates = slices.ContainsFunc(d.routes, func(r httpapi.Route) bool { return r.Authenticated })
+	bearer := a.AsksForTokens()
 	events := d.events(codec)
 	d.schemas.define("Problem", typeIn{reflect.TypeFor[httpapi.Problem](), answer})
 	paths := make(map[string]object)
@@ -40,7 +41,11 @@ func Document(info Info, a *httpapi.API, codec *eventstore.Codec) []byte {
 	}
 	d.nameCommands()
 	security, schemes := []object{}, object{} // nobody is asked who he is
-	if d.authenticates {
+	switch {
+	case bearer:
+		security = append(security, object{"token": []string{}})
+		schemes["token"] = object{"type": "http", "scheme": "bearer", "description": "A token of the operator's; 401 unauthenticated without one that holds."}
+	case d.authenticates:
 		security = append(security, object{"actor": []string{}})
 		schemes["actor"] = object{
 			"type": "apiKey", "in": "header", "name": cmp.Or(info.ActorHeader, "Authorization"),
@@ -114,6 +119,9 @@ func (d document) operation(r httpapi.Route) object {
 	}
 	if r.Command != "" {
 		o["summary"] = "Command " + r.Command
+	}
+	if !r.Public {
+		o["x-access"] = r.Access
 	}
 	if d.authenticates && !r.Authenticated {
 		o["security"] = []object{}
