@@ -240,7 +240,7 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // register adds the command, and its route if it is not internal.
 func (s commandSpec) register(a *httpapi.API, category string, path resourcePath, run runCommand) {
-	o := httpapi.CommandOptions{Name: category + "." + s.name, Internal: s.internal, OptionalBody: s.optionalBody}
+	o := httpapi.CommandOptions{Name: category + "." + s.name, Category: category, Internal: s.internal, OptionalBody: s.optionalBody}
 	if !s.creates {
 		s.route(a, path.of+"/"+path.pattern+"/"+s.name, o, path.variable, run)
 		return

@@ -61,7 +61,7 @@ func (s *Service) Belongings(ctx context.Context) (Belongings, error) {
 	return b, err
 }
 
-// LeaveLog takes the App off the log: its Belongings are removed, and its name. Events stay, and tables of its modules; what other
+// LeaveLog takes the App off the log: its Belongings and tokens are removed, and its name. Events stay, and tables of its modules; what other
 // Apps have is not touched. The App may come back as one that has never been there. What was done before an error stays done.
 //
 // Errors: projections.ErrInUse while a process runs any of it, or would; nothing was done then, unless one began meanwhile.
@@ -85,6 +85,9 @@ func (s *Service) LeaveLog(ctx context.Context, actor string) (Belongings, error
 		}
 	}
 	if err := s.Subscriptions.Purge(ctx); err != nil {
+		return b, err
+	}
+	if err := s.Tokens.Purge(ctx); err != nil {
 		return b, err
 	}
 	return b, s.Admin.Leave(ctx)

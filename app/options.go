@@ -65,6 +65,9 @@ type Options struct {
 	// Accept lets others forward events to this log, by POST /v1/accept: see delivery.RecountTarget. Default: nobody, and there is no
 	// such route.
 	Accept []delivery.Grant
+	// RequireTokens lets nobody use the routes without a token of Service.Tokens, but those that anybody may use: see httpapi.Access. It is
+	// not for an App with an Actor. Default: as Actor says; without one anybody may use them.
+	RequireTokens bool
 	// Host is that of httpapi.Config.
 	Host func(string) bool
 	// AdminHosts are names by which operators may call a loopback address for them, besides localhost.

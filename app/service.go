@@ -21,11 +21,13 @@ import (
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/httpapi/auth"
 	"github.com/57528e99/recount/httpapi/openapi"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/queries"
 	"github.com/57528e99/recount/sagas"
+	"github.com/57528e99/recount/security/tokens"
 	"github.com/57528e99/recount/snapshots"
 )
 
@@ -62,6 +64,8 @@ type Service struct {
 	Deliverer *delivery.Runner
 	// Mailer sends mails.
 	Mailer *mail.Mailer
+	// Tokens are what others are known by; nil without a database.
+	Tokens *tokens.Store
 	// API has the routes, and Metrics what operators are served.
 	API     *httpapi.API
 	Metrics *telemetry.Metrics
@@ -163,6 +167,7 @@ func (a App) only(names []string) ([]Module, error) {
 
 // make makes what a Service on a log consists of.
 func (s *Service) make() (err error) {
+	s.Tokens = tokens.NewStore(s.Pool, s.Schema, s.App.Name, s.Postgres)
 	s.Snapshots = snapshots.NewStore(s.Pool, s.Schema).ForApp(s.App.Name)
 	s.Commands, err = NewCommands(s.App, s.Log, CommandsConfig{
 		Snapshots: s.Snapshots, SnapshotEvery: s.options.SnapshotEvery, Logger: s.Logger, Observe: s.Metrics.Command, Now: s.options.Now,
@@ -275,6 +280,12 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 	config := httpapi.Config{
 		Logger: s.Logger, Problems: s.App.Problems(), Actor: s.App.Actor, Host: o.Host, Middleware: s.App.Middleware,
 		Hint: func(err error) string { return s.hints.Of(err, "") },
+	}
+	if o.RequireTokens {
+		if s.Tokens == nil || s.App.Actor != nil {
+			return nil, errors.New("app: Options.RequireTokens is for an App without an Actor, on a database")
+		}
+		config.Authenticate = auth.Bearer(s.Tokens)
 	}
 	if s.Metrics != nil {
 		config.Observe = s.Metrics.Request

@@ -11,7 +11,7 @@ func (prog *Program) commandsList() *cobra.Command {
 	var c operationsClient
 	cmd := &cobra.Command{Use: "ls", Short: "List the commands", Args: NoArgs}
 	out := OutputFlag(cmd)
-	c.flags(cmd.Flags(), "address of the server")
+	c.flags(prog, cmd.Flags(), "address of the server")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		all, err := c.commands(cmd.Context())
 		if err != nil {

@@ -26,7 +26,7 @@ success.`,
 		Args: ArgsBetween(1, 2),
 	}
 	flags := cmd.Flags()
-	c.flags(flags, "address of the server")
+	c.flags(prog, flags, "address of the server")
 	flags.StringVar(&data, "data", "{}", "body of the command, as JSON; - is stdin")
 	flags.StringVar(&key, "key", "", "idempotency key (default one made up)")
 	flags.Int64Var(&expected, "expected-version", 0, "version that the stream must be at, -1: it must not be there (default any)")

@@ -18,7 +18,7 @@ func (prog *Program) commandsShow() *cobra.Command {
 		Args:    OneArg("command"),
 	}
 	out := OutputFlag(cmd)
-	c.flags(cmd.Flags(), "address of the server")
+	c.flags(prog, cmd.Flags(), "address of the server")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		all, err := c.commands(cmd.Context())
 		if err != nil {

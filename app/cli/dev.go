@@ -28,6 +28,7 @@ type dev struct {
 	pg         string
 	pgPort     int
 	schema     string
+	auth       *authentication
 	options    app.Options
 	// beside is what the extensions do once the server answers.
 	beside []func(context.Context, DevServer) error
@@ -52,6 +53,7 @@ them. Ctrl-C stops it.`,
 	flags.BoolVar(&d.fresh, "fresh", false, "keep the data in a temporary directory instead, and remove it at the end")
 	flags.StringVar(&d.listen, "listen", defaultListen, "address for HTTP; port 0 takes a free one")
 	adminFlag(flags, &d.admin)
+	d.auth = authFlags(flags)
 	flags.StringVar(&d.pg, "pg", builtIn, "auto, or the address of a PostgreSQL to use instead of an own one")
 	flags.IntVar(&d.pgPort, "pg-port", 0, "port on 127.0.0.1 for other programs to reach the own PostgreSQL; 0: none")
 	for _, name := range []string{"data", "fresh", "listen", "pg", "pg-port"} {
@@ -85,6 +87,9 @@ them. Ctrl-C stops it.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, closeApp()) }()
+		if err := d.auth.set(&d.options, prog.App); err != nil {
+			return err
+		}
 		return prog.runDev(cmd.Context(), d, prog.logger(logs))
 	}
 	return cmd
@@ -99,6 +104,9 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 		return err
 	}
 	defer closeListeners(ln, admin)
+	if err := d.auth.guard(ln.Addr(), prog.App); err != nil {
+		return err
+	}
 	db, err := prog.openDatabase(ctx, d)
 	if err != nil {
 		return err

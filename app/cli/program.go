@@ -72,7 +72,7 @@ usage, 3 not found, 4 conflict, 5 refused by a rule, 6 not authorized, 7 unavail
 	},
 		prog.devCommand(), prog.serveCommand(), prog.migrateCommand(), prog.dbCommand(), prog.doctorCommand(), prog.verifyCommand(),
 		prog.commandsCommand(), prog.projectionsCommand(), prog.subscriptionsCommand(), prog.deadCommand(), prog.windowsCommand(), prog.routesCommand(), prog.applyCommand(), prog.webhooksCommand(), prog.snapshotsCommand(),
-		prog.streamsCommand(), prog.traceCommand(), prog.logCommand(), prog.patternCommand(), prog.transformCommand(), prog.mailCommand(), prog.relayCommand(),
+		prog.streamsCommand(), prog.traceCommand(), prog.logCommand(), prog.patternCommand(), prog.transformCommand(), prog.mailCommand(), prog.relayCommand(), prog.tokensCommand(),
 		prog.openAPICommand(), prog.versionCommand(),
 	)
 	if most := prog.withMost(); len(most.App.Sagas()) > 0 {

@@ -27,16 +27,22 @@ type operationsClient struct {
 	server string
 	// header goes with every request: it says who sends it.
 	header http.Header
+	// tokenFile has the token that goes with every request, if it is named; prog knows that of the environment.
+	tokenFile string
+	prog      *Program
 	// orDatabase says that the command can do without a server.
 	orDatabase bool
 }
 
 // flags gives a command the flags that say which server to ask, and as whom.
-func (c *operationsClient) flags(flags *pflag.FlagSet, usage string) {
+func (c *operationsClient) flags(prog *Program, flags *pflag.FlagSet, usage string) {
+	c.prog = prog
 	ServerFlag(flags, &c.server, usage)
 	c.header = make(http.Header)
 	flags.Var(headerFlag(c.header), "header", "header to send to the server, such as what says who asks; may be repeated")
 	FromEnv(flags, "header")
+	flags.StringVar(&c.tokenFile, "token-file", "", "file with the token to send to the server; or it is in $"+tokenVariable)
+	FromEnv(flags, "token-file")
 }
 
 // run asks for an operation and follows it to its end. With an error it returns the operation as it
@@ -151,14 +157,31 @@ var onServer = &http.Client{
 	Timeout:       30 * time.Second,
 }
 
+// headers are those that say who asks.
+func (c *operationsClient) headers() (http.Header, error) {
+	if c.header.Get("Authorization") != "" {
+		return c.header, nil
+	}
+	token, err := c.prog.token(c.tokenFile)
+	if err != nil || token == "" {
+		return c.header, err
+	}
+	all := c.header.Clone()
+	all.Set("Authorization", "Bearer "+token)
+	return all, nil
+}
+
 // call sends a request and reads the answer.
 func (c *operationsClient) call(ctx context.Context, method, path string, body, answer any) error {
 	if _, err := url.Parse(c.server + path); err != nil {
 		return &Failure{ExitUsage, fmt.Errorf("the server's address: %w", err), "it looks like http://" + defaultListen}
 	}
-	q := httpclient.Request{Method: method, URL: c.server + path, Header: c.header}
+	header, err := c.headers()
+	if err != nil {
+		return err
+	}
+	q := httpclient.Request{Method: method, URL: c.server + path, Header: header}
 	if body != nil {
-		var err error
 		if q.Body, err = json.Marshal(body); err != nil {
 			return err
 		}
@@ -180,7 +203,7 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 		var problem struct{ Code, Title, Detail, Hint string }
 		_ = json.Unmarshal(a.Body, &problem) // an answer of something in between is no problem of ours
 		if a.Status == http.StatusUnauthorized {
-			problem.Hint = strings.TrimSpace(problem.Hint + " --header NAME=VALUE sends what says who asks.")
+			problem.Hint = strings.TrimSpace(problem.Hint + " --token-file FILE sends a token, --header NAME=VALUE what else says who asks.")
 		}
 		said := cmp.Or(problem.Detail, problem.Title, http.StatusText(a.Status))
 		return &refusedByServer{a.Status, problem.Code, Cell(said, 500), problem.Hint}

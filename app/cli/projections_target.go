@@ -27,7 +27,7 @@ type target struct {
 
 func targetFlags(cmd *cobra.Command, d *database) *target {
 	t := &target{database: d, client: operationsClient{orDatabase: true}, cmd: cmd}
-	t.client.flags(cmd.Flags(), "address of the server that does it, unless --database or --data says that this process does")
+	t.client.flags(d.prog, cmd.Flags(), "address of the server that does it, unless --database or --data says that this process does")
 	return t
 }
 

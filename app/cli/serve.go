@@ -25,6 +25,7 @@ type serving struct {
 	adminAsked bool
 	// allowHosts are names of the server besides localhost.
 	allowHosts []string
+	auth       *authentication
 
 	migrate bool
 	wait    time.Duration
@@ -64,8 +65,16 @@ func (s *serving) check(cmd *cobra.Command) error {
 			return err
 		}
 	}
+	if s.servesRoutes() {
+		if err := s.auth.guardEarly(s.listen, s.database.prog.App); err != nil {
+			return err
+		}
+	}
 	return CheckDSN(s.database.url)
 }
+
+// servesRoutes reports whether there are routes but those for the health of the process, which anybody may use.
+func (s *serving) servesRoutes() bool { return slices.Contains(s.options.Roles, app.RoleAPI) }
 
 func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	ignoreClosedPipes()
@@ -80,6 +89,11 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 		return err
 	}
 	defer closeListeners(ln, admin)
+	if s.servesRoutes() {
+		if err := s.auth.guard(ln.Addr(), s.database.prog.App); err != nil {
+			return err
+		}
+	}
 	s.options.DSN, s.options.Schema, s.options.Logger = s.database.url, s.database.schema, logger
 	s.options.Host, s.options.AdminHosts = httpapi.OwnHosts(ln.Addr(), s.allowHosts...), s.allowHosts
 	service, err := app.Open(ctx, s.database.prog.App, s.options)
@@ -137,6 +151,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	flags.StringSliceVar(&s.allowHosts, "allow-hosts", nil, "names in the Host of requests besides localhost, where it listens on a loopback address: those of a proxy in front of it")
 	FromEnv(flags, "allow-hosts")
 	adminFlag(flags, &s.admin)
+	s.auth = authFlags(flags)
 	flags.StringSliceVar(&s.options.Roles, "roles", app.Roles(), "what to run: "+strings.Join(app.Roles(), ", "))
 	FromEnv(flags, "roles")
 	flags.StringSliceVar(&s.options.Only, "only", nil, "modules to run (default all): "+strings.Join(prog.App.ModuleNames(), ", "))
@@ -172,6 +187,9 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 		}
 		s.adminAsked = flags.Changed("admin")
 		if err := s.check(cmd); err != nil {
+			return err
+		}
+		if err := s.auth.set(&s.options, prog.App); err != nil {
 			return err
 		}
 		if !flags.Changed("max-connections") {

@@ -34,7 +34,7 @@ func onWebhook[T any](prog *Program, cmd *cobra.Command, ask func(ctx context.Co
 	}
 	out := OutputFlag(cmd)
 	client := &operationsClient{}
-	client.flags(cmd.Flags(), "address of the server")
+	client.flags(prog, cmd.Flags(), "address of the server")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		answer, err := ask(cmd.Context(), webhooksClient{client}, args)
 		if err != nil {

@@ -46,7 +46,7 @@ func (t tests) Run() int { return pgtest.Run(t.m) }
 //	database [empty]            makes a database, migrated unless empty, and puts it into $DATABASE_URL
 //	append STREAM TYPE DATA     appends an event to the log in $DATABASE_URL
 //	project                     serves until all projections have come to the end of the log
-//	server                      serves until the script ends; the address is in $SERVER
+//	server ARG...               serves until the script ends; the address is in $SERVER
 //	stopped NAME POSITION       waits until a projection has stopped on the event at a position, or stands aside before it
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -63,7 +63,7 @@ func TestScripts(t *testing.T) {
 			"database": func(ts *testscript.TestScript, _ bool, args []string) { newDatabase(t, ts, args) },
 			"append":   func(ts *testscript.TestScript, _ bool, args []string) { appendEvent(t, ts, args) },
 			"project":  func(ts *testscript.TestScript, _ bool, _ []string) { project(t, ts) },
-			"server":   func(ts *testscript.TestScript, _ bool, _ []string) { server(t, ts) },
+			"server":   func(ts *testscript.TestScript, _ bool, args []string) { server(t, ts, args) },
 			"stopped":  func(ts *testscript.TestScript, _ bool, args []string) { stopped(t, ts, args) },
 		},
 	})
@@ -134,8 +134,8 @@ func project(t *testing.T, ts *testscript.TestScript) {
 	}
 }
 
-func server(t *testing.T, ts *testscript.TestScript) {
-	p := startProcess(t, "serve", "--database", ts.Getenv("DATABASE_URL"), "--listen", "127.0.0.1:0", "--max-connections", "8")
+func server(t *testing.T, ts *testscript.TestScript, args []string) {
+	p := startProcess(t, append([]string{"serve", "--database", ts.Getenv("DATABASE_URL"), "--listen", "127.0.0.1:0", "--max-connections", "8"}, args...)...)
 	ts.Setenv("SERVER", p.await(t, `"url":"([^"]+)"`)[1])
 	ts.Defer(func() { p.stopGently(t) })
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/security"
 )
 
 // maxAccepted is how many events a request may have.
@@ -52,4 +53,5 @@ func RegisterAccept(a *httpapi.API, to *delivery.Acceptor) {
 			}
 			return done, err
 		})
+	a.Access(httpapi.Access{Action: security.Append, Own: true})
 }

@@ -9,11 +9,13 @@ import (
 
 	"github.com/57528e99/recount/delivery/pattern"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/security"
 )
 
 // patterns registers the route that tries the filter of a subscription.
 func (r routes) patterns(a *httpapi.API) {
 	httpapi.Action(a, http.MethodPost, "/v1/patterns/test", httpapi.ActionOptions[pattern.Explanation]{}, testPattern)
+	a.Access(httpapi.Access{Action: security.Read, Filtered: true})
 }
 
 // patternTest is a pattern, and the envelope of an event to match with it.

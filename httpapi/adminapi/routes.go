@@ -11,6 +11,7 @@ import (
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/delivery/pattern"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/security"
 )
 
 const routesPath = "/v1/routes/explain"
@@ -19,6 +20,7 @@ const routesPath = "/v1/routes/explain"
 func (r routes) explainRoutes(a *httpapi.API) {
 	httpapi.Read(a, routesPath, routesQueryOf, r.routesOfEvent)
 	httpapi.Action(a, http.MethodPost, routesPath, httpapi.ActionOptions[Routes]{}, r.routesOfOther)
+	a.Access(httpapi.Access{Action: security.Read})
 }
 
 // Routes are a page of what subscriptions have to do with an event.

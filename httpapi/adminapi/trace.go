@@ -18,8 +18,10 @@ func RegisterTrace(a *httpapi.API, program string, trace func(context.Context, q
 	httpapi.Read(a, "/v1/trace/{id}", traceQueryOf, func(ctx context.Context, in httpapi.ReadRequest[queries.TraceQuery]) (queries.Traced, error) {
 		q := in.Params
 		q.ID = in.Path("id")
+		q.Shows = in.Caller.Scope.HasStream
 		return trace(ctx, q)
 	})
+	a.Access(httpapi.Access{Filtered: true})
 }
 
 func traceQueryOf(p *httpapi.Params) queries.TraceQuery {

@@ -12,11 +12,13 @@ import (
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/delivery/transform"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/security"
 )
 
 // transforms registers the route that tries the transform of a subscription.
 func (r routes) transforms(a *httpapi.API) {
 	httpapi.Action(a, http.MethodPost, "/v1/transforms/test", httpapi.ActionOptions[Transformed]{}, r.testTransform)
+	a.Access(httpapi.Access{Action: security.Read})
 }
 
 // transformTest is a transform, and an event to apply it to: as it is delivered, or its position or id.
