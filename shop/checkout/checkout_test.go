@@ -229,13 +229,13 @@ func (w *world) wrong() (lines []string) {
 				reserved[sku][o.ID] = sum.Quantity
 			}
 		case order.StatusShipped:
-			fine = p.Refundable() == total && p.Capturable() == 0 && sent == shipment.StatusDispatched
+			fine = p.Refundable() == total && p.Capturable() == 0 && (sent == shipment.StatusDispatched || sent == shipment.StatusFailed)
 			books = []stock.ReservationStatus{stock.ReservationHandedOut}
 			for sku, sum := range goods.PerSKU(o.Lines) {
 				left[sku] += sum.Quantity
 			}
 		case order.StatusCancelled:
-			fine = p.Refundable() == 0 && p.Capturable() == 0 && (sent == "" || sent == shipment.StatusCancelled || sent == shipment.StatusRecalled)
+			fine = p.Refundable() == 0 && p.Capturable() == 0 && (sent == "" || sent == shipment.StatusCancelled || sent == shipment.StatusRecalled || sent == shipment.StatusFailed)
 		}
 		if w.flow.saga == "" {
 			fine = fine && slices.Contains(books, booked)

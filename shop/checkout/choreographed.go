@@ -38,6 +38,7 @@ func Choreographed(c Config) app.Module {
 		reaction("refused", "orders: gives up an order for which there is too little", r.refused),
 		reaction("declined", "orders: gives up an order whose money is not held", r.declined),
 		reaction("not-captured", "orders: gives up an order whose money is not taken", r.notCaptured),
+		notSent,
 
 		reaction("release", "inventory: gives back what an order has reserved that is cancelled", r.release),
 		reaction("give-back", "payment: gives up what is held for an order that is cancelled, or refunds it", r.giveBack),
@@ -178,9 +179,20 @@ func (r reactions) notCaptured(ctx context.Context, e payment.CaptureDeclined, a
 	return giveUp(ctx, at, e.OrderID, e.Reason)
 }
 
+// notSent is a reaction of all three ways: nobody knows when a carrier does not come, and the order may be at any step. What is done for an order that
+// is cancelled is done then.
+var notSent = reaction("not-sent", "orders: gives up an order whose shipment fails before the goods are on their way",
+	func(ctx context.Context, e shipment.Failed, at delivery.Event) error {
+		before, _, err := shipmentOf(ctx, e.ID, commands.AtVersion(at.Version-1))
+		if err != nil || before.Status != shipment.StatusScheduled || e.ID != e.OrderID { // it was sent, or is another one, of people
+			return err
+		}
+		return giveUp(ctx, at, e.OrderID, "not sent: "+e.Reason, order.ErrTransition, order.ErrNotPlaced)
+	})
+
 // giveUp cancels an order, which everybody reacts to.
-func giveUp(ctx context.Context, at delivery.Event, id, reason string) error {
-	return run(ctx, at, abandon(checkout{OrderID: id}.because(reason)))
+func giveUp(ctx context.Context, at delivery.Event, id, reason string, done ...error) error {
+	return run(ctx, at, abandon(checkout{OrderID: id}.because(reason)), done...)
 }
 
 func (r reactions) release(ctx context.Context, e order.Cancelled, at delivery.Event) error {

@@ -27,6 +27,7 @@ func Hybrid(c Config) app.Module {
 			reaction("ship", "orders: ships an order whose goods are on their way", r.ship),
 			reaction("ship-late", "orders: ships an order that is confirmed when its goods are on their way already", r.shipLate),
 			reaction("hand-out", "inventory: what was reserved for an order that is shipped leaves the house", r.handOut),
+			notSent,
 			reaction("release", "inventory: gives back what an order has reserved that is cancelled after its confirmation", afterConfirmation(r.release)),
 			reaction("give-back", "payment: refunds an order that is cancelled after its confirmation", afterConfirmation(r.giveBack)),
 			reaction("call-off", "shipping: calls off the shipment of an order that is cancelled after its confirmation", afterConfirmation(r.callOff)),

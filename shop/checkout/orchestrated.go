@@ -4,14 +4,15 @@ import (
 	"time"
 
 	"github.com/57528e99/recount/app"
+	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/domain/order"
 	"github.com/57528e99/recount/domain/shipment"
 	"github.com/57528e99/recount/sagas"
 )
 
-// Orchestrated returns the module with one process for each order.
+// Orchestrated returns the module with one process for each order, and a reaction that cancels one whose goods were never sent.
 func Orchestrated(c Config) app.Module {
-	return app.Module{Name: Name, Sagas: []*sagas.Saga{orchestrated(c.withDefaults())}}
+	return app.Module{Name: Name, Sagas: []*sagas.Saga{orchestrated(c.withDefaults())}, Subscriptions: []delivery.Subscription{notSent}}
 }
 
 func orchestrated(c Config) *sagas.Saga {

@@ -38,15 +38,22 @@ func someFaults() simulator.Plan {
 	}
 }
 
-// placeSome places an order, and may let a customer cancel one, or a carrier take the goods of one.
+// placeTooMany places an order that cannot be reserved, whatever becomes of others.
+func (w *world) placeTooMany() { w.place("too-many", received+1, 1, 450) }
+
+// placeSome places an order, and may let a customer cancel one, or a carrier take the goods of one, or not come for them.
 func (w *world) placeSome(rng *rand.Rand, id string) {
 	w.place(id, 1+rng.Int64N(5), 1+rng.Int64N(5), rng.Int64N(8)*100)
 	some := w.orders[rng.IntN(len(w.orders))].ID
 	what := rng.IntN(6)
-	if what == 0 || what == 1 { // one of whom the carrier has heard
+	if what == 0 || what == 1 || what == 3 { // one of whom the carrier has heard
 		for range 10 {
 			if w.State("shipment-"+some).(shipment.Shipment).Status == shipment.StatusScheduled {
-				w.do("shipment.dispatch", some, shipment.Dispatch{At: at})
+				if what == 3 {
+					w.do("shipment.fail", some, shipment.Fail{Reason: "nobody came", At: at})
+				} else {
+					w.do("shipment.dispatch", some, shipment.Dispatch{At: at})
+				}
 				break
 			}
 			some = w.orders[rng.IntN(len(w.orders))].ID
@@ -71,7 +78,7 @@ func (w *world) expectEnds(want ...string) {
 	ends := make(map[string]int)
 	for _, o := range w.orders {
 		end, reason := string(w.State("order-"+o.ID).(order.Order).Status), w.reason(o.ID)
-		for _, why := range []string{"changed my mind", "was declined", "cannot reserve", "attempts failed"} {
+		for _, why := range []string{"changed my mind", "was declined", "cannot reserve", "attempts failed", "not sent"} {
 			if strings.Contains(reason, why) {
 				end += ": " + why
 			}
@@ -111,9 +118,10 @@ func TestAnyOrders(t *testing.T) {
 					w.verify(0)
 				}
 			}
+			w.placeTooMany()
 			w.settle()
 			w.check()
-			w.expectEnds("confirmed", "shipped", "recalled", "cancelled: changed my mind", "cancelled: was declined", "cancelled: cannot reserve", "cancelled: attempts failed")
+			w.expectEnds("confirmed", "shipped", "recalled", "cancelled: changed my mind", "cancelled: was declined", "cancelled: cannot reserve", "cancelled: attempts failed", "cancelled: not sent")
 		})
 	}
 }
@@ -135,10 +143,11 @@ func TestEventsInAnyOrder(t *testing.T) {
 			d.deliverOne()
 		}
 	}
+	w.placeTooMany()
 	for d.deliverOne() {
 	}
 	w.check()
-	w.expectEnds("confirmed", "shipped", "recalled", "cancelled: changed my mind", "cancelled: was declined", "cancelled: cannot reserve", "cancelled: attempts failed")
+	w.expectEnds("confirmed", "shipped", "recalled", "cancelled: changed my mind", "cancelled: was declined", "cancelled: cannot reserve", "cancelled: attempts failed", "cancelled: not sent")
 }
 
 // shuffled delivers events to subscriptions by chance.

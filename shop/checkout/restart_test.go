@@ -195,6 +195,50 @@ func TestOrdersDoneByHand(t *testing.T) {
 	}
 }
 
+// TestNotSent: a parcel that no carrier takes, of an order that is confirmed or about to be. The order is cancelled, and all is given back. One that
+// is lost on its way, just before the shop hears of it, was sent.
+func TestNotSent(t *testing.T) {
+	t.Parallel()
+	for _, f := range flows {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			var w *world
+			w = newWorld(t, apptest.New, f, func(op gateway.Operation, r gateway.Request, attempt int) simulator.Fault {
+				if op == gateway.Capture && attempt == 1 && r.OrderID == "at-once" {
+					if _, err := w.Service.Do(w.Context(), "shipment.fail", r.OrderID, shipment.Fail{Reason: "nobody came", At: at}, commands.Options{}); err != nil {
+						t.Error(err)
+					}
+				}
+				return simulator.None
+			}, sagas.Attempts{})
+			w.receive()
+			for _, id := range []string{"at-once", "later", "free", "kept", "gone"} {
+				w.place(id, 2, 1, map[string]int64{"free": 0, "kept": 450, "at-once": 450, "later": 450, "gone": 450}[id])
+			}
+			w.settle()
+			for _, id := range []string{"later", "free"} {
+				w.do("shipment.fail", id, shipment.Fail{Reason: "nobody came", At: at})
+			}
+			w.do("shipment.dispatch", "gone", shipment.Dispatch{At: at})
+			w.do("shipment.fail", "gone", shipment.Fail{Reason: "lost", At: at})
+			w.settle()
+			for _, id := range []string{"at-once", "later", "free"} {
+				if got, why := w.State("order-"+id).(order.Order).Status, w.reason(id); got != order.StatusCancelled || why != "checkout: not sent: nobody came" {
+					t.Errorf("order %s is %s (%s), want that it is cancelled, as nobody came", id, got, why)
+				}
+			}
+			for id, want := range map[string]order.Status{"kept": order.StatusConfirmed, "gone": order.StatusShipped} {
+				if got := w.State("order-" + id).(order.Order).Status; got != want {
+					t.Errorf("order %s is %s, want %s", id, got, want)
+				}
+			}
+			w.redeliver(1)
+			w.settle()
+			w.check()
+		})
+	}
+}
+
 // TestLostBeforeItsConfirmation: a parcel is on its way, and lost, before the shop has confirmed its order. It was sent.
 func TestLostBeforeItsConfirmation(t *testing.T) {
 	t.Parallel()
