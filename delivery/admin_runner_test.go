@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/57528e99/recount/operations"
 )
@@ -79,6 +81,63 @@ func TestPartitionsChangeWhileEventsAreDelivered(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A route that is added beside others is one of what each process matches events with: each that has some of its partitions delivers what its
+// filter wants, and nothing else.
+func TestARouteThatIsAddedIsMatchedByAllProcesses(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.app = "test"
+	var others, one, two seen
+	for name, got := range map[string]*seen{"one": &one, "two": &two} {
+		b.process(name, func(c *Config) {
+			c.Handlers = []*Handler{
+				Handle("others", func(_ context.Context, _ placed, at Event) error { others.add(at); return nil }),
+				Handle("added", func(_ context.Context, _ placed, at Event) error { got.add(at); return nil }),
+			}
+		})
+	}
+	var routes []Definition
+	for i := range 50 {
+		d, err := ParseDefinition(fmt.Appendf(nil, `{"target":{"handler":{"name":"others"}},"partitions":1,"filter":{"data":{"Customer":["c%d"]}}}`, i), fmt.Sprint("route-", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		routes = append(routes, d)
+	}
+	if _, err := b.admin().Apply(t.Context(), routes, ApplyOptions{Actor: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	other := b.events("order-0", placed{Customer: "c7"})
+	b.has(&others, other)
+	added := time.Now()
+	b.mustPut("added", `{"target":{"handler":{"name":"added"}},"partitions":16,"filter":{"data":{"Customer":["new"],"Total":[{"numeric":[">",1]}]}}}`)
+	var want []int64
+	var first time.Duration
+	b.eventually(func() error {
+		stream := fmt.Sprint("order-", len(want))
+		b.events(stream, placed{Customer: "new", Total: 1}, placed{Customer: "nobody", Total: 2})
+		want = append(want, b.events(stream, placed{Customer: "new", Total: 2}))
+		byOne, byTwo := len(one.positions()), len(two.positions())
+		if first == 0 && byOne+byTwo > 0 {
+			first = time.Since(added)
+		}
+		if byOne == 0 || byTwo == 0 {
+			return fmt.Errorf("one delivered %d events of the new route, two %d", byOne, byTwo)
+		}
+		return nil
+	})
+	t.Logf("some process delivered for the new route %s after it was made, all %s after", first, time.Since(added))
+	b.eventually(func() error {
+		got := append(one.positions(), two.positions()...)
+		slices.Sort(got)
+		if got = slices.Compact(got); !slices.Equal(got, want) {
+			return fmt.Errorf("positions %v were delivered, want %v", got, want)
+		}
+		return nil
+	})
+	b.has(&others, other)
 }
 
 // What an operator does reaches whoever delivers.
