@@ -47,7 +47,7 @@ func (e *expression) apply(event []byte) (body []byte, ok bool, err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	value, err := gnata.DecodeJSON(event)
+	value, err := decode(event)
 	if err != nil {
 		return nil, false, err
 	}
@@ -70,25 +70,26 @@ func (e *expression) apply(event []byte) (body []byte, ok bool, err error) {
 // meter bounds an evaluation, which asks its context at each step whether to go on.
 type meter struct {
 	context.Context
-	begun, looked time.Time
-	memory        uint64
-	exceeded      *FailedError
+	begun    time.Time
+	looked   time.Duration // since then
+	memory   uint64
+	exceeded *FailedError
 }
 
 // Err implements context.Context. What a step makes of what there is may be twice as large, so that memory is looked at too, of an evaluation
 // that takes a hundred times as long as they do. It is that of all the process: what others allocate and leave is no growth, but
 // they may grow as well. So whatever exceeds is Limited.
 func (m *meter) Err() error {
-	now := time.Now()
+	since := time.Since(m.begun)
 	switch {
 	case m.exceeded != nil:
 		return m.exceeded
-	case now.Sub(m.begun) > maxTime:
+	case since > maxTime:
 		return m.exceed(fmt.Sprintf("took longer than %s", maxTime))
-	case m.looked.IsZero():
-		m.looked = now
-	case now.Sub(m.looked) > 5*time.Millisecond:
-		m.looked = now
+	case m.looked == 0:
+		m.looked = max(since, 1)
+	case since-m.looked > 5*time.Millisecond:
+		m.looked = since
 		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		metrics.Read(sample)
 		memory := sample[0].Value.Uint64()

@@ -22,18 +22,22 @@ func (s *scanner) space() {
 	}
 }
 
-// str passes a string.
-func (s *scanner) str() {
-	for s.at++; s.at < len(s.text); s.at++ {
-		switch s.text[s.at] {
+// str passes a string. Escaped: it says something else than what it has between its quotes.
+func (s *scanner) str() (escaped bool) {
+	at, text := s.at+1, s.text
+	for at < len(text) {
+		switch text[at] {
 		case '\\':
-			s.at++
+			escaped = true
+			at++
 		case '"':
-			s.at++
-			return
+			s.at = at + 1
+			return escaped
 		}
+		at++
 	}
-	s.at = len(s.text)
+	s.at = len(text)
+	return escaped
 }
 
 // skip passes a value.
@@ -74,8 +78,8 @@ func (s *scanner) members(f func(name []byte) bool) {
 			return
 		case '"':
 			from := s.at
-			s.str()
-			name := unquoted(s.text[from:s.at])
+			escaped := s.str()
+			name := unquoted(s.text[from:s.at], escaped)
 			if s.space(); s.kind() == ':' {
 				s.at++
 			}
@@ -111,12 +115,10 @@ func (s *scanner) elements(f func(i, from, to int)) {
 }
 
 // unquoted returns what a string says.
-func unquoted(quoted []byte) []byte {
-	for _, c := range quoted {
-		if c == '\\' {
-			name, _ := jsontext.AppendUnquote(nil, quoted)
-			return name
-		}
+func unquoted(quoted []byte, escaped bool) []byte {
+	if escaped {
+		name, _ := jsontext.AppendUnquote(nil, quoted) // its error is about surrogates, in whose place U+FFFD is written
+		return name
 	}
 	return quoted[min(1, len(quoted)):max(len(quoted)-1, min(1, len(quoted)))]
 }

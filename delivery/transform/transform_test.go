@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/recolabs/gnata"
 	"go.uber.org/goleak"
 )
 
@@ -233,6 +235,33 @@ func FuzzJSONata(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzDecode: an event is for expressions what gnata makes of it.
+func FuzzDecode(f *testing.F) {
+	for _, text := range []string{order, `{}`, `[]`, ` [ { } , [ ] , "" , 0 , -1.5E+7 , true , false , null ] `, `{"a":1,"b":2,"a":{"c":3}}`, `"\u00e9\ud83d\ude00\ud800x\"\\"`,
+		`{"\u0061":"\/"}`, `7`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := decode([]byte(text))
+		if !jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(true)) {
+			return // it ends
+		}
+		want, wrong := gnata.DecodeJSON([]byte(text))
+		if err != nil || wrong != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is %#v, %v; gnata makes %#v, %v", text, got, err, want, wrong)
+		}
+	})
+}
+
+func TestDecodeIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("[", 1<<20), strings.Repeat(`{"a":`, 1<<20)} {
+		if _, err := decode([]byte(text)); !errors.Is(err, errTooDeep) {
+			t.Errorf("%.9s…: %v", text, err)
+		}
+	}
 }
 
 func BenchmarkTemplate(b *testing.B) {
