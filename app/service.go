@@ -191,7 +191,7 @@ func (s *Service) make() (err error) {
 			return err
 		}
 	}
-	s.Subscriptions = delivery.NewAdmin(s.Pool, s.Schema, s.Log, s.App.Name).WithHints(s.hints.In).WithCodec(s.Commands.Codec(), s.App.Categories()...)
+	s.Subscriptions = delivery.NewAdmin(s.Pool, s.Schema, s.Log, s.App.Name).WithHints(s.hints.In).WithCodec(s.Commands.Codec(), s.App.Categories()...).WithAsks(s.asks)
 	if s.Broker, err = delivery.NewBroker(delivery.BrokerConfig{
 		Pool: s.Pool, Schema: s.Schema, App: s.App.Name, Store: s.Log, Logger: s.Logger, Observe: s.Metrics.Delivery,
 	}); err != nil {
@@ -233,6 +233,11 @@ func (s *Service) NewRunner() (*projections.Runner, error) {
 // TargetDialer returns what connects to targets: to no address that is not public, unless Options.AllowTargets has it.
 func (s *Service) TargetDialer() *net.Dialer { return webhook.NewDialer(s.options.AllowTargets) }
 
+// asks makes what asks servers for what is to be beside events, by the rules of TargetDialer.
+func (s *Service) asks(c delivery.EnrichHTTP) (delivery.Asker, error) {
+	return webhook.NewLookup(c, s.options.AllowTargets)
+}
+
 // forwardingTimeout is how long it may take to ask the log who it is.
 const forwardingTimeout = 5 * time.Second
 
@@ -266,7 +271,7 @@ func (s *Service) NewDeliverer() (*delivery.Runner, error) {
 	}
 	return delivery.NewRunner(delivery.Config{
 		App: s.App.Name, Pool: s.Pool, Schema: s.Schema, Store: s.Log, Codec: s.Commands.Codec(), Logger: s.Logger,
-		Subscriptions: s.here.subscriptions(s.Commands.Codec()), Targets: targets,
+		Subscriptions: s.here.subscriptions(s.Commands.Codec()), Targets: targets, Asks: s.asks,
 		Observe: func(o delivery.Observation) {
 			s.Metrics.Delivery(o)
 			s.deliveryFailed(o)

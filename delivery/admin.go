@@ -14,6 +14,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgsql"
 	"github.com/57528e99/recount/operations"
+	"github.com/57528e99/recount/projections"
 )
 
 // Admin is for operators: it makes, shows and steers the subscriptions of a database, whichever processes deliver. What
@@ -26,6 +27,7 @@ type Admin struct {
 	codec      *eventstore.Codec
 	categories []string
 	searched   int64 // searchedByID, but in tests
+	lookups    lookups
 }
 
 // NewAdmin returns access to the subscriptions of an App in a schema ("" is recount) to a log. An App that has no name
@@ -34,7 +36,8 @@ func NewAdmin(pool *pgxpool.Pool, schema string, log eventstore.Reader, app stri
 	if schema == "" {
 		schema = pgsql.DefaultSchema
 	}
-	return &Admin{records: &records{pool: pool, schema: schema, app: app}, log: log, searched: searchedByID}
+	return &Admin{records: &records{pool: pool, schema: schema, app: app}, log: log, searched: searchedByID,
+		lookups: lookups{rows: projections.NewLookup(pool, schema)}}
 }
 
 // WithHints returns a with the words of the program for failures.
@@ -49,6 +52,13 @@ func (a *Admin) WithHints(hints operations.Hints) *Admin {
 func (a *Admin) WithCodec(codec *eventstore.Codec, categories ...string) *Admin {
 	b := *a
 	b.codec, b.categories = codec, categories
+	return &b
+}
+
+// WithAsks returns a that can ask servers for what is to be beside events, as Config.Asks does.
+func (a *Admin) WithAsks(asks AskerFactory) *Admin {
+	b := *a
+	b.lookups.asks = asks
 	return &b
 }
 

@@ -145,7 +145,8 @@ func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *event
 		if !ok {
 			return ErrNotFound // it was removed meanwhile
 		}
-		if err := a.explainFilter(ctx, f, &by, e, x, say); err != nil || x.State != "" {
+		d, err := a.explainFilter(ctx, f, &by, e, x, say)
+		if err != nil || x.State != "" {
 			return err
 		}
 		if x.Attempts, err = a.attempts(ctx, f.id, e.Position); err != nil {
@@ -154,8 +155,17 @@ func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *event
 		if err := a.explainRow(ctx, tx, f, e, x, say); err != nil || x.State != "" {
 			return err
 		}
-		if e.Position <= by.cursor {
-			say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s%s", partition, by.cursor, lastAttempt(x.Attempts), groupText(&f.definition, e))
+		if e.Position > by.cursor {
+			return nil
+		}
+		enriched, dropped, err := a.explainEnriched(ctx, &d, e)
+		switch {
+		case err != nil:
+			return err
+		case dropped:
+			say(Dropped, "%s; it counts as delivered", enriched)
+		default:
+			say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s%s%s", partition, by.cursor, lastAttempt(x.Attempts), groupText(&f.definition, e), enriched)
 		}
 		return nil
 	})

@@ -46,13 +46,13 @@ func (r *records) judgedBy(ctx context.Context, tx pgx.Tx, ids []int64, partitio
 	return all, err
 }
 
-// explainFilter judges by the revision that was in force at the place of the event, the newest for one that is not judged yet.
-func (a *Admin) explainFilter(ctx context.Context, f *found, by *judgement, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) error {
+// explainFilter judges, and returns by what: the revision that was in force at the place of the event, the newest for one that is not judged yet.
+func (a *Admin) explainFilter(ctx context.Context, f *found, by *judgement, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) (Definition, error) {
 	d := f.definition
 	if x.Revision = f.revision; by.revision > 0 {
 		var err error
 		if d, err = parseStored(by.text); err != nil {
-			return err
+			return d, err
 		}
 		x.Revision = by.revision
 	}
@@ -61,17 +61,17 @@ func (a *Admin) explainFilter(ctx context.Context, f *found, by *judgement, e *e
 		err = sel.narrow(f.replay.Filter)
 	}
 	if err != nil {
-		return err
+		return d, err
 	}
 	about := aboutEvent(e)
 	if sel.explain(&about, x, say); x.State != "" {
-		return nil
+		return d, nil
 	}
 	made, failed, err := a.transformed(ctx, &d, e)
 	if err == nil && failed == nil && made == 0 { // of what fails the row or the attempts tell
 		sayDropped(x, say)
 	}
-	return err
+	return d, err
 }
 
 // explain says why a subscription does not want an event; nothing if it does.
@@ -97,19 +97,19 @@ func sayDropped(x *Explanation, say func(ExplainedState, string, ...any)) {
 	say(Dropped, "the transform of revision %d makes nothing of it: it counts as delivered", x.Revision)
 }
 
-// transformed returns how many bodies a definition makes of an event, or why it fails.
+// transformed returns how many bodies a definition makes of an event, or why it fails; 1 if that depends on what is looked up for it.
 func (a *Admin) transformed(ctx context.Context, d *Definition, e *eventstore.RecordedEvent) (made int, failed, err error) {
-	if !d.isPrepared() {
+	if d.Transform == nil || d.Enrich != nil {
 		return 1, nil, nil
 	}
 	head, err := a.log.Head(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	target, err := prepare(d, nil)
+	target, err := prepare(d, nil, a.lookups)
 	if err != nil {
 		return 0, nil, err
 	}
-	all, failed := target.(*prepared).make(&Event{RecordedEvent: e, MessageID: MessageID(head.Log, e)})
+	all, failed := target.(*prepared).make(ctx, head, &Event{RecordedEvent: e, MessageID: MessageID(head.Log, e)})
 	return len(all), failed, nil
 }

@@ -92,6 +92,9 @@ func (a *Admin) Put(ctx context.Context, d Definition, o PutOptions) (Change, er
 		if err := a.checkSource(ctx, &d); err != nil {
 			return Change{}, err
 		}
+		if err := a.checkEnrich(ctx, &d); err != nil {
+			return Change{}, err
+		}
 	}
 	c, err := a.of(&d).put(ctx, d, leftOut, o)
 	if err != nil {

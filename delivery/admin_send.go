@@ -66,9 +66,10 @@ func (a *Admin) Resend(ctx context.Context, name string, position int64, target 
 	if err != nil {
 		return done, fmt.Errorf("read %s: %w", f.definition.Source, err)
 	}
-	if target, err = prepare(&f.definition, target); err != nil {
+	if target, err = prepare(&f.definition, target, a.lookups); err != nil {
 		return done, fmt.Errorf("resend an event of subscription %q: %w", name, err)
 	}
+	defer closeLookups(target)
 	d := &Delivery{Partition: *x.Partition, Epoch: x.Queue.Epoch, Events: []Event{{RecordedEvent: &e, Key: x.Key, Redrive: true}}}
 	if done.Attempt, err = a.send(ctx, name, d, target); err != nil {
 		return done, err

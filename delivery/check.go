@@ -197,6 +197,7 @@ func (d Definition) Checked() (Definition, error) {
 	c.text("/owner", d.Owner, maxOwner)
 	c.source(&d)
 	c.filter(&d)
+	c.enrich(&d)
 	c.transform(&d)
 	c.start(&d.Start)
 	c.windowed(&d)

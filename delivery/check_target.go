@@ -232,8 +232,14 @@ func (c *checker) auth(pointer string, a *HTTPAuth) {
 // that programs of before do not know.
 const needsPrepared = "prepared:"
 
+// needsEnriched is the same for what looks something up for events.
+const needsEnriched = "enriched:"
+
 // needs is what a member must be able to run to deliver.
 func (d *Definition) needs() string {
+	if d.Enrich != nil {
+		return needsEnriched + d.Target.needs()
+	}
 	if d.Transform != nil || d.Target.HTTP != nil && d.Target.HTTP.Format == FormatData {
 		return needsPrepared + d.Target.needs()
 	}

@@ -25,6 +25,9 @@ type Definition struct {
 	// Filter is a pattern of package pattern that picks events. Default: null, all events but those of the
 	// store, whose types begin with '$'.
 	Filter json.RawMessage `json:"filter,omitempty"`
+	// Enrich says what is looked up for an event, and put beside it: by names of letters, digits and '_', at most 10. A transform sees it as
+	// enriched.<name>. Default: nothing.
+	Enrich map[string]Enrichment `json:"enrich,omitempty"`
 	// Transform says what the target gets of an event as its data. Default: the event's own.
 	Transform *transform.Config `json:"transform,omitzero"`
 	// Start is where it begins. It is looked at when the subscription is made, never again. Default: "end".

@@ -22,7 +22,7 @@ import (
 //	 "schema_version":1, "content_type":"application/json", "recorded_at":"2026-01-02T15:04:05.123456Z",
 //	 "message_id":"…", "data":{…}, "metadata":{…}}
 //
-// Data and metadata that are JSON are there as they were written, others in base64, as data_base64 and
+// What was found for it, see Definition.Enrich, is the member enriched. Data and metadata that are JSON are there as they were written, others in base64, as data_base64 and
 // metadata_base64; those that are empty are left out.
 func (e *Event) AppendJSON(to []byte) []byte { return e.appendJSON(to, IsJSON) }
 
@@ -47,6 +47,9 @@ func (e *Event) appendJSON(to []byte, asItIs func([]byte) bool) []byte {
 	to = appendString(append(to, `","message_id":`...), e.MessageID.String())
 	to = appendBytes(to, "data", e.Data, asItIs)
 	to = appendBytes(to, "metadata", e.Metadata, asItIs)
+	if e.Enriched != nil {
+		to = append(append(to, `,"enriched":`...), e.Enriched...)
+	}
 	return append(to, '}')
 }
 

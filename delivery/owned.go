@@ -135,11 +135,12 @@ func (s *running) setTarget() error {
 		}
 	}
 	if definition.isPrepared() {
-		prepared, err := prepare(&definition, s.target)
+		prepared, err := prepare(&definition, s.target, r.lookups)
 		if err != nil {
 			return err
 		}
 		s.target, s.quick = prepared, false
+		s.timeout = min(s.timeout+definition.enrichTime(), maxTimeout)
 		s.tx, _ = prepared.(Transactional)
 	}
 	return nil

@@ -13,20 +13,27 @@ import (
 )
 
 // isPrepared reports whether the target gets something else than the events.
-func (d *Definition) isPrepared() bool { return d.Transform != nil }
+func (d *Definition) isPrepared() bool { return d.Transform != nil || d.Enrich != nil }
 
 // prepare returns a Target that hands to another what the definition makes of events.
-func prepare(d *Definition, target Target) (Target, error) {
+func prepare(d *Definition, target Target, from lookups) (Target, error) {
 	if !d.isPrepared() {
 		return target, nil
 	}
-	config := *d.Transform
-	config.Sample = nil // it is for who writes the definition: what is stored must not fail on it some day
-	t, err := transform.Compile(config)
-	if err != nil {
-		return nil, err
+	p := &prepared{Target: target, atOnce: max(d.Batch.MaxEvents, 1)}
+	var err error
+	if d.Transform != nil {
+		config := *d.Transform
+		config.Sample = nil // it is for who writes the definition: what is stored must not fail on it some day
+		if p.transform, err = transform.Compile(config); err != nil {
+			return nil, err
+		}
 	}
-	p := &prepared{target, t, max(d.Batch.MaxEvents, 1)}
+	if d.Enrich != nil {
+		if p.enricher, err = newEnricher(d, from); err != nil {
+			return nil, err
+		}
+	}
 	if tx, ok := target.(Transactional); ok {
 		return &preparedTx{p, tx}, nil
 	}
@@ -37,13 +44,31 @@ func prepare(d *Definition, target Target) (Target, error) {
 // which nothing comes is delivered.
 type prepared struct {
 	Target
-	transform *transform.Transform
+	enricher  *enricher            // nil: nothing is looked up
+	transform *transform.Transform // nil: the target gets the data as they are
 	// atOnce is how many events the target takes.
 	atOnce int
 }
 
+// closeLookups closes what a Target asks that prepare returned, and leaves the Target itself.
+func closeLookups(target Target) {
+	switch p := target.(type) {
+	case *prepared:
+		p.closeLookups()
+	case *preparedTx:
+		p.closeLookups()
+	}
+}
+
+func (p *prepared) closeLookups() {
+	if p.enricher != nil {
+		p.enricher.close()
+	}
+}
+
 // Close closes the Target, if it can be.
 func (p *prepared) Close() {
+	p.closeLookups()
 	if c, ok := p.Target.(interface{ Close() }); ok {
 		c.Close()
 	}
@@ -60,7 +85,7 @@ func (p *preparedTx) DeliverTx(ctx context.Context, tx Tx, d *Delivery) error {
 	part := *d
 	part.Events = make([]Event, 0, len(d.Events))
 	for i := range d.Events {
-		made, err := p.make(&d.Events[i])
+		made, err := p.make(ctx, d.Log, &d.Events[i])
 		if err != nil {
 			return err // nothing stays of those before
 		}
@@ -72,8 +97,20 @@ func (p *preparedTx) DeliverTx(ctx context.Context, tx Tx, d *Delivery) error {
 	return p.tx.DeliverTx(ctx, tx, &part)
 }
 
-// make returns what becomes of an event.
-func (p *prepared) make(e *Event) ([]Event, error) {
+// make returns what becomes of an event of a log and incarnation.
+func (p *prepared) make(ctx context.Context, log eventstore.Token, e *Event) ([]Event, error) {
+	if p.enricher != nil {
+		found, dropped, err := p.enricher.enrich(ctx, log, e)
+		if err != nil || dropped {
+			return nil, err
+		}
+		enriched := *e
+		enriched.Enriched = found
+		e = &enriched
+	}
+	if p.transform == nil {
+		return []Event{*e}, nil
+	}
 	bodies, err := p.transform.Apply(e.AppendJSON(make([]byte, 0, e.Size()+512)))
 	if failed := new(transform.FailedError); errors.As(err, &failed) && !failed.Limited {
 		return nil, &decodeError{Permanent(err)}
@@ -84,6 +121,7 @@ func (p *prepared) make(e *Event) ([]Event, error) {
 	made := make([]Event, len(bodies))
 	for i, body := range bodies {
 		made[i] = *e
+		made[i].Enriched = nil
 		recorded := *e.RecordedEvent
 		recorded.Data, recorded.ContentType = body, eventstore.ContentTypeJSON
 		if made[i].RecordedEvent = &recorded; len(bodies) > 1 {
@@ -97,7 +135,7 @@ func (p *prepared) make(e *Event) ([]Event, error) {
 func (p *prepared) Deliver(ctx context.Context, d *Delivery) error {
 	b := bodies{from: d, failed: make(map[int]error), held: make(map[string]int)}
 	for i := range d.Events {
-		made, err := p.make(&d.Events[i])
+		made, err := p.make(ctx, d.Log, &d.Events[i])
 		b.add(i, made, err)
 	}
 	for len(b.events) > 0 {

@@ -62,7 +62,7 @@ func TestBodiesOfAnEventAreDeliveredAsOne(t *testing.T) {
 		})
 		d := &Definition{Batch: Batch{MaxEvents: c.atOnce}, Transform: &transform.Config{Each: true, JSONata: `data = '1' ? data + 1 : $split(data, '')`}}
 		d.Transform.Sample = []byte(`{"data":"1"}`) // which keeps nothing that is stored from starting
-		p, err := prepare(d, target)
+		p, err := prepare(d, target, lookups{})
 		if err != nil {
 			t.Fatal(err)
 		}

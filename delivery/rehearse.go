@@ -29,7 +29,7 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 	default:
 		target = other[0]
 	}
-	if target, err = prepare(&d, target); err != nil {
+	if target, err = prepare(&d, target, lookups{}); err != nil {
 		return from, err
 	}
 	sel, err := newSelector(&d)

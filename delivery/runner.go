@@ -20,6 +20,7 @@ import (
 	"github.com/57528e99/recount/internal/background"
 	"github.com/57528e99/recount/internal/pgsession"
 	"github.com/57528e99/recount/internal/pgsql"
+	"github.com/57528e99/recount/projections"
 )
 
 // MinConnections is how many connections a Runner needs at once: for what it keeps, for moves, for attempts that it
@@ -73,6 +74,8 @@ type Config struct {
 	// Targets make targets that are no Go handlers, by kind. Those of SQL functions are there, and those that
 	// append and those of windows if Store is an eventstore.Appender.
 	Targets map[string]TargetFactory
+	// Asks makes what asks servers for what is to be beside events, see EnrichHTTP. Default: this process delivers no subscription that has such.
+	Asks AskerFactory
 	// Observe is told of each attempt when it has ended, on the goroutine that made it. Default: nobody is.
 	Observe func(Observation)
 }
@@ -101,6 +104,7 @@ type Runner struct {
 	readers  sync.WaitGroup
 	handlers map[string]*Handler
 	targets  map[string]TargetFactory
+	lookups  lookups
 	process  string
 	// log is the log and the incarnation that the partitions here are of.
 	log atomic.Pointer[eventstore.Token]
@@ -158,6 +162,7 @@ func NewRunner(c Config) (*Runner, error) {
 		replays: make(chan struct{}, 1), begun: time.Now(),
 		running: make(map[int64]*running), alone: make(map[int64]string),
 	}
+	r.lookups = lookups{projections.NewLookup(c.Pool, c.Schema), c.Asks}
 	r.alerts = newAlerts(c.Store, c.Process, c.Logger)
 	r.transactions = make(chan struct{}, c.Pool.Config().MaxConns-(MinConnections-1))
 	if log, ok := c.Store.(eventstore.Appender); ok {
@@ -198,12 +203,12 @@ func (r *Runner) canRun() []string {
 	var all []string
 	for name, h := range r.handlers {
 		needs := TargetConfig{Handler: &HandlerTarget{Name: name}}.needs()
-		if all = append(all, needs); h.raw {
+		if all = append(all, needs, needsEnriched+needs); h.raw {
 			all = append(all, needsPrepared+needs)
 		}
 	}
 	for kind := range r.targets {
-		all = append(all, kind, needsPrepared+kind)
+		all = append(all, kind, needsPrepared+kind, needsEnriched+kind)
 	}
 	slices.Sort(all)
 	return all

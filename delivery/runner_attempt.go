@@ -166,7 +166,10 @@ var coreOutcomes = [...]core.Outcome{
 func classOf(err error) string {
 	var response *ResponseError
 	var untransformed *transform.FailedError
+	var notFound *EnrichError
 	switch {
+	case errors.As(err, &notFound):
+		return "enrich"
 	case errors.As(err, &untransformed):
 		return "transform"
 	case errors.As(err, &response):

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"github.com/57528e99/recount/eventstore"
@@ -64,6 +65,9 @@ type Event struct {
 	Attempt int
 	// Tried says that an attempt before has not delivered it, counted or not, as far as is known: one that a crash ended is not.
 	Tried bool
+	// Enriched is what was found for the event, a JSON object by the names of Definition.Enrich; nil: nothing, or there is a Transform, which has
+	// said what of it is in the data.
+	Enriched jsontext.Value
 	// Redrive says that an operator let a dead letter be tried again: later events of its key may have been
 	// delivered before.
 	Redrive bool

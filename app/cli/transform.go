@@ -25,14 +25,15 @@ func (prog *Program) transformCommand() *cobra.Command {
 }
 
 func (prog *Program) transformTest(d *database) *cobra.Command {
-	var jsonata, event string
+	var jsonata, event, enriched string
 	var each bool
 	cmd := &cobra.Command{
 		Use:   "test FILE | --jsonata EXPRESSION",
 		Short: "Say what becomes of an event; exit code 8 if the transform fails on it",
 		Long: `Say what becomes of an event: the bodies, a line each, or that it is dropped. Exit code 8 if the transform fails on it.
 FILE has the transform as JSON, or a definition of a subscription that has one; - is stdin. The event is a JSON
-object as it is delivered, such as a line of log tail -o json: by default the sample of the transform.`,
+object as it is delivered, such as a line of log tail -o json: by default the sample of the transform. Nothing is
+looked up for it: what is beside it is its member enriched, or --enriched.`,
 		Example: `  {program} transform test subscription.json --event 1200
   {program} log tail -n 1 -o json | {program} transform test --jsonata '{"order": data.id}' --event -`,
 	}
@@ -53,6 +54,7 @@ object as it is delivered, such as a line of log tail -o json: by default the sa
 	flags.StringVar(&jsonata, "jsonata", "", "the transform, an expression")
 	flags.BoolVar(&each, "each", false, "with --jsonata: a body of each element of an array")
 	flags.StringVar(&event, "event", "", "the event: JSON, @FILE, - for stdin, or the position or id of one in the log")
+	flags.StringVar(&enriched, "enriched", "", "what is beside the event, a JSON object by the names of enrichments, or @FILE")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		config := transform.Config{JSONata: jsonata, Each: each}
 		if len(args) == 1 {
@@ -74,7 +76,13 @@ object as it is delivered, such as a line of log tail -o json: by default the sa
 		if text == nil {
 			return UsageError(cmd, "give --event, as the transform has no sample")
 		}
-		made, err := target.transform(cmd.Context(), config, text)
+		var beside jsontext.Value
+		if enriched != "" {
+			if beside, err = readArgument(prog, "enriched", enriched, jsonObject); err != nil {
+				return err
+			}
+		}
+		made, err := target.transform(cmd.Context(), config, text, beside)
 		if err != nil {
 			return err
 		}
@@ -107,26 +115,44 @@ func (prog *Program) readEvent(argument string) ([]byte, error) {
 		return []byte(strconv.Quote(id.String())), nil
 	}
 	return readArgument(prog, "event", argument, func(text []byte) ([]byte, error) {
-		if v := jsontext.Value(text); v.Kind() != '{' || !v.IsValid() {
-			return nil, errors.New("it must be a JSON object, @FILE, or the position or id of an event")
+		if text, err := jsonObject(text); err == nil {
+			return text, nil
 		}
-		return text, nil
+		return nil, errors.New("it must be a JSON object, @FILE, or the position or id of an event")
 	})
 }
 
+func jsonObject(text []byte) (jsontext.Value, error) {
+	if v := jsontext.Value(text); v.Kind() != '{' || !v.IsValid() {
+		return nil, errors.New("it must be a JSON object, or @FILE")
+	}
+	return text, nil
+}
+
 // transform returns what becomes of an event, which is asked for only if it is in the log.
-func (t *target) transform(ctx context.Context, config transform.Config, event jsontext.Value) (made adminapi.Transformed, err error) {
+func (t *target) transform(ctx context.Context, config transform.Config, event, beside jsontext.Value) (made adminapi.Transformed, err error) {
 	compiled, err := transform.Compile(config)
 	if err != nil {
 		return made, Fail(ExitUsage, err, "")
 	}
 	if event.Kind() == '{' {
+		event, err := adminapi.Enriched(event, beside)
+		if err != nil {
+			return made, Fail(ExitUsage, err, "")
+		}
 		return adminapi.NewTransformed(compiled, event), nil
 	}
 	return made, t.do(ctx, func() error {
-		return t.client.call(ctx, http.MethodPost, "/v1/transforms/test", map[string]any{"transform": config, "event": event}, &made)
+		body := map[string]any{"transform": config, "event": event}
+		if beside != nil {
+			body["enriched"] = beside
+		}
+		return t.client.call(ctx, http.MethodPost, "/v1/transforms/test", body, &made)
 	}, func(s *app.Service) error {
 		text, err := adminapi.EventOf(ctx, s.Subscriptions, event)
+		if err == nil {
+			text, err = adminapi.Enriched(text, beside)
+		}
 		if err == nil {
 			made = adminapi.NewTransformed(compiled, text)
 		}

@@ -9,6 +9,30 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
+// Paths are paths of JSONPath of names and indexes, as Config.Inputs has them.
+type Paths struct {
+	paths paths
+	count int
+}
+
+// NewPaths returns paths. The error says which is wrong, and how.
+func NewPaths(all ...string) (*Paths, error) {
+	p := &Paths{count: len(all)}
+	for i, path := range all {
+		if err := p.paths.add(path, i); err != nil {
+			return nil, fmt.Errorf("%q %w", path, err)
+		}
+	}
+	return p, nil
+}
+
+// Find returns what an event has at the paths, in their order; nil: nothing. The event must be JSON.
+func (p *Paths) Find(event []byte) [][]byte {
+	values := make([][]byte, p.count)
+	p.paths.find(event, values)
+	return values
+}
+
 // paths are the paths of inputs as a tree: what they begin with together is looked for once.
 type paths struct {
 	names   map[string]*paths

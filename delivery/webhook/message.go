@@ -22,6 +22,8 @@ type message struct {
 	values []string // of header, in one piece
 	// id is what it is signed with.
 	id string
+	// url is where it is sent; nil: to the target's.
+	url *url.URL
 	// takes reads an answer that says that all is well; nil: nobody wants to know more.
 	takes func(*http.Response) error
 }

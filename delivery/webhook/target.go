@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,8 +156,9 @@ func (t *Target) send(ctx context.Context, m *message, d *delivery.Delivery) err
 
 func (t *Target) sendWith(ctx context.Context, m *message, c *credentials, d *delivery.Delivery) error {
 	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.body)), nil }
+	to := cmp.Or(m.url, t.url)
 	r := &http.Request{
-		Method: t.config.Method, URL: t.url, Host: t.url.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Method: t.config.Method, URL: to, Host: to.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: m.header, ContentLength: int64(len(m.body)), GetBody: body,
 	}
 	r.Body, _ = body()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
@@ -25,6 +26,8 @@ func (r routes) transforms(a *httpapi.API) {
 type transformTest struct {
 	Transform transform.Config `json:"transform" http:"required"`
 	Event     jsontext.Value   `json:"event" http:"required"`
+	// Enriched is what is beside the event, a JSON object by the names of enrichments: nothing is looked up here.
+	Enriched jsontext.Value `json:"enriched,omitzero"`
 }
 
 // Transformed is what becomes of an event.
@@ -57,7 +60,23 @@ func (r routes) testTransform(ctx context.Context, in httpapi.ActionRequest[tran
 	if err != nil {
 		return Transformed{}, err
 	}
+	if event, err = Enriched(event, in.Body.Enriched); err != nil {
+		return Transformed{}, err
+	}
 	return NewTransformed(t, event), nil
+}
+
+// Enriched returns an event, a JSON object, with what is beside it; nil: as it is.
+func Enriched(event, enriched jsontext.Value) (jsontext.Value, error) {
+	if enriched == nil {
+		return event, nil
+	}
+	var members map[string]jsontext.Value
+	if enriched.Kind() != '{' || jsonv2.Unmarshal(event, &members) != nil {
+		return nil, &transformError{"/enriched", "must be a JSON object, of what is found by the names of enrichments"}
+	}
+	members["enriched"] = enriched
+	return jsonv2.Marshal(members, jsonv2.Deterministic(true))
 }
 
 // EventOf returns the event that JSON names, as it is delivered: it is one, or its position or id.
