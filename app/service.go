@@ -71,6 +71,9 @@ type Service struct {
 	Metrics *telemetry.Metrics
 	Logger  zerolog.Logger
 
+	// refusals are requests that were refused; nil, if nobody is asked for a token.
+	refusals *tokens.Refusals
+
 	hints   hint.Program
 	options Options
 	// timers are those of sagas; nil, if this process delivers none.
@@ -291,6 +294,8 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 			return nil, errors.New("app: Options.RequireTokens is for an App without an Actor, on a database")
 		}
 		config.Authenticate = auth.Bearer(s.Tokens)
+		s.refusals = tokens.NewRefusals(s.Log, s.App.Name, func(err error) { s.Logger.Warn().Err(err).Msg("telling the log of refusals was interrupted") })
+		config.Refused = s.refused
 	}
 	if s.Metrics != nil {
 		config.Observe = s.Metrics.Request

@@ -9,6 +9,7 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/security/tokens"
 )
 
 // Start makes sure that the log is the App's, or is to be, and starts what the roles say. What it
@@ -49,6 +50,11 @@ func (s *Service) Start(ctx context.Context) error {
 		s.timers = newTimers(s)
 		if err := s.timers.start(ctx); err != nil {
 			return fmt.Errorf("start timers of sagas: %w", err)
+		}
+	}
+	if s.refusals != nil {
+		if err := s.refusals.Start(ctx); err != nil {
+			return fmt.Errorf("start telling of refusals: %w", err)
 		}
 	}
 	if s.Broker != nil {
@@ -104,7 +110,7 @@ func (s *Service) Do(ctx context.Context, name, id string, command any, o comman
 const closeTimeout = 10 * time.Second
 
 // Close stops what runs, from the outside in: delivery and projections give back what they have, the log
-// writes what waits. Each of the six takes 10 s at most.
+// writes what waits. Each of the seven takes 10 s at most.
 func (s *Service) Close(ctx context.Context) error {
 	var errs []error
 	end := func(what string, f func(context.Context) error) {
@@ -129,6 +135,9 @@ func (s *Service) Close(ctx context.Context) error {
 	if s.Runner != nil {
 		end("stop projections", s.Runner.Stop)
 	}
+	if s.refusals != nil {
+		end("stop telling of refusals", s.refusals.Stop)
+	}
 	if s.Log != nil {
 		end("close the log", s.Log.Close)
 	}
@@ -136,4 +145,12 @@ func (s *Service) Close(ctx context.Context) error {
 		end("close the pool", func(ctx context.Context) error { return closePool(ctx, s.Pool) })
 	}
 	return errors.Join(errs...)
+}
+
+// refused tells of a request that was refused for who sent it.
+func (s *Service) refused(r httpapi.Refusal) {
+	s.Metrics.Refused(r)
+	s.refusals.Add(tokens.Refusal{
+		Principal: r.Principal, Reason: r.Reason, Token: r.Token, Action: r.Action, Resource: r.Resource, Method: r.Method, Route: r.Route,
+	})
 }

@@ -113,6 +113,11 @@ const (
 	ReasonRevoked = "revoked"
 )
 
+// Reasons returns all of them.
+func Reasons() []string {
+	return []string{ReasonRole, ReasonScope, ReasonMissing, ReasonMalformed, ReasonUnknown, ReasonExpired, ReasonRevoked}
+}
+
 // Denied says that a principal may not do something.
 type Denied struct {
 	Principal Principal

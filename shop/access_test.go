@@ -253,6 +253,23 @@ func TestTokensInUse(t *testing.T) {
 	if err != nil || i < 0 || all[i].LastUsedAt == nil || all[i].State != "live" || !slices.Equal(all[i].Scope.Categories, []string{"order"}) {
 		t.Errorf("the tokens are %+v, %v", all, err)
 	}
+	// That it was refused is told of by itself, soon.
+	refused := func() (all []tokens.Refusal) {
+		for e, err := range x.Service.Log.ReadStream(t.Context(), tokens.AuditStream, eventstore.ReadOptions{}) {
+			var r tokens.Refusal
+			if err == nil && e.Type == tokens.TypeRefused && json.Unmarshal(e.Data, &r) == nil {
+				all = append(all, r)
+			}
+		}
+		return all
+	}
+	waitFor(t, "the audit to have refusals", func() bool {
+		return slices.ContainsFunc(refused(), func(r tokens.Refusal) bool {
+			return r.Principal == "clerk" && r.Reason == security.ReasonScope && r.Token == first && r.Route == "/v1/commands" && r.Resource == "stream stock-TEA-1" && r.Count > 0
+		}) && slices.ContainsFunc(refused(), func(r tokens.Refusal) bool {
+			return r.Principal == "" && r.Reason == security.ReasonRevoked && r.Token == first
+		})
+	})
 	var told []string
 	for e, err := range x.Service.Log.ReadStream(t.Context(), tokens.AuditStream, eventstore.ReadOptions{}) {
 		if err != nil {
@@ -267,7 +284,7 @@ func TestTokensInUse(t *testing.T) {
 				t.Errorf("%s of the audit has a secret in it: %s", e.Type, e.Data)
 			}
 		}
-		if about.Name == "clerk" {
+		if e.Type != tokens.TypeRefused && about.Name == "clerk" {
 			told = append(told, e.Type+" "+about.ID+" by "+about.By)
 		}
 	}

@@ -13,6 +13,8 @@ var (
 		"Requests that were answered, by the class of the status: 2xx to 5xx.", "route", "method", "status")
 	httpSeconds = histogram("http_request_seconds",
 		"From the header of a request to the end of its answer; reads may wait for their read model.", seconds, "route", "method")
+	refusedTotal = counter("access_refused_total",
+		"Requests that were refused for who sent them, by why: missing (no token), malformed, unknown, expired, revoked; role or scope (of a token that does not permit it).", "reason")
 
 	commandsTotal = counter("commands_total",
 		"Commands that were run, by what became of them: accepted, unchanged (nothing to do), rejected (by a rule), replayed (run before), conflict, failed. The category of one over several streams is its name.",
@@ -119,7 +121,7 @@ type section struct {
 
 // catalogue has every metric of this package once.
 var catalogue = []section{
-	{"HTTP", []*metric{httpRequests, httpSeconds}},
+	{"HTTP", []*metric{httpRequests, httpSeconds, refusedTotal}},
 	{"Commands", []*metric{commandsTotal, commandSeconds, commandRetries}},
 	{"The log", []*metric{logPosition, appendsTotal, appendSeconds, batchesTotal, batchSeconds, batchEvents, lostCommits,
 		queuedAppends, queuedBytes, subscriptions, receipts, receiptsGone}},

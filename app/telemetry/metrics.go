@@ -9,6 +9,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/security"
 )
 
 // Build says what the program is.
@@ -23,6 +24,7 @@ type Metrics struct {
 
 	httpRequests   *prometheus.CounterVec
 	httpSeconds    *prometheus.HistogramVec
+	refused        *prometheus.CounterVec
 	commands       *prometheus.CounterVec
 	commandSeconds *prometheus.HistogramVec
 	commandRetries *prometheus.CounterVec
@@ -47,6 +49,7 @@ func New(b Build) *Metrics {
 		registry:       prometheus.NewPedanticRegistry(),
 		httpRequests:   httpRequests.counters(),
 		httpSeconds:    httpSeconds.histograms(),
+		refused:        refusedTotal.counters(),
 		commands:       commandsTotal.counters(),
 		commandSeconds: commandSeconds.histograms(),
 		commandRetries: commandRetries.counters(),
@@ -68,9 +71,12 @@ func New(b Build) *Metrics {
 	for _, outcome := range []string{"landed", "repeated", "unknown"} {
 		m.lostCommits.WithLabelValues(outcome) // 0 rather than missing: alerts are on its increase
 	}
+	for _, reason := range security.Reasons() {
+		m.refused.WithLabelValues(reason)
+	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info,
-		m.httpRequests, m.httpSeconds, m.commands, m.commandSeconds, m.commandRetries,
+		m.httpRequests, m.httpSeconds, m.refused, m.commands, m.commandSeconds, m.commandRetries,
 		m.appends, waits, m.batches, m.batchSeconds, sizes, m.lostCommits, kept,
 		m.attempts, m.delivered, m.busy, ages,
 	)
@@ -87,6 +93,9 @@ func (m *Metrics) Request(o httpapi.Observation) {
 	m.httpRequests.WithLabelValues(route, method, statusClass(o.Status)).Inc()
 	m.httpSeconds.WithLabelValues(route, method).Observe(o.Duration.Seconds())
 }
+
+// Refused is for httpapi.Config.Refused.
+func (m *Metrics) Refused(r httpapi.Refusal) { m.refused.WithLabelValues(r.Reason).Inc() }
 
 // knownMethod bounds the values of a label that clients choose.
 func knownMethod(method string) string {
