@@ -74,8 +74,15 @@ func (a *Admin) Resend(ctx context.Context, name string, position int64, target 
 	if done.Attempt, err = a.send(ctx, name, d, target); err != nil {
 		return done, err
 	}
-	return done, a.steer(ctx, "resend an event of", name, func(tx pgx.Tx, s *found) (bool, error) {
-		return false, a.records.audit(ctx, tx, s, actor, "resend", fmt.Sprintf("position %d: %s", position, done.Attempt.Outcome))
+	return done, a.Note(context.WithoutCancel(ctx), name, "resend", fmt.Sprintf("position %d: %s", position, done.Attempt.Outcome), actor)
+}
+
+// Note keeps in the audit of a subscription what somebody has done that changes nothing of it.
+//
+// Errors: ErrNotFound.
+func (a *Admin) Note(ctx context.Context, name, action, detail, actor string) error {
+	return a.steer(ctx, action+" of", name, func(tx pgx.Tx, s *found) (bool, error) {
+		return false, a.records.audit(ctx, tx, s, actor, action, detail)
 	})
 }
 
@@ -86,7 +93,7 @@ const TestType = "webhook.test"
 // attempt is recorded; its failure is no error.
 //
 // Errors: ErrNotFound.
-func (a *Admin) SendTest(ctx context.Context, name string, target Target) (AttemptRecord, error) {
+func (a *Admin) SendTest(ctx context.Context, name string, target Target, actor string) (AttemptRecord, error) {
 	data, err := json.Marshal(map[string]string{"subscription": name})
 	if err != nil {
 		return AttemptRecord{}, err
@@ -97,7 +104,7 @@ func (a *Admin) SendTest(ctx context.Context, name string, target Target) (Attem
 	if err != nil {
 		return AttemptRecord{}, err
 	}
-	return *r, nil
+	return *r, a.Note(context.WithoutCancel(ctx), name, "test", r.Outcome, actor)
 }
 
 const lastAttemptSQL = `SELECT coalesce(max(attempt), 0) FROM {schema}.subscription_attempts WHERE subscription = $1 AND position = $2`

@@ -289,6 +289,7 @@ func (r webhookRoutes) rotated(d *delivery.Definition, overlap time.Duration) er
 	return nil
 }
 
+// secrets shows the secrets of a webhook. Who has seen them is in the audit before they are in the answer.
 func (r webhookRoutes) secrets(ctx context.Context, in httpapi.ActionRequest[struct{}]) (page httpapi.Page[webhook.Secret], err error) {
 	s, err := r.get(ctx, in.Path("id"))
 	if err != nil {
@@ -297,8 +298,13 @@ func (r webhookRoutes) secrets(ctx context.Context, in httpapi.ActionRequest[str
 	if own := s.Definition.Target.Webhook.Secret; own != nil {
 		return page, fmt.Errorf("%w: it is in %s", errOwnSecret, *own)
 	}
-	page.Items, err = r.config.Key.Secrets(s.Definition)
-	return page, err
+	if page.Items, err = r.config.Key.Secrets(s.Definition); err != nil {
+		return page, err
+	}
+	if err := r.subscriptions.Note(ctx, s.Name, "show secrets", "", actorOr(in.Actor)); err != nil {
+		return httpapi.Page[webhook.Secret]{}, err
+	}
+	return page, nil
 }
 
 // sendTimeout bounds what is sent while a client waits.
@@ -322,7 +328,7 @@ func (r webhookRoutes) test(ctx context.Context, in httpapi.ActionRequest[struct
 		return a, err
 	}
 	defer t.Close()
-	return r.subscriptions.SendTest(ctx, s.Name, t)
+	return r.subscriptions.SendTest(ctx, s.Name, t, actorOr(in.Actor))
 }
 
 // resendBody says which event to send again.

@@ -31,6 +31,7 @@ import (
 type hooks struct {
 	*testing.T
 	api   http.Handler
+	admin *delivery.Admin
 	store *pgstore.Store
 	url   string
 
@@ -80,7 +81,8 @@ func newHooks(t *testing.T) *hooks {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = runner.Stop(context.WithoutCancel(t.Context())) })
-	x.api = webhookAPI(t, delivery.NewAdmin(db.Pool, db.Schema, x.store, "program"), adminapi.WebhookConfig{Key: key, Allow: allow})
+	x.admin = delivery.NewAdmin(db.Pool, db.Schema, x.store, "program")
+	x.api = webhookAPI(t, x.admin, adminapi.WebhookConfig{Key: key, Allow: allow})
 	server := httptest.NewServer(http.HandlerFunc(x.receive))
 	t.Cleanup(server.Close)
 	x.url = server.URL
@@ -253,6 +255,10 @@ func TestAWebhookFromBeginToEnd(t *testing.T) {
 		t.Errorf("the test was %+v", tested)
 	}
 	x.verified(x.takes("webhook.test-webhook.acme", 1), rotated.Secrets...)
+	if audit, err := x.admin.Audit(t.Context(), "webhook.acme", 2); err != nil || len(audit) != 2 || audit[0].Action != "test" || audit[0].Detail != "done" ||
+		audit[1].Action != "show secrets" || audit[1].Actor != "api" {
+		t.Errorf("of who has seen the secrets and sent a test the audit says %+v, %v", audit, err)
+	}
 	var again delivery.Resent
 	if x.asks("POST", "/v1/webhooks/acme/resend", fmt.Sprintf(`{"position":%d}`, first), 200, &again); again.Done != delivery.Sent || again.Attempt.Status != 200 {
 		t.Errorf("sent again: %+v", again)
