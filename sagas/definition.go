@@ -138,7 +138,7 @@ type Call struct {
 	// Saga and ID name the instance, Step the step.
 	Saga, ID, Step string
 	// Key is the same whenever the same step is tried again: give it to whom you ask, so that nothing is done twice. Of a step
-	// that waits for an answer it is the token to answer with.
+	// that waits for an answer it is what to answer with: a name that can be guessed, and no secret. Who lets strangers answer tells them apart.
 	Key string
 	// Undoes is, of what undoes a step, the Key that the step was done with.
 	Undoes string

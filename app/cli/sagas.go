@@ -26,6 +26,7 @@ type sagaOperator interface {
 	Show(ctx context.Context, saga, id string, from int64) (sagas.Details, error)
 	Act(ctx context.Context, saga, id string, in sagas.Intervene) (sagas.Acted, error)
 	Steer(ctx context.Context, saga string, do sagas.Steering, reason, actor string) (sagas.Steered, error)
+	Redrive(ctx context.Context, saga, id, reason, actor string) (sagas.Steered, error)
 }
 
 var (
@@ -76,6 +77,11 @@ func (c sagasClient) Show(ctx context.Context, saga, id string, from int64) (d s
 // Steer does something with a saga as a whole.
 func (c sagasClient) Steer(ctx context.Context, saga string, do sagas.Steering, reason, _ string) (done sagas.Steered, err error) {
 	return done, c.call(ctx, http.MethodPost, "/v1/sagas/"+url.PathEscape(saga)+"/"+string(do), map[string]string{"reason": reason}, &done)
+}
+
+// Redrive redrives an instance.
+func (c sagasClient) Redrive(ctx context.Context, saga, id, reason, _ string) (done sagas.Steered, err error) {
+	return done, c.call(ctx, http.MethodPost, instancePath(saga, id)+"/redrive", map[string]string{"reason": reason}, &done)
 }
 
 // Act acts on an instance.

@@ -25,10 +25,12 @@ func (prog *Program) sagasResume(d *database) *cobra.Command {
 }
 
 func (prog *Program) sagasRedrive(d *database) *cobra.Command {
-	return prog.sagasSteer(d, sagas.RedriveAll, &cobra.Command{
-		Use:   "redrive SAGA --reason TEXT",
-		Short: "Try again what a saga could not be told: redrives all dead letters of its subscriptions",
+	cmd := prog.sagasSteer(d, sagas.RedriveAll, &cobra.Command{
+		Use:   "redrive SAGA [ID] --reason TEXT",
+		Short: "Try again what a saga could not be told: redrives all dead letters of its subscriptions, or the steps of an instance",
 	})
+	cmd.Args = ArgsBetween(1, 2)
+	return cmd
 }
 
 func (prog *Program) sagasSteer(d *database, do sagas.Steering, cmd *cobra.Command) *cobra.Command {
@@ -42,7 +44,13 @@ func (prog *Program) sagasSteer(d *database, do sagas.Steering, cmd *cobra.Comma
 			return UsageError(cmd, "say why with --reason TEXT; it is kept")
 		}
 		return target.withSagas(cmd.Context(), func(op sagaOperator) error {
-			done, err := op.Steer(cmd.Context(), args[0], do, reason, actor())
+			var done sagas.Steered
+			var err error
+			if len(args) > 1 {
+				done, err = op.Redrive(cmd.Context(), args[0], args[1], reason, actor())
+			} else {
+				done, err = op.Steer(cmd.Context(), args[0], do, reason, actor())
+			}
 			if err != nil {
 				return err
 			}

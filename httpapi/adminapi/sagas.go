@@ -45,6 +45,9 @@ func RegisterSagas(a *httpapi.API, admin func() *sagas.Admin) {
 			return admin().Steer(ctx, in.Path("saga"), do, in.Body.Reason, actorOr(in.Actor))
 		})
 	}
+	httpapi.Action(a, http.MethodPost, sagaPath+"/redrive", httpapi.ActionOptions[sagas.Steered]{}, func(ctx context.Context, in httpapi.ActionRequest[reasonBody]) (sagas.Steered, error) {
+		return admin().Redrive(ctx, in.Path("saga"), in.Path("id"), in.Body.Reason, actorOr(in.Actor))
+	})
 	for _, act := range []sagas.Act{sagas.Cancel, sagas.Terminate, sagas.Retry, sagas.Skip, sagas.Migrate, sagas.Answered} {
 		httpapi.Action(a, http.MethodPost, sagaPath+"/"+string(act), httpapi.ActionOptions[sagas.Acted]{}, func(ctx context.Context, in httpapi.ActionRequest[sagaBody]) (sagas.Acted, error) {
 			return admin().Act(ctx, in.Path("saga"), in.Path("id"), in.Body.intervention(act, actorOr(in.Actor)))
