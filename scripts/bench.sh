@@ -33,7 +33,10 @@ case ${1-} in
 	measure rebuild
 	measure deliver
 	measure pull
+	measure window
+	measure archive
 	measure match
+	measure transform
 	measure sagas --duration 5s --timers 100000
 	measure http
 	measure http --commands-only

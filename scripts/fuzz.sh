@@ -14,6 +14,7 @@
 #   - eventstore/logcheck: recorded histories; tests/bench: reports; internal/failpoint: the environment of tests
 #   - projections: keys of repairs; eventstore: digests of checkpoints; internal/rowmap: the names that go into SQL
 #   - delivery/pattern FuzzMatch: patterns, and the JSON of events that they are matched with
+#   - delivery/transform: templates and their paths, expressions, and events as both read them
 #   - sagas FuzzParse: definitions as text, and their diagrams
 #   - cmd/recount: command lines, the environment, addresses, and what is printed of texts of others
 set -eu

@@ -92,19 +92,20 @@ func writeMachine(b *bytes.Buffer, m machine.Machine) {
 
 // questions are the titles of benchmarks.
 var questions = map[string]string{
-	"append":  "Appending",
-	"read":    "Reading the whole log",
-	"load":    "Loading one stream",
-	"project": "Following the log",
-	"rebuild": "Building read models anew",
-	"http":    "The shop over HTTP",
-	"deliver": "Delivering to subscriptions",
-	"pull":    "Pulling events",
-	"window":  "Counting events in windows",
-	"archive": "Archives",
-	"sagas":   "Sagas",
-	"match":   "Finding the rules that an event matches",
-	"compare": "Beside other event stores",
+	"append":    "Appending",
+	"read":      "Reading the whole log",
+	"load":      "Loading one stream",
+	"project":   "Following the log",
+	"rebuild":   "Building read models anew",
+	"http":      "The shop over HTTP",
+	"deliver":   "Delivering to subscriptions",
+	"pull":      "Pulling events",
+	"window":    "Counting events in windows",
+	"archive":   "Archives",
+	"sagas":     "Sagas",
+	"match":     "Finding the rules that an event matches",
+	"transform": "Transforming events",
+	"compare":   "Beside other event stores",
 }
 
 // title says what was measured: the question, and how its command differs from the plain one.

@@ -31,7 +31,7 @@ PostgreSQL, in turns. Trust the ratios more than the rates.
 By default it starts a PostgreSQL, with fsync, and throws it away. With --database it measures the
 given one, in schemas of its own, which it removes.`,
 	}, prog.benchAppend(), prog.benchRead(), prog.benchLoad(), prog.benchProject(), prog.benchRebuild(), prog.benchHTTP(),
-		prog.benchDeliver(), prog.benchPull(), prog.benchMatch(), prog.benchArchive(), prog.benchWindow(), prog.benchSagas(), prog.benchCompare(), prog.benchReport())
+		prog.benchDeliver(), prog.benchPull(), prog.benchMatch(), prog.benchTransform(), prog.benchArchive(), prog.benchWindow(), prog.benchSagas(), prog.benchCompare(), prog.benchReport())
 }
 
 // benchOptions are the flags that all benchmarks have.
