@@ -16,6 +16,8 @@ const (
 	// everywhere then. Who finds it older than refreshAge reads it anew, while others go on.
 	maxAge     = time.Second
 	refreshAge = maxAge / 2
+	// unknownAge is the same for a token that nobody has: who tries many has the database asked as often.
+	unknownAge = maxAge / 10
 	// readTimeout bounds a read of the tokens.
 	readTimeout = 5 * time.Second
 	// useInterval is how exactly the time of the last use is kept.
@@ -73,7 +75,10 @@ func (s *Store) Verify(ctx context.Context, text string) (security.Principal, er
 	if !ok {
 		return security.Principal{}, &security.Unauthenticated{Reason: security.ReasonMalformed}
 	}
-	all, err := s.snapshot(ctx)
+	all, err := s.snapshot(ctx, refreshAge)
+	if err == nil && all.byID[id] == nil {
+		all, err = s.snapshot(ctx, unknownAge) // it may have been made meanwhile
+	}
 	if err != nil {
 		return security.Principal{}, err
 	}
@@ -98,10 +103,10 @@ func (s *Store) Verify(ctx context.Context, text string) (security.Principal, er
 	return e.principal, nil
 }
 
-// snapshot returns the tokens as they were maxAge ago, or later.
-func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
+// snapshot returns the tokens as they were maxAge ago, or later. What is older than refresh is read anew.
+func (s *Store) snapshot(ctx context.Context, refresh time.Duration) (*snapshot, error) {
 	begun := time.Now()
-	if now := s.known.current.Load(); now != nil && time.Since(now.at) < refreshAge {
+	if now := s.known.current.Load(); now != nil && time.Since(now.at) < refresh {
 		return now, nil
 	}
 	if !s.known.mu.TryLock() {
@@ -112,7 +117,7 @@ func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 	}
 	defer s.known.mu.Unlock()
 	now := s.known.current.Load()
-	if now != nil && time.Since(now.at) < refreshAge {
+	if now != nil && time.Since(now.at) < refresh {
 		return now, nil // somebody else has read them meanwhile
 	}
 	if s.known.failed.After(begun) {
