@@ -105,6 +105,9 @@ func (x *exchange) log() {
 	if x.traceID != "" {
 		e.Str("trace_id", x.traceID)
 	}
+	if x.actor != "" {
+		e.Str("actor", x.actor)
+	}
 	if x.err != nil {
 		e.AnErr("error", x.err)
 	}

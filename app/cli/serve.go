@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ type serving struct {
 	// allowHosts are names of the server besides localhost.
 	allowHosts []string
 	auth       *authentication
+	tls        *certificateFiles
 
 	migrate bool
 	wait    time.Duration
@@ -78,6 +80,10 @@ func (s *serving) servesRoutes() bool { return slices.Contains(s.options.Roles, 
 
 func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	ignoreClosedPipes()
+	certificate, err := s.tls.load(logger)
+	if err != nil {
+		return err
+	}
 	if err := awaitDatabase(ctx, s.database.url, s.wait, logger); err != nil {
 		return err
 	}
@@ -104,7 +110,13 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 	if err := service.Start(ctx); err != nil {
 		return err
 	}
-	logger.Info().Str("url", urlOf(ln)).Str("admin", urlOf(admin)).Strs("roles", s.options.Roles).Str("database", describe(s.database.url)).Msg("serving")
+	url := urlOf(ln)
+	if certificate != nil {
+		url, ln = "https"+strings.TrimPrefix(url, "http"), certificate.listen(ln)
+	} else if tcp, ok := ln.Addr().(*net.TCPAddr); ok && s.options.RequireTokens && !tcp.IP.IsLoopback() {
+		logger.Warn().Msg("tokens come over the network as they are, unless something in front of this server takes TLS: --tls-cert")
+	}
+	logger.Info().Str("url", url).Str("admin", urlOf(admin)).Strs("roles", s.options.Roles).Str("database", describe(s.database.url)).Msg("serving")
 	defer context.AfterFunc(ctx, func() { logger.Info().Msg("stopping") })()
 	return service.Serve(ctx, ln, admin)
 }
@@ -152,6 +164,7 @@ database. The first SIGINT or SIGTERM lets it finish what it has begun, the seco
 	FromEnv(flags, "allow-hosts")
 	adminFlag(flags, &s.admin)
 	s.auth = authFlags(flags)
+	s.tls = tlsFlags(flags)
 	flags.StringSliceVar(&s.options.Roles, "roles", app.Roles(), "what to run: "+strings.Join(app.Roles(), ", "))
 	FromEnv(flags, "roles")
 	flags.StringSliceVar(&s.options.Only, "only", nil, "modules to run (default all): "+strings.Join(prog.App.ModuleNames(), ", "))
