@@ -1,5 +1,6 @@
 // Package goods holds what the shop's aggregates share: the lines of an order
-// or a return, and what a good id, key, article code, quantity, amount or time is.
+// or a return, what a good id, key, article code, quantity, amount or time is, and
+// how it is said that a status does not allow something.
 //
 // The checks are about the form of an input and know no state. They return an
 // *InvalidError, which names the field by a JSON pointer and says what it must

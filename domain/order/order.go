@@ -51,7 +51,7 @@ func (o Order) expect(to Status, from ...Status) error {
 		return ErrNotPlaced
 	}
 	if !slices.Contains(from, o.Status) {
-		return &TransitionError{ID: o.ID, Status: o.Status, To: to, From: from}
+		return &TransitionError{Of: "order", Refusal: ErrTransition, ID: o.ID, Status: o.Status, To: to, From: from}
 	}
 	return nil
 }

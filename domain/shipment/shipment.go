@@ -37,7 +37,7 @@ func (s Shipment) expect(to Status, from ...Status) error {
 		return ErrNotScheduled
 	}
 	if !slices.Contains(from, s.Status) {
-		return &TransitionError{ID: s.ID, Status: s.Status, To: to, From: from}
+		return &TransitionError{Of: "shipment", Refusal: ErrTransition, ID: s.ID, Status: s.Status, To: to, From: from}
 	}
 	return nil
 }
