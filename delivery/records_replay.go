@@ -117,6 +117,7 @@ WHERE %s GROUP BY s.id`
 
 var (
 	replaysOfSQL = fmt.Sprintf(replayRowsSQL, "s.replay_of = $1 AND s.name IS NOT NULL")
+	replaysSQL   = fmt.Sprintf(replayRowsSQL, "s.replay_of IS NOT NULL AND s.name IS NOT NULL AND ($1 = '' OR s.app = $1)")
 	replayRowSQL = fmt.Sprintf(replayRowsSQL, "s.replay_of IS NOT NULL AND s.name = $1")
 )
 

@@ -70,6 +70,11 @@ var (
 	subscriptionDeadAge = gauge("subscription_dead_oldest_seconds", "Since when there are dead letters; 0 if there are none.", "subscription")
 	subscriptionUnowned = gauge("subscription_partitions_unowned", "Partitions that no process delivers for.", "subscription")
 
+	replayRunning = gauge("subscription_replay_running", "1 while a replay of the subscription runs; 0 if the last has ended and left dead letters; missing else.", "subscription")
+	replayLag     = gauge("subscription_replay_lag_events", "Positions of the log that it has before it.", "subscription")
+	replayWaits   = gauge("subscription_replay_waiting", "1 if something keeps it from getting on, as the command subscriptions replays says it.", "subscription")
+	replayDead    = gauge("subscription_replay_dead", "Its dead letters.", "subscription")
+
 	windowsOpen    = gauge("windows_open", "Windows of the subscription that are open.", "subscription")
 	windowsClosed  = counter("window_closings_total", "Closings of its windows, since they are counted from the beginning.", "subscription")
 	windowsLate    = counter("window_late_events_total", "Events that came for a window which had closed.", "subscription")
@@ -128,7 +133,7 @@ var catalogue = []section{
 	{"Projections", []*metric{databaseUp, projectionKnown, projectionPosition, projectionLag, projectionSeconds, projectionState,
 		projectionGeneration, projectionRunning, projectionEvents, projectionBatches, projectionErrors}},
 	{"Subscriptions", []*metric{subscriptionState, subscriptionLag, subscriptionSeconds, subscriptionParked, subscriptionDead, subscriptionDeadAge,
-		subscriptionUnowned, windowsOpen, windowsClosed, windowsLate, windowsDropped, subscriptionAttempts, subscriptionDelivered, subscriptionBusy, deliverySeconds, subscriptionHere,
+		subscriptionUnowned, replayRunning, replayLag, replayWaits, replayDead, windowsOpen, windowsClosed, windowsLate, windowsDropped, subscriptionAttempts, subscriptionDelivered, subscriptionBusy, deliverySeconds, subscriptionHere,
 		subscriptionInFlight, subscriptionStuck, subscriptionBreaker, subscriptionThrottled, deliveryMember, deliveryMoves, deliveryLastMove}},
 	{"Operations", []*metric{operationState, operationEvents, operationPosition, operationTarget, operationRate, operationLeft,
 		operationBuckets, operationBucketsDone, operationBegun, operationFinished}},

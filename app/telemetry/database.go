@@ -33,7 +33,7 @@ func (c *databaseCollector) Describe(to chan<- *prometheus.Desc) {
 		operationState, operationEvents, operationPosition, operationTarget, operationRate, operationLeft,
 		operationBuckets, operationBucketsDone, operationBegun, operationFinished,
 		subscriptionState, subscriptionLag, subscriptionSeconds, subscriptionParked, subscriptionDead, subscriptionDeadAge, subscriptionUnowned,
-		windowsOpen, windowsClosed, windowsLate, windowsDropped)
+		replayRunning, replayLag, replayWaits, replayDead, windowsOpen, windowsClosed, windowsLate, windowsDropped)
 }
 
 // Collect implements prometheus.Collector.
@@ -49,10 +49,14 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 	if err == nil && c.subscriptions != nil {
 		subscribed, err = c.subscriptions.List(ctx)
 	}
+	var replays []delivery.Replay
+	if err == nil && c.subscriptions != nil {
+		replays, err = c.subscriptions.ReplaysThere(ctx)
+	}
 	var windows []delivery.Windows
 	if err != nil {
 		databaseUp.sample(to, 0)
-		all, last, subscribed = nil, nil, nil
+		all, last, subscribed, replays = nil, nil, nil, nil
 	} else {
 		databaseUp.sample(to, 1)
 		windows = c.windows(ctx)
@@ -65,6 +69,12 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, s := range subscribed {
 		collectSubscription(to, s)
+	}
+	for _, r := range replays {
+		replayRunning.sample(to, oneIf(r.State == operations.Running), r.Subscription)
+		replayLag.sample(to, float64(max(r.To-r.Position, 0)), r.Subscription)
+		replayWaits.sample(to, oneIf(r.Waits != ""), r.Subscription)
+		replayDead.sample(to, float64(r.Dead), r.Subscription)
 	}
 	for _, w := range windows {
 		windowsOpen.sample(to, float64(w.Open), w.Subscription)

@@ -121,6 +121,12 @@ func delivering(t *testing.T, m *Metrics, db *pgtest.DB, store *pgstore.Store, c
 		}
 	})
 	<-done
+	// To a target that this process has no way to: it waits.
+	if _, err := delivery.NewAdmin(db.Pool, "", store, "things").Replay(t.Context(), "told", delivery.ReplayOptions{
+		From: delivery.Start{At: delivery.AtBeginning}, Target: &delivery.TargetConfig{HTTP: &delivery.HTTPTarget{URL: "https://example.com/"}}, Allow: true, Reason: "test", Actor: "me",
+	}); err != nil {
+		t.Fatal(err)
+	}
 	return deliverer
 }
 
@@ -192,6 +198,10 @@ func TestMetricsOfALog(t *testing.T) {
 		`recount_subscription_delivered_events_total{subscription="told"}`:                     "2",
 		`recount_subscription_partitions{subscription="told"}`:                                 "4",
 		`recount_subscription_partitions_unowned{subscription="told"}`:                         "0",
+		`recount_subscription_replay_running{subscription="told"}`:                             "1",
+		`recount_subscription_replay_lag_events{subscription="told"}`:                          "3",
+		`recount_subscription_replay_waiting{subscription="told"}`:                             "1",
+		`recount_subscription_replay_dead{subscription="told"}`:                                "0",
 		`recount_subscription_dead_oldest_seconds{subscription="told"}`:                        "0",
 		`recount_delivery_seconds_count`:                                                       "2",
 		`recount_delivery_member`:                                                              "1",
