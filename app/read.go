@@ -28,6 +28,17 @@ type Read struct {
 	from []string
 }
 
+// Access returns the route with what it is about: where all that rows are made of is of one category, or one stream, who has that in their scope may
+// ask. Default: it is about all of the log.
+func (r Read) Access(access httpapi.Access) Read {
+	register := r.register
+	r.register = func(s *Service, a *httpapi.API) {
+		register(s, a)
+		a.Access(access)
+	}
+	return r
+}
+
 // Row answers GET path with the row of a fold whose key is the only variable of the path, at its end. The
 // members of the answer are the columns of the row and the key, by their names.
 func Row[R any](path string, f *projections.Fold[string, R]) Read {

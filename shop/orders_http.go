@@ -47,8 +47,10 @@ func ordersModule(steps ...app.CommandOption) app.Module {
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?customer=&status=&country=&day=&limit=&after=
 			httpapi.Read(a, "/v1/orders", orderQueryOf, reads{s}.orders)
+			a.Access(httpapi.Access{Category: categoryOrder})
 			// ?as_of=
 			httpapi.Read(a, "/v1/orders/{id}", asOf, reads{s}.order)
+			a.Access(httpapi.Access{Stream: categoryOrder + "-{id}"})
 			// ?limit=&scan=
 			httpapi.Read(a, "/v1/orders/{id}/flow", adminapi.FlowQueryOf, reads{s}.flow)
 		},

@@ -53,6 +53,7 @@ func stockModule() app.Module {
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?as_of=
 			httpapi.Read(a, "/v1/stock/{sku}", asOf, reads{s}.stock)
+			a.Access(httpapi.Access{Stream: categoryStock + "-{sku}"})
 		},
 		Problems: []httpapi.DomainProblem{
 			{Err: stock.ErrInsufficient, Kind: kindStockInsufficient},

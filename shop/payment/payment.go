@@ -42,6 +42,7 @@ func Module() app.Module {
 				app.Do[payment.Refund]("refund", app.Internal))},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			httpapi.Read(a, "/v1/payments/{order_id}", httpapi.NoParams, reads{s}.payment)
+			a.Access(httpapi.Access{Stream: category + "-{order_id}"})
 		},
 	}
 }

@@ -47,6 +47,7 @@ func Module() app.Module {
 				app.Do[shipment.Fail]("fail", app.Body(fail)))},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			httpapi.Read(a, "/v1/shipments/{id}", httpapi.NoParams, reads{s}.shipment)
+			a.Access(httpapi.Access{Stream: category + "-{id}"})
 		},
 		Problems: []httpapi.DomainProblem{
 			{Err: shipment.ErrNotScheduled, Kind: kindNotFound},
