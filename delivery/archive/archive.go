@@ -62,13 +62,13 @@ func (a *Archive) writeJSON(ctx context.Context, name string, v any) error {
 	return a.write(ctx, name, append(text, '\n'))
 }
 
-// create writes the first archive.json.
+// create writes the first archive.json, unless somebody else has.
 func (a *Archive) create(ctx context.Context, m manifest) error {
 	text, err := json.Marshal(m)
 	if err == nil {
 		err = a.bucket.create(ctx, append(text, '\n'))
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make the archive: %w", err)
 	}
 	return nil

@@ -44,6 +44,9 @@ func (m *memory) get(_ context.Context, name string) ([]byte, error) {
 }
 
 func (m *memory) create(ctx context.Context, content []byte) error {
+	if _, err := m.get(ctx, manifestName); err == nil {
+		return fs.ErrExist
+	}
 	return m.put(ctx, manifestName, content)
 }
 

@@ -20,7 +20,8 @@ import (
 type bucket interface {
 	// get returns a file; one that is not there is fs.ErrNotExist.
 	get(ctx context.Context, name string) ([]byte, error)
-	// create makes the place where files are, if it is not there, and puts the manifest into it.
+	// create makes the place where files are, if it is not there, and puts the manifest into it. If somebody has put one there before, even a moment
+	// ago, the error is fs.ErrExist.
 	create(ctx context.Context, content []byte) error
 	// put writes a file whole or not at all, where there is a manifest. When it returns nil the file is safe.
 	put(ctx context.Context, name string, content []byte) error
@@ -81,7 +82,13 @@ func (b *directoryBucket) create(ctx context.Context, content []byte) error {
 		return err
 	}
 	defer root.Close()
-	return putIn(ctx, root, manifestName, content)
+	return putIn(ctx, root, manifestName, content, func(from, to string) error {
+		err := root.Link(from, to)
+		if err != nil && !errors.Is(err, fs.ErrExist) { // the file system has no links: the last that does it at the same instant has it
+			return root.Rename(from, to)
+		}
+		return errors.Join(err, root.Remove(from))
+	})
 }
 
 func (b *directoryBucket) put(ctx context.Context, name string, content []byte) error {
@@ -94,10 +101,11 @@ func (b *directoryBucket) put(ctx context.Context, name string, content []byte) 
 		// Below the place where a volume is mounted nobody would find it again.
 		return fmt.Errorf("the directory of the archive has no %s any more: is its volume mounted? %w", manifestName, err)
 	}
-	return putIn(ctx, root, filepath.FromSlash(name), content)
+	return putIn(ctx, root, filepath.FromSlash(name), content, root.Rename)
 }
 
-func putIn(ctx context.Context, root *os.Root, name string, content []byte) error {
+// putIn writes a file under another name, from which move gives it its own.
+func putIn(ctx context.Context, root *os.Root, name string, content []byte, move func(from, to string) error) error {
 	dir := filepath.Dir(name)
 	if err := root.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -109,7 +117,7 @@ func putIn(ctx context.Context, root *os.Root, name string, content []byte) erro
 	}
 	_, err = f.Write(content)
 	if err = errors.Join(err, f.Sync(), f.Close(), ctx.Err()); err == nil {
-		err = root.Rename(under, name)
+		err = move(under, name)
 	}
 	if err != nil {
 		_ = root.Remove(under)

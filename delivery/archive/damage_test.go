@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -182,5 +183,41 @@ func TestAnArchiveStaysInItsDirectory(t *testing.T) {
 	try(t, owner.expire(t.Context()))
 	if all, err := a.Segments(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("its own old segments are there: %d, %v", len(all), err)
+	}
+}
+
+// slow is a bucket of somebody who makes it later than he has seen that it is not there.
+type slow struct {
+	bucket
+	meanwhile func()
+}
+
+func (b slow) create(ctx context.Context, content []byte) error {
+	b.meanwhile()
+	return b.bucket.create(ctx, content)
+}
+
+// TestADirectoryIsOfOneSubscription, also if two find it empty at the same instant: the other writes nothing there.
+func TestADirectoryIsOfOneSubscription(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	to := func(name string, b bucket) error {
+		d := definition("file://" + dir + "/orders")
+		d.Name = name
+		target := newTarget(d, Config{Log: log{}, Now: func() time.Time { return began }}, &Archive{b})
+		t.Cleanup(target.Close)
+		return target.Deliver(t.Context(), &delivery.Delivery{Subscription: name, Events: events(at, 1, 2), Log: at, Epoch: 1})
+	}
+	place := &directoryBucket{dir, "orders"}
+	err := to("orders", slow{place, func() {
+		if err := to("other", place); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err == nil || !strings.Contains(err.Error(), "the archive is that of subscription other") {
+		t.Errorf("the one that was slower: %v", err)
+	}
+	if all, err := (&Archive{place}).list(t.Context(), ""); err != nil || len(all.segments) != 1 || len(all.others) != 0 {
+		t.Errorf("there are %+v, %v", all, err)
 	}
 }

@@ -185,8 +185,9 @@ func (t *Target) claim(ctx context.Context) error {
 	}
 	m, err := t.archive.manifest(ctx)
 	if err == nil && m.Format == 0 {
-		m = manifest{Format: format, Subscription: t.subscription}
-		err = t.archive.create(ctx, m)
+		if err = t.archive.create(ctx, manifest{Format: format, Subscription: t.subscription}); err == nil {
+			m, err = t.archive.manifest(ctx) // another one may have been faster
+		}
 	}
 	if err == nil && m.Subscription != t.subscription {
 		err = fmt.Errorf("the archive is that of subscription %s: give this one another url", m.Subscription)
