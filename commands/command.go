@@ -119,6 +119,8 @@ type Result struct {
 	// Replayed says that the request had been carried out before and nothing
 	// was done now.
 	Replayed bool
+	// Duplicate says that the events had been stored before, by an append without a receipt: nothing was done now.
+	Duplicate bool
 	// Planned is what a dry run would have appended.
 	Planned []eventstore.StreamAppend
 }

@@ -114,6 +114,7 @@ func (o outcome) report(err error) (Result, error) {
 	}
 	for _, a := range o.appended {
 		r.Position = max(r.Position, a.Position)
+		r.Duplicate = r.Duplicate || a.Duplicate
 	}
 	return r, nil
 }
