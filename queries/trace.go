@@ -124,16 +124,9 @@ func Trace(ctx context.Context, log eventstore.Reader, q TraceQuery) (Traced, er
 	if q.MaxEvents <= 0 {
 		q.MaxEvents = DefaultTraceEvents
 	}
-	if q.MaxScan <= 0 {
-		q.MaxScan = DefaultTraceScan
-	}
-	head, err := log.Head(ctx)
+	t, err := newTracer(ctx, log, q)
 	if err != nil {
 		return Traced{}, err
-	}
-	t := &tracer{TraceQuery: q, log: log, head: head.Position, left: q.MaxScan}
-	if end, isBounded := ctx.Deadline(); isBounded {
-		t.until = time.Now().Add(time.Until(end) / 3)
 	}
 	asked, err := t.asked(ctx)
 	if err != nil {
@@ -143,7 +136,7 @@ func Trace(ctx context.Context, log eventstore.Reader, q TraceQuery) (Traced, er
 	if err != nil {
 		return Traced{}, err
 	}
-	t.left = q.MaxScan
+	t.left = t.MaxScan
 	if err := t.follow(ctx, root); err != nil {
 		return Traced{}, err
 	}
@@ -160,6 +153,8 @@ type tracer struct {
 	until time.Time
 	// isLate says that the time was over.
 	isLate bool
+	// eventOnly says that an id is none of a correlation.
+	eventOnly bool
 	// way are the event asked for and those that led to it, from cause to cause, the last the first.
 	way           []eventstore.RecordedEvent
 	isRootUnknown bool
@@ -174,6 +169,33 @@ type tracer struct {
 	bytes int
 	// through is the last position that was looked at for the tree.
 	through int64
+}
+
+func newTracer(ctx context.Context, log eventstore.Reader, q TraceQuery) (*tracer, error) {
+	if q.MaxScan <= 0 {
+		q.MaxScan = DefaultTraceScan
+	}
+	head, err := log.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &tracer{TraceQuery: q, log: log, head: head.Position, left: q.MaxScan}
+	if end, isBounded := ctx.Deadline(); isBounded {
+		t.until = time.Now().Add(time.Until(end) / 3)
+	}
+	return t, nil
+}
+
+// FindEvent returns the event that q.ID is the id or the position of, as Trace finds it. Of q, ID, MaxScan and Shows count.
+//
+// Errors: ErrNoTrace, those of reading the log.
+func FindEvent(ctx context.Context, log eventstore.Reader, q TraceQuery) (eventstore.RecordedEvent, error) {
+	t, err := newTracer(ctx, log, q)
+	if err != nil {
+		return eventstore.RecordedEvent{}, err
+	}
+	t.eventOnly, t.Stream = true, ""
+	return t.asked(ctx)
 }
 
 // look returns the first event that is picked; nil, if there is none within the bounds.

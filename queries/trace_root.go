@@ -35,7 +35,7 @@ func (t *tracer) asked(ctx context.Context) (eventstore.RecordedEvent, error) {
 	var err error
 	isIt := func(e *eventstore.RecordedEvent) bool { return e.ID == id && t.shows(e.Stream) }
 	isOf := func(e *eventstore.RecordedEvent) bool {
-		return metadataOf(e).CorrelationID == t.ID && t.shows(e.Stream)
+		return !t.eventOnly && metadataOf(e).CorrelationID == t.ID && t.shows(e.Stream)
 	}
 	if id.Version() == 7 {
 		if behind, err = t.since(ctx, id, t.head); err == nil {
