@@ -186,7 +186,7 @@ func (a *Acceptor) accept(ctx context.Context, g *grant, here, from uuid.UUID, e
 			return 0, Permanent(fmt.Errorf("its metadata have no ids of logs as %s", viaMember))
 		}
 	}
-	about := aboutEvent(e.RecordedEvent)
+	about := PatternEvent(e.RecordedEvent)
 	switch via = append(via, from); {
 	case slices.Contains(via, here):
 		return wasDropped, nil

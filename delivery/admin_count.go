@@ -73,7 +73,7 @@ func matcherOf(p *pattern.Pattern) func(*eventstore.RecordedEvent) bool {
 	m := &pattern.Matcher[bool]{}
 	m.Add(true, p)
 	return func(e *eventstore.RecordedEvent) bool {
-		about := aboutEvent(e)
+		about := PatternEvent(e)
 		var room [1]bool
 		return len(m.Match(&about, room[:0])) > 0
 	}

@@ -63,7 +63,7 @@ func (a *Admin) explainFilter(ctx context.Context, f *found, by *judgement, e *e
 	if err != nil {
 		return d, err
 	}
-	about := aboutEvent(e)
+	about := PatternEvent(e)
 	if sel.explain(&about, x, say); x.State != "" {
 		return d, nil
 	}

@@ -99,7 +99,7 @@ func (a *Admin) routes(ctx context.Context, q RoutesQuery) (Routes, error) {
 		if err != nil {
 			return Routes{}, err
 		}
-		e, about = found.RecordedEvent, new(aboutEvent(found.RecordedEvent))
+		e, about = found.RecordedEvent, new(PatternEvent(found.RecordedEvent))
 	}
 	all, err := a.findRoutes(ctx, e, q.Event == nil)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 //	 "message_id":"…", "data":{…}, "metadata":{…}}
 //
 // What was found for it, see Definition.Enrich, is the member enriched. Data and metadata that are JSON are there as they were written, others in base64, as data_base64 and
-// metadata_base64; those that are empty are left out.
+// metadata_base64; those that are empty are left out, as is a message_id that is Nil.
 func (e *Event) AppendJSON(to []byte) []byte { return e.appendJSON(to, IsJSON) }
 
 // AppendLine appends the event as AppendJSON does, but in one line of which ParseEvent makes the same bytes again: JSON is in base64 too if it has
@@ -44,7 +44,10 @@ func (e *Event) appendJSON(to []byte, asItIs func([]byte) bool) []byte {
 	to = strconv.AppendInt(append(to, `,"schema_version":`...), int64(e.SchemaVersion), 10)
 	to = appendString(append(to, `,"content_type":`...), e.ContentType)
 	to = e.RecordedAt.UTC().AppendFormat(append(to, `,"recorded_at":"`...), time.RFC3339Nano)
-	to = appendString(append(to, `","message_id":`...), e.MessageID.String())
+	to = append(to, '"')
+	if e.MessageID != uuid.Nil { // it is no delivery, but the event as the log has it
+		to = appendString(append(to, `,"message_id":`...), e.MessageID.String())
+	}
 	to = appendBytes(to, "data", e.Data, asItIs)
 	to = appendBytes(to, "metadata", e.Metadata, asItIs)
 	if e.Enriched != nil {

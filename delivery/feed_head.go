@@ -110,7 +110,7 @@ func (f *feed) deal(reader int32, claimed []*queue, events []eventstore.Recorded
 		e := &events[i]
 		ids = ids[:0]
 		if version != nil {
-			about := aboutEvent(e)
+			about := PatternEvent(e)
 			ids = version.Match(&about, ids)
 		}
 		if !isSystem(e) {

@@ -249,7 +249,7 @@ func TestTheFeedServesEachWhatMatches(t *testing.T) {
 					}
 					matches := !isSystem(&e)
 					if s.pattern != nil {
-						about := aboutEvent(&e)
+						about := PatternEvent(&e)
 						matches = s.pattern.Explain(&about).Matched
 					}
 					if matches && core.PartitionOf(s.keyOf(&e), len(s.queues)) == part {

@@ -65,8 +65,8 @@ func isSystem(e *eventstore.RecordedEvent) bool { return isSystemType(e.Type) }
 
 func isSystemType(name string) bool { return strings.HasPrefix(name, "$") }
 
-// aboutEvent returns what a pattern looks at.
-func aboutEvent(e *eventstore.RecordedEvent) pattern.Event {
+// PatternEvent returns what a pattern looks at of an event. It shares the bytes of the event.
+func PatternEvent(e *eventstore.RecordedEvent) pattern.Event {
 	return pattern.Event{
 		Position: e.Position, Stream: e.Stream, Category: eventstore.Category(e.Stream), Version: e.Version, ID: e.ID, Type: e.Type,
 		SchemaVersion: e.SchemaVersion, RecordedAt: e.RecordedAt, Metadata: orNil(e.Metadata), Data: orNil(e.Data),

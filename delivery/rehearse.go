@@ -44,7 +44,7 @@ func (s Subscription) Rehearse(ctx context.Context, codec *eventstore.Codec, log
 		if err != nil {
 			return from, err
 		}
-		about := aboutEvent(&e)
+		about := PatternEvent(&e)
 		if sel.pattern == nil && !isSystem(&e) || sel.pattern != nil && sel.pattern.Explain(&about).Matched {
 			event := Event{RecordedEvent: &e, MessageID: MessageID(at.Log, &e), Key: sel.keyOf(&e), Attempt: before.Counted + 1, Tried: before.Made > 0}
 			if err := target.Deliver(ctx, &Delivery{Subscription: d.Name, Events: []Event{event}}); err != nil {
@@ -78,7 +78,7 @@ func rehearseWindows(ctx context.Context, d Definition, log eventstore.Reader) e
 		if err != nil {
 			return err
 		}
-		about := aboutEvent(&e)
+		about := PatternEvent(&e)
 		if sel.pattern == nil && isSystem(&e) || sel.pattern != nil && !sel.pattern.Explain(&about).Matched {
 			continue
 		}
