@@ -17,6 +17,7 @@ import (
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
+	"github.com/57528e99/recount/httpapi/logapi"
 	"github.com/57528e99/recount/httpapi/openapi"
 	"github.com/57528e99/recount/projections"
 	"github.com/57528e99/recount/sagas"
@@ -48,9 +49,13 @@ type App struct {
 	// ActorHeader is the header that Actor looks at, as the OpenAPI document says it. Default: Authorization.
 	ActorHeader string
 	// OwnRoutesOnly serves each command by its own route alone, for who decides by method and path what a
-	// client may do: /v1/commands, which runs any of them, and /v1/trace/{id}, which shows any event of the App,
-	// are not there, nor do "commands" and "trace --server" on a command line work. Default: they are there.
+	// client may do: /v1/commands, which runs any of them, /v1/trace/{id}, which shows any event of the App, and those of
+	// the log, which append and show any event, are not there, nor do "commands" and "trace --server" on a command line work.
+	// Default: they are there.
 	OwnRoutesOnly bool
+	// RawAppends are categories of the App's own aggregates whose streams clients may append to, and delete, event by event over HTTP: by no
+	// rule of the aggregate. Default: none; streams of other categories they may.
+	RawAppends []string
 	// Middleware is around all routes, the first outermost.
 	Middleware []func(http.Handler) http.Handler
 	// Targets make the targets of subscriptions that are in packages of their own, which a program links only if it uses them, by the
@@ -209,7 +214,7 @@ func codecOf(aggregates []Aggregate) (*eventstore.Codec, error) {
 // Problems returns what errors are over HTTP: those of the modules, and those of the routes for
 // operators.
 func (a App) Problems() []httpapi.DomainProblem {
-	return append(a.domainProblems(), adminapi.Problems(a.ProgramName())...)
+	return slices.Concat(a.domainProblems(), adminapi.Problems(a.ProgramName()), logapi.Problems())
 }
 
 // domainProblems are those of the modules.
@@ -329,6 +334,11 @@ func (a App) checkNames() (mistakes []error) {
 			mistakes = append(mistakes, fmt.Errorf("app: two aggregates have the category %q", category))
 		}
 		taken["a category"+category] = true
+	}
+	for _, category := range a.RawAppends {
+		if !taken["a category"+category] {
+			mistakes = append(mistakes, fmt.Errorf("app: RawAppends has %q, which is the category of no aggregate", category))
+		}
 	}
 	for _, unit := range a.units() {
 		name("a unit", unit.spec.name)

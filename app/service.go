@@ -22,6 +22,7 @@ import (
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
 	"github.com/57528e99/recount/httpapi/auth"
+	"github.com/57528e99/recount/httpapi/logapi"
 	"github.com/57528e99/recount/httpapi/openapi"
 	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/projections"
@@ -364,6 +365,7 @@ func (s *Service) register(api *httpapi.API) error {
 		api.Section("commands", s.App.domainProblems()...)
 		httpapi.Commands(api)
 		adminapi.RegisterTrace(api, s.App.Program, s.Trace)
+		logapi.Register(api, s.logConfig())
 	}
 	if s.Rows == nil {
 		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions, s.Broker)
@@ -377,6 +379,12 @@ func (s *Service) register(api *httpapi.API) error {
 		adminapi.RegisterWebhooks(api, s.App.Program, s.Subscriptions, adminapi.WebhookConfig{Key: s.options.WebhookKey, Allow: s.options.AllowTargets})
 	}
 	return nil
+}
+
+// logConfig is that of the routes by which clients append to the log. Streams of aggregates are not for them, nor are those of sagas.
+func (s *Service) logConfig() logapi.Config {
+	owned := slices.DeleteFunc(s.App.Categories(), func(category string) bool { return slices.Contains(s.App.RawAppends, category) })
+	return logapi.Config{Log: s.Log, Owned: append(owned, sagas.Category)}
 }
 
 func (s *Service) registerModule(api *httpapi.API, m Module) {

@@ -19,9 +19,9 @@ func bodyProblem(err error) *Problem {
 	var blamed FieldBlamer
 	if errors.As(semantic.Err, &blamed) {
 		within, reason := blamed.InvalidField()
-		return invalidMember(string(semantic.JSONPointer)+within, reason)
+		return InvalidMember(string(semantic.JSONPointer)+within, reason)
 	}
-	return invalidMember(string(semantic.JSONPointer), describeMismatch(semantic))
+	return InvalidMember(string(semantic.JSONPointer), describeMismatch(semantic))
 }
 
 func describeMismatch(e *json.SemanticError) string {
@@ -38,7 +38,8 @@ func describeMismatch(e *json.SemanticError) string {
 	return "must be " + typeName(e.GoType) + ", it is " + kindName(e.JSONKind)
 }
 
-func invalidMember(pointer, detail string) *Problem {
+// InvalidMember is the problem of a member of the body, at a JSON pointer, that is wrong. Detail says what it must be.
+func InvalidMember(pointer, detail string) *Problem {
 	name := pointer
 	if name == "" {
 		name = "The body"

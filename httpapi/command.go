@@ -68,7 +68,7 @@ func (r CommandRequest[Body]) Path(name string) string { return r.vars[name] }
 // Command registers a command and a route that runs it. Path is a template such as
 // /v1/orders/{id}/confirm. Body is a struct; see Validator.
 //
-// The handler must pass Options to Handle of a commands.Handler or commands.Units and return its
+// The handler must pass Options to Handle of a commands.Handler or commands.Units, or to a commands.Appender, and return its
 // result and error. Once begun it runs to its end even if the client hangs up,
 // for at most Config.Timeout.
 //
@@ -292,6 +292,8 @@ type acknowledgement struct {
 	Position int64       `json:"position"`
 	Streams  []streamAck `json:"streams,omitzero"`
 	ID       string      `json:"id,omitzero"`
+	// Deduplicated says that the events were there before, by their ids or a dedup_key.
+	Deduplicated bool `json:"deduplicated,omitzero"`
 }
 
 // streamAck is a stream of a unit. Its position is 0 if nothing was written to it.
@@ -329,7 +331,7 @@ func (c *command) answerTo(call commandCall, r commands.Result, id string) (stat
 	if r.Answer.Code != 0 {
 		status = r.Answer.Code
 	}
-	ack := acknowledgement{Stream: r.Stream, Version: r.Version, Position: r.Position, ID: id}
+	ack := acknowledgement{Stream: r.Stream, Version: r.Version, Position: r.Position, ID: id, Deduplicated: r.Duplicate}
 	if len(r.Streams) > 1 {
 		for _, s := range r.Streams {
 			ack.Streams = append(ack.Streams, streamAck{s.Stream, s.Version, s.Position})

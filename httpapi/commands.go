@@ -95,9 +95,9 @@ func (b commandsBody) check() error {
 	case b.Commands == nil:
 		return nil
 	case !reflect.ValueOf(b.commandBody).IsZero():
-		return invalidMember("/commands", "must stand alone; each of them has its own type, id, data and key")
+		return InvalidMember("/commands", "must stand alone; each of them has its own type, id, data and key")
 	case n == 0 || n > maxBatch:
-		return invalidMember("/commands", fmt.Sprintf("must have 1 to %d commands, it has %d", maxBatch, n))
+		return InvalidMember("/commands", fmt.Sprintf("must have 1 to %d commands, it has %d", maxBatch, n))
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (a *API) serveCommands(x *exchange) error {
 	case one.Key == "":
 		one.Key = key
 	case key != "" && key != one.Key:
-		return invalidMember("/key", "must not differ from the header Idempotency-Key")
+		return InvalidMember("/key", "must not differ from the header Idempotency-Key")
 	}
 	c, call, result, err := a.runOne(ctx, x, body.commandBody, common)
 	if err != nil {
@@ -250,7 +250,7 @@ func unknownCommand(known []*command) *Problem {
 	for i, c := range known {
 		names[i] = c.Name
 	}
-	return invalidMember("/type", "is not a command here; "+knownAre(names))
+	return InvalidMember("/type", "is not a command here; "+knownAre(names))
 }
 
 // call returns the command's call that a body asks for.
@@ -264,7 +264,7 @@ func (c *command) call(body commandBody) (call commandCall, err error) {
 	call.options.Expected = eventstore.Any
 	if v := body.ExpectedVersion; v != nil {
 		if *v < -1 {
-			return call, invalidMember("/expected_version", "must be a version, or -1 for what is not there yet")
+			return call, InvalidMember("/expected_version", "must be a version, or -1 for what is not there yet")
 		}
 		call.options.Expected = eventstore.Exact(*v)
 	}
@@ -274,11 +274,11 @@ func (c *command) call(body commandBody) (call commandCall, err error) {
 	}
 	if len(c.variables) > 0 {
 		if fault := invalidText(body.ID); fault != "" {
-			return call, invalidMember("/id", fault)
+			return call, InvalidMember("/id", fault)
 		}
 		// The route of the command may have a pattern, which its handler counts on.
 		if _, err := c.route.URLPath(c.variables[0], url.PathEscape(body.ID)); err != nil {
-			return call, invalidMember("/id", "must be as in the path "+c.Path)
+			return call, InvalidMember("/id", "must be as in the path "+c.Path)
 		}
 		call.vars = pathVars{c.variables[0]: body.ID}
 		return call, nil
@@ -292,7 +292,7 @@ func (c *command) call(body commandBody) (call commandCall, err error) {
 // withID puts an id into a body that takes one.
 func (c *command) withID(text []byte, id string) ([]byte, error) {
 	if c.idField == nil {
-		return nil, invalidMember("/id", "must be left out: "+c.Name+" takes none")
+		return nil, InvalidMember("/id", "must be left out: "+c.Name+" takes none")
 	}
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(text, &members); err != nil || members == nil {
@@ -300,7 +300,7 @@ func (c *command) withID(text []byte, id string) ([]byte, error) {
 	}
 	var given string
 	if own := members[c.options.IDMember]; own != nil && (json.Unmarshal(own, &given) != nil || given != "" && given != id) {
-		return nil, invalidMember("/id", "must not differ from /data/"+c.options.IDMember)
+		return nil, InvalidMember("/id", "must not differ from /data/"+c.options.IDMember)
 	}
 	value, err := json.Marshal(id)
 	if err != nil {

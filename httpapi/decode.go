@@ -49,7 +49,7 @@ func decode(body []byte, v any) error {
 		}
 	}
 	if path := missingMember(body, reflect.ValueOf(v).Elem()); path != nil {
-		return invalidMember("/"+strings.Join(path, "/"), "must be given")
+		return InvalidMember("/"+strings.Join(path, "/"), "must be given")
 	}
 	if validator, ok := v.(Validator); ok {
 		if err := validator.Validate(); err != nil {
@@ -115,7 +115,7 @@ func checkText(body []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	// What only begins as another value does is not JSON.
 	if k := d.PeekKind(); k != jsontext.KindBeginObject && k != jsontext.KindInvalid && jsontext.Value(body).IsValid() {
-		return invalidMember("", "must be an object, it is "+kindName(k))
+		return InvalidMember("", "must be an object, it is "+kindName(k))
 	}
 	for {
 		token, err := d.ReadToken()
@@ -127,7 +127,7 @@ func checkText(body []byte) error {
 				withPointer(string(d.StackPointer()), "is nested too deep")
 		}
 		if detail := invalidToken(token); detail != "" {
-			return invalidMember(string(d.StackPointer()), detail)
+			return InvalidMember(string(d.StackPointer()), detail)
 		}
 		if d.StackDepth() == 0 {
 			return checkEnd(body, d.InputOffset())

@@ -127,6 +127,11 @@ func (x *exchange) conflict(c *eventstore.ConflictError) *Problem {
 	if x.expected == eventstore.Any || c.Expected != x.expected {
 		return kindConflict.Problem("Others kept changing " + c.Stream + " at the same time.").withRetryAfter(1)
 	}
+	return PreconditionFailed(c)
+}
+
+// PreconditionFailed is the problem of a demand of the client's own that a stream does not meet, wherever in the request it is.
+func PreconditionFailed(c *eventstore.ConflictError) *Problem {
 	p := kindPreconditionFailed.Problem(c.Error() + ".")
 	p.Actual = &c.Actual
 	if version, ok := c.Expected.Exact(); ok {

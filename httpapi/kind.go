@@ -143,7 +143,7 @@ var (
 		"An event in its history has data that is not what its type says, so its state cannot be known. Nothing was written.",
 		"Sending it again is of no use. The operator finds the event in the log of the server, under the request id.")
 	kindPreconditionFailed = define(http.StatusPreconditionFailed, "precondition-failed", "Precondition failed",
-		"The version demanded by If-Match or If-None-Match is not the present one. Nothing was written.",
+		"The version demanded by If-Match, If-None-Match or expected is not the present one. Nothing was written.",
 		"Read it again, decide again, and send the ETag that you then have.")
 	kindRejected = define(http.StatusUnprocessableEntity, "rejected", "Rejected by a domain rule",
 		"The command was understood, and refused by the rules of the domain. Nothing was changed.",

@@ -77,6 +77,9 @@ func (p *Params) Text(name string) string {
 // Cursor returns the cursor of a page, as Page.Next has it: a text of up to 4 KiB.
 func (p *Params) Cursor(name string) string { return p.text(name, maxCursorBytes) }
 
+// LongText returns a text, as Text does, of up to 4 KiB.
+func (p *Params) LongText(name string) string { return p.text(name, maxCursorBytes) }
+
 func (p *Params) text(name string, maxBytes int) string {
 	value, ok := p.take(Parameter{Name: name, Type: "string", MaxBytes: maxBytes})
 	if !ok {

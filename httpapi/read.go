@@ -62,6 +62,12 @@ func (r ReadRequest[P]) Invalid(name, detail string) *Problem {
 // ETag of their bytes.
 type Versioned interface{ StreamVersion() int64 }
 
+// Raw is implemented by answers that write their JSON themselves, for what must come back byte for byte as it was sent.
+type Raw interface {
+	// AppendJSON appends the answer. It must be valid JSON in one value.
+	AppendJSON(to []byte) []byte
+}
+
 // Read registers a route that answers with JSON of T, or a Page. Parse takes
 // the query parameters; use NoParams if there are none. The parameter
 // consistency and the headers Consistency-Token, Prefer and If-None-Match are
@@ -143,9 +149,14 @@ func (x *exchange) readConditions(params *Params) (c readConditions, err error) 
 
 // writeRead answers with v, or with 304 if the client has just that.
 func (x *exchange) writeRead(v any) error {
-	body, err := json.Marshal(v, json.Deterministic(true))
-	if err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
+	var body []byte
+	if raw, ok := v.(Raw); ok {
+		body = raw.AppendJSON(nil)
+	} else {
+		var err error
+		if body, err = json.Marshal(v, json.Deterministic(true)); err != nil {
+			return fmt.Errorf("encode the answer: %w", err)
+		}
 	}
 	h := x.w.Header()
 	if page, ok := v.(interface{ nextCursor() Cursor }); ok && page.nextCursor() != "" {

@@ -1,0 +1,63 @@
+package logapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/57528e99/recount/commands"
+	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/security"
+)
+
+const (
+	streamPath = "/v1/streams/{stream}"
+	appendPath = "/v1/append"
+)
+
+// appends registers the routes that append. They are idempotent as commands are, and by the ids of events.
+func (r *routes) appends(a *httpapi.API) {
+	httpapi.Command(a, http.MethodPost, streamPath, httpapi.CommandOptions{}, r.appendOne)
+	a.Access(httpapi.Access{Action: security.Append, Stream: "{stream}"})
+	httpapi.Command(a, http.MethodPost, appendPath, httpapi.CommandOptions{}, r.appendAll)
+	a.Access(httpapi.Access{Action: security.Append, Filtered: true})
+}
+
+func (r *routes) appendOne(ctx context.Context, in httpapi.CommandRequest[streamBody]) (commands.Result, error) {
+	stream, b := in.Path("stream"), in.Body
+	if err := r.writable(stream); err != nil {
+		return commands.Result{}, err
+	}
+	a := eventstore.StreamAppend{Stream: stream, Expected: in.Options.Expected, Events: b.events}
+	if b.Expected.isSaid() {
+		if in.Options.Expected != eventstore.Any {
+			return commands.Result{}, httpapi.InvalidMember("/expected", "must not be given beside If-Match or If-None-Match")
+		}
+		a.Expected = b.Expected.version
+	}
+	if b.DedupKey == "" {
+		result, err := r.appender.Append(ctx, []eventstore.StreamAppend{a}, in.Options)
+		return result, ofStream(stream, err)
+	}
+	if in.Options.Receipt != nil {
+		return commands.Result{}, httpapi.InvalidMember("/dedup_key", "must not be given beside Idempotency-Key: an append has one or the other")
+	}
+	result, err := r.appender.AppendOnce(ctx, a, eventstore.Dedup{Key: b.DedupKey}, in.Options)
+	return result, ofStream(stream, err)
+}
+
+func (r *routes) appendAll(ctx context.Context, in httpapi.CommandRequest[appendsBody]) (commands.Result, error) {
+	if in.Options.Expected != eventstore.Any {
+		return commands.Result{}, httpapi.InvalidMember("/appends", "must say what each stream is expected to be: If-Match and If-None-Match are of one stream")
+	}
+	for _, a := range in.Body.appends {
+		if err := in.Caller.May(security.Append, security.Resource{Stream: a.Stream}); err != nil {
+			return commands.Result{}, err
+		}
+		if err := r.writable(a.Stream); err != nil {
+			return commands.Result{}, err
+		}
+	}
+	result, err := r.appender.Append(ctx, in.Body.appends, in.Options)
+	return result, ofStream("", err)
+}
