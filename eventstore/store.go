@@ -96,7 +96,7 @@ type Receipt struct {
 	// Answer is kept for the caller as it is. At most 64 KiB.
 	Answer []byte
 	// Window is for how long after it was stored an earlier receipt counts, at
-	// most 24 hours: an older one is replaced by this. It is of the append, not
+	// most 24 hours, and at most for as long as the store keeps it: an older one is replaced by this. It is of the append, not
 	// kept. Default: for as long as it is kept.
 	Window time.Duration
 }

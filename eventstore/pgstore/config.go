@@ -56,8 +56,8 @@ type Config struct {
 	// NoListen turns off LISTEN and NOTIFY between processes, e.g. behind a
 	// transaction pooler; polling remains.
 	NoListen bool
-	// ReceiptTTL is how long receipts are kept. Default: 24h. Negative: until
-	// PurgeReceipts is called.
+	// ReceiptTTL is how long receipts are kept. A Receipt.Window must not be longer.
+	// Default: 24h. Negative: until PurgeReceipts is called.
 	ReceiptTTL time.Duration
 	// ObserveAppend is told of every append, and ObserveBatch of every
 	// transaction in which the appender wrote some. The first is called by many

@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -90,6 +91,31 @@ func TestAppendsAndBatchesAreObserved(t *testing.T) {
 		if a.Events != 1 || a.Duration <= 0 || errors.Is(a.Err, eventstore.ErrConflict) != (i == 2) {
 			t.Errorf("append %d = %+v", i, a)
 		}
+	}
+}
+
+// What a receipt is to count for must not be longer than it is kept: a second append would be one more, and nobody would know.
+func TestAReceiptCountsForNoLongerThanItIsKept(t *testing.T) {
+	t.Parallel()
+	db := newLog(t)
+	s := open(t, db, func(c *pgstore.Config) { c.ReceiptTTL = 4 * time.Minute })
+	receipt := func(window time.Duration) eventstore.AppendOptions {
+		return eventstore.AppendOptions{Receipt: &eventstore.Receipt{Scope: "s", Key: "k", Window: window}}
+	}
+	_, queued := s.Append(t.Context(), happened("a-1", 1), receipt(5*time.Minute))
+	tx, err := db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, inTx := s.AppendCommit(t.Context(), tx, []eventstore.StreamAppend{happened("a-1", 1)}, receipt(5*time.Minute))
+	_, once := eventstore.AppendOnce(t.Context(), s, happened("a-1", 1), eventstore.Dedup{})
+	for _, err := range []error{queued, inTx, once} {
+		if !errors.Is(err, eventstore.ErrInvalid) || !strings.Contains(err.Error(), "receipt.window must be at most 4m0s, for as long as receipts are kept") {
+			t.Errorf("a window of five minutes: %v", err)
+		}
+	}
+	if _, err := s.Append(t.Context(), happened("a-1", 1), receipt(4*time.Minute)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 func (s *Store) AppendCommit(ctx context.Context, tx pgx.Tx, appends []eventstore.StreamAppend, opts eventstore.AppendOptions) (appended []eventstore.Appended, err error) {
 	begun := time.Now()
 	defer func() { s.observeAppend(begun, countEvents(appends), err) }()
-	if err := s.cfg.Limits.Validate(appends, opts); err != nil {
+	if err := s.validate(appends, opts); err != nil {
 		rollback(ctx, tx)
 		return nil, err
 	}
