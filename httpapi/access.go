@@ -38,8 +38,12 @@ func accessOf(category string, variables []string) Access {
 	return Access{Action: security.Command, Category: category}
 }
 
-// Access says what the route that was registered last does, and with what, where its sort does not say it.
+// Access says what the route that was registered last does, and with what, where its sort does not say it. Of a command that holds for /v1/commands, too.
 func (a *API) Access(access Access) {
+	if a.internal != "" {
+		a.mistake("Access after the internal command %s, which has no route", a.internal)
+		return
+	}
 	if access.Action == "" {
 		access.Action = actionOf[a.lastRoute().Sort]
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/security"
 )
@@ -88,4 +89,37 @@ type decide func(security.Principal, security.Action, security.Resource) error
 // Authorize implements security.Authorizer.
 func (d decide) Authorize(p security.Principal, a security.Action, r security.Resource) error {
 	return d(p, a, r)
+}
+
+// TestCommandsAreForWhomTheirRouteSays, by whichever way they come, and are listed for.
+func TestCommandsAreForWhomTheirRouteSays(t *testing.T) {
+	t.Parallel()
+	p := security.Principal{Name: "ann", Roles: []security.Action{security.Command}}
+	config := httpapi.Config{Authenticate: func(*http.Request) (security.Principal, error) { return p, nil }}
+	a := newAPI(t, config)
+	command := func(a *httpapi.API, o httpapi.CommandOptions) {
+		httpapi.Command(a, "POST", "/v1/x/{id}/"+o.Name, o, func(context.Context, httpapi.CommandRequest[struct{}]) (commands.Result, error) {
+			return commands.Result{}, nil
+		})
+	}
+	httpapi.Commands(a)
+	command(a, httpapi.CommandOptions{Name: "wipe", Category: "x"})
+	a.Access(httpapi.Access{Action: security.Admin})
+	command(a, httpapi.CommandOptions{Name: "stir", Category: "x"})
+	h := handlerOf(t, a)
+	wantProblem(t, do(h, "POST", "/v1/x/1/wipe", ""), 403, "forbidden")
+	wantProblem(t, do(h, "POST", "/v1/commands", `{"type":"wipe","id":"1"}`), 403, "forbidden")
+	if resp := do(h, "POST", "/v1/commands", `{"type":"stir","id":"1"}`); resp.StatusCode != 200 {
+		t.Errorf("the command that it may run is answered with %d", resp.StatusCode)
+	}
+	if got := text(t, do(h, "GET", "/v1/commands", "")); strings.Contains(got, "wipe") || !strings.Contains(got, "stir") {
+		t.Errorf("the commands are %s", got)
+	}
+	a = newAPI(t, config)
+	command(a, httpapi.CommandOptions{Name: "stir"})
+	command(a, httpapi.CommandOptions{Name: "clean", Internal: true})
+	a.Access(httpapi.Access{Action: security.Admin})
+	if _, err := a.Handler(); err == nil || !strings.Contains(err.Error(), "the internal command clean") {
+		t.Errorf("Handler = %v", err)
+	}
 }

@@ -129,6 +129,8 @@ type API struct {
 	running  inProgress
 	draining atomic.Bool
 	mistakes []error
+	// internal is the command that was registered last, if it has no route.
+	internal string
 
 	section         string
 	sectionProblems []DomainProblem
@@ -213,6 +215,7 @@ func (a *API) handle(r Route, h func(*exchange) error) {
 	if r.Access.Action == "" {
 		r.Access.Action = actionOf[r.Sort]
 	}
+	a.internal = ""
 	i := len(a.routes) // what it is like may yet be said, see Access
 	methods := []string{r.Method}
 	if r.Method == http.MethodGet {

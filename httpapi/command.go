@@ -114,7 +114,8 @@ type command struct {
 	// idField is where in the body IDMember is; nil if there is none.
 	idField []int
 	read    func(*commandCall) (runCommand, error)
-	access  Access
+	// of is which of API.routes is its own; what that permits to whom may yet be said, see API.Access.
+	of int
 }
 
 // commandCall is what a command is called with.
@@ -164,10 +165,13 @@ func (a *API) addCommand(c *command) {
 	for _, m := range variablePattern.FindAllStringSubmatch(c.Path, -1) {
 		c.variables = append(c.variables, m[1])
 	}
-	c.access = accessOf(c.options.Category, c.variables)
-	if !c.options.Internal {
+	a.internal = ""
+	if c.options.Internal {
+		a.internal = cmp.Or(c.Name, c.Path)
+	} else {
+		c.of = len(a.routes)
 		a.handle(Route{
-			Method: c.Method, Path: c.Path, Sort: SortCommand, Access: c.access, Command: c.Name, Parameters: []Parameter{ofDryRun},
+			Method: c.Method, Path: c.Path, Sort: SortCommand, Access: accessOf(c.options.Category, c.variables), Command: c.Name, Parameters: []Parameter{ofDryRun},
 			Body: c.body, OptionalBody: c.options.OptionalBody,
 			Answers: []Answer{jsonAnswer[acknowledgement](c.successStatus()), jsonAnswer[planned](http.StatusOK)},
 		}, c.serve)

@@ -116,7 +116,13 @@ func (a *API) listCommands(x *exchange) error {
 	if err := newParams(x.r.URL.RawQuery).err(); err != nil {
 		return err
 	}
-	return x.writeJSON(http.StatusOK, commandList{a.served()})
+	x.quiet = true // nobody is refused
+	return x.writeJSON(http.StatusOK, commandList{slices.DeleteFunc(a.served(), func(c *command) bool {
+		access := a.routes[c.of].Access
+		resource := access.resource(nil)
+		resource.Part = access.Stream != "" // which of them it may be for is to be seen
+		return x.caller.May(access.Action, resource) != nil
+	})})
 }
 
 func (a *API) serveCommands(x *exchange) error {
@@ -182,7 +188,8 @@ func (a *API) runOne(ctx context.Context, x *exchange, body commandBody, common 
 	if err != nil {
 		return nil, call, commands.Result{}, err
 	}
-	if err := x.caller.May(security.Command, c.access.resource(call.vars)); err != nil {
+	access := a.routes[c.of].Access
+	if err := x.caller.May(access.Action, access.resource(call.vars)); err != nil {
 		return nil, call, commands.Result{}, err
 	}
 	expected := call.options.Expected

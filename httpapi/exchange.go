@@ -27,7 +27,7 @@ type exchange struct {
 	// caller is who sends it, and actor their name; "" if nobody says so.
 	caller Caller
 	actor  string
-	// quiet says that it is not refused if nobody knows who sends it.
+	// quiet says that nobody is told of what the caller may not do: it is not what was asked for.
 	quiet bool
 	// expected is the precondition of a command.
 	expected eventstore.ExpectedVersion
