@@ -28,7 +28,7 @@ var (
 	ErrTwoLive = eventstore.NewError(eventstore.ClassConflict, "there are two live tokens of the name already")
 	// ErrTooMany is returned by Create if the App has MaxLive live tokens.
 	ErrTooMany = eventstore.NewError(eventstore.ClassConflict, "there are too many live tokens")
-	// ErrNotFound is returned if no token has the id, and no live one the name.
+	// ErrNotFound is returned by Revoke if no token has the id.
 	ErrNotFound = eventstore.NewError(eventstore.ClassNotFound, "there is no such token")
 )
 
@@ -104,7 +104,7 @@ type Store struct {
 
 // NewStore returns the tokens of an App in a schema.
 func NewStore(pool *pgxpool.Pool, schema, app string, log Log) *Store {
-	return &Store{pool: pool, schema: schema, app: app, log: log}
+	return &Store{pool: pool, schema: schema, app: app, log: log, known: known{reading: make(chan struct{}, 1)}}
 }
 
 const (
@@ -113,6 +113,9 @@ const (
 
 	// lockApp lets the tokens of an App be made one after the other. The row in apps is there since the App entered the log.
 	lockApp = `SELECT pg_advisory_xact_lock(hashtextextended('tokens of ' || $1, 0))`
+
+	// purgeEnded bounds what there is of an App. What became of each is in the audit.
+	purgeEnded = `DELETE FROM {schema}.tokens WHERE app = $1 AND least(revoked_at, expires_at) < clock_timestamp() - interval '30 days'`
 
 	insertToken = `
 INSERT INTO {schema}.tokens (id, app, name, hash, roles, categories, prefixes, created_by, expires_at)
@@ -162,6 +165,9 @@ func (s *Store) Create(ctx context.Context, n New) (text string, t Token, err er
 	}
 	err = s.audited(ctx, TypeTokenCreated, func(tx pgx.Tx) (Token, error) {
 		if _, err := tx.Exec(ctx, lockApp, s.schema+"."+s.app); err != nil {
+			return t, err
+		}
+		if _, err := tx.Exec(ctx, s.sql(purgeEnded), s.app); err != nil {
 			return t, err
 		}
 		all, err := s.list(ctx, tx)

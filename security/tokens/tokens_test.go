@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/internal/pgtest"
@@ -95,6 +100,84 @@ func TestTokensEnd(t *testing.T) {
 	refused(long, security.ReasonRevoked)
 	if all, err := store.List(t.Context()); err != nil || len(all) != 3 {
 		t.Errorf("List = %+v, %v", all, err)
+	}
+	// What ended long ago is not kept for ever.
+	if _, err := db.Pool.Exec(t.Context(), `UPDATE `+db.Schema+`.tokens SET expires_at = clock_timestamp() - interval '31 days' WHERE id = $1`, made.ID); err != nil {
+		t.Fatal(err)
+	}
+	refused(short, security.ReasonUnknown)
+	if _, _, err := store.Create(t.Context(), tokens.New{Name: "bob", Roles: roles}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := store.List(t.Context()); err != nil || len(all) != 3 || slices.ContainsFunc(all, func(t tokens.Token) bool { return t.ID == made.ID }) {
+		t.Errorf("List = %+v, %v", all, err)
+	}
+}
+
+// reads counts how often the tokens are read.
+type reads struct{ atomic.Int64 }
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (r *reads) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if strings.Contains(q.SQL, "SELECT id, name, hash") {
+		r.Add(1)
+	}
+	return ctx
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (*reads) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TestManyWaitForOneRead: where it takes long to read the tokens, those who wait for that do not read them one after the other.
+func TestManyWaitForOneRead(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	config := db.Pool.Config()
+	var count reads
+	config.ConnConfig.Tracer = &count
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	store := tokens.NewStore(pool, db.Schema, "shop", log{})
+	text, _, err := store.Create(t.Context(), tokens.New{Name: "ann", Roles: []security.Action{security.Read}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Pool.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), `LOCK TABLE `+db.Schema+`.tokens IN ACCESS EXCLUSIVE MODE`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 16
+	var begun, ended sync.WaitGroup
+	begun.Add(many)
+	for range many {
+		ended.Go(func() {
+			begun.Done()
+			if _, err := store.Verify(t.Context(), text); err != nil {
+				t.Errorf("Verify = %v", err)
+			}
+		})
+	}
+	begun.Wait()
+	impatient, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond) // what is read was asked for longer ago than it is used for
+	defer cancel()
+	for count.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := store.Verify(impatient, text); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Verify of who waits no longer = %v", err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended.Wait()
+	if n := count.Load(); n > 3 {
+		t.Errorf("%d asked at once, and the tokens were read %d times", many, n)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,8 +15,10 @@ const (
 	// everywhere then. Who finds it older than refreshAge reads it anew, while others go on.
 	maxAge     = time.Second
 	refreshAge = maxAge / 2
-	// unknownAge is the same for a token that nobody has: who tries many has the database asked as often.
-	unknownAge = maxAge / 10
+	// unknownAge is the same for a token that nobody has: who tries many has the database asked as often. Where it takes long it is
+	// unknownTimes as long as that took, so that they have a part of one connection at most.
+	unknownAge   = maxAge / 10
+	unknownTimes = 10
 	// readTimeout bounds a read of the tokens.
 	readTimeout = 5 * time.Second
 	// useInterval is how exactly the time of the last use is kept.
@@ -29,15 +30,16 @@ const (
 // known are the tokens as they were read last.
 type known struct {
 	current atomic.Pointer[snapshot]
-	mu      sync.Mutex // is held by who reads them
+	reading chan struct{} // is full while somebody reads them
 	// failed is when that failed last, and err why.
 	failed time.Time
 	err    error
 }
 
 type snapshot struct {
-	// at is when the database was asked.
+	// at is when the database was asked, took how long it took to read what it said.
 	at   time.Time
+	took time.Duration
 	byID map[string]*entry
 }
 
@@ -52,12 +54,12 @@ type entry struct {
 }
 
 const (
-	// Of those that were revoked a while ago nobody needs to be told so.
+	// Of those that ended a while ago nobody needs to be told so.
 	selectKnown = `
 SELECT id, name, hash, roles, categories, prefixes, revoked_at IS NOT NULL,
        extract(epoch FROM expires_at - clock_timestamp())::float8
 FROM {schema}.tokens
-WHERE app = $1 AND (revoked_at IS NULL OR revoked_at > clock_timestamp() - interval '1 day')`
+WHERE app = $1 AND coalesce(least(revoked_at, expires_at) > clock_timestamp() - interval '1 day', true)`
 
 	// noteUse leaves it to the next one if somebody else has the row.
 	noteUse = `
@@ -77,7 +79,7 @@ func (s *Store) Verify(ctx context.Context, text string) (security.Principal, er
 	}
 	all, err := s.snapshot(ctx, refreshAge)
 	if err == nil && all.byID[id] == nil {
-		all, err = s.snapshot(ctx, unknownAge) // it may have been made meanwhile
+		all, err = s.snapshot(ctx, min(refreshAge, max(unknownAge, unknownTimes*all.took))) // it may have been made meanwhile
 	}
 	if err != nil {
 		return security.Principal{}, err
@@ -109,16 +111,25 @@ func (s *Store) snapshot(ctx context.Context, refresh time.Duration) (*snapshot,
 	if now := s.known.current.Load(); now != nil && time.Since(now.at) < refresh {
 		return now, nil
 	}
-	if !s.known.mu.TryLock() {
+	waited := false
+	select {
+	case s.known.reading <- struct{}{}:
+	default:
 		if now := s.known.current.Load(); now != nil && time.Since(now.at) < maxAge {
 			return now, nil
 		}
-		s.known.mu.Lock()
+		select {
+		case s.known.reading <- struct{}{}:
+			waited = true
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	defer s.known.mu.Unlock()
+	defer func() { <-s.known.reading }()
 	now := s.known.current.Load()
-	if now != nil && time.Since(now.at) < refresh {
-		return now, nil // somebody else has read them meanwhile
+	// Somebody else may have read them meanwhile. However long that took, it is what this request wants.
+	if now != nil && (time.Since(now.at) < refresh || waited && now.at.After(begun.Add(-maxAge))) {
+		return now, nil
 	}
 	if s.known.failed.After(begun) {
 		return nil, s.known.err // or has failed to: those who wait do not try one after the other
@@ -168,5 +179,6 @@ func (s *Store) read(ctx context.Context, before *snapshot) (*snapshot, error) {
 		}
 		next.byID[id] = e
 	}
+	next.took = time.Since(next.at)
 	return next, rows.Err()
 }
