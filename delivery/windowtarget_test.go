@@ -168,6 +168,23 @@ func TestWindows(t *testing.T) {
 		b.matched(d.Name, readings)
 		b.same(d)
 	}
+	listed, err := b.admin().Windows(t.Context())
+	if err != nil || len(listed) != len(all) {
+		t.Fatal(listed, err)
+	}
+	counters, err := b.admin().WindowCounters(t.Context())
+	if err != nil || len(counters) != len(all) {
+		t.Fatal(counters, err)
+	}
+	for i, w := range listed {
+		const countSQL = `SELECT count(*) FROM {schema}.windows w JOIN {schema}.subscriptions s ON s.id = w.subscription WHERE s.name = $1 AND closed = $2`
+		if open, keeps := read[int64](b, countSQL, w.Subscription, false), read[int64](b, countSQL, w.Subscription, true); w.Open != open || w.Kept != keeps || open == 0 {
+			t.Errorf("%+v, want %d open and %d kept", w, open, keeps)
+		}
+		if w.Open, w.Kept = 0, 0; w.Closings == 0 || counters[i].Closings != w.Closings || counters[i].Open != 0 || counters[i].Kept != 0 {
+			t.Errorf("counters %+v, want %+v", counters[i], w)
+		}
+	}
 	kept, head := read[string](b, keptWindowsSQL), b.head().Position
 	for _, d := range all {
 		if _, err := b.admin().Reset(t.Context(), d.Name, ResetOptions{To: Start{At: AtBeginning}, Reason: "to count anew"}); err != nil {

@@ -75,7 +75,7 @@ var (
 	replayWaits   = gauge("subscription_replay_waiting", "1 if something keeps it from getting on, as the command subscriptions replays says it.", "subscription")
 	replayDead    = gauge("subscription_replay_dead", "Its dead letters.", "subscription")
 
-	windowsOpen    = gauge("windows_open", "Windows of the subscription that are open.", "subscription")
+	windowsOpen    = gauge("windows_open", "Windows of the subscription that are open, counted in 2 % of the time at most; missing if that takes longer than a second.", "subscription")
 	windowsClosed  = counter("window_closings_total", "Closings of its windows, since they are counted from the beginning.", "subscription")
 	windowsLate    = counter("window_late_events_total", "Events that came for a window which had closed.", "subscription")
 	windowsDropped = counter("window_dropped_events_total", "Those of them that were counted in no window.", "subscription")

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ type databaseCollector struct {
 	known []projections.Projection
 	// subscriptions is nil where there are none.
 	subscriptions *delivery.Admin
+	counted       windowCount
 }
 
 // Describe implements prometheus.Collector.
@@ -53,13 +55,12 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 	if err == nil && c.subscriptions != nil {
 		replays, err = c.subscriptions.ReplaysThere(ctx)
 	}
-	var windows []delivery.Windows
 	if err != nil {
 		databaseUp.sample(to, 0)
 		all, last, subscribed, replays = nil, nil, nil, nil
 	} else {
 		databaseUp.sample(to, 1)
-		windows = c.windows(ctx)
+		c.windows(ctx, to)
 	}
 	for _, p := range c.known {
 		collectProjection(to, p, all)
@@ -76,26 +77,51 @@ func (c *databaseCollector) Collect(to chan<- prometheus.Metric) {
 		replayWaits.sample(to, oneIf(r.Waits != ""), r.Subscription)
 		replayDead.sample(to, float64(r.Dead), r.Subscription)
 	}
-	for _, w := range windows {
-		windowsOpen.sample(to, float64(w.Open), w.Subscription)
+}
+
+// windowCount is how many windows are open, as they were counted last.
+type windowCount struct {
+	mu    sync.Mutex
+	open  map[string]int64 // by subscription; nil: it took too long
+	again time.Time
+}
+
+// countShare is how much longer than a count took nobody counts again: rows of millions of windows are not counted at each reading.
+const countShare = 50
+
+// windows sends how windows are. It counts rows seldom, and lets what takes too long be missing.
+func (c *databaseCollector) windows(ctx context.Context, to chan<- prometheus.Metric) {
+	if c.subscriptions == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, windowsTimeout)
+	defer cancel()
+	all, err := c.subscriptions.WindowCounters(ctx)
+	if err != nil {
+		return
+	}
+	n := &c.counted
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if begun := time.Now(); len(all) > 0 && !begun.Before(n.again) {
+		n.open = nil
+		if counted, err := c.subscriptions.Windows(ctx); err == nil {
+			n.open = make(map[string]int64, len(counted))
+			for _, w := range counted {
+				n.open[w.Subscription] = w.Open
+			}
+		}
+		now := time.Now()
+		n.again = now.Add(countShare * now.Sub(begun))
+	}
+	for _, w := range all {
+		if open, ok := n.open[w.Subscription]; ok {
+			windowsOpen.sample(to, float64(open), w.Subscription)
+		}
 		windowsClosed.sample(to, float64(w.Closings), w.Subscription)
 		windowsLate.sample(to, float64(w.Late), w.Subscription)
 		windowsDropped.sample(to, float64(w.Dropped), w.Subscription)
 	}
-}
-
-// windows returns how windows are; nil: they are so many that it takes too long to count them, which is no concern of the other metrics.
-func (c *databaseCollector) windows(ctx context.Context) []delivery.Windows {
-	if c.subscriptions == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, windowsTimeout)
-	defer cancel()
-	all, err := c.subscriptions.Windows(ctx)
-	if err != nil {
-		return nil
-	}
-	return all
 }
 
 // collectSubscription sends how a subscription is, whichever processes deliver. What is not known is

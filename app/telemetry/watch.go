@@ -26,7 +26,7 @@ type Sources struct {
 
 // Watch adds the metrics of what can be asked. It may be called once.
 func (m *Metrics) Watch(s Sources) {
-	m.registry.MustRegister(poolCollector{s.Pool}, storeCollector{s.Store}, &databaseCollector{s.Admin, s.Known, s.Subscriptions})
+	m.registry.MustRegister(poolCollector{s.Pool}, storeCollector{s.Store}, &databaseCollector{admin: s.Admin, known: s.Known, subscriptions: s.Subscriptions})
 	if s.Runner != nil {
 		m.registry.MustRegister(runnerCollector{s.Runner})
 	}
