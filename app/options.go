@@ -68,6 +68,9 @@ type Options struct {
 	// RequireTokens lets nobody use the routes without a token of Service.Tokens, but those that anybody may use: see httpapi.Access. It is
 	// not for an App with an Actor. Default: as Actor says; without one anybody may use them.
 	RequireTokens bool
+	// RateLimit is how many requests a second each principal may send to this process, and at once, where RequireTokens is set: 429 beyond. Default: any
+	// number.
+	RateLimit int
 	// Host is that of httpapi.Config.
 	Host func(string) bool
 	// AdminHosts are names by which operators may call a loopback address for them, besides localhost.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/57528e99/recount/migrations"
 	"github.com/57528e99/recount/operations"
 )
 
@@ -53,4 +54,30 @@ func reasonOf(f *operations.Failure) operations.Reason {
 		return ""
 	}
 	return f.Reason
+}
+
+// Check is something that must hold for a Service to work.
+type Check struct {
+	// Name says what it is about.
+	Name string
+	// Run returns an error if it does not hold.
+	Run func(context.Context) error
+}
+
+// Checks are what /readyz looks at, of a Service with a database.
+func (s *Service) Checks() []Check {
+	return []Check{
+		{"database", func(ctx context.Context) error {
+			_, err := s.Log.Head(ctx)
+			return err
+		}},
+		{"log", func(ctx context.Context) error { return s.Postgres.CheckAdopted(ctx) }},
+		{"appends", func(ctx context.Context) error { return s.Postgres.CheckWritable(ctx) }},
+		{"migrations", func(ctx context.Context) error {
+			// On the pool: requests must not open connections as they like.
+			return s.App.checkMigrated(s.Schema, func(set migrations.Set) (migrations.State, error) {
+				return set.StatusOf(ctx, s.Pool, s.Schema)
+			})
+		}},
+	}
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/57528e99/recount/eventstore/pgstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/httpapi/adminapi"
-	"github.com/57528e99/recount/httpapi/auth"
 	"github.com/57528e99/recount/httpapi/logapi"
 	"github.com/57528e99/recount/httpapi/openapi"
 	"github.com/57528e99/recount/migrations"
@@ -290,13 +289,8 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 		Logger: s.Logger, Problems: s.App.Problems(), Actor: s.App.Actor, Host: o.Host, Middleware: s.App.Middleware,
 		Hint: func(err error) string { return s.hints.Of(err, "") },
 	}
-	if o.RequireTokens {
-		if s.Tokens == nil || s.App.Actor != nil {
-			return nil, errors.New("app: Options.RequireTokens is for an App without an Actor, on a database")
-		}
-		config.Authenticate = auth.Bearer(s.Tokens)
-		s.refusals = tokens.NewRefusals(s.Log, s.App.Name, func(err error) { s.Logger.Warn().Err(err).Msg("telling the log of refusals was interrupted") })
-		config.Refused = s.refused
+	if err := s.askForTokens(&config, o); err != nil {
+		return nil, err
 	}
 	if s.Metrics != nil {
 		config.Observe = s.Metrics.Request
@@ -322,32 +316,6 @@ func (s *Service) newAPI(o Options) (*httpapi.API, error) {
 	}
 	_, err = api.Handler()
 	return api, err
-}
-
-// Check is something that must hold for a Service to work.
-type Check struct {
-	// Name says what it is about.
-	Name string
-	// Run returns an error if it does not hold.
-	Run func(context.Context) error
-}
-
-// Checks are what /readyz looks at, of a Service with a database.
-func (s *Service) Checks() []Check {
-	return []Check{
-		{"database", func(ctx context.Context) error {
-			_, err := s.Log.Head(ctx)
-			return err
-		}},
-		{"log", func(ctx context.Context) error { return s.Postgres.CheckAdopted(ctx) }},
-		{"appends", func(ctx context.Context) error { return s.Postgres.CheckWritable(ctx) }},
-		{"migrations", func(ctx context.Context) error {
-			// On the pool: requests must not open connections as they like.
-			return s.App.checkMigrated(s.Schema, func(set migrations.Set) (migrations.State, error) {
-				return set.StatusOf(ctx, s.Pool, s.Schema)
-			})
-		}},
-	}
 }
 
 // register adds the routes of all modules, those for operators, and those that say what there is.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/httpapi"
-	"github.com/57528e99/recount/security/tokens"
 )
 
 // Start makes sure that the log is the App's, or is to be, and starts what the roles say. What it
@@ -145,12 +144,4 @@ func (s *Service) Close(ctx context.Context) error {
 		end("close the pool", func(ctx context.Context) error { return closePool(ctx, s.Pool) })
 	}
 	return errors.Join(errs...)
-}
-
-// refused tells of a request that was refused for who sent it.
-func (s *Service) refused(r httpapi.Refusal) {
-	s.Metrics.Refused(r)
-	s.refusals.Add(tokens.Refusal{
-		Principal: r.Principal, Reason: r.Reason, Token: r.Token, Action: r.Action, Resource: r.Resource, Method: r.Method, Route: r.Route,
-	})
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -227,7 +228,10 @@ func (x *exchange) tellRefusal(err error, action security.Action) {
 func securityProblem(err error) *Problem {
 	var unknown *security.Unauthenticated
 	var denied *security.Denied
+	var limited *security.Limited
 	switch {
+	case errors.As(err, &limited):
+		return kindRateLimited.Problem(limited.Error()).withRetryAfter(int(math.Ceil(limited.After.Seconds())))
 	case errors.As(err, &unknown):
 		return kindUnauthenticated.Problem(unknown.Error()).withHint(unknown.Hint())
 	case errors.As(err, &denied):

@@ -87,6 +87,9 @@ var (
 	kindForbidden = define(http.StatusForbidden, "forbidden", "Not permitted",
 		"Who sends the request is known, and may not do this. Nothing was done.",
 		"detail says which role or scope it takes; GET / lists what each route needs.")
+	kindRateLimited = define(http.StatusTooManyRequests, "rate-limited", "Too many requests",
+		"Who sends the request has sent as many in the last second as they may. Nothing was done.",
+		"Send it again after the time in Retry-After, and fewer a second.")
 	kindCrossOrigin = define(http.StatusForbidden, "cross-origin", "Cross-origin request refused",
 		"A browser sent this request on behalf of another site.",
 		"Send it from a page of this server, or from a program that is not a browser.")

@@ -121,7 +121,7 @@ func (r Route) Problems() []Kind {
 	add(r.Method != http.MethodGet, kindCrossOrigin)
 	add(r.Body != nil, kindMalformedJSON, kindInvalidBody, kindBodyTimeout, kindBodyTooLarge, kindUnsupportedMediaType)
 	add(r.Authenticated, kindUnauthenticated)
-	add(r.authorized, kindForbidden)
+	add(r.authorized, kindForbidden, kindRateLimited)
 	add(r.Conditional, kindInvalidHeader)
 	add(takes("after"), kindInvalidCursor)
 	add(takes("as_of"), kindAhead, kindLongHistory, kindHistoryUnreadable, kindEventUnreadable)

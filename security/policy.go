@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Action is a kind of what requests do. It is the name of the role that permits it, too.
@@ -178,3 +179,12 @@ func (u *Unauthenticated) Error() string { return unauthenticated[u.Reason][0] }
 
 // Hint says what to do.
 func (u *Unauthenticated) Hint() string { return unauthenticated[u.Reason][1] }
+
+// Limited says that a principal sends more requests than it may.
+type Limited struct {
+	// After is when the next one may be sent.
+	After time.Duration
+}
+
+// Error implements error.
+func (l *Limited) Error() string { return "There were more requests than this token may send." }

@@ -13,8 +13,9 @@ import (
 
 // authentication says how a server finds out who sends requests.
 type authentication struct {
-	by       *Choice
-	insecure bool
+	by        *Choice
+	insecure  bool
+	perSecond int
 }
 
 // authTokens is the value of --auth for tokens of the command tokens.
@@ -27,12 +28,17 @@ func authFlags(flags *pflag.FlagSet) *authentication {
 	FromEnv(flags, "auth")
 	flags.BoolVar(&a.insecure, "insecure", false, "serve anybody who reaches the address, though it is not loopback and nothing says who they are")
 	FromEnv(flags, "insecure")
+	flags.IntVar(&a.perSecond, "rate-limit", 0, "how many requests a second each principal of --auth tokens may send to this process; 0: any number")
+	FromEnv(flags, "rate-limit")
 	return a
 }
 
 // set makes the options ask for what the flags say.
 func (a *authentication) set(o *app.Options, described app.App) error {
-	o.RequireTokens = a.by.value == authTokens
+	o.RequireTokens, o.RateLimit = a.by.value == authTokens, a.perSecond
+	if a.perSecond < 0 || a.perSecond > 0 && !o.RequireTokens {
+		return &Failure{ExitUsage, errors.New("--rate-limit must not be negative, and needs --auth tokens"), "leave it out"}
+	}
 	if o.RequireTokens && described.Actor != nil {
 		return &Failure{ExitUsage, errors.New("--auth tokens is not for this program: it finds out by itself who sends requests"), "leave --auth out"}
 	}

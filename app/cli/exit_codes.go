@@ -105,7 +105,7 @@ func codeOfStatus(status int) int {
 		return ExitConflict
 	case status == http.StatusUnprocessableEntity:
 		return ExitRejected
-	case status == http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		return ExitUnavailable
 	}
 	return ExitFailure
