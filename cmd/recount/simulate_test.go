@@ -2,14 +2,17 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"testing"
 
 	"github.com/57528e99/recount/app"
 	"github.com/57528e99/recount/app/cli"
+	"github.com/57528e99/recount/delivery"
 )
 
-// TestAShopThatLivesSurvivesAKill: it is killed while orders are at each end and between, goes on, and all adds up.
+// TestAShopThatLivesSurvivesAKill: it is killed while orders are at each end and between, goes on, and all adds up. Its orders are routed, enriched and
+// counted meanwhile.
 func TestAShopThatLivesSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
@@ -23,10 +26,11 @@ func TestAShopThatLivesSurvivesAKill(t *testing.T) {
 	_ = dev.cmd.Process.Kill()
 	<-dev.ended
 
-	dev, _ = startDev(t, args...)
+	dev, url := startDev(t, args...)
 	until(t, "orders go on", func() bool {
 		return ordersOf(t, dir)["completed"] > before["completed"]
 	})
+	until(t, "orders flow", func() bool { return flows(t, url) })
 	dev.stopGently(t)
 	dev.await(t, `simulate: \d+ orders in \d+s: `)
 	dev, _ = startDev(t, "--data", dir, "--listen", "127.0.0.1:0", "--checkout", "orchestrated")
@@ -55,4 +59,22 @@ func ordersOf(t *testing.T, dir string) map[string]int64 {
 		}
 	}
 	return orders
+}
+
+// flows reports whether all subscriptions of shop/flow.json have delivered something, and none of them has a dead letter.
+func flows(t *testing.T, url string) bool {
+	t.Helper()
+	for _, name := range []string{"flow-large", "flow-abroad", "flow-picks", "analytics-minutes"} {
+		var s delivery.Status
+		if answer := call(t, http.MethodGet, url+"/v1/subscriptions/"+name, ""); answer.status != http.StatusOK || json.Unmarshal([]byte(answer.body), &s) != nil {
+			t.Fatalf("%s: %d %s", name, answer.status, answer.body)
+		}
+		if s.Dead > 0 || s.Failure != nil {
+			t.Fatalf("%s has %d dead letters and the failure %+v", name, s.Dead, s.Failure)
+		}
+		if !slices.ContainsFunc(s.Partitions, func(p delivery.PartitionStatus) bool { return p.Delivered > 0 }) {
+			return false
+		}
+	}
+	return true
 }

@@ -41,7 +41,7 @@ var units = []unit{
 	{"queries", 40}, {"snapshots", 40}, {"sagas", 41},
 	{"app/hint", 50}, {"httpapi", 50}, {"httpapi/auth", 51}, {"httpapi/adminapi", 51}, {"httpapi/logapi", 51}, {"httpapi/openapi", 51}, {"app/telemetry", 51}, {"app", 52},
 	{"app/cli", 53}, {"app/apptest", 53}, {"app/scaffold", 54},
-	{"shop/invariants", 60}, {"shop/inventory", 60}, {"shop/ledger", 60}, {"shop/notification", 60}, {"shop/payment", 60}, {"shop/shipping", 60}, {"examples", 60}, {"shop/checkout", 61}, {"shop", 62},
+	{"shop/analytics", 60}, {"shop/invariants", 60}, {"shop/inventory", 60}, {"shop/ledger", 60}, {"shop/notification", 60}, {"shop/payment", 60}, {"shop/shipping", 60}, {"examples", 60}, {"shop/checkout", 61}, {"shop", 62},
 	{"tests", 70}, {"tests/bench", 71}, {"tests/chaos", 71}, {"tests/bench/peers", 72}, {"tests/trials", 72},
 	{"cmd", 80}, {"scripts", 80},
 }

@@ -2,6 +2,7 @@ package shopcli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,7 +85,13 @@ func (g *simulatedGateway) checkoutFlags(flags *pflag.FlagSet, dev bool) func(da
 			}
 			file = filepath.Join(dataDir, answersFile)
 		}
-		return g.open(module, file)
+		a, closeFile, err := g.open(module, file)
+		if err == nil && dev && simulates(flags) {
+			if a, err = shop.WithFlow(a); err != nil {
+				return a, nothing, errors.Join(err, closeFile())
+			}
+		}
+		return a, closeFile, err
 	}
 }
 
