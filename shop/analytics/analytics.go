@@ -12,18 +12,22 @@ import (
 	"github.com/57528e99/recount/queries"
 )
 
+// category is that of the streams of closings.
+const category = "minutes"
+
 // Module has the closings of windows, in the streams minutes-{currency}, and what is read of them.
 func Module() app.Module {
 	minutes := newMinutes()
 	return app.Module{
 		Name:        "analytics",
-		Aggregates:  []app.Aggregate{app.NewAggregate[closings, Counted]("minutes", "/v1/minutes").Events(app.Event[Counted]("MinuteCounted", 1))},
+		Aggregates:  []app.Aggregate{app.NewAggregate[closings, Counted](category, "/v1/minutes").Events(app.Event[Counted]("MinuteCounted", 1))},
 		Projections: []projections.Projection{minutes},
 		Routes: func(s *app.Service, a *httpapi.API) {
 			// ?from=&to=&limit=&after=
 			httpapi.Read(a, "/v1/analytics/minutes", rangeOf, func(ctx context.Context, in httpapi.ReadRequest[minuteRange]) (httpapi.Page[Minute], error) {
 				return list(ctx, s, minutes, in.Params, in)
 			})
+			a.Access(httpapi.Access{Category: category})
 		},
 	}
 }
