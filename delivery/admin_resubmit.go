@@ -204,7 +204,7 @@ func (a *Admin) supersede(ctx context.Context, tx pgx.Tx, name string, letter *D
 		return err
 	}
 	o := DeadOptions{Actor: r.Actor, Reason: "superseded " + detail}
-	if err := a.wishFor(ctx, tx, s, wantDiscard, []int64{letter.Position}, o); err != nil {
+	if err := a.wishFor(ctx, tx, s, wantDiscard, 0, []int64{letter.Position}, o); err != nil {
 		return err
 	}
 	return a.records.raise(ctx, tx)

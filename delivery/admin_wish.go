@@ -29,6 +29,9 @@ type DeadOptions struct {
 	Filter DeadFilter
 	All    bool
 	DryRun bool
+	// Rate bounds how many are redriven in a second, in order of position: a letter waits as such until it is its turn, and so
+	// holds nothing up. Whose turn came while nobody delivers are tried together. Default: all at once.
+	Rate float64
 	// Reason is why, and Actor who.
 	Reason, Actor string
 }
@@ -58,6 +61,12 @@ func (a *Admin) wish(ctx context.Context, name string, w wish, o DeadOptions) (W
 		if o.Filter.IsZero() && !o.All {
 			return operations.InvalidOption("filter", "must pick some, or all must be true")
 		}
+		switch {
+		case !isRate(o.Rate):
+			return invalidRate(o.Rate)
+		case o.Rate > 0 && w != wantRedrive:
+			return operations.InvalidOption("rate", "is that of a redrive")
+		}
 		q := DeadQuery{DeadFilter: o.Filter, Limit: maxDeadLimit}
 		for {
 			letters, next, err := a.dead(ctx, name, q)
@@ -68,11 +77,12 @@ func (a *Admin) wish(ctx context.Context, name string, w wish, o DeadOptions) (W
 			for i := range letters {
 				positions = append(positions, letters[i].Position)
 			}
+			before := done.Count
 			done.Count += int64(len(positions))
 			done.First = append(done.First, positions[:min(len(positions), 10-len(done.First))]...)
 			if len(positions) > 0 && !o.DryRun {
 				if err := a.steer(ctx, string(w)+" dead letters of", name, func(tx pgx.Tx, s *found) (bool, error) {
-					return true, a.wishFor(ctx, tx, s, w, positions, o)
+					return true, a.wishFor(ctx, tx, s, w, before, positions, o)
 				}); err != nil {
 					return err
 				}
@@ -90,9 +100,12 @@ func (a *Admin) wish(ctx context.Context, name string, w wish, o DeadOptions) (W
 }
 
 const (
+	// Of a dead letter the time of its next attempt is that of its turn.
 	wishSQL = `
-UPDATE {schema}.subscription_parked SET wanted = $3, wanted_by = $4, wanted_reason = $5
-WHERE subscription = $1 AND position = ANY ($2) AND ordinal = 0 AND state = 'dead'`
+UPDATE {schema}.subscription_parked r SET wanted = $3, wanted_by = $4, wanted_reason = $5,
+    next_attempt_at = CASE WHEN $6::float8 > 0 THEN now() + ($7::bigint + w.n - 1) / $6::float8 * interval '1 second' END
+FROM unnest($2::bigint[]) WITH ORDINALITY AS w (position, n)
+WHERE r.subscription = $1 AND r.position = w.position AND r.ordinal = 0 AND r.state = 'dead'`
 
 	// Partitions that nobody has are taken by the operator, so that a owner of before cannot write what is removed.
 	fenceSomeSQL = `
@@ -105,14 +118,17 @@ WHERE subscription = $1 AND position = ANY ($2) AND ordinal = 0 AND state = 'dea
 )
 
 // wishFor writes down what is wanted of dead letters, for the owners of their partitions to do. What nobody owns is
-// discarded at once.
-func (a *Admin) wishFor(ctx context.Context, tx pgx.Tx, s *found, w wish, positions []int64, o DeadOptions) error {
+// discarded at once. Before is how many have their turn before them.
+func (a *Admin) wishFor(ctx context.Context, tx pgx.Tx, s *found, w wish, before int64, positions []int64, o DeadOptions) error {
 	all, err := a.records.lockAll(ctx, tx, s.id)
 	if err != nil {
 		return err
 	}
 	slices.Sort(positions)
 	if s.definition.Target.Pull != nil {
+		if o.Rate > 0 {
+			return operations.InvalidOption("rate", "is not for what is pulled: who pulls takes what they can")
+		}
 		if _, err := a.records.wantPulled(ctx, tx, s, w, positions, dead); err != nil {
 			return err
 		}
@@ -130,7 +146,7 @@ func (a *Admin) wishFor(ctx context.Context, tx pgx.Tx, s *found, w wish, positi
 		b.Queue(a.records.sql(fenceSomeSQL), s.id, free)
 		b.Queue(a.records.sql(discardSQL), s.id, positions, free)
 	}
-	b.Queue(a.records.sql(wishSQL), s.id, positions, string(w), actor, reason)
+	b.Queue(a.records.sql(wishSQL), s.id, positions, string(w), actor, reason, o.Rate, before)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
@@ -138,7 +154,11 @@ func (a *Admin) wishFor(ctx context.Context, tx pgx.Tx, s *found, w wish, positi
 }
 
 func (a *Admin) auditWish(ctx context.Context, tx pgx.Tx, s *found, w wish, positions []int64, o DeadOptions) error {
-	return a.records.audit(ctx, tx, s, o.Actor, string(w), describePositions(positions)+orPrefix(": ", o.Reason))
+	text := describePositions(positions)
+	if o.Rate > 0 {
+		text += fmt.Sprintf(", %v a second", o.Rate)
+	}
+	return a.records.audit(ctx, tx, s, o.Actor, string(w), text+orPrefix(": ", o.Reason))
 }
 
 func orPrefix(prefix, text string) string {

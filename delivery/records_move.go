@@ -80,6 +80,8 @@ const (
 	wantRetry   wish = "retry"
 	wantRedrive wish = "redrive"
 	wantDiscard wish = "discard"
+	// wantLater is what is said of a row whose wish is to be carried out later.
+	wantLater wish = "later"
 )
 
 // moveSQL compares the epoch twice, again after it may have waited for the row. What is refused is refused alone. So is

@@ -14,23 +14,41 @@ const wantedSQL = `
 SELECT ` + parkedColumns + `
 FROM unnest($1::bigint[], $2::integer[]) AS want (subscription, partition)
 CROSS JOIN LATERAL (
-    SELECT * FROM {schema}.subscription_parked r
-    WHERE r.subscription = want.subscription AND r.partition = want.partition AND r.wanted IS NOT NULL
-    ORDER BY r.position LIMIT $3) AS r`
+    (SELECT ` + wantedColumns + `, r.wanted FROM {schema}.subscription_parked r
+     WHERE r.subscription = want.subscription AND r.partition = want.partition AND r.wanted IS NOT NULL AND NOT ` + comesLater + `
+     ORDER BY r.position LIMIT $3)
+    UNION ALL
+    (SELECT ` + wantedColumns + `, '` + string(wantLater) + `' FROM {schema}.subscription_parked r
+     WHERE r.subscription = want.subscription AND r.partition = want.partition AND r.wanted IS NOT NULL AND ` + comesLater + `
+     LIMIT 1)) AS r`
+
+const (
+	wantedColumns = `r.subscription, r.partition, r.position, r.key, r.state, r.attempts, r.charged, r.next_attempt_at, r.class, r.error,
+        r.first_failed_at, r.last_failed_at, r.dead_at, r.redrive`
+
+	// comesLater is the condition that it is not the turn yet of a dead letter, see DeadOptions.Rate.
+	comesLater = `coalesce(r.state = 'dead' AND r.next_attempt_at > now(), false)`
+)
 
 // wanted returns the rows of partitions with which operators want something done, by position, at most limit of a
-// partition: what was done is said with a move, and is wanted no more.
-func (r *records) wanted(ctx context.Context, keys []partitionKey, limit int) (map[partitionKey][]wantedRow, error) {
-	found := make(map[partitionKey][]wantedRow)
+// partition: what was done is said with a move, and is wanted no more. Later says that the turn of others is still to come.
+func (r *records) wanted(ctx context.Context, keys []partitionKey, limit int) (found map[partitionKey][]wantedRow, later bool, err error) {
+	found = make(map[partitionKey][]wantedRow)
 	subscriptions, partitions := keyColumns(keys)
 	rows, err := r.pool.Query(ctx, r.sql(wantedSQL), subscriptions, partitions, limit)
 	if err == nil {
-		err = eachRow(rows, func(k partitionKey, row wantedRow) { found[k] = append(found[k], row) })
+		err = eachRow(rows, func(k partitionKey, row wantedRow) {
+			if row.Wish == wantLater {
+				later = true
+			} else {
+				found[k] = append(found[k], row)
+			}
+		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what operators want: %w", err)
+		return nil, false, fmt.Errorf("read what operators want: %w", err)
 	}
-	return found, nil
+	return found, later, nil
 }
 
 // attempt is one try to deliver an event.

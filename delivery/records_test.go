@@ -154,7 +154,7 @@ func TestWishesAreKeptUntilTheyAreCarriedOut(t *testing.T) {
 	row := parkedRow{Position: 3, Key: "k", State: dead, Class: "permanent"}
 	b.moved(move{owned: o, To: 5, Put: []parkedRow{row}})
 	b.exec(`UPDATE {schema}.subscription_parked SET wanted = 'redrive', wanted_by = 'me'`)
-	found, err := b.wanted(t.Context(), []partitionKey{k}, 10)
+	found, _, err := b.wanted(t.Context(), []partitionKey{k}, 10)
 	if err != nil || len(found[k]) != 1 || found[k][0] != (wantedRow{row, wantRedrive}) {
 		t.Fatalf("wanted = %+v, %v", found, err)
 	}

@@ -111,8 +111,8 @@ func (a *Admin) replay(ctx context.Context, name string, o ReplayOptions) (Repla
 	switch {
 	case o.Reason == "" && !o.DryRun:
 		return r, operations.InvalidOption("reason", "must say why")
-	case !(o.Rate == 0 || o.Rate >= 0.001 && o.Rate <= 1e6):
-		return r, operations.InvalidOption("rate", "is %v events a second, it must be from 0.001 to 1000000, or 0 for as many as can be", o.Rate)
+	case !isRate(o.Rate):
+		return r, invalidRate(o.Rate)
 	}
 	s, err := a.records.find(ctx, a.records.pool, name, "")
 	if err != nil {

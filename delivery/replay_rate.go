@@ -1,6 +1,17 @@
 package delivery
 
-import "time"
+import (
+	"time"
+
+	"github.com/57528e99/recount/operations"
+)
+
+// isRate reports whether it is one: how many events there may be in a second.
+func isRate(rate float64) bool { return rate == 0 || rate >= 0.001 && rate <= 1e6 }
+
+func invalidRate(rate float64) error {
+	return operations.InvalidOption("rate", "is %v events a second, it must be from 0.001 to 1000000, or 0 for as many as can be", rate)
+}
 
 // pace holds attempts to a rate. The zero value holds nothing back.
 type pace struct {

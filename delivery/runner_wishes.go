@@ -54,6 +54,9 @@ func reasonOfHalt(h *core.Halt) operations.Reason {
 	return ReasonStopped
 }
 
+// turnInterval is how often it is looked whose turn it is of what operators want by and by.
+const turnInterval = time.Second
+
 // fulfil hands what operators want to the partitions.
 func (k *keeper) fulfil(ctx context.Context) error {
 	var keys []partitionKey
@@ -71,9 +74,12 @@ func (k *keeper) fulfil(ctx context.Context) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	found, err := k.records.wanted(ctx, keys, wantedAtOnce)
+	found, later, err := k.records.wanted(ctx, keys, wantedAtOnce)
 	if err != nil {
 		return err
+	}
+	if later {
+		k.looked = time.Now().Add(turnInterval - lookInterval)
 	}
 	for key, rows := range found {
 		if !own[key].fulfil(asOf[key], rows) || len(rows) == wantedAtOnce {

@@ -215,8 +215,9 @@ func (c subscriptionsClient) Resubmit(ctx context.Context, name string, r delive
 func deadBody(o delivery.DeadOptions) any {
 	return struct {
 		delivery.DeadFilter
-		All    bool   `json:"all"`
-		Reason string `json:"reason"`
-		DryRun bool   `json:"dry_run"`
-	}{o.Filter, o.All, o.Reason, o.DryRun}
+		All    bool    `json:"all"`
+		Reason string  `json:"reason"`
+		DryRun bool    `json:"dry_run"`
+		Rate   float64 `json:"rate,omitempty"`
+	}{o.Filter, o.All, o.Reason, o.DryRun, o.Rate}
 }

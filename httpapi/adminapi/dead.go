@@ -81,12 +81,14 @@ type deadBody struct {
 	Until     time.Time `json:"until"`
 	Reason    string    `json:"reason"`
 	DryRun    bool      `json:"dry_run"`
+	// Rate is how many are redriven in a second; 0: all at once.
+	Rate float64 `json:"rate"`
 }
 
 func (b deadBody) options(actor string) delivery.DeadOptions {
 	return delivery.DeadOptions{
 		Filter: delivery.DeadFilter{Positions: b.Positions, Class: b.Class, Type: b.Type, Stream: b.Stream, Error: b.Error, Since: b.Since, Until: b.Until},
-		All:    b.All, DryRun: b.DryRun, Reason: b.Reason, Actor: actorOr(actor),
+		All:    b.All, DryRun: b.DryRun, Rate: b.Rate, Reason: b.Reason, Actor: actorOr(actor),
 	}
 }
 
