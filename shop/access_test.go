@@ -230,6 +230,32 @@ func TestTokensInUse(t *testing.T) {
 		t.Errorf("GET %s of who may not = %d %s", trace, w.Code, w.Body)
 	}
 
+	// The log over HTTP is as much of it as the scope has, for whom appends too.
+	notes, _ := tokenOf(t, x, tokens.New{Name: "notes", Roles: []security.Action{security.Append, security.Read}, Scope: security.Scope{Categories: []string{"note"}}})
+	waitFor(t, "the third token to be known", func() bool { return x.Request("GET", "/v1/log", "", notes).Code != 401 })
+	noted := func(stream string) string { return `{"stream":"` + stream + `","events":[{"type":"Noted","data":1}]}` }
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"POST", "/v1/streams/note-1", `{"type":"Noted","data":1}`, 200},
+		{"POST", "/v1/streams/notes-1", `{"type":"Noted","data":1}`, 403},
+		{"POST", "/v1/append", `{"appends":[` + noted("note-2") + `,` + noted("memo-1") + `]}`, 403},
+		{"GET", "/v1/streams/note-1", "", 200},
+		{"GET", "/v1/streams/note-2", "", 404},
+		{"GET", "/v1/streams/order-o1", "", 403},
+		{"GET", "/v1/streams/$audit", "", 403},
+		{"GET", fmt.Sprintf("/v1/events/%d", placed.Position), "", 404},
+	} {
+		if w := x.Request(c.method, c.path, c.body, notes); w.Code != c.status {
+			t.Errorf("%s %s %s = %d %s, want %d", c.method, c.path, c.body, w.Code, w.Body, c.status)
+		}
+	}
+	var log struct{ Items []struct{ Stream string } }
+	if w := x.Request("GET", "/v1/log", "", notes); json.Unmarshal(w.Body.Bytes(), &log) != nil || len(log.Items) != 1 || log.Items[0].Stream != "note-1" {
+		t.Errorf("GET /v1/log = %d %s", w.Code, w.Body)
+	}
+
 	// A second one takes the place of the first, which ends in all processes.
 	again, second := tokenOf(t, x, tokens.New{Name: "clerk"})
 	if _, _, err := x.Service.Tokens.Create(t.Context(), tokens.New{Name: "clerk"}); err == nil {
