@@ -241,6 +241,8 @@ func TestTokensInUse(t *testing.T) {
 		{"POST", "/v1/streams/note-1", `{"type":"Noted","data":1}`, 200},
 		{"POST", "/v1/streams/notes-1", `{"type":"Noted","data":1}`, 403},
 		{"POST", "/v1/append", `{"appends":[` + noted("note-2") + `,` + noted("memo-1") + `]}`, 403},
+		{"POST", "/v1/streams/note-1", `{"type":"Noted","data":1,"metadata":{"actor":"boss"}}`, 403},
+		{"POST", "/v1/append", `{"appends":[{"stream":"note-2","events":[{"type":"Noted","data":1,"metadata":{"actor":"boss"}}]}]}`, 403},
 		{"GET", "/v1/streams/note-1", "", 200},
 		{"GET", "/v1/streams/note-2", "", 404},
 		{"GET", "/v1/streams/order-o1", "", 403},

@@ -2,6 +2,7 @@ package logapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/57528e99/recount/commands"
@@ -28,6 +29,9 @@ func (r *routes) appendOne(ctx context.Context, in httpapi.CommandRequest[stream
 	if err := r.writable(stream); err != nil {
 		return commands.Result{}, err
 	}
+	if err := mayName(in.Caller, stream, b.events); err != nil {
+		return commands.Result{}, err
+	}
 	a := eventstore.StreamAppend{Stream: stream, Expected: in.Options.Expected, Events: b.events}
 	if b.Expected.isSaid() {
 		if in.Options.Expected != eventstore.Any {
@@ -46,12 +50,31 @@ func (r *routes) appendOne(ctx context.Context, in httpapi.CommandRequest[stream
 	return result, ofStream(stream, err)
 }
 
+// mayName refuses metadata with an actor who is not the caller, where the caller is known by a token: that takes the role admin.
+func mayName(c httpapi.Caller, stream string, events []eventstore.Event) error {
+	if c.Token == "" {
+		return nil
+	}
+	for i := range events {
+		var m struct {
+			Actor any `json:"actor"`
+		}
+		if json.Unmarshal(events[i].Metadata, &m) == nil && m.Actor != nil && m.Actor != c.Name {
+			return c.May(security.Admin, security.Resource{Stream: stream})
+		}
+	}
+	return nil
+}
+
 func (r *routes) appendAll(ctx context.Context, in httpapi.CommandRequest[appendsBody]) (commands.Result, error) {
 	if in.Options.Expected != eventstore.Any {
 		return commands.Result{}, httpapi.InvalidMember("/appends", "must say what each stream is expected to be: If-Match and If-None-Match are of one stream")
 	}
 	for _, a := range in.Body.appends {
 		if err := in.Caller.May(security.Append, security.Resource{Stream: a.Stream}); err != nil {
+			return commands.Result{}, err
+		}
+		if err := mayName(in.Caller, a.Stream, a.Events); err != nil {
 			return commands.Result{}, err
 		}
 		if err := r.writable(a.Stream); err != nil {
