@@ -203,7 +203,7 @@ func (c *operationsClient) call(ctx context.Context, method, path string, body, 
 		var problem struct{ Code, Title, Detail, Hint string }
 		_ = json.Unmarshal(a.Body, &problem) // an answer of something in between is no problem of ours
 		if a.Status == http.StatusUnauthorized {
-			problem.Hint = strings.TrimSpace(problem.Hint + " --token-file FILE sends a token, --header NAME=VALUE what else says who asks.")
+			problem.Hint = strings.TrimSpace(problem.Hint + " --header NAME=VALUE sends what says who asks, --token-file FILE a token.")
 		}
 		said := cmp.Or(problem.Detail, problem.Title, http.StatusText(a.Status))
 		return &refusedByServer{a.Status, problem.Code, Cell(said, 500), problem.Hint}
