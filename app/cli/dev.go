@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"sync"
@@ -131,7 +132,11 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	server := box.Server()
 	d.options.MailServer = &server
 	described := prog.App
-	described.Middleware = append([]func(http.Handler) http.Handler{box.Around}, described.Middleware...)
+	mails := box.Around
+	if d.options.RequireTokens || described.Actor != nil {
+		mails = forThisMachine(mails)
+	}
+	described.Middleware = append([]func(http.Handler) http.Handler{mails}, described.Middleware...)
 	service, err := app.Open(ctx, described, d.options)
 	if err != nil {
 		return err
@@ -157,6 +162,20 @@ func (prog *Program) runDev(ctx context.Context, d dev, logger zerolog.Logger) (
 	endBeside()
 	beside.Wait()
 	return errors.Join(err, db.endedBy(ctx))
+}
+
+// forThisMachine leaves around out for requests from elsewhere: nobody asks there who sends them.
+func forThisMachine(around func(http.Handler) http.Handler) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		here := around(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap().IsLoopback() {
+				here.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
 }
 
 // ignoreClosedPipes lets a server outlive whoever reads its log: writing to a closed pipe is an
