@@ -12,6 +12,7 @@ import (
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
+	"github.com/57528e99/recount/security"
 )
 
 // deadLetters registers the routes that show the dead letters of subscriptions, and decide on them.
@@ -123,6 +124,9 @@ type Resubmitted struct {
 // resubmit appends once for a dead letter, which it removes: sent again it finds none.
 func (r routes) resubmit(ctx context.Context, in httpapi.ActionRequest[resubmitBody]) (Resubmitted, error) {
 	name := in.Path("name")
+	if err := in.Caller.May(security.Append, security.Resource{}); err != nil {
+		return Resubmitted{}, err
+	}
 	if err := checkPosition(in.Body.Position); err != nil {
 		return Resubmitted{}, err
 	}

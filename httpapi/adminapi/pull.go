@@ -45,6 +45,9 @@ type PullDelivery struct {
 
 // pull waits for as long as the request does, at most.
 func (r routes) pull(ctx context.Context, in httpapi.ActionRequest[pullBody]) (Deliveries, error) {
+	if err := mayForward(in.Caller); err != nil {
+		return Deliveries{}, err
+	}
 	events, err := r.broker.Pull(ctx, in.Path("name"), delivery.PullOptions{
 		Max: in.Body.Max, Wait: time.Duration(in.Body.Wait), Lease: time.Duration(in.Body.Lease)})
 	return NewDeliveries(events), err

@@ -63,6 +63,9 @@ func (r routes) showSubscription(ctx context.Context, in httpapi.ReadRequest[str
 // putSubscription makes a subscription, or changes it. The name may be left out of the body.
 func (r routes) putSubscription(ctx context.Context, in httpapi.ActionRequest[delivery.Definition]) (delivery.Change, error) {
 	d, name := in.Body, in.Path("name")
+	if err := mayForward(in.Caller, d.Target); err != nil {
+		return delivery.Change{}, err
+	}
 	switch {
 	case d.Name == "":
 		d.Name = name
@@ -116,6 +119,11 @@ type applyBody struct {
 }
 
 func (r routes) applySubscriptions(ctx context.Context, in httpapi.ActionRequest[applyBody]) (page httpapi.Page[delivery.Change], err error) {
+	for i := range in.Body.Subscriptions {
+		if err := mayForward(in.Caller, in.Body.Subscriptions[i].Target); err != nil {
+			return page, err
+		}
+	}
 	page.Items, err = r.subscriptions.Apply(ctx, in.Body.Subscriptions, delivery.ApplyOptions{
 		Prune: in.Body.Prune, Force: in.Body.DiscardDead, DryRun: in.Flag(flagDryRun), Actor: actorOr(in.Actor)})
 	return page, err
@@ -193,6 +201,11 @@ type replayBody struct {
 }
 
 func (r routes) replaySubscription(ctx context.Context, in httpapi.ActionRequest[replayBody]) (delivery.Replay, error) {
+	if in.Body.Target != nil {
+		if err := mayForward(in.Caller, *in.Body.Target); err != nil {
+			return delivery.Replay{}, err
+		}
+	}
 	return r.subscriptions.Replay(ctx, in.Path("name"), delivery.ReplayOptions{
 		From: in.Body.From, To: in.Body.To, Filter: json.RawMessage(in.Body.Filter), Target: in.Body.Target, Rate: in.Body.Rate,
 		Allow: in.Body.Allow, DryRun: in.Body.DryRun, Reason: in.Body.Reason, Actor: actorOr(in.Actor)})

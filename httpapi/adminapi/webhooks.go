@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -110,6 +111,9 @@ var webhookIDs = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadd
 // create makes a webhook. Its secrets are in the answer.
 func (r webhookRoutes) create(ctx context.Context, in httpapi.ActionRequest[webhookBody]) (Webhook, error) {
 	b := in.Body
+	if err := mayForward(in.Caller); err != nil {
+		return Webhook{}, err
+	}
 	if b.ID == "" {
 		random := make([]byte, 10)
 		_, _ = rand.Read(random) // it never fails
@@ -178,7 +182,7 @@ func (r webhookRoutes) withSecrets(ctx context.Context, id string) (Webhook, err
 
 // change changes the members that are there. A webhook that is enabled goes on, with what waits.
 func (r webhookRoutes) change(ctx context.Context, in httpapi.ActionRequest[webhookBody]) (Webhook, error) {
-	if err := in.Body.onlyChanges(); err != nil {
+	if err := cmp.Or(mayForward(in.Caller), in.Body.onlyChanges()); err != nil {
 		return Webhook{}, err
 	}
 	if err := r.checkURL(ctx, &in.Body); err != nil {
