@@ -13,6 +13,7 @@ import (
 	"github.com/57528e99/recount/delivery/internal/core"
 	"github.com/57528e99/recount/delivery/pattern"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/operations"
 )
 
 // Route is what a subscription has to do with an event.
@@ -83,7 +84,7 @@ func (r *route) place() string {
 
 // Routes lists what all subscriptions of the App have to do with an event, but those that are replays. Which match is looked at anew for each page.
 //
-// The error may match ErrNoEvent.
+// The error may match ErrNoEvent, or operations.ErrInvalid for RoutesQuery.After.
 func (a *Admin) Routes(ctx context.Context, q RoutesQuery) (Routes, error) {
 	routes, err := a.routes(ctx, q)
 	if err != nil {
@@ -109,6 +110,9 @@ func (a *Admin) routes(ctx context.Context, q RoutesQuery) (Routes, error) {
 	found := Routes{Type: e.Type, Stream: e.Stream, Subscriptions: len(all), Matching: matching, Items: []Route{}}
 	if q.Event == nil {
 		found.Position, found.EventID = e.Position, &e.ID
+	}
+	if q.After != "" && q.After[0] != '+' && q.After[0] != '-' {
+		return Routes{}, operations.InvalidOption("after", "must be the cursor of the page before")
 	}
 	slices.SortFunc(all, func(a, b *route) int { return cmp.Compare(a.place(), b.place()) }) // '+' is before '-'
 	from, is := slices.BinarySearchFunc(all, q.After, func(r *route, after string) int { return cmp.Compare(r.place(), after) })

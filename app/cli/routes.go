@@ -93,12 +93,11 @@ func (c subscriptionsClient) RoutesOf(ctx context.Context, q delivery.RoutesQuer
 	if q.After != "" {
 		query.Set("after", q.After)
 	}
+	which := q.ID.String()
 	if q.Position > 0 {
-		query.Set("position", strconv.FormatInt(q.Position, 10))
-	} else {
-		query.Set("event", q.ID.String())
+		which = strconv.FormatInt(q.Position, 10)
 	}
-	return page, c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page)
+	return page, c.call(ctx, http.MethodGet, path+"/"+which+"?"+query.Encode(), nil, &page)
 }
 
 func routesTable(w io.Writer, page adminapi.Routes) {

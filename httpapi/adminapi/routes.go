@@ -3,7 +3,9 @@ package adminapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
@@ -18,7 +20,7 @@ const routesPath = "/v1/routes/explain"
 
 // explainRoutes registers the routes that say which subscriptions an event is for.
 func (r routes) explainRoutes(a *httpapi.API) {
-	httpapi.Read(a, routesPath, routesQueryOf, r.routesOfEvent)
+	httpapi.Read(a, routesPath+"/{event}", routesQueryOf, r.routesOfEvent)
 	httpapi.Action(a, http.MethodPost, routesPath, httpapi.ActionOptions[Routes]{}, r.routesOfOther)
 	a.Access(httpapi.Access{Action: security.Read})
 }
@@ -39,15 +41,19 @@ func NewRoutes(page delivery.Routes) Routes {
 }
 
 func routesQueryOf(p *httpapi.Params) delivery.RoutesQuery {
-	of := explainedOf(p)
-	return delivery.RoutesQuery{Position: of.position, ID: of.event, Limit: p.Limit(delivery.DefaultRoutes, delivery.MaxRoutes), After: p.Cursor("after")}
+	return delivery.RoutesQuery{Limit: p.Limit(delivery.DefaultRoutes, delivery.MaxRoutes), After: p.Cursor("after")}
 }
 
+// routesOfEvent is about an event of the log, by its position or id. What is neither is one that is not there.
 func (r routes) routesOfEvent(ctx context.Context, in httpapi.ReadRequest[delivery.RoutesQuery]) (Routes, error) {
-	if in.Params.Position == 0 && in.Params.ID == uuid.Nil {
-		return Routes{}, in.Invalid("position", "must be given, or event, the id of an event")
+	q, event := in.Params, in.Path("event")
+	var err error
+	if q.ID, err = uuid.Parse(event); err != nil {
+		if q.Position, err = strconv.ParseInt(event, 10, 64); err != nil || q.Position < 1 {
+			return Routes{}, fmt.Errorf("%w: %q is no position and no id", delivery.ErrNoEvent, event)
+		}
 	}
-	page, err := r.subscriptions.Routes(ctx, in.Params)
+	page, err := r.subscriptions.Routes(ctx, q)
 	return NewRoutes(page), err
 }
 
