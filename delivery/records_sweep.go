@@ -231,9 +231,9 @@ const sweepInterval = time.Minute
 // sweepLoop sweeps now and then, in one of the processes that deliver.
 func (r *Runner) sweepLoop(ctx context.Context) {
 	loop := background.Loop{Idle: sweepInterval, Backoff: background.Backoff{Shortest: sweepInterval / 6, Longest: sweepInterval}, Failed: func(err error, _ time.Duration) {
-		r.config.Logger.Warn().Err(err).Msg("subscriptions keep what is to be removed; it is tried again")
+		r.config.Logger.Warn().Err(err).Msg("removing what is kept no longer, and looking what nobody pulls, was interrupted; it is tried again")
 	}}
-	seen := make(deadCounts)
+	seen, told := make(deadCounts), make(map[int64]bool)
 	_ = loop.Run(ctx, func(ctx context.Context) (background.Next, error) {
 		r.mu.Lock()
 		first := len(r.alive) > 0 && r.alive[0].ID == r.member.ID
@@ -245,7 +245,7 @@ func (r *Runner) sweepLoop(ctx context.Context) {
 		for i := range stopped {
 			r.alertFull(&stopped[i])
 		}
-		return background.Idle, err
+		return background.Idle, errors.Join(err, r.alertUnpulled(ctx, told, nobodyPulls))
 	})
 }
 
