@@ -22,18 +22,23 @@ import (
 type Lookup struct {
 	pool   *pgxpool.Pool
 	schema string
+	// slots has a place for each connection that rows are read with at once.
+	slots chan struct{}
 
 	mu sync.Mutex
 	// tables are those that the views showed last.
 	tables map[string]lookupTable
 }
 
+// lookupSlots is how many rows are read at once: who waits for a row has a pool in which others keep the process alive, and a table may be locked.
+const lookupSlots = 2
+
 // NewLookup returns access to the rows of projections in a schema ("" is recount).
 func NewLookup(pool *pgxpool.Pool, schema string) *Lookup {
 	if schema == "" {
 		schema = pgsql.DefaultSchema
 	}
-	return &Lookup{pool: pool, schema: schema, tables: make(map[string]lookupTable)}
+	return &Lookup{pool: pool, schema: schema, slots: make(chan struct{}, lookupSlots), tables: make(map[string]lookupTable)}
 }
 
 // lookupTable is a generation, with what reads a row of it.
@@ -120,7 +125,8 @@ func (l *Lookup) find(ctx context.Context, projection string) (t lookupTable, er
 // Row returns the row with a key as a JSON object of its columns, with those of the key; nil: there is none, also because no row can have that key.
 // The values of the key are given as text, in the order of its columns. Times are in UTC.
 //
-// If want is not zero the row is as it was at that place or later: it waits so long for the projection to come there.
+// If want is not zero the row is as it was at that place or later: it waits so long for the projection to come there. It waits too for one that is
+// being built.
 //
 // Errors: ErrNotFound for the projection; ErrBehind; ErrInvalid for another number of values than the key has.
 func (l *Lookup) Row(ctx context.Context, projection string, key []string, want eventstore.Token, wait time.Duration) (row []byte, err error) {
@@ -142,6 +148,12 @@ func (l *Lookup) Row(ctx context.Context, projection string, key []string, want 
 
 // row reads a row, and once more if the view shows another generation meanwhile.
 func (l *Lookup) row(ctx context.Context, projection string, key []string, want eventstore.Token) (row []byte, err error) {
+	select {
+	case l.slots <- struct{}{}:
+		defer func() { <-l.slots }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	l.mu.Lock()
 	t, known := l.tables[projection]
 	l.mu.Unlock()
@@ -199,16 +211,19 @@ type behindError struct {
 func (e *behindError) Error() string { return e.reason }
 func (e *behindError) Unwrap() error { return ErrBehind }
 
-// reaches returns a *behindError if the rows are not as they were at a place or later.
+// reaches returns a *behindError if the rows are not all there, or not as they were at a place or later.
 func (s *Serving) reaches(want eventstore.Token) error {
-	at := s.Checkpoint
+	at, position := s.Checkpoint, max(want.Position, s.Target) // what is still being built has not all of its rows
+	if want.IsZero() {
+		want.Log = at.Log
+	}
 	switch {
-	case want.IsZero(), at.Log == want.Log && at.Incarnation == want.Incarnation && at.Position >= want.Position:
+	case at.Log == want.Log && at.Incarnation >= want.Incarnation && at.Position >= position:
 		return nil
 	case s.Failure != "":
-		return &behindError{fmt.Sprintf("it stopped at position %d, before %d: %s", at.Position, want.Position, s.Failure), true}
+		return &behindError{fmt.Sprintf("it stopped at position %d, before %d: %s", at.Position, position, s.Failure), true}
 	case s.Paused:
-		return &behindError{fmt.Sprintf("it is paused at position %d, before %d", at.Position, want.Position), true}
+		return &behindError{fmt.Sprintf("it is paused at position %d, before %d", at.Position, position), true}
 	}
-	return &behindError{fmt.Sprintf("it is at position %d, before %d", at.Position, want.Position), false}
+	return &behindError{fmt.Sprintf("it is at position %d, before %d", at.Position, position), false}
 }

@@ -66,9 +66,9 @@ func (r routes) testTransform(ctx context.Context, in httpapi.ActionRequest[tran
 	return NewTransformed(t, event), nil
 }
 
-// Enriched returns an event, a JSON object, with what is beside it; nil: as it is.
+// Enriched returns an event, a JSON object, with what is beside it; nil or null: as it is.
 func Enriched(event, enriched jsontext.Value) (jsontext.Value, error) {
-	if enriched == nil {
+	if enriched == nil || enriched.Kind() == 'n' {
 		return event, nil
 	}
 	var members map[string]jsontext.Value
