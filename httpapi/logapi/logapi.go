@@ -38,6 +38,7 @@ func Register(a *httpapi.API, c Config) {
 	a.Section("log", Problems()...)
 	r.appends(a)
 	r.reads(a)
+	r.manages(a)
 }
 
 type routes struct {
