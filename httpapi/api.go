@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -131,6 +132,9 @@ type API struct {
 	mistakes []error
 	// internal is the command that was registered last, if it has no route.
 	internal string
+	// stopping is done when streams are to end, as the server stops.
+	stopping    context.Context
+	stopStreams context.CancelFunc
 
 	section         string
 	sectionProblems []DomainProblem
@@ -143,6 +147,7 @@ func New(config Config) (*API, error) {
 		return nil, err
 	}
 	a := &API{config: config, kinds: make(map[string]Kind)}
+	a.stopping, a.stopStreams = context.WithCancel(context.Background())
 	if err := a.collectKinds(); err != nil {
 		return nil, err
 	}

@@ -145,7 +145,7 @@ func (a *API) serveCommands(x *exchange) error {
 	}
 	for _, name := range []string{"If-Match", "If-None-Match"} {
 		if x.r.Header.Get(name) != "" {
-			return invalidHeader(name, "must not be given here; a command has the member expected_version")
+			return InvalidHeader(name, "must not be given here; a command has the member expected_version")
 		}
 	}
 	if err := x.trace(&common); err != nil {
@@ -159,7 +159,7 @@ func (a *API) serveCommands(x *exchange) error {
 	defer cancel()
 	if body.Commands != nil {
 		if key != "" {
-			return invalidHeader("Idempotency-Key", "must not be given with a batch; a command has the member key")
+			return InvalidHeader("Idempotency-Key", "must not be given with a batch; a command has the member key")
 		}
 		return a.serveBatch(ctx, x, body.Commands, common)
 	}

@@ -19,20 +19,20 @@ func (x *exchange) precondition() (eventstore.ExpectedVersion, error) {
 	}
 	switch {
 	case match != "" && noneMatch != "":
-		return eventstore.Any, invalidHeader("If-None-Match", "must not be given beside If-Match")
+		return eventstore.Any, InvalidHeader("If-None-Match", "must not be given beside If-Match")
 	case match == "*":
 		return eventstore.StreamExists, nil
 	case match != "":
 		version, ok := parseVersionTag(match)
 		if !ok {
-			return eventstore.Any, invalidHeader("If-Match",
+			return eventstore.Any, InvalidHeader("If-Match",
 				`must be * or one ETag of a command's answer as it was, in quotes and without W/, e.g. "7"`)
 		}
 		return eventstore.Exact(version), nil
 	case noneMatch == "*":
 		return eventstore.NoStream, nil
 	case noneMatch != "":
-		return eventstore.Any, invalidHeader("If-None-Match", "must be *, which demands that there is nothing yet")
+		return eventstore.Any, InvalidHeader("If-None-Match", "must be *, which demands that there is nothing yet")
 	}
 	return eventstore.Any, nil
 }

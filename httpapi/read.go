@@ -127,7 +127,7 @@ func (x *exchange) readConditions(params *Params) (c readConditions, err error) 
 	case err != nil:
 		return c, err
 	case header != "" && text != "" && header != text:
-		return c, invalidHeader("Consistency-Token", "must not differ from the parameter consistency")
+		return c, InvalidHeader("Consistency-Token", "must not differ from the parameter consistency")
 	case header != "":
 		text = header
 	}
@@ -149,6 +149,9 @@ func (x *exchange) readConditions(params *Params) (c readConditions, err error) 
 
 // writeRead answers with v, or with 304 if the client has just that.
 func (x *exchange) writeRead(v any) error {
+	if stream, ok := v.(Streaming); ok {
+		return x.writeStream(stream)
+	}
 	var body []byte
 	if raw, ok := v.(Raw); ok {
 		body = raw.AppendJSON(nil)

@@ -60,6 +60,7 @@ func (a *API) Serve(ctx context.Context, ln net.Listener, o ServeOptions) error 
 	if err := sleep(o.DrainDelay, served); err != nil {
 		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
 	}
+	a.stopStreams()
 	return shutDown(server, o.Grace, served)
 }
 

@@ -69,7 +69,7 @@ func (x *exchange) correlationID() (string, error) {
 	case id == "":
 		return x.requestID, nil
 	case len(id) > maxCorrelationBytes || !isPrintableASCII(id):
-		return "", invalidHeader("X-Correlation-Id", "must have 1 to 255 printable ASCII characters")
+		return "", InvalidHeader("X-Correlation-Id", "must have 1 to 255 printable ASCII characters")
 	}
 	return id, nil
 }
@@ -82,14 +82,15 @@ func (x *exchange) singleHeader(name string) (string, error) {
 	case len(values) == 0:
 		return "", nil
 	case len(values) > 1:
-		return "", invalidHeader(name, "must be given once")
+		return "", InvalidHeader(name, "must be given once")
 	case values[0] == "":
-		return "", invalidHeader(name, "must not be empty; leave it out")
+		return "", InvalidHeader(name, "must not be empty; leave it out")
 	}
 	return values[0], nil
 }
 
-func invalidHeader(name, detail string) *Problem {
+// InvalidHeader is the problem of a header of the request that is wrong. Detail says what it must be.
+func InvalidHeader(name, detail string) *Problem {
 	return kindInvalidHeader.Problem("The header "+name+" "+detail+".").withHeader(name, detail)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,23 +118,48 @@ func (p logPage) AppendJSON(to []byte) []byte {
 	return append(appendNumber(appendNumber(to, "through", p.through), "head", p.head), '}')
 }
 
-func (r *routes) readLog(ctx context.Context, in httpapi.ReadRequest[logQuery]) (p logPage, err error) {
+// readLog answers with a page, or a stream, as the client accepts.
+func (r *routes) readLog(ctx context.Context, in httpapi.ReadRequest[logQuery]) (any, error) {
 	q := in.Params
+	q.filter.StreamPrefixes = in.Caller.Scope.StreamPrefixes()
 	if err := r.reaches(ctx, in.Token); err != nil {
-		return p, err
+		return nil, err
+	}
+	kind := wantsStream(in.Header.Get("Accept"))
+	if kind == ofEvents {
+		if last := in.Header.Get("Last-Event-ID"); last != "" {
+			var err error
+			if q.after, err = strconv.ParseInt(last, 10, 64); err != nil || q.after < 0 {
+				return nil, httpapi.InvalidHeader("Last-Event-ID", "must be the id of an event of this route: a position of the log")
+			}
+		}
 	}
 	head, err := r.Log.Head(ctx)
-	if err != nil {
-		return p, err
+	switch {
+	case err != nil:
+		return nil, err
+	case q.after > head.Position: // it is of another log, or of a part that a restore has lost
+		return nil, in.Invalid("after", fmt.Sprintf("must not be beyond the end of the log, position %d", head.Position))
+	case kind == ofEvents:
+		f, leave, err := r.tail.join(head.Position)
+		if err != nil {
+			return nil, err
+		}
+		return events{stream{r, q, nil, q.after + 1}, f, leave}, nil
+	case kind == ofLines:
+		return lines{stream{r, q, nil, q.after + 1}, head.Position}, nil
 	}
-	p.head, p.through = head.Position, min(q.after, head.Position)
+	return r.readPage(ctx, q, head.Position)
+}
+
+func (r *routes) readPage(ctx context.Context, q logQuery, head int64) (p logPage, err error) {
+	p.head, p.through = head, q.after
 	until := p.through + q.scan
 	late := time.Now().Add(scanTime)
 	bytes := 0
 	if p.through == p.head {
 		return p, nil
 	}
-	q.filter.StreamPrefixes = in.Caller.Scope.StreamPrefixes()
 	// A subscription tells how far a filter has come where it picks nothing.
 	o := eventstore.ReadOptions{From: p.through + 1, Filter: q.filter, PageSize: q.limit, PageBytes: pageBytes}
 	for b, err := range r.Log.Subscribe(ctx, o) {

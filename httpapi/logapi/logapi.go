@@ -2,11 +2,13 @@
 package logapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -27,11 +29,14 @@ type Config struct {
 	Log Log
 	// Owned are the categories of streams that the program's own code writes: here they can only be read. Default: none.
 	Owned []string
+	// Heartbeat is after how long those who follow the log are told that there is nothing new. Default: 15s.
+	Heartbeat time.Duration
 }
 
 // Register adds the routes to an API that was made with Problems, in a section of their own.
 func Register(a *httpapi.API, c Config) {
-	r := &routes{Config: c}
+	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
+	r := &routes{Config: c, tail: &tail{log: c.Log}}
 	if c.Log != nil {
 		r.appender = commands.NewAppender(c.Log)
 	}
@@ -44,6 +49,7 @@ func Register(a *httpapi.API, c Config) {
 type routes struct {
 	Config
 	appender *commands.Appender
+	tail     *tail
 }
 
 var (
