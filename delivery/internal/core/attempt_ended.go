@@ -176,6 +176,7 @@ func (p *Partition) judge(now time.Time, a *Attempt, ev *event, r *Result, share
 	t.last, t.class, t.error = now, r.Class, r.Error
 	r.First = ev.failures == 0
 	ev.failures++
+	ev.delayed = false
 	if ev.state == fresh {
 		p.park(ev)
 	}
@@ -213,12 +214,13 @@ func (p *Partition) wait(ev *event, r *Result, until time.Time) {
 func (p *Partition) postpone(now time.Time, ev *event, r *Result) {
 	t := ev.fails(now)
 	t.last, t.class, t.error = now, r.Class, r.Error
-	r.First = ev.failures == 0
-	ev.failures++
+	r.First = ev.failures == 0 && ev.delays == 0
+	ev.delays++
+	ev.delayed = true
 	if ev.state == fresh {
 		p.park(ev)
 	}
-	p.wait(ev, r, now.Add(max(r.After, p.backoff(int(ev.failures)))))
+	p.wait(ev, r, now.Add(max(r.After, p.backoff(int(ev.delays)))))
 }
 
 // judgeProbe changes nothing, so that an outage leaves no more than was parked before it was noticed. But where every
@@ -270,7 +272,7 @@ func (p *Partition) backoff(n int) time.Duration {
 	return max(time.Duration(p.c.Random()*longest), time.Millisecond)
 }
 
-// hasten makes rows due soon that nobody is blamed for, if the breaker has closed.
+// hasten makes rows due soon that nobody is blamed for, if the breaker has closed. What was postponed waits for something else.
 func (p *Partition) hasten(now time.Time) {
 	closings := p.b.closings.Load()
 	if closings == p.closings {
@@ -278,7 +280,7 @@ func (p *Partition) hasten(now time.Time) {
 	}
 	p.closings = closings
 	for _, l := range p.due {
-		if ev := l.head; ev.failed && ev.charged == 0 {
+		if ev := l.head; ev.failed && ev.charged == 0 && !ev.delayed {
 			soon := now.Add(time.Duration(p.c.Random() * float64(hastenWithin)))
 			if soon.Before(ev.trouble.next) {
 				ev.trouble.next, l.due = soon, soon

@@ -31,7 +31,9 @@ type event struct {
 	attempts int32
 	charged  int32
 	failures int32 // as far as this owner knows
+	delays   int32 // how often it was postponed, as far as this owner knows
 	state    state
+	delayed  bool // it was postponed last
 	failed   bool // a row that failed, or is to be tried again: its time is trouble.next; else as soon as it is first
 	flying   bool // in an attempt, or in what is left of one
 	passed   bool // at or below the frontier

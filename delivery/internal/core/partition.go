@@ -109,6 +109,7 @@ func (p *Partition) eventOf(r Row) *event {
 		ev.state = dead
 	case Waiting:
 		ev.failed = true
+		ev.delayed = r.Attempts == 0 && !r.LastFailed.IsZero() // what has failed has had an attempt
 	}
 	return ev
 }

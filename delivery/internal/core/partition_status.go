@@ -108,7 +108,7 @@ func (p *Partition) Want(now time.Time, asOf uint64, row Row, w Wish) bool {
 		return true
 	case ev.state == dead:
 		ev.state, ev.failed = parked, true
-		ev.attempts, ev.charged, ev.failures = 0, 0, 0
+		ev.attempts, ev.charged, ev.failures, ev.delays, ev.delayed = 0, 0, 0, 0, false
 		ev.trouble = &trouble{next: now, redrive: true}
 		p.parked++
 		if l == nil {
