@@ -54,9 +54,9 @@ var ErrBehind = eventstore.NewError(eventstore.ClassUnavailable, "projection is 
 const (
 	projectionNamesSQL = `SELECT name FROM {schema}.projections ORDER BY name`
 
-	// Without its modifier a type takes what the column cannot hold, which then equals none of it.
+	// Without its modifier (-1: NULL would name char(n) as that of one byte) a type takes what the column cannot hold, which then equals none of it.
 	keyColumnsSQL = `
-SELECT a.attname, format_type(a.atttypid, NULL)
+SELECT a.attname, format_type(a.atttypid, -1)
 FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, n), pg_attribute a
 WHERE i.indrelid = $1::text::regclass AND i.indisprimary AND a.attrelid = i.indrelid AND a.attnum = k.number ORDER BY k.n`
 
@@ -162,6 +162,10 @@ func (l *Lookup) row(ctx context.Context, projection string, key []string, want 
 			if t, err = l.find(ctx, projection); err != nil {
 				return nil, err
 			}
+		}
+		if len(key) != len(t.key) && known { // the view may show another generation since
+			known = false
+			continue
 		}
 		if len(key) != len(t.key) {
 			return nil, fmt.Errorf("%w: its key is (%s), and there are %d values", errKeySize, strings.Join(t.key, ", "), len(key))
