@@ -48,6 +48,9 @@ func (a *Admin) Steer(ctx context.Context, saga string, do Steering, reason, act
 //
 // Errors: ErrNotFound, those of Steer.
 func (a *Admin) Redrive(ctx context.Context, saga, id, reason, actor string) (Steered, error) {
+	if len(a.config.Engine.sagas[saga]) == 0 {
+		return Steered{}, a.config.Engine.unknown(saga)
+	}
 	_, version, err := a.config.Engine.Load(ctx, saga, id)
 	switch {
 	case err != nil:

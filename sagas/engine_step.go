@@ -159,6 +159,9 @@ func (t tried) do(ctx context.Context, i Instance) error {
 	case errors.As(err, &fatal):
 		return t.end(ctx, Fail{t.step, t.number, fatal.code, fatal.Error(), fatal.unknown})
 	case outcome == delivery.ThrottledOutcome, outcome == delivery.PostponedOutcome: // this step alone waits, and this was none of its attempts
+		if !s.Until.IsZero() {
+			pause = min(pause, time.Until(s.Until)) // after that nobody waits for it
+		}
 		return delivery.Postponed(err, max(pause, task.attempts.First))
 	case t.attempt >= task.attempts.Max: // the last may have done it
 		return t.end(ctx, Fail{t.step, t.number, CodeExhausted, fmt.Sprintf("%d attempts failed, the last with: %v", t.attempt, err), true})
