@@ -67,8 +67,10 @@ func scanAttempt(row pgx.CollectableRow) (a EventAttempt, err error) {
 }
 
 // attempts returns those of an event, the first first.
-func (a *Admin) attempts(ctx context.Context, id, position int64) ([]AttemptRecord, error) {
-	rows, err := a.records.pool.Query(ctx, a.records.sql(attemptsOfSQL), id, position)
+func (r *records) attempts(ctx context.Context, db interface {
+	Query(context.Context, string, ...any) (pgx.Rows, error)
+}, id, position int64) ([]AttemptRecord, error) {
+	rows, err := db.Query(ctx, r.sql(attemptsOfSQL), id, position)
 	if err != nil {
 		return nil, err
 	}

@@ -259,7 +259,7 @@ func (a *Admin) deadLetter(ctx context.Context, name string, position int64) (d 
 		return d, ErrNoDeadLetter
 	}
 	d.DeadLetter = letters[0]
-	if d.History, err = a.attempts(ctx, s.id, position); err != nil {
+	if d.History, err = a.records.attempts(ctx, a.records.pool, s.id, position); err != nil {
 		return d, err
 	}
 	e, err := a.eventFrom(ctx, position)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/projections"
@@ -58,7 +59,11 @@ func (a *Admin) explainEnriched(ctx context.Context, d *Definition, e *eventstor
 		return "", false, err
 	}
 	p := target.(*prepared)
-	event := Event{RecordedEvent: e}
+	head, err := a.log.Head(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	event := Event{RecordedEvent: e, MessageID: MessageID(head.Log, e)}
 	given := event.AppendJSON(nil)
 	unknown := false
 	for _, l := range p.enricher.all {
@@ -67,7 +72,7 @@ func (a *Admin) explainEnriched(ctx context.Context, d *Definition, e *eventstor
 			unknown = true
 			continue
 		}
-		found, err := l.find(ctx, eventstore.Token{}, given)
+		found, err := l.find(ctx, eventstore.Token{}, &event, given, time.Time{})
 		nothing := new(nothingError)
 		switch {
 		case err == nil:

@@ -133,7 +133,10 @@ func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *event
 		return fmt.Errorf("%w: it has other partitions since; try again", eventstore.ErrUnavailable)
 	}
 	x.Queue = &s.Partitions[partition]
-	return pgx.BeginTxFunc(ctx, a.records.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	var cursor int64
+	var d Definition // by which it is judged
+	// With one connection: whoever waits for a second while it has one waits for those who do the same.
+	err = pgx.BeginTxFunc(ctx, a.records.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if err := a.explainSkipped(ctx, tx, f, e, x, say); err != nil || x.State != "" {
 			return err
 		}
@@ -145,30 +148,38 @@ func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *event
 		if !ok {
 			return ErrNotFound // it was removed meanwhile
 		}
-		d, err := a.explainFilter(ctx, f, &by, e, x, say)
-		if err != nil || x.State != "" {
+		cursor = by.cursor
+		if d, err = a.explainFilter(f, &by, e, x, say); err != nil || x.State != "" {
 			return err
 		}
-		if x.Attempts, err = a.attempts(ctx, f.id, e.Position); err != nil {
+		if x.Attempts, err = a.records.attempts(ctx, tx, f.id, e.Position); err != nil {
 			return err
 		}
-		if err := a.explainRow(ctx, tx, f, e, x, say); err != nil || x.State != "" {
-			return err
-		}
-		if e.Position > by.cursor {
-			return nil
-		}
-		enriched, dropped, err := a.explainEnriched(ctx, &d, e)
-		switch {
-		case err != nil:
-			return err
-		case dropped:
-			say(Dropped, "%s; it counts as delivered", enriched)
-		default:
-			say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s%s%s", partition, by.cursor, lastAttempt(x.Attempts), groupText(&f.definition, e), enriched)
-		}
-		return nil
+		return a.explainRow(ctx, tx, f, e, x, say)
 	})
+	if err != nil || x.State != "" {
+		return err
+	}
+	made, failed, err := a.transformed(ctx, &d, e)
+	switch {
+	case err != nil:
+		return err
+	case failed == nil && made == 0: // of what fails the row or the attempts tell
+		sayDropped(x, say)
+		return nil
+	case e.Position > cursor:
+		return nil
+	}
+	enriched, dropped, err := a.explainEnriched(ctx, &d, e)
+	switch {
+	case err != nil:
+		return err
+	case dropped:
+		say(Dropped, "%s; it counts as delivered", enriched)
+	default:
+		say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s%s%s", partition, cursor, lastAttempt(x.Attempts), groupText(&f.definition, e), enriched)
+	}
+	return nil
 }
 
 // groupText says of which group an event is, if it is of one that is gathered.
@@ -246,6 +257,10 @@ func (a *Admin) explainRow(ctx context.Context, tx pgx.Tx, f *found, e *eventsto
 		next := "at once"
 		if row.NextAttemptAt != nil {
 			next = "at " + row.NextAttemptAt.Format(time.RFC3339)
+		}
+		if row.Attempts == 0 && row.LastFailedAt != nil {
+			say(IsWaiting, "it was postponed, which counts as no failure, and is tried again %s: %s", next, row.Error)
+			break
 		}
 		say(IsWaiting, "it failed %d times (%d of them count against it) and is tried again %s: %s", row.Attempts, row.Charged, next, row.Error)
 	}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -47,7 +48,7 @@ func (r *records) judgedBy(ctx context.Context, tx pgx.Tx, ids []int64, partitio
 }
 
 // explainFilter judges, and returns by what: the revision that was in force at the place of the event, the newest for one that is not judged yet.
-func (a *Admin) explainFilter(ctx context.Context, f *found, by *judgement, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) (Definition, error) {
+func (a *Admin) explainFilter(f *found, by *judgement, e *eventstore.RecordedEvent, x *Explanation, say func(ExplainedState, string, ...any)) (Definition, error) {
 	d := f.definition
 	if x.Revision = f.revision; by.revision > 0 {
 		var err error
@@ -64,14 +65,8 @@ func (a *Admin) explainFilter(ctx context.Context, f *found, by *judgement, e *e
 		return d, err
 	}
 	about := PatternEvent(e)
-	if sel.explain(&about, x, say); x.State != "" {
-		return d, nil
-	}
-	made, failed, err := a.transformed(ctx, &d, e)
-	if err == nil && failed == nil && made == 0 { // of what fails the row or the attempts tell
-		sayDropped(x, say)
-	}
-	return d, err
+	sel.explain(&about, x, say)
+	return d, nil
 }
 
 // explain says why a subscription does not want an event; nothing if it does.
@@ -110,6 +105,6 @@ func (a *Admin) transformed(ctx context.Context, d *Definition, e *eventstore.Re
 	if err != nil {
 		return 0, nil, err
 	}
-	all, failed := target.(*prepared).make(ctx, head, &Event{RecordedEvent: e, MessageID: MessageID(head.Log, e)})
+	all, failed := target.(*prepared).make(ctx, head, &Event{RecordedEvent: e, MessageID: MessageID(head.Log, e)}, time.Now())
 	return len(all), failed, nil
 }

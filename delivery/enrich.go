@@ -196,11 +196,11 @@ func (c *checker) enrichHTTP(at string, h *EnrichHTTP) {
 	number(c, at+"/breaker", &h.Breaker, 5, 1, 10_000)
 }
 
-// enrichTime is how long the lookups for an event may take.
-func (d *Definition) enrichTime() (all time.Duration) {
+// enrichTime is how long the lookups of an attempt of so many events may take. They are made one after another, and all wait for rows together.
+func (d *Definition) enrichTime(events int) (all time.Duration) {
 	for _, e := range d.Enrich {
 		if all += time.Duration(e.Wait); e.HTTP != nil {
-			all += time.Duration(e.HTTP.Timeout)
+			all += time.Duration(max(events, 1)) * time.Duration(e.HTTP.Timeout)
 		}
 	}
 	return all

@@ -9,6 +9,9 @@ import (
 // maxEnrichBytes is how many bytes all answers have that one cache remembers.
 const maxEnrichBytes = 64 << 20
 
+// nothingTTL is how long it is remembered at most that there is nothing: it may be there soon.
+const nothingTTL = 10 * time.Second
+
 // answers remembers what was answered last, by what was asked for. It is safe for concurrent use.
 type answers struct {
 	ttl  time.Duration
@@ -57,7 +60,11 @@ func (a *answers) put(question string, body []byte, asked time.Time) {
 	if at := a.by[question]; at != nil {
 		a.forget(at)
 	}
-	a.by[question] = a.used.PushFront(&answer{question, body, asked.Add(a.ttl)})
+	ttl := a.ttl
+	if body == nil {
+		ttl = min(ttl, nothingTTL)
+	}
+	a.by[question] = a.used.PushFront(&answer{question, body, asked.Add(ttl)})
 	for a.bytes += len(question) + len(body); len(a.by) > a.size || a.bytes > maxEnrichBytes; {
 		a.forget(a.used.Back())
 	}

@@ -155,6 +155,9 @@ func TestARowIsWaitedFor(t *testing.T) {
 	b.has(&got, ann)
 	eve := b.events("order-2", placed{Total: 1, Customer: "eve"})
 	b.isHeld("drops", eve)
+	if x, err := b.admin().Explain(t.Context(), "drops", eve); err != nil || x.State != IsWaiting || !strings.Contains(x.Text, "it was postponed, which counts as no failure") {
+		t.Errorf("of what waits it is said %s: %s, %v", x.State, x.Text, err)
+	}
 	if err := steer.Resume(t.Context(), "customers", "", "test"); err != nil {
 		t.Fatal(err)
 	}
@@ -277,9 +280,9 @@ func TestServersAreAsked(t *testing.T) {
 	server := &asked{answers: map[string]any{
 		"/c/7?of=a%26b": ` {"name":"Ann"} `, "/c/null?of=x": "null", "/c/empty?of=x": "", "/c/404?of=x": notFound,
 		"/c/410?of=x": Gone(&ResponseError{Status: 410}), "/c/stop?of=x": Gone(&ResponseError{Status: 403}), "/c/text?of=x": "<html>",
-		"/c/a%2Fb%20%7B?of=x": "1", "/c/true?of=1.5": "[]",
+		"/c/400?of=x": Permanent(&ResponseError{Status: 400}), "/c/a%2Fb%20%7B?of=x": "1", "/c/true?of=1.5": "[]",
 	}}
-	ask := func(without Without, ttl time.Duration, size int) func(data string) (string, bool, error) {
+	ask := func(without Without, ttl time.Duration, size int) func(data string, as ...Event) (string, bool, error) {
 		d := Definition{Name: "s", Target: TargetConfig{Handler: &HandlerTarget{Name: "h"}}, Enrich: map[string]Enrichment{"c": {Without: without,
 			HTTP: &EnrichHTTP{URL: "https://example.com/c/{$.data.id}?of={$.data['of']}", Breaker: 3, Cache: EnrichCache{TTL: new(Duration(ttl)), Size: size}}}}}
 		d, err := d.Checked()
@@ -290,9 +293,13 @@ func TestServersAreAsked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return func(data string) (string, bool, error) {
-			e := Event{RecordedEvent: &eventstore.RecordedEvent{Stream: "s-1", Event: eventstore.Event{Data: []byte(data)}}}
-			found, dropped, err := r.enrich(t.Context(), eventstore.Token{}, &e)
+		return func(data string, as ...Event) (string, bool, error) {
+			e := Event{}
+			if len(as) > 0 {
+				e = as[0]
+			}
+			e.RecordedEvent = &eventstore.RecordedEvent{Stream: "s-1", Event: eventstore.Event{Data: []byte(data)}}
+			found, dropped, err := r.enrich(t.Context(), eventstore.Token{}, &e, time.Now())
 			return string(found), dropped, err
 		}
 	}
@@ -315,9 +322,9 @@ func TestServersAreAsked(t *testing.T) {
 		{`{"id":{},"of":"x"}`, "", true, 0, PermanentFailure},
 		{`{"of":"x"}`, "", true, 0, PermanentFailure},
 		{`{"id":null,"of":"x"}`, "", true, 0, PermanentFailure},
-		{`{"id":"stop","of":"x"}`, "", false, 2, Transient},
-		{`{"id":"text","of":"x"}`, "", false, 2, Transient},
-		{`{"id":"unknown","of":"x"}`, "", false, 2, Transient},
+		{`{"id":"stop","of":"x"}`, "", false, 2, PostponedOutcome}, // as the one before failed, too
+		{`{"id":"text","of":"x"}`, "", false, 2, PostponedOutcome},
+		{`{"id":"unknown","of":"x"}`, "", false, 2, PostponedOutcome},
 	} {
 		server.count = 0
 		fail := ask(WithoutFail, time.Hour, 10)
@@ -350,13 +357,48 @@ func TestServersAreAsked(t *testing.T) {
 			t.Errorf("with %s and %d answers there were %d questions, want %d", c.ttl, c.size, server.count, c.asks)
 		}
 	}
-	// Three in a row fail: nobody else is asked, until a probe is answered.
+	// Three in a row fail: nobody else is asked, until a probe is answered. Only the first may count against its event.
 	server.count = 0
-	one := ask(WithoutFail, 0, 1)
-	for range 5 {
-		_, _, _ = one(`{"id":"unknown","of":"x"}`)
+	one := ask(WithoutFail, time.Hour, 10)
+	known, refused := `{"id":7,"of":"a&b"}`, `{"id":"400","of":"x"}`
+	for i, c := range []struct {
+		data string
+		asks int
+		want Outcome
+	}{
+		{known, 1, Done}, {refused, 2, PermanentFailure}, {refused, 3, PermanentFailure}, {refused, 4, PermanentFailure},
+		{`{"id":"unknown","of":"x"}`, 5, Transient}, {known, 5, Done}, {`{"id":"unknown","of":"x"}`, 6, PostponedOutcome},
+		{`{"id":"text","of":"x"}`, 7, PostponedOutcome}, {`{"id":"null","of":"x"}`, 7, PostponedOutcome}, {known, 7, Done},
+	} {
+		_, _, err := one(c.data)
+		if outcome, _ := OutcomeOf(err); server.count != c.asks || outcome != c.want {
+			t.Errorf("%d: of %s it is said %v (%s), after %d questions, want %s after %d", i, c.data, err, outcome, server.count, c.want, c.asks)
+		}
 	}
-	if _, _, err := one(`{"id":7,"of":"a&b"}`); server.count != 3 || !errors.Is(err, errNotAsked) {
-		t.Errorf("there were %d questions, then %v", server.count, err)
+	// That there is nothing is not remembered for long, nor for who comes again.
+	now := time.Now()
+	a := newAnswers(time.Hour, 10)
+	a.put("nothing", nil, now)
+	a.put("something", []byte("1"), now)
+	for question, until := range map[string]time.Duration{"nothing": nothingTTL, "something": time.Hour} {
+		_, before := a.get(question, now.Add(until-1))
+		if _, behind := a.get(question, now.Add(until)); !before || behind {
+			t.Errorf("%s is remembered before %s: %t, from then on: %t", question, until, before, behind)
+		}
+	}
+	for _, c := range []struct {
+		data string
+		e    Event
+		asks int
+	}{
+		{known, Event{}, 1}, {known, Event{Tried: true}, 1}, {known, Event{Redrive: true}, 2},
+		{`{"id":"404","of":"x"}`, Event{}, 1}, {`{"id":"404","of":"x"}`, Event{Tried: true}, 2}, {`{"id":"404","of":"x"}`, Event{Redrive: true}, 2},
+	} {
+		server.count = 0
+		one := ask(WithoutContinue, time.Hour, 10)
+		_, _, _ = one(c.data)
+		if _, _, _ = one(c.data, c.e); server.count != c.asks {
+			t.Errorf("for %s, tried %t, redriven %t: there are %d questions, want %d", c.data, c.e.Tried, c.e.Redrive, server.count, c.asks)
+		}
 	}
 }

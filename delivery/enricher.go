@@ -112,15 +112,15 @@ func (r *enricher) close() {
 	}
 }
 
-// enrich returns what is to be beside an event, as a JSON object by names; nil: nothing. Dropped: the event is not to be delivered. The error is an
+// enrich returns what is to be beside an event of an attempt that has begun, as a JSON object by names; nil: nothing. Dropped: the event is not to be delivered. The error is an
 // *EnrichError.
-func (r *enricher) enrich(ctx context.Context, log eventstore.Token, e *Event) (enriched []byte, dropped bool, err error) {
+func (r *enricher) enrich(ctx context.Context, log eventstore.Token, e *Event, begun time.Time) (enriched []byte, dropped bool, err error) {
 	event := e.AppendJSON(make([]byte, 0, e.Size()+512))
 	if log.Position = e.Position; r.ofChanges {
 		log.Position = e.Version
 	}
 	for _, l := range r.all {
-		found, err := l.find(ctx, log, event)
+		found, err := l.find(ctx, log, e, event, begun)
 		switch nothing := new(nothingError); {
 		case err == nil:
 			enriched = appendFound(enriched, l.name, found)
@@ -152,11 +152,14 @@ func appendFound(to []byte, name string, found jsontext.Value) []byte {
 // failed returns the error of an event of which a lookup failed, or found nothing.
 func (l *lookup) failed(err error) error {
 	nothing := new(nothingError)
-	switch outcome, _ := OutcomeOf(err); {
-	case errors.As(err, &nothing) && nothing.final:
+	switch isNothing := errors.As(err, &nothing); {
+	case isNothing && nothing.final:
 		err = Permanent(err)
-	case outcome == GoneOutcome, outcome == StopOutcome, outcome == Undecodable:
-		err = RetryAfter(err, 0) // who is asked does not say what becomes of a subscription to another target
+	case isNothing:
+	case l.HTTP == nil:
+		if outcome, _ := OutcomeOf(err); outcome == Transient {
+			err = Postponed(err, 0) // no event is to blame for a read model that is behind, and others may need no row
+		}
 	}
 	return &EnrichError{l.name, err}
 }
@@ -170,8 +173,8 @@ type nothingError struct {
 
 func (e *nothingError) Error() string { return e.reason }
 
-// find returns what it finds for an event. The error is a *nothingError if that is nothing, else the lookup failed.
-func (l *lookup) find(ctx context.Context, at eventstore.Token, event []byte) (jsontext.Value, error) {
+// find returns what it finds for an event, which is given as JSON, too. The error is a *nothingError if that is nothing, else the lookup failed.
+func (l *lookup) find(ctx context.Context, at eventstore.Token, e *Event, event []byte, begun time.Time) (jsontext.Value, error) {
 	names := l.url.names
 	if l.HTTP == nil {
 		names = l.Key
@@ -184,21 +187,20 @@ func (l *lookup) find(ctx context.Context, at eventstore.Token, event []byte) (j
 		}
 	}
 	if l.HTTP == nil {
-		return l.findRow(ctx, at, values)
+		return l.findRow(ctx, at, values, begun)
 	}
 	u, ok := l.url.fill(values)
 	if !ok {
 		return nil, &nothingError{fmt.Sprintf("there is no URL for %q as %s", values, strings.Join(names, ", ")), true}
 	}
-	return l.findAnswer(ctx, u)
+	return l.findAnswer(ctx, u, e)
 }
 
-func (l *lookup) findRow(ctx context.Context, at eventstore.Token, key []string) (jsontext.Value, error) {
-	wait := time.Duration(l.Wait)
-	if wait == 0 || at.Log == uuid.Nil {
+func (l *lookup) findRow(ctx context.Context, at eventstore.Token, key []string, begun time.Time) (jsontext.Value, error) {
+	if l.Wait == 0 || at.Log == uuid.Nil {
 		at = eventstore.Token{}
 	}
-	row, err := l.rows.Row(ctx, l.Projection, key, at, wait)
+	row, err := l.rows.Row(ctx, l.Projection, key, at, time.Duration(l.Wait)-time.Since(begun))
 	switch {
 	case err != nil:
 		return nil, err
@@ -210,12 +212,13 @@ func (l *lookup) findRow(ctx context.Context, at eventstore.Token, key []string)
 
 var errNotAsked = errors.New("it is not asked now, as the last requests failed or it wants a pause")
 
-func (l *lookup) findAnswer(ctx context.Context, u *url.URL) (jsontext.Value, error) {
+func (l *lookup) findAnswer(ctx context.Context, u *url.URL, e *Event) (jsontext.Value, error) {
 	question, begun := u.String(), time.Now()
 	body, ok := l.known.get(question, begun)
-	if !ok {
+	// Who redrives an event wants to know anew, and for want of an answer none is to fail twice.
+	if !ok || e.Redrive || e.Tried && body == nil {
 		if !l.breaker.Ask(begun) {
-			return nil, errNotAsked
+			return nil, l.postponed(errNotAsked)
 		}
 		var err error
 		if body, err = l.ask(ctx, u); err != nil {
@@ -243,13 +246,38 @@ func (l *lookup) ask(ctx context.Context, u *url.URL) (body []byte, err error) {
 	case err == nil && !IsJSON(body):
 		err = &ResponseError{Status: http.StatusOK, Detail: "its body is no JSON"}
 	}
+	before := l.breaker.Status()
 	switch outcome, after := OutcomeOf(err); {
 	case err != nil && ctx.Err() != nil:
 		l.breaker.Unanswered()
+		err = RetryAfter(err, 0)
 	case outcome == ThrottledOutcome:
 		l.breaker.Answered(time.Now(), false, max(after, time.Second))
+	case outcome == Done, outcome == PermanentFailure:
+		l.breaker.Answered(time.Now(), err == nil || said.isOfQuestion(), 0)
 	default:
-		l.breaker.Answered(time.Now(), err == nil, 0)
+		l.breaker.Answered(time.Now(), false, 0)
+		if before.Open || before.FailedKeys > 0 {
+			return nil, l.postponed(err)
+		}
+		// Of a target it would be said that others got through; here what is remembered does. Who is asked does not say what becomes of a
+		// subscription to another target.
+		err = RetryAfter(err, 0)
 	}
 	return body, err
+}
+
+// postponed returns an error of an event that waits until the server is asked again: it does not answer others either.
+func (l *lookup) postponed(err error) error {
+	until := l.breaker.Status()
+	next := until.ThrottledUntil
+	if until.NextProbe.After(next) {
+		next = until.NextProbe
+	}
+	return Postponed(err, max(time.Until(next), 0))
+}
+
+// isOfQuestion reports whether an answer refuses what was asked for, and not who asked.
+func (e *ResponseError) isOfQuestion() bool {
+	return e.Status/100 == 4 && e.Status != http.StatusUnauthorized && e.Status != http.StatusForbidden
 }

@@ -51,7 +51,8 @@ type running struct {
 	remembers bool
 	// eachByItself: events of a transaction do not depend on how they are cut into batches.
 	eachByItself bool
-	timeout      time.Duration
+	// timeout bounds an attempt, txTimeout the transaction of one.
+	timeout, txTimeout time.Duration
 	// also, if not nil, reports whether an event that matches is wanted. End, if not 0, is up to where partitions read, rate
 	// how many events they try in a second.
 	also func(*eventstore.RecordedEvent) bool
@@ -134,13 +135,18 @@ func (s *running) setTarget() error {
 			s.eachByItself = with.eachByItself()
 		}
 	}
+	s.txTimeout = s.timeout
 	if definition.isPrepared() {
 		prepared, err := prepare(&definition, s.target, r.lookups)
 		if err != nil {
 			return err
 		}
 		s.target, s.quick = prepared, false
-		s.timeout = min(s.timeout+definition.enrichTime(), maxTimeout)
+		events := definition.Batch.MaxEvents
+		if s.eachByItself {
+			events = max(events, eventsInTx)
+		}
+		s.timeout = max(s.timeout, min(s.timeout+definition.enrichTime(events), maxTimeout))
 		s.tx, _ = prepared.(Transactional)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -80,12 +81,24 @@ type preparedTx struct {
 	tx Transactional
 }
 
+// lookUp finds what is to be beside the events, before a transaction begins: it may take long, and others wait for transactions. What became of it
+// is in the events, and DeliverTx gets those for which it did not fail.
+func (p *preparedTx) lookUp(ctx context.Context, d *Delivery) {
+	if p.enricher == nil {
+		return
+	}
+	begun := time.Now()
+	for i := range d.Events {
+		d.Events[i].looked = p.look(ctx, d.Log, &d.Events[i], begun)
+	}
+}
+
 // DeliverTx implements Transactional.
 func (p *preparedTx) DeliverTx(ctx context.Context, tx Tx, d *Delivery) error {
-	part := *d
+	part, begun := *d, time.Now()
 	part.Events = make([]Event, 0, len(d.Events))
 	for i := range d.Events {
-		made, err := p.make(ctx, d.Log, &d.Events[i])
+		made, err := p.make(ctx, d.Log, &d.Events[i], begun)
 		if err != nil {
 			return err // nothing stays of those before
 		}
@@ -97,15 +110,34 @@ func (p *preparedTx) DeliverTx(ctx context.Context, tx Tx, d *Delivery) error {
 	return p.tx.DeliverTx(ctx, tx, &part)
 }
 
-// make returns what becomes of an event of a log and incarnation.
-func (p *prepared) make(ctx context.Context, log eventstore.Token, e *Event) ([]Event, error) {
+// looked is what became of the lookups for an event.
+type looked struct {
+	found   []byte
+	dropped bool
+	err     error
+}
+
+func (p *prepared) look(ctx context.Context, log eventstore.Token, e *Event, begun time.Time) *looked {
+	l := new(looked)
+	func() {
+		defer recoverTo(&l.err)
+		l.found, l.dropped, l.err = p.enricher.enrich(ctx, log, e, begun)
+	}()
+	return l
+}
+
+// make returns what becomes of an event of a log and incarnation, in an attempt that has begun.
+func (p *prepared) make(ctx context.Context, log eventstore.Token, e *Event, begun time.Time) ([]Event, error) {
 	if p.enricher != nil {
-		found, dropped, err := p.enricher.enrich(ctx, log, e)
-		if err != nil || dropped {
-			return nil, err
+		l := e.looked
+		if l == nil {
+			l = p.look(ctx, log, e, begun)
+		}
+		if l.err != nil || l.dropped {
+			return nil, l.err
 		}
 		enriched := *e
-		enriched.Enriched = found
+		enriched.Enriched, enriched.looked = l.found, nil
 		e = &enriched
 	}
 	if p.transform == nil {
@@ -133,9 +165,9 @@ func (p *prepared) make(ctx context.Context, log eventstore.Token, e *Event) ([]
 
 // Deliver implements Target.
 func (p *prepared) Deliver(ctx context.Context, d *Delivery) error {
-	b := bodies{from: d, failed: make(map[int]error), held: make(map[string]int)}
+	b, begun := bodies{from: d, failed: make(map[int]error), held: make(map[string]int)}, time.Now()
 	for i := range d.Events {
-		made, err := p.make(ctx, d.Log, &d.Events[i])
+		made, err := p.make(ctx, d.Log, &d.Events[i], begun)
 		b.add(i, made, err)
 	}
 	for len(b.events) > 0 {

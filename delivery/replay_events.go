@@ -209,7 +209,7 @@ func (r *resender) send(ctx context.Context, batch []Event) error {
 		outcome, wait := OutcomeOf(err)
 		switch outcome {
 		case ThrottledOutcome, PostponedOutcome:
-			wait = cmp.Or(wait, time.Second)
+			wait = min(cmp.Or(wait, time.Second), time.Hour) // as subscriptions do
 		case Transient:
 			if failed++; failed >= r.retry.MaxAttempts {
 				return fmt.Errorf("%w, that at position %d: %v", ErrNotDelivered, left[0].Position, err)

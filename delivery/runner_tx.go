@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,6 +56,7 @@ func (p *partition) tryInTx(a *core.Attempt) (next *core.Attempt) {
 		t := &txAttempt{p: p, a: a, d: d}
 		err := p.ctx.Err()
 		if err == nil {
+			t.lookUp()
 			err = t.run(false)
 		}
 		if n > 1 && n <= savepoints && p.of.eachByItself && isAboutEvents(err) {
@@ -127,10 +129,10 @@ func (t *txAttempt) run(careful bool) error {
 		return p.ctx.Err()
 	}
 	p.restarted(t.a)
-	ctx, cancel := context.WithTimeout(p.ctx, p.of.timeout)
+	ctx, cancel := context.WithTimeout(p.ctx, p.of.txTimeout)
 	defer cancel()
 	// Of a process that froze the server ends the transaction: others wait for what it has locked.
-	begin := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d", p.of.timeout.Milliseconds())
+	begin := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d", p.of.txTimeout.Milliseconds())
 	tx, err := p.of.runner.config.Pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 	if err != nil {
 		return err
@@ -144,16 +146,49 @@ func (t *txAttempt) run(careful bool) error {
 	if err != nil {
 		return err
 	}
-	var failed map[int]error
-	if careful {
-		failed, err = t.oneByOne(ctx, tx, events)
-	} else if len(events) > 0 {
+	events, failed := t.found(events)
+	switch {
+	case len(failed) > 0 && len(t.d.Events) == 1:
+		err = &handlerError{failed[0]}
+	case careful:
+		var more map[int]error
+		more, err = t.oneByOne(ctx, tx, events)
+		maps.Copy(failed, more)
+	case len(events) > 0:
 		err = t.call(ctx, tx, events)
 	}
 	if err != nil {
 		return err
 	}
 	return t.commit(ctx, tx, failed)
+}
+
+// lookUp finds what is to be beside the events, outside of any transaction.
+func (t *txAttempt) lookUp() {
+	with, ok := t.p.of.tx.(*preparedTx)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.p.ctx, t.p.of.timeout)
+	defer cancel()
+	with.lookUp(ctx, t.d)
+}
+
+// found returns those of the events whose lookups did not fail, and why the others are not to be delivered: for that, or behind one of their key.
+func (t *txAttempt) found(events []int) (found []int, failed map[int]error) {
+	failed = make(map[int]error)
+	held := make(map[string]bool)
+	for _, i := range events {
+		switch e := &t.d.Events[i]; {
+		case held[e.Key]:
+			failed[i] = errNotTried
+		case e.looked != nil && e.looked.err != nil:
+			failed[i], held[e.Key] = e.looked.err, true
+		default:
+			found = append(found, i)
+		}
+	}
+	return found, failed
 }
 
 // fresh returns the events that have not had their effect before, by their index, as far as that is remembered.
@@ -223,7 +258,7 @@ func (t *txAttempt) call(ctx context.Context, tx pgx.Tx, events []int) error {
 func (t *txAttempt) isOver(ctx context.Context) bool { return ctx.Err() != nil && t.p.ctx.Err() == nil }
 
 func (t *txAttempt) tooLong(err error) error {
-	return &handlerError{fmt.Errorf("it took longer than %s: %w", t.p.of.timeout, errors.Join(context.DeadlineExceeded, err))}
+	return &handlerError{fmt.Errorf("it took longer than %s: %w", t.p.of.txTimeout, errors.Join(context.DeadlineExceeded, err))}
 }
 
 // about returns an error of a statement that is the runner's, as one about the events if they took too long.

@@ -75,6 +75,8 @@ type Event struct {
 	Replay string
 	// Subscription is that of the Delivery, of an event that a Handler has.
 	Subscription string
+	// looked is what became of its lookups; nil: they are not made yet.
+	looked *looked
 }
 
 // MessageID returns the id of an event for receivers, who may know events of several streams and logs: ids
