@@ -170,14 +170,18 @@ func (a *Admin) explainJudged(ctx context.Context, f *found, s *Status, e *event
 	case e.Position > cursor:
 		return nil
 	}
-	enriched, dropped, err := a.explainEnriched(ctx, &d, e)
+	enriched, err := a.explainEnriched(ctx, &d, e)
 	switch {
 	case err != nil:
 		return err
-	case dropped:
-		say(Dropped, "%s; it counts as delivered", enriched)
+	case enriched.dropped:
+		say(Dropped, "%s; it counts as delivered", enriched.text)
 	default:
-		say(IsDelivered, "it was delivered: the cursor of partition %d is at %d%s%s%s", partition, cursor, lastAttempt(x.Attempts), groupText(&f.definition, e), enriched)
+		was := "delivered"
+		if enriched.depends && d.mayDrop() {
+			was = "delivered, or dropped for want of what was looked up for it"
+		}
+		say(IsDelivered, "it was "+was+": the cursor of partition %d is at %d%s%s%s", partition, cursor, lastAttempt(x.Attempts), groupText(&f.definition, e), enriched.text)
 	}
 	return nil
 }

@@ -228,17 +228,29 @@ func (a *Admin) explainRoute(ctx context.Context, r *route, e *eventstore.Record
 		return x, nil
 	}
 	made, failed, err := a.transformed(ctx, &r.def, e)
+	if err != nil {
+		return x, err
+	}
+	enriched, err := a.explainEnriched(ctx, &r.def, e)
 	switch {
 	case err != nil:
 		return x, err
+	case enriched.dropped:
+		say(Dropped, "%s; it would count as delivered", enriched.text)
+	case enriched.fails:
+		say(IsDead, "it would be a dead letter%s", enriched.text)
 	case failed != nil:
 		say(IsDead, "it would be a dead letter: %v", failed)
 	case made == 0:
 		sayDropped(&x, say)
 	default:
-		say(IsMatched, "it would get it")
+		would := "it would get it"
+		if enriched.depends {
+			would = "whether it would get it depends on what is found for it"
+		}
+		say(IsMatched, "%s%s", would, enriched.text)
 		if why, text := r.heldBy(); why != "" {
-			x.Why, x.Text = why, "it would get it, but "+text
+			x.Why, x.Text = why, would+", but "+text
 		}
 	}
 	return x, nil

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/57528e99/recount/delivery/pattern"
 	"github.com/57528e99/recount/delivery/transform"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/operations"
@@ -107,6 +108,23 @@ func TestEventsAreEnrichedFromReadModels(t *testing.T) {
 			t.Errorf("%s: it is said %s: %s, %v, want %s: %s", name, x.State, x.Text, err, want.state, want.text)
 		}
 	}
+	for data, want := range map[string]map[string]string{
+		`{}`: {"waits": "it would be a dead letter; there is no customer for it", "drops": "it would count as delivered",
+			"goes-on": "it would get it; there is no customer for it now"},
+		`{"Customer":"zed"}`: {"waits": "whether it would get it depends on what is found for it", "drops": "whether it would get it depends",
+			"goes-on": "it would get it; there is no customer for it now"},
+		`{"Customer":"bob"}`: {"waits": "it would get it; customer is in projection customers now", "drops": "it would get it; customer is in"},
+	} {
+		r, err := b.admin().Routes(t.Context(), RoutesQuery{Event: &pattern.Event{Type: "Happened", Stream: "order-9", Data: []byte(data)}})
+		if err != nil || len(r.Items) != len(subscriptions) {
+			t.Fatalf("of %s: %+v, %v", data, r, err)
+		}
+		for _, x := range r.Items {
+			if text := want[x.Subscription]; !strings.Contains(x.Text, text) {
+				t.Errorf("of %s it is said of %s: %s, want %s", data, x.Subscription, x.Text, text)
+			}
+		}
+	}
 	// Again, with what is there now; another generation is in view.
 	b.events("order-4", placed{Total: 10, Customer: "ann"})
 	if _, err := rows.Run(t.Context(), operations.Request{Kind: projections.Rebuild, Subject: "customers", Actor: "test"}, nil); err != nil {
@@ -126,62 +144,6 @@ func TestEventsAreEnrichedFromReadModels(t *testing.T) {
 		}
 		return fmt.Errorf("after the reset there is no event %d with the row of today", ann)
 	})
-}
-
-// TestARowIsWaitedFor: while a read model is behind, what it does not have is not known, and nothing is dropped for that.
-func TestARowIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.app = "test"
-	b.catches("an event is enriched by what is known at its place")
-	b.projects(customersFold())
-	ann := b.events("order-1", placed{Total: 5, Customer: "ann"})
-	b.eventually(func() error {
-		if n := read[int](b, `SELECT count(*) FROM {schema}.projection_generations WHERE position >= $1`, ann); n == 0 {
-			return errors.New("the projection has not come there")
-		}
-		return nil
-	})
-	steer := projections.NewAdmin(b.db.Pool, b.schema, b.store)
-	if err := steer.Pause(t.Context(), "customers", "", "test"); err != nil {
-		t.Fatal(err)
-	}
-	var got seen
-	h := HandleRaw("drops", func(_ context.Context, d *Delivery) error { got.add(d.Events[0]); return nil })
-	b.process("one", declare(from(AtBeginning, h, func(d *Definition) {
-		d.Partitions = 1
-		d.Enrich = map[string]Enrichment{"customer": {Projection: "customers", Key: EnrichKey{"$.data.Customer"}, Wait: Duration(time.Minute), Without: WithoutDrop}}
-	})))
-	b.has(&got, ann)
-	eve := b.events("order-2", placed{Total: 1, Customer: "eve"})
-	b.isHeld("drops", eve)
-	if x, err := b.admin().Explain(t.Context(), "drops", eve); err != nil || x.State != IsWaiting || !strings.Contains(x.Text, "it was postponed, which counts as no failure") {
-		t.Errorf("of what waits it is said %s: %s, %v", x.State, x.Text, err)
-	}
-	if err := steer.Resume(t.Context(), "customers", "", "test"); err != nil {
-		t.Fatal(err)
-	}
-	b.has(&got, ann, eve)
-}
-
-// isHeld waits until an event of a subscription of one partition waits to be tried again.
-func (b *bench) isHeld(name string, position int64) {
-	b.Helper()
-	b.eventually(func() error {
-		if b.rows(name, "waiting") > 0 {
-			return nil
-		}
-		if cursor := read[int64](b, `SELECT p.position FROM {schema}.subscription_partitions p JOIN {schema}.subscriptions s ON s.id = p.subscription WHERE s.name = $1`, name); cursor >= position && b.rows(name, "waiting") == 0 {
-			b.Fatalf("%s is done with the event at %d, which its projection had not come to", name, position)
-		}
-		return fmt.Errorf("%s has no event that waits", name)
-	})
-}
-
-func (s *seen) clear() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = nil
 }
 
 // TestMistakesInEnrichmentsAreNamed: those of the definition, and those that only the database knows.

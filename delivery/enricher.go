@@ -175,6 +175,18 @@ func (e *nothingError) Error() string { return e.reason }
 
 // find returns what it finds for an event, which is given as JSON, too. The error is a *nothingError if that is nothing, else the lookup failed.
 func (l *lookup) find(ctx context.Context, at eventstore.Token, e *Event, event []byte, begun time.Time) (jsontext.Value, error) {
+	values, u, err := l.question(event)
+	switch {
+	case err != nil:
+		return nil, err
+	case u == nil:
+		return l.findRow(ctx, at, values, begun)
+	}
+	return l.findAnswer(ctx, u, e)
+}
+
+// question returns what is looked up for an event: the row with a key, or what is at a URL. The error is a *nothingError.
+func (l *lookup) question(event []byte) (key []string, u *url.URL, err error) {
 	names := l.url.names
 	if l.HTTP == nil {
 		names = l.Key
@@ -183,17 +195,17 @@ func (l *lookup) find(ctx context.Context, at eventstore.Token, e *Event, event 
 	for i, v := range l.paths.Find(event) {
 		var ok bool
 		if values[i], ok = keyValue(v); !ok {
-			return nil, &nothingError{fmt.Sprintf("the event has no text, number, true or false as %s", names[i]), true}
+			return nil, nil, &nothingError{fmt.Sprintf("the event has no text, number, true or false as %s", names[i]), true}
 		}
 	}
 	if l.HTTP == nil {
-		return l.findRow(ctx, at, values, begun)
+		return values, nil, nil
 	}
 	u, ok := l.url.fill(values)
 	if !ok {
-		return nil, &nothingError{fmt.Sprintf("there is no URL for %q as %s", values, strings.Join(names, ", ")), true}
+		return nil, nil, &nothingError{fmt.Sprintf("there is no URL for %q as %s", values, strings.Join(names, ", ")), true}
 	}
-	return l.findAnswer(ctx, u, e)
+	return nil, u, nil
 }
 
 func (l *lookup) findRow(ctx context.Context, at eventstore.Token, key []string, begun time.Time) (jsontext.Value, error) {

@@ -2,12 +2,16 @@ package delivery
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/57528e99/recount/projections"
 )
 
 // TestLookupsKeepNobodyFromTheDatabase: while events wait for what is to be beside them no other subscription waits for a place for its transactions, and
@@ -64,4 +68,60 @@ func (a answersWhen) Get(ctx context.Context, _ *url.URL) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// isHeld waits until an event of a subscription of one partition waits to be tried again.
+func (b *bench) isHeld(name string, position int64) {
+	b.Helper()
+	b.eventually(func() error {
+		if b.rows(name, "waiting") > 0 {
+			return nil
+		}
+		if cursor := read[int64](b, `SELECT p.position FROM {schema}.subscription_partitions p JOIN {schema}.subscriptions s ON s.id = p.subscription WHERE s.name = $1`, name); cursor >= position && b.rows(name, "waiting") == 0 {
+			b.Fatalf("%s is done with the event at %d, which its projection had not come to", name, position)
+		}
+		return fmt.Errorf("%s has no event that waits", name)
+	})
+}
+
+func (s *seen) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = nil
+}
+
+// TestARowIsWaitedFor: while a read model is behind, what it does not have is not known, and nothing is dropped for that.
+func TestARowIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.app = "test"
+	b.catches("an event is enriched by what is known at its place")
+	b.projects(customersFold())
+	ann := b.events("order-1", placed{Total: 5, Customer: "ann"})
+	b.eventually(func() error {
+		if n := read[int](b, `SELECT count(*) FROM {schema}.projection_generations WHERE position >= $1`, ann); n == 0 {
+			return errors.New("the projection has not come there")
+		}
+		return nil
+	})
+	steer := projections.NewAdmin(b.db.Pool, b.schema, b.store)
+	if err := steer.Pause(t.Context(), "customers", "", "test"); err != nil {
+		t.Fatal(err)
+	}
+	var got seen
+	h := HandleRaw("drops", func(_ context.Context, d *Delivery) error { got.add(d.Events[0]); return nil })
+	b.process("one", declare(from(AtBeginning, h, func(d *Definition) {
+		d.Partitions = 1
+		d.Enrich = map[string]Enrichment{"customer": {Projection: "customers", Key: EnrichKey{"$.data.Customer"}, Wait: Duration(time.Minute), Without: WithoutDrop}}
+	})))
+	b.has(&got, ann)
+	eve := b.events("order-2", placed{Total: 1, Customer: "eve"})
+	b.isHeld("drops", eve)
+	if x, err := b.admin().Explain(t.Context(), "drops", eve); err != nil || x.State != IsWaiting || !strings.Contains(x.Text, "it was postponed, which counts as no failure") {
+		t.Errorf("of what waits it is said %s: %s, %v", x.State, x.Text, err)
+	}
+	if err := steer.Resume(t.Context(), "customers", "", "test"); err != nil {
+		t.Fatal(err)
+	}
+	b.has(&got, ann, eve)
 }
