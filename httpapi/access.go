@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/security"
 )
 
@@ -172,6 +173,9 @@ func (x *exchange) identify(action security.Action) (err error) {
 	if ask := x.api.config.Authenticate; ask != nil {
 		if p, err = ask(x.r); err != nil {
 			x.tellRefusal(err, action)
+			if eventstore.ClassOf(err) == eventstore.ClassTimeout {
+				err = ofClasses[eventstore.ClassUnavailable].problem(err).withCause(err) // nothing can have been written yet
+			}
 			return err
 		}
 	} else {

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -75,6 +76,8 @@ func TestAuthorizerDecides(t *testing.T) {
 	if p := wantProblem(t, do(h, "GET", "/v1/orders/c", ""), 500, "internal"); strings.Contains(p.Detail, "password") {
 		t.Errorf("the detail is %s", p.Detail)
 	}
+	fault = fmt.Errorf("read the tokens: %w", context.DeadlineExceeded)
+	wantProblem(t, do(h, "GET", "/v1/orders/c", ""), 503, "unavailable")
 	fault = &security.Unauthenticated{Reason: security.ReasonExpired}
 	if resp := do(h, "GET", "/v1/orders/c", ""); resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` || len(told) != 2 {
 		t.Errorf("the answer is %d %v, refusals %+v", resp.StatusCode, resp.Header, told)

@@ -93,6 +93,9 @@ func (a *API) indexText(lines []indexLine) []byte {
 		does := "-"
 		if line.Access != nil {
 			does = string(line.Access.Action)
+			if line.Access.Own {
+				does = "own"
+			}
 		}
 		fmt.Fprintf(to, "  %s\t%s\t%s\t%s\n", line.Method, line.Path, does, strings.Join(takes, " "))
 	}
@@ -100,7 +103,7 @@ func (a *API) indexText(lines []indexLine) []byte {
 	own.Flush()
 	text.WriteString("this server:\n")
 	text.Write(last.Bytes())
-	text.WriteString("\nBehind a path are the role that it needs where servers ask for tokens (-: none), the members of its body, and its parameters. With Accept: application/json this is JSON, with their types.\n")
+	text.WriteString("\nBehind a path are the role that it needs where servers ask for tokens (-: none; own: tokens of its own), the members of its body, and its parameters. With Accept: application/json this is JSON, with their types.\n")
 	return text.Bytes()
 }
 

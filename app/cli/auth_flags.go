@@ -45,24 +45,30 @@ func (a *authentication) set(o *app.Options, described app.App) error {
 	return nil
 }
 
-// guard refuses an address that others than this machine reach, where nobody is asked who they are.
-func (a *authentication) guard(address net.Addr, described app.App) error {
+// guard refuses an address that others than this machine reach, by a proxy that sends on what is for one of hosts too, where nobody is asked
+// who they are.
+func (a *authentication) guard(address net.Addr, described app.App, hosts ...string) error {
 	tcp, ok := address.(*net.TCPAddr)
-	if a.insecure || a.by.value == authTokens || described.Actor != nil || ok && tcp.IP.IsLoopback() {
+	here := ok && tcp.IP.IsLoopback()
+	if a.insecure || a.by.value == authTokens || described.Actor != nil || here && len(hosts) == 0 {
 		return nil
 	}
-	return &Failure{ExitUsage, fmt.Errorf("--listen %v would let anybody in who reaches this machine: nothing says who sends requests", address),
-		"--auth tokens asks for tokens, which {program} tokens create makes; --listen 127.0.0.1:PORT is for this machine alone; " +
-			"--insecure lets everybody in, for a network that keeps others out"}
+	way := fmt.Sprintf("--listen %v would let anybody in who reaches this machine", address)
+	if here {
+		way = fmt.Sprintf("--allow-hosts %s would let anybody in whose requests are sent on here", strings.Join(hosts, ","))
+	}
+	return &Failure{ExitUsage, errors.New(way + ": nothing says who sends requests"),
+		"--auth tokens asks for tokens, which {program} tokens create makes; --listen 127.0.0.1:PORT without --allow-hosts is for this machine alone; " +
+			"--insecure lets everybody in, for a network or a proxy that keeps others out"}
 }
 
 // guardEarly is guard before anything else is done, as far as the address can be told by then.
-func (a *authentication) guardEarly(address string, described app.App) error {
+func (a *authentication) guardEarly(address string, described app.App, hosts ...string) error {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		return nil // which listen reports
 	}
-	return a.guard(resolved, described)
+	return a.guard(resolved, described, hosts...)
 }
 
 // tokenVariable has the token that the program sends to servers: on a command line everybody could read it.

@@ -68,7 +68,7 @@ func (s *serving) check(cmd *cobra.Command) error {
 		}
 	}
 	if s.servesRoutes() {
-		if err := s.auth.guardEarly(s.listen, s.database.prog.App); err != nil {
+		if err := s.auth.guardEarly(s.listen, s.database.prog.App, s.allowHosts...); err != nil {
 			return err
 		}
 	}
@@ -95,10 +95,11 @@ func (s *serving) run(ctx context.Context, logger zerolog.Logger) (err error) {
 		return err
 	}
 	defer closeListeners(ln, admin)
-	if s.servesRoutes() {
-		if err := s.auth.guard(ln.Addr(), s.database.prog.App); err != nil {
+	if err := s.auth.guard(ln.Addr(), s.database.prog.App, s.allowHosts...); err != nil {
+		if s.servesRoutes() {
 			return err
 		}
+		s.options.RequireTokens = true // for what /readyz?verbose says in detail
 	}
 	s.options.DSN, s.options.Schema, s.options.Logger = s.database.url, s.database.schema, logger
 	s.options.Host, s.options.AdminHosts = httpapi.OwnHosts(ln.Addr(), s.allowHosts...), s.allowHosts

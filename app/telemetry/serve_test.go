@@ -19,7 +19,7 @@ func TestOperatorsAreServedByTheirMachine(t *testing.T) {
 	go func() { served <- New(Build{}).Serve(ctx, ln, "ops.example") }()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for host, want := range map[string]int{"localhost": http.StatusOK, "ops.example:9091": http.StatusOK, "evil.example": http.StatusMisdirectedRequest} {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+ln.Addr().String()+"/debug/pprof/cmdline", nil)
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+ln.Addr().String()+"/debug/pprof/symbol", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
