@@ -263,7 +263,7 @@ func (a *Admin) explainRow(ctx context.Context, tx pgx.Tx, f *found, e *eventsto
 			next = "at " + row.NextAttemptAt.Format(time.RFC3339)
 		}
 		if row.Attempts == 0 && row.LastFailedAt != nil {
-			say(IsWaiting, "it was postponed, which counts as no failure, and is tried again %s: %s", next, row.Error)
+			say(IsWaiting, "it was postponed, which counts as no failure%s, and is tried again %s: %s", at(", first", row.FirstFailedAt), next, row.Error)
 			break
 		}
 		say(IsWaiting, "it failed %d times (%d of them count against it) and is tried again %s: %s", row.Attempts, row.Charged, next, row.Error)

@@ -235,8 +235,16 @@ const needsPrepared = "prepared:"
 // needsEnriched is the same for what looks something up for events.
 const needsEnriched = "enriched:"
 
+// needsAsking is the same for what asks servers for that.
+const needsAsking = "asking:"
+
 // needs is what a member must be able to run to deliver.
 func (d *Definition) needs() string {
+	for _, e := range d.Enrich {
+		if e.HTTP != nil {
+			return needsAsking + d.Target.needs()
+		}
+	}
 	if d.Enrich != nil {
 		return needsEnriched + d.Target.needs()
 	}

@@ -210,7 +210,7 @@ func TestMistakesInEnrichmentsAreNamed(t *testing.T) {
 		t.Errorf("a change is %+v, %v", c, err)
 	}
 	// A program of before, which would leave it out, does not get it.
-	if needs := read[string](b, `SELECT needs FROM {schema}.subscriptions WHERE name = 'kept'`); needs != "enriched:handler:h" {
+	if needs := read[string](b, `SELECT needs FROM {schema}.subscriptions WHERE name = 'kept'`); needs != "asking:handler:h" {
 		t.Errorf("it needs %q", needs)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -209,6 +210,13 @@ func (r *Runner) canRun() []string {
 	}
 	for kind := range r.targets {
 		all = append(all, kind, needsPrepared+kind, needsEnriched+kind)
+	}
+	if r.lookups.asks != nil {
+		for _, needs := range all {
+			if of, ok := strings.CutPrefix(needs, needsEnriched); ok {
+				all = append(all, needsAsking+of)
+			}
+		}
 	}
 	slices.Sort(all)
 	return all
