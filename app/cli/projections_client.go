@@ -45,6 +45,17 @@ func (c *operationsClient) flags(prog *Program, flags *pflag.FlagSet, usage stri
 	FromEnv(flags, "token-file")
 }
 
+// ServerFlags gives a command the flags that say which server to ask, and as whom: those of the program's own commands. What it returns has the
+// server's address and the headers for every request, once the flags are set; its error is that of a token that cannot be read.
+func (prog *Program) ServerFlags(flags *pflag.FlagSet, usage string) func() (address string, header http.Header, err error) {
+	var c operationsClient
+	c.flags(prog, flags, usage)
+	return func() (string, http.Header, error) {
+		header, err := c.headers()
+		return c.server, header, err
+	}
+}
+
 // run asks for an operation and follows it to its end. With an error it returns the operation as it
 // was last seen.
 func (c *operationsClient) run(ctx context.Context, r operations.Request, show func(operations.Operation)) (operations.Operation, error) {

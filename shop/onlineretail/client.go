@@ -28,6 +28,8 @@ const (
 type client struct {
 	http *http.Client
 	base string
+	// header goes with every request.
+	header http.Header
 	// patience is how long one request is retried.
 	patience time.Duration
 
@@ -61,7 +63,7 @@ func newClient(c Config) *client {
 	h := *c.Client
 	// A redirect of a POST would become a GET. It is refused instead.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{http: &h, base: c.Server, patience: c.RetryFor}
+	return &client{http: &h, base: c.Server, header: c.Header, patience: c.RetryFor}
 }
 
 // do returns the answer of success. Whatever may pass is retried until the
@@ -99,6 +101,7 @@ func (c *client) attempt(ctx context.Context, q request) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	sent := httpclient.Request{Method: q.method, URL: c.base + q.path, Header: make(http.Header), Body: q.body}
+	maps.Copy(sent.Header, c.header)
 	maps.Copy(sent.Header, q.header)
 	if q.key != "" {
 		sent.Header.Set("Idempotency-Key", `"`+q.key+`"`)

@@ -16,6 +16,8 @@ import (
 type Config struct {
 	// Server is the address of the server, e.g. http://127.0.0.1:8080.
 	Server string
+	// Header goes with every request, such as what says who sends it. Default: none.
+	Header http.Header
 	// Client sends the requests. Default: one that keeps Concurrency connections
 	// open until Import or Verify returns.
 	Client *http.Client

@@ -141,6 +141,8 @@ func (e *RefusedError) Hint() string {
 		return "the server has this invoice, and has forgotten the keys of an import more than 24 hours ago: the file is there already, or has to go into another database"
 	case e.Problem.Code == "route-not-found" && strings.Contains(e.Request, "/confirm "):
 		return "the server checks orders out by itself, and these were confirmed and shipped long ago: import into another database, with a server that runs with --checkout none"
+	case e.Status == http.StatusUnauthorized:
+		return strings.TrimSpace(e.Problem.Hint + " --token-file FILE sends a token.")
 	case e.Replayed:
 		return strings.TrimSpace(e.Problem.Hint + " The server repeats this refusal for as long as it keeps the key.")
 	}

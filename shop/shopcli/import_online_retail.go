@@ -28,12 +28,16 @@ server may have forgotten the idempotency keys, and refuses the orders that it h
 	}
 	out := cli.OutputFlag(cmd)
 	flags := cmd.Flags()
-	cli.ServerFlag(flags, &c.Server, "address of the server")
+	server := prog.ServerFlags(flags, "address of the server")
 	flags.IntVar(&c.Concurrency, "concurrency", 64, "how many requests to send at once")
 	cli.FromEnv(flags, "concurrency")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if c.Concurrency < 1 || c.Concurrency > onlineretail.MaxConcurrency {
 			return cli.UsageError(cmd, "--concurrency must be from 1 to %d, it is %d", onlineretail.MaxConcurrency, c.Concurrency)
+		}
+		var err error
+		if c.Server, c.Header, err = server(); err != nil {
+			return err
 		}
 		book, err := prog.readBook(args[0])
 		if err != nil {
