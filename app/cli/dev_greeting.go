@@ -33,7 +33,15 @@ func (prog *Program) greet(d dev, db *devDatabase, url, admin string, took time.
 		}
 		fmt.Fprintf(&b, "  data      %s\n", d.whereData(db))
 	}
-	if welcome := prog.App.Welcome; welcome != nil {
+	switch welcome := prog.App.Welcome; {
+	case d.options.RequireTokens: // the lines of Welcome have none
+		fmt.Fprintf(&b, `
+Requests need a token. Make one, and see what there is to ask:
+
+  (umask 077; %[2]s tokens create me --role admin%[3]s | sed 's/^/Authorization: Bearer /' > header)
+  curl -H @header %[1]s/
+`, url, self(), prog.findFlags(d, db))
+	case welcome != nil:
 		fmt.Fprintf(&b, "\n%s", welcome(app.Running{URL: url, Program: self(), Flags: prog.findFlags(d, db)}))
 	}
 	b.WriteString("\nStop with Ctrl-C.\n")

@@ -52,6 +52,10 @@ func (g *simulatedGateway) checkoutFlags(flags *pflag.FlagSet, dev bool) func(da
 		usage := func(advice, format string, args ...any) (app.App, func() error, error) {
 			return app.App{}, nothing, &cli.Failure{Code: cli.ExitUsage, Err: fmt.Errorf(format, args...), Advice: advice}
 		}
+		if dev && seeds(flags) && flags.Lookup("auth").Value.String() == "tokens" {
+			return usage("load them first, without --auth tokens, and start again with --auth tokens and without --seed; or let customers order with --simulate 5",
+				"--seed sends requests without a token, which --auth tokens refuses")
+		}
 		if dev && simulates(flags) {
 			if flags.Changed("checkout") && *way == checkoutNone {
 				return usage("leave --checkout out", "--simulate needs orders that are checked out, which nobody does with --checkout none")
