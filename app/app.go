@@ -54,7 +54,8 @@ type App struct {
 	// Default: they are there.
 	OwnRoutesOnly bool
 	// RawAppends are categories of the App's own aggregates whose streams clients may append to, and delete, event by event over HTTP: by no
-	// rule of the aggregate. Default: none; streams of other categories they may.
+	// rule of the aggregate, but only events of its types that it can read. Default: none. Streams of other categories take events of types that
+	// the App does not have.
 	RawAppends []string
 	// Middleware is around all routes, the first outermost.
 	Middleware []func(http.Handler) http.Handler

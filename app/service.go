@@ -333,7 +333,7 @@ func (s *Service) register(api *httpapi.API) error {
 		api.Section("commands", s.App.domainProblems()...)
 		httpapi.Commands(api)
 		adminapi.RegisterTrace(api, s.App.Program, s.Trace)
-		logapi.Register(api, s.logConfig())
+		logapi.Register(api, s.logConfig(codec))
 	}
 	if s.Rows == nil {
 		adminapi.Register(api, s.App.Program, s.Admin, s.Subscriptions, s.Broker)
@@ -349,10 +349,19 @@ func (s *Service) register(api *httpapi.API) error {
 	return nil
 }
 
-// logConfig is that of the routes by which clients append to the log. Streams of aggregates are not for them, nor are those of sagas.
-func (s *Service) logConfig() logapi.Config {
-	owned := slices.DeleteFunc(s.App.Categories(), func(category string) bool { return slices.Contains(s.App.RawAppends, category) })
-	return logapi.Config{Log: s.Log, Owned: append(owned, sagas.Category)}
+// logConfig is that of the routes by which clients append to the log. Streams and events of aggregates are not for them, nor are those of sagas.
+func (s *Service) logConfig(codec *eventstore.Codec) logapi.Config {
+	c := logapi.Config{Log: s.Log, Owned: []string{sagas.Category}, Known: codec, Raw: make(map[string]*eventstore.Codec)}
+	for _, aggregate := range s.App.aggregates() {
+		category := aggregate.Category()
+		own, err := codecOf([]Aggregate{aggregate})
+		if err == nil && slices.Contains(s.App.RawAppends, category) {
+			c.Raw[category] = own
+		} else {
+			c.Owned = append(c.Owned, category)
+		}
+	}
+	return c
 }
 
 func (s *Service) registerModule(api *httpapi.API, m Module) {

@@ -3,6 +3,7 @@ package logapi
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/57528e99/recount/commands"
@@ -26,7 +27,7 @@ func (r *routes) appends(a *httpapi.API) {
 
 func (r *routes) appendOne(ctx context.Context, in httpapi.CommandRequest[streamBody]) (commands.Result, error) {
 	stream, b := in.Path("stream"), in.Body
-	if err := r.writable(stream); err != nil {
+	if err := r.accepts("", b.Events == nil, stream, b.events); err != nil {
 		return commands.Result{}, err
 	}
 	if err := mayName(in.Caller, stream, b.events); err != nil {
@@ -70,14 +71,14 @@ func (r *routes) appendAll(ctx context.Context, in httpapi.CommandRequest[append
 	if in.Options.Expected != eventstore.Any {
 		return commands.Result{}, httpapi.InvalidMember("/appends", "must say what each stream is expected to be: If-Match and If-None-Match are of one stream")
 	}
-	for _, a := range in.Body.appends {
+	for i, a := range in.Body.appends {
 		if err := in.Caller.May(security.Append, security.Resource{Stream: a.Stream}); err != nil {
 			return commands.Result{}, err
 		}
 		if err := mayName(in.Caller, a.Stream, a.Events); err != nil {
 			return commands.Result{}, err
 		}
-		if err := r.writable(a.Stream); err != nil {
+		if err := r.accepts(fmt.Sprintf("/appends/%d", i), false, a.Stream, a.Events); err != nil {
 			return commands.Result{}, err
 		}
 	}

@@ -29,6 +29,11 @@ type Config struct {
 	Log Log
 	// Owned are the categories of streams that the program's own code writes: here they can only be read. Default: none.
 	Owned []string
+	// Known has the events of the program's own code, which reads them in whichever stream they are. They are appended nowhere but to Raw.
+	// Default: there are none.
+	Known *eventstore.Codec
+	// Raw are categories of the program's own that are appended to nevertheless, with the events that they take. Default: none.
+	Raw map[string]*eventstore.Codec
 	// Heartbeat is after how long those who follow the log are told that there is nothing new. Default: 15s.
 	Heartbeat time.Duration
 }
@@ -61,9 +66,9 @@ var (
 
 var (
 	kindOwned = httpapi.Kind{Code: "stream-of-aggregate", Status: http.StatusForbidden,
-		Title:   "Stream of an aggregate",
-		Meaning: "The stream's category is that of an aggregate of this program, whose events must follow its rules. Nothing was written.",
-		Fix:     "Send a command instead, GET /v1/commands lists them; or append to a stream of another category. App.RawAppends lets a category be appended to."}
+		Title:   "Stream or event of an aggregate",
+		Meaning: "The stream's category, or the event's type, is that of an aggregate of this program, whose events must follow its rules. Nothing was written.",
+		Fix:     "Send a command instead, GET /v1/commands lists them; or append an event of another type to a stream of another category. App.RawAppends lets a category be appended to."}
 	kindNoStream = httpapi.Kind{Code: "stream-not-found", Status: http.StatusNotFound,
 		Title:   "Stream not found",
 		Meaning: "The stream was never written.",
@@ -93,6 +98,32 @@ func (r *routes) writable(stream string) error {
 	}
 	if category := eventstore.Category(stream); slices.Contains(r.Owned, category) {
 		return kindOwned.Problem(fmt.Sprintf("The category %q of stream %q is that of an aggregate of this program.", category, stream))
+	}
+	return nil
+}
+
+// accepts refuses events that are not for clients to append to a stream, at a place in the body. The program's read models and sagas pick events by
+// their types, whatever the stream: there one of theirs would be counted as a fact, or stop what cannot read it.
+func (r *routes) accepts(at string, isAlone bool, stream string, events []eventstore.Event) error {
+	if err := r.writable(stream); err != nil {
+		return err
+	}
+	own, isOwn := r.Raw[eventstore.Category(stream)]
+	for i, e := range events {
+		where := at
+		if !isAlone {
+			where = fmt.Sprintf("%s/events/%d", at, i)
+		}
+		switch {
+		case isOwn && !own.Knows(e.Type):
+			return httpapi.InvalidMember(where+"/type", fmt.Sprintf("must be one of %v: the aggregate has no event %q", own.TypeNames(), e.Type))
+		case isOwn:
+			if _, err := own.Decode(e); err != nil {
+				return httpapi.InvalidMember(where+"/data", "must be an event that the aggregate can read: "+err.Error())
+			}
+		case r.Known != nil && r.Known.Knows(e.Type):
+			return kindOwned.Problem(fmt.Sprintf("%s is %q, which is an event of an aggregate of this program.", where+"/type", e.Type))
+		}
 	}
 	return nil
 }
