@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 	"github.com/gorilla/mux"
 
@@ -307,18 +306,6 @@ type streamAck struct {
 	Position int64  `json:"position"`
 }
 
-// planned is the answer to a dry run.
-type planned struct {
-	Events []plannedEvent `json:"events"`
-}
-
-type plannedEvent struct {
-	Stream        string         `json:"stream"`
-	Type          string         `json:"type"`
-	SchemaVersion int            `json:"schema_version"`
-	Data          jsontext.Value `json:"data"`
-}
-
 // answerTo returns status and body of the answer to a command that was accepted, now or before. Id
 // is in it if it is not "".
 func (c *command) answerTo(call commandCall, r commands.Result, id string) (status int, body any) {
@@ -326,7 +313,7 @@ func (c *command) answerTo(call commandCall, r commands.Result, id string) (stat
 		p := planned{Events: []plannedEvent{}}
 		for _, a := range r.Planned {
 			for _, e := range a.Events {
-				p.Events = append(p.Events, plannedEvent{a.Stream, e.Type, e.SchemaVersion, e.Data})
+				p.Events = append(p.Events, planOf(a.Stream, e))
 			}
 		}
 		return http.StatusOK, p

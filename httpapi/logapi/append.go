@@ -1,10 +1,14 @@
 package logapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/57528e99/recount/commands"
 	"github.com/57528e99/recount/eventstore"
@@ -57,14 +61,36 @@ func mayName(c httpapi.Caller, stream string, events []eventstore.Event) error {
 		return nil
 	}
 	for i := range events {
-		var m struct {
-			Actor any `json:"actor"`
-		}
-		if json.Unmarshal(events[i].Metadata, &m) == nil && m.Actor != nil && m.Actor != c.Name {
+		if !speaksFor(c.Name, events[i].Metadata) {
 			return c.May(security.Admin, security.Resource{Stream: stream})
 		}
 	}
 	return nil
+}
+
+// speaksFor reports whether metadata name nobody but somebody as their actor, however their names of members are read: some readers tell upper
+// from lower case and take the last of two members, others do not.
+func speaksFor(name string, metadata []byte) bool {
+	d := jsontext.NewDecoder(bytes.NewReader(metadata), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if d.PeekKind() != '{' {
+		return true // no object has no actor
+	}
+	_, err := d.ReadToken()
+	for err == nil && d.PeekKind() == '"' {
+		var member, value jsontext.Value
+		if member, err = d.ReadValue(); err != nil {
+			break
+		}
+		var key, actor string
+		if json.Unmarshal(member, &key) != nil {
+			return false
+		}
+		if value, err = d.ReadValue(); err == nil && strings.EqualFold(key, "actor") &&
+			(key != "actor" || json.Unmarshal(value, &actor) != nil || actor != name) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *routes) appendAll(ctx context.Context, in httpapi.CommandRequest[appendsBody]) (commands.Result, error) {

@@ -38,6 +38,7 @@ func FuzzAppend(f *testing.F) {
 			}
 			return w
 		}
+		ask("POST", "/v1/streams/a-1?dry_run=1", body)
 		taken := ask("POST", "/v1/streams/a-1", body).Code == 200
 		taken = ask("POST", "/v1/append", body).Code == 200 || taken
 		log := ask("GET", "/v1/log", "").Body.String()

@@ -113,6 +113,8 @@ func TestAppendAndRead(t *testing.T) {
 		s.want(200, `"data":null,"metadata":{"correlation_id":"c1","causation_id":"`, "GET /v1/streams/meter-1?from=2")
 
 		// Bytes that are no JSON.
+		s.want(200, `"type":"Photo","schema_version":1,"data":null,"data_base64":"AAEC"}`,
+			`POST /v1/streams/meter-1?dry_run=1 {"type":"Photo","content_type":"image/png","data_base64":"AAEC"}`)
 		s.want(200, `"version":3`, `POST /v1/streams/meter-1 {"type":"Photo","content_type":"image/png","data_base64":"iVBORw==","metadata_base64":"AAE="}`, `If-Match: "2"`)
 		s.want(200, `"content_type":"image/png","recorded_at":"`, "GET /v1/streams/meter-1?direction=backwards&limit=1")
 		s.want(200, `"data_base64":"iVBORw==","metadata_base64":"AAE="}],"next":2}`, "GET /v1/streams/meter-1?direction=backwards&limit=1")
