@@ -35,6 +35,12 @@ func isLine(b []byte) bool {
 }
 
 func (e *Event) appendJSON(to []byte, asItIs func([]byte) bool) []byte {
+	return e.AppendAs(to, asItIs(e.Data), asItIs(e.Metadata))
+}
+
+// AppendAs appends the event as AppendJSON does, with data and metadata as they were written where the caller says so, who knows that they are
+// JSON, else in base64.
+func (e *Event) AppendAs(to []byte, data, metadata bool) []byte {
 	to = strconv.AppendInt(append(to, `{"position":`...), e.Position, 10)
 	to = appendString(append(to, `,"stream":`...), e.Stream)
 	to = appendString(append(to, `,"category":`...), eventstore.Category(e.Stream))
@@ -48,8 +54,8 @@ func (e *Event) appendJSON(to []byte, asItIs func([]byte) bool) []byte {
 	if e.MessageID != uuid.Nil { // it is no delivery, but the event as the log has it
 		to = appendString(append(to, `,"message_id":`...), e.MessageID.String())
 	}
-	to = appendBytes(to, "data", e.Data, asItIs)
-	to = appendBytes(to, "metadata", e.Metadata, asItIs)
+	to = appendBytes(to, "data", e.Data, data)
+	to = appendBytes(to, "metadata", e.Metadata, metadata)
 	if e.Enriched != nil {
 		to = append(append(to, `,"enriched":`...), e.Enriched...)
 	}
@@ -91,11 +97,11 @@ func appendString(to []byte, s string) []byte {
 	return to
 }
 
-func appendBytes(to []byte, name string, b []byte, asItIs func([]byte) bool) []byte {
+func appendBytes(to []byte, name string, b []byte, asItIs bool) []byte {
 	switch {
 	case len(b) == 0:
 		return to
-	case asItIs(b):
+	case asItIs:
 		to = append(append(append(to, `,"`...), name...), `":`...)
 		return append(to, b...)
 	}

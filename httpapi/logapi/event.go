@@ -2,6 +2,7 @@ package logapi
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
+	"github.com/57528e99/recount/httpapi"
 )
 
 // described is what an event looks like when it is read, for those who read what there is. Data and metadata that are JSON are as they
@@ -34,7 +36,16 @@ type event struct{ recorded eventstore.RecordedEvent }
 
 // AppendJSON implements httpapi.Raw.
 func (e event) AppendJSON(to []byte) []byte {
-	return (&delivery.Event{RecordedEvent: &e.recorded}).AppendJSON(to)
+	return appendEvent(to, &e.recorded, httpapi.Embeds)
+}
+
+// appendEvent appends an event, with data and metadata as they were sent where they can be, and data only if they are said to be JSON: who reads
+// bytes gets those that were sent.
+func appendEvent(to []byte, e *eventstore.RecordedEvent, asSent func([]byte) bool) []byte {
+	kind, _, _ := strings.Cut(strings.ToLower(e.ContentType), ";")
+	kind = strings.TrimSpace(kind)
+	isJSON := kind == eventstore.ContentTypeJSON || strings.HasSuffix(kind, "+json")
+	return (&delivery.Event{RecordedEvent: e}).AppendAs(to, isJSON && asSent(e.Data), asSent(e.Metadata))
 }
 
 // list is events as a part of an answer.

@@ -1,6 +1,7 @@
 package logapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/57528e99/recount/delivery"
 	"github.com/57528e99/recount/eventstore"
 	"github.com/57528e99/recount/httpapi"
 	"github.com/57528e99/recount/security"
@@ -36,7 +36,8 @@ func wantsStream(accept string) string {
 
 // appendLine appends an event in a line of its own.
 func appendLine(to []byte, e *eventstore.RecordedEvent) []byte {
-	return append((&delivery.Event{RecordedEvent: e}).AppendLine(to), '\n')
+	isLine := func(b []byte) bool { return !bytes.ContainsAny(b, "\r\n") && httpapi.Embeds(b) }
+	return append(appendEvent(to, e, isLine), '\n')
 }
 
 // appendFrame appends an event as one of server-sent events.
@@ -157,7 +158,7 @@ func (s *events) follow(ctx context.Context) error {
 		}
 		var piece []byte
 		for i := range lines {
-			if s.takes(&lines[i].recorded) && s.filter.Match(lines[i].recorded.Type, lines[i].recorded.Stream) {
+			if s.filter.Match(lines[i].recorded.Type, lines[i].recorded.Stream) && s.takes(&lines[i].recorded) {
 				piece = append(piece, lines[i].frame...)
 			}
 		}

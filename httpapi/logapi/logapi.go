@@ -76,7 +76,7 @@ var (
 	kindGone = httpapi.Kind{Code: "stream-deleted", Status: http.StatusGone,
 		Title:   "Stream deleted",
 		Meaning: "The stream was deleted: its events are not shown any more.",
-		Fix:     "Use another stream. The events are still in the log: GET /v1/log shows them."}
+		Fix:     "Append to it, which begins it anew, or use another stream if it is tombstoned. The events are still in the log: GET /v1/log shows them."}
 	kindNoEvent = httpapi.Kind{Code: "no-such-event", Status: http.StatusNotFound,
 		Title:   "Event not found",
 		Meaning: "No event that was looked at has the id or the position. An id that has no time in it is looked for from the end of the log.",

@@ -2,6 +2,7 @@ package logapi_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -130,6 +131,15 @@ func TestAppendAndRead(t *testing.T) {
 			s.Errorf("the problem is %s, want the versions", p.Body)
 		}
 		s.want(404, `"stream-not-found"`, "GET /v1/streams/meter-3")
+		// What cannot be in an answer as it is, or is not said to be JSON: space around it, a member twice, too deep, text.
+		for kind, data := range map[string]string{
+			"application/json": " {}\n", "application/x+json": `{"a":1,"a":2}`, "application/json; a=b": strings.Repeat("[", 9999) + strings.Repeat("]", 9999), "text/plain": "123",
+		} {
+			bytes := base64.StdEncoding.EncodeToString([]byte(data))
+			stream := fmt.Sprintf("odd-%d", len(data))
+			s.want(200, "", `POST /v1/streams/`+stream+` {"type":"A","content_type":"`+kind+`","data_base64":"`+bytes+`"}`)
+			s.want(200, `,"data_base64":"`+bytes+`"`, "GET /v1/streams/"+stream)
+		}
 	})
 }
 
