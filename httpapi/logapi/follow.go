@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"mime"
 	"strconv"
 	"strings"
 	"time"
@@ -27,8 +28,12 @@ const (
 // wantsStream returns the type of a stream that the client accepts; "": it wants a page.
 func wantsStream(accept string) string {
 	for _, kind := range []string{ofEvents, ofLines} {
-		if strings.Contains(accept, kind) {
-			return kind
+		for part := range strings.SplitSeq(accept, ",") {
+			said, parameters, err := mime.ParseMediaType(part)
+			quality, noNumber := strconv.ParseFloat(parameters["q"], 64)
+			if err == nil && said == kind && (noNumber != nil || quality > 0) {
+				return kind
+			}
 		}
 	}
 	return ""
@@ -55,11 +60,15 @@ type stream struct {
 	next int64
 }
 
-// fromStore sends what there is up to a position, which the log has reached.
-func (s *stream) fromStore(ctx context.Context, upTo int64, format func([]byte, *eventstore.RecordedEvent) []byte) error {
+// heartbeat says how far was looked. The position goes along, for who connects again after a long time in which nothing was picked.
+func (s *stream) heartbeat() []byte { return fmt.Appendf(nil, ": heartbeat\nid: %d\n\n", s.next-1) }
+
+// fromStore sends what there is up to a position, which the log has reached, with a heartbeat after so long without; 0: with none.
+func (s *stream) fromStore(ctx context.Context, upTo int64, beat time.Duration, format func([]byte, *eventstore.RecordedEvent) []byte) error {
 	if s.next > upTo {
 		return nil
 	}
+	said := time.Now()
 	for b, err := range s.Log.Subscribe(ctx, eventstore.ReadOptions{From: s.next, Filter: s.filter, PageBytes: pieceBytes}) {
 		if err != nil {
 			return err
@@ -70,9 +79,13 @@ func (s *stream) fromStore(ctx context.Context, upTo int64, format func([]byte, 
 				piece = format(piece, e)
 			}
 		}
-		if s.next = min(b.Next, upTo+1); len(piece) > 0 {
-			err = s.to.Write(piece)
-		} else {
+		s.next = min(b.Next, upTo+1)
+		switch {
+		case len(piece) > 0:
+			err, said = s.to.Write(piece), time.Now()
+		case beat > 0 && time.Since(said) >= beat: // a filter that picks nothing takes long to come to the end
+			err, said = s.to.Write(s.heartbeat()), time.Now()
+		default:
 			err = s.to.Check()
 		}
 		if err != nil || s.next > upTo {
@@ -97,7 +110,7 @@ func (lines) Close() {}
 // Stream implements httpapi.Streaming. To end before the end, as the server stops, is an error.
 func (l lines) Stream(ctx context.Context, to *httpapi.Stream) error {
 	l.to = to
-	return l.fromStore(ctx, l.head, appendLine)
+	return l.fromStore(ctx, l.head, 0, appendLine)
 }
 
 // events is the log from a position on, and what is appended, as server-sent events.
@@ -150,7 +163,7 @@ func (s *events) follow(ctx context.Context) error {
 		case err != nil:
 			return err
 		case !isKept:
-			if err := s.fromStore(ctx, through, appendFrame); err != nil {
+			if err := s.fromStore(ctx, through, s.Heartbeat, appendFrame); err != nil {
 				return err
 			}
 			said = time.Now()
@@ -183,8 +196,7 @@ func (s *events) follow(ctx context.Context) error {
 			}
 		}
 		if time.Since(said) >= s.Heartbeat {
-			// The position goes along, for who connects again after a long time in which nothing was picked.
-			if err := s.to.Write(fmt.Appendf(nil, ": heartbeat\nid: %d\n\n", s.next-1)); err != nil {
+			if err := s.to.Write(s.heartbeat()); err != nil {
 				return err
 			}
 			said = time.Now()

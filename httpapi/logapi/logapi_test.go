@@ -274,4 +274,5 @@ func TestBadRequestsAreNamed(t *testing.T) {
 	}
 	s.want(400, `"pointer":"/expected"`, `POST /v1/streams/a-1 {"type":"A","expected":1}`, `If-Match: "1"`)
 	s.want(200, `"items":[],"next":null,"through":0,"head":0}`, `GET /v1/log`) // nothing was written
+	s.want(200, `"items":[]`, `GET /v1/log`, "Accept: text/event-stream;q=0, application/json")
 }
